@@ -1,0 +1,243 @@
+//! Accounts: who may publish, at which owners, from which networks.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnet::{IpNet, Ipv4Net};
+use serde::{Deserialize, Serialize, Serializer};
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::name::Owner;
+use crate::secret::ApiKeyHash;
+use crate::time::Timestamp;
+
+/// An account's name in `X-Api-User`: a UUID.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Username(Uuid);
+
+impl Username {
+    /// A new one (version 4).
+    pub fn random() -> Self {
+        Self(Uuid::new_v4())
+    }
+
+    /// The 16 octets.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+}
+
+impl FromStr for Username {
+    type Err = uuid::Error;
+
+    /// Any form of UUID that acme-dns took: hyphenated, 32 hex digits, braced, `urn:uuid:`.
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        Uuid::try_parse(text).map(Self)
+    }
+}
+
+impl fmt::Display for Username {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+impl fmt::Debug for Username {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Username {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Why a text is not a network.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("write a network as address/length, like `192.0.2.0/24`, `2001:db8::/32` or `192.0.2.7/32`; found {0:?}")]
+pub struct CidrError(pub String);
+
+/// Reads one CIDR: host bits are accepted, the brackets of `[2001:db8::]/32` dropped, v4-mapped networks unmapped.
+/// A bare address without a length is refused, as acme-dns refuses it.
+pub fn parse_cidr(text: &str) -> Result<IpNet, CidrError> {
+    let bare: String = text.chars().filter(|c| !matches!(c, '[' | ']')).collect();
+    let net: IpNet = bare.parse().map_err(|_| CidrError(text.chars().take(80).collect()))?;
+    Ok(unmapped(net))
+}
+
+fn unmapped(net: IpNet) -> IpNet {
+    let IpNet::V6(v6) = net else { return net };
+    let (Some(addr), Some(length)) = (v6.addr().to_ipv4_mapped(), v6.prefix_len().checked_sub(96)) else { return net };
+    Ipv4Net::new(addr, length).map_or(net, IpNet::V4)
+}
+
+/// The most networks that an account may name.
+pub const MAX_ALLOW_FROM: usize = 64;
+
+/// The networks from which an account may be used; empty means from anywhere.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct AllowFrom(Vec<IpNet>);
+
+/// Why a list is not an [`AllowFrom`].
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum AllowFromError {
+    #[error(transparent)]
+    Cidr(#[from] CidrError),
+    #[error("at most {MAX_ALLOW_FROM} networks; found {0}")]
+    TooMany(usize),
+}
+
+impl AllowFrom {
+    /// Reads a list of CIDRs.
+    pub fn parse<S: AsRef<str>>(texts: &[S]) -> Result<Self, AllowFromError> {
+        if texts.len() > MAX_ALLOW_FROM {
+            return Err(AllowFromError::TooMany(texts.len()));
+        }
+        Ok(Self(texts.iter().map(|text| parse_cidr(text.as_ref())).collect::<Result<_, _>>()?))
+    }
+
+    /// Whether an address may use the account; a v4-mapped one counts as IPv4.
+    pub fn allows(&self, ip: IpAddr) -> bool {
+        self.0.is_empty() || self.0.iter().any(|net| net.contains(&ip.to_canonical()))
+    }
+
+    /// Whether everything that this list allows, `wider` allows too.
+    pub fn is_within(&self, wider: &Self) -> bool {
+        let everything_is_wide = wider.0.is_empty();
+        let inside = |net: &IpNet| wider.0.iter().any(|outer| outer.trunc().contains(net));
+        everything_is_wide || (!self.0.is_empty() && self.0.iter().all(inside))
+    }
+
+    /// The networks.
+    pub fn networks(&self) -> &[IpNet] {
+        &self.0
+    }
+}
+
+impl Serialize for AllowFrom {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(ToString::to_string))
+    }
+}
+
+/// Why a text is not a note.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("a note has at most {MAX_NOTE} characters and no control characters; found {0} characters")]
+pub struct NoteError(usize);
+
+/// Characters of a note.
+pub const MAX_NOTE: usize = 200;
+
+/// What people want to remember of an account; one line, never interpreted.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Note(String);
+
+impl Note {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Note {
+    type Err = NoteError;
+
+    fn from_str(text: &str) -> Result<Self, NoteError> {
+        let length = text.chars().count();
+        if length > MAX_NOTE || text.chars().any(char::is_control) {
+            return Err(NoteError(length));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Note {
+    type Error = NoteError;
+
+    fn try_from(text: String) -> Result<Self, NoteError> {
+        text.parse()
+    }
+}
+
+/// Whether an account's credentials work and its names are answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase", tag = "state")]
+pub enum Standing {
+    /// Both.
+    Active,
+    /// Neither: its names give no data.
+    Disabled,
+    /// As disabled, and removed for good at `at` unless the operator restores it.
+    Deleted { at: Timestamp },
+}
+
+/// A key that a rotation has replaced and that still works for a while.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FormerKey {
+    /// Its hash.
+    pub hash: ApiKeyHash,
+    /// Until when it works.
+    pub until: Timestamp,
+}
+
+/// Stored credentials, owners and limits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Account {
+    /// Who.
+    pub username: Username,
+    /// The API key's hash.
+    pub key: ApiKeyHash,
+    /// The key before the last rotation, within its grace time.
+    pub former_key: Option<FormerKey>,
+    /// From where.
+    pub allow_from: AllowFrom,
+    /// The operator's or the owner's remark.
+    pub note: Note,
+    /// Where it may publish; never empty, the first one came with the registration.
+    pub owners: Vec<Owner>,
+    /// When it was registered.
+    pub created: Timestamp,
+    /// When it last published.
+    pub last_update: Option<Timestamp>,
+    /// Active, disabled or deleted.
+    pub standing: Standing,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(texts: &[&str]) -> AllowFrom {
+        AllowFrom::parse(texts).unwrap()
+    }
+
+    #[test]
+    fn cidrs_with_host_bits_brackets_and_mapped_addresses() {
+        let allow = list(&["192.168.100.1/24", "[2001:db8::1]/32", "::ffff:198.51.100.0/120"]);
+        for inside in ["192.168.100.200", "::ffff:192.168.100.7", "2001:db8:1::", "198.51.100.9"] {
+            assert!(allow.allows(inside.parse().unwrap()), "{inside}");
+        }
+        assert!(!allow.allows("192.168.101.1".parse().unwrap()));
+        for bad in ["192.0.2.1", "", "192.0.2.0/33", "x/8", "1.2.3/24"] {
+            assert!(AllowFrom::parse(&[bad]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn narrowing_is_told_from_widening() {
+        let (any, wide, narrow) = (list(&[]), list(&["10.0.0.7/8"]), list(&["10.1.0.0/16", "10.2.0.1/32"]));
+        assert!(narrow.is_within(&wide) && wide.is_within(&any) && any.is_within(&any));
+        assert!(!wide.is_within(&narrow) && !any.is_within(&wide));
+    }
+
+    #[test]
+    fn a_note_is_one_short_line() {
+        assert!("shop, ring 3".parse::<Note>().is_ok());
+        assert!("a\nb".parse::<Note>().is_err() && "x".repeat(201).parse::<Note>().is_err());
+    }
+}

@@ -1,0 +1,9 @@
+//! txtgate
+pub mod account;
+pub mod metrics;
+pub mod name;
+pub mod secret;
+pub mod serial;
+pub mod time;
+pub mod txt;
+pub mod zone;

@@ -1,0 +1,161 @@
+//! Counters, and their text in Prometheus' exposition format.
+//!
+//! Plain atomics with a closed set of labels, so that counting costs the read road one addition and nothing that
+//! comes from the network can add a series.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use hickory_proto::rr::RecordType;
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Counts one.
+    pub fn one(&self) {
+        self.add(1);
+    }
+
+    /// Counts several.
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// The count so far.
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How often something took place, and how long it took in all.
+#[derive(Debug, Default)]
+pub struct Timer {
+    count: Counter,
+    micros: Counter,
+}
+
+impl Timer {
+    /// Counts one that took `time`.
+    pub fn took(&self, time: Duration) {
+        self.count.one();
+        self.micros.add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+    }
+}
+
+/// The query types that are counted by name; every other one counts as the last, `other`.
+const TYPES: [&str; 9] = ["TXT", "A", "AAAA", "CAA", "NS", "SOA", "CNAME", "ANY", "other"];
+
+/// The response codes that are counted by name; every other one counts as the last, `other`.
+const RCODES: [&str; 7] = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "other"];
+
+/// What the daemon counts.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    queries: [[Counter; TYPES.len()]; RCODES.len()],
+    /// DNS messages that got no answer: responses, and too short ones.
+    pub dropped: Counter,
+    /// Answers that did not fit and said so (TC).
+    pub truncated: Counter,
+    /// Values published.
+    pub updates: Counter,
+    /// Accounts registered.
+    pub registrations: Counter,
+    /// Requests with wrong or unusable credentials.
+    pub denials: Counter,
+    /// Requests turned away because too much was asked (429, 503).
+    pub refusals: Counter,
+    /// Requests that failed by our own fault (500).
+    pub faults: Counter,
+    /// Commits to the database, fsync included.
+    pub commits: Timer,
+    /// Rows of work in those commits.
+    pub committed: Counter,
+    /// Key hashes computed.
+    pub hashes: Timer,
+}
+
+impl Metrics {
+    /// Counts an answered DNS query.
+    pub fn answered(&self, rtype: RecordType, rcode: u16) {
+        let rcode = usize::from(rcode).min(RCODES.len() - 1);
+        self.queries[rcode][type_index(rtype)].one();
+    }
+
+    /// All of it as text; `gauges` are numbers that others know: name, meaning, value.
+    pub fn render(&self, gauges: &[(&str, &str, u64)]) -> String {
+        let mut out = String::with_capacity(4_096);
+        family(&mut out, "txtgate_dns_answers_total", "counter", "DNS queries answered, by rcode and query type.");
+        for (rcode, by_type) in RCODES.iter().zip(&self.queries) {
+            for (rtype, counter) in TYPES.iter().zip(by_type) {
+                let count = counter.value();
+                _ = writeln!(out, "txtgate_dns_answers_total{{rcode=\"{rcode}\",type=\"{rtype}\"}} {count}");
+            }
+        }
+        for (name, help, counter) in [
+            ("txtgate_dns_dropped_total", "DNS messages that got no answer.", &self.dropped),
+            ("txtgate_dns_truncated_total", "DNS answers that did not fit over UDP.", &self.truncated),
+            ("txtgate_updates_total", "TXT values published.", &self.updates),
+            ("txtgate_registrations_total", "Accounts registered.", &self.registrations),
+            ("txtgate_denials_total", "Requests with wrong credentials.", &self.denials),
+            ("txtgate_refusals_total", "Requests turned away under load.", &self.refusals),
+            ("txtgate_faults_total", "Requests that failed by the daemon's own fault.", &self.faults),
+            ("txtgate_committed_total", "Changes made durable.", &self.committed),
+        ] {
+            family(&mut out, name, "counter", help);
+            _ = writeln!(out, "{name} {}", counter.value());
+        }
+        for (name, help, timer) in [
+            ("txtgate_commit_seconds", "Time of commits, fsync included.", &self.commits),
+            ("txtgate_hash_seconds", "Time of key hashes.", &self.hashes),
+        ] {
+            family(&mut out, name, "summary", help);
+            let micros = timer.micros.value();
+            _ = writeln!(out, "{name}_sum {}.{:06}", micros / 1_000_000, micros % 1_000_000);
+            _ = writeln!(out, "{name}_count {}", timer.count.value());
+        }
+        for (name, help, value) in gauges {
+            family(&mut out, name, "gauge", help);
+            _ = writeln!(out, "{name} {value}");
+        }
+        out
+    }
+}
+
+fn family(out: &mut String, name: &str, kind: &str, help: &str) {
+    _ = write!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+}
+
+fn type_index(rtype: RecordType) -> usize {
+    match rtype {
+        RecordType::TXT => 0,
+        RecordType::A => 1,
+        RecordType::AAAA => 2,
+        RecordType::CAA => 3,
+        RecordType::NS => 4,
+        RecordType::SOA => 5,
+        RecordType::CNAME => 6,
+        RecordType::ANY => 7,
+        _ => 8,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_names_each_family_once_and_counts() {
+        let metrics = Metrics::default();
+        metrics.answered(RecordType::TXT, 3);
+        metrics.answered(RecordType::Unknown(65_280), 16);
+        metrics.commits.took(Duration::from_micros(1_500_000));
+        let text = metrics.render(&[("txtgate_values", "Live values.", 7)]);
+        assert!(text.contains("txtgate_dns_answers_total{rcode=\"NXDOMAIN\",type=\"TXT\"} 1\n"));
+        assert!(text.contains("txtgate_dns_answers_total{rcode=\"other\",type=\"other\"} 1\n"));
+        assert!(text.contains("txtgate_commit_seconds_sum 1.500000\n") && text.contains("txtgate_values 7\n"));
+        assert_eq!(text.matches("# TYPE txtgate_dns_answers_total ").count(), 1);
+    }
+}

@@ -1,0 +1,442 @@
+//! Domain names: [`Name`] in canonical wire form, the apex of a zone, and the labels that accounts own.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use uuid::Uuid;
+
+/// Octets of a name on the wire, the root's zero octet included (RFC 1035 section 2.3.4).
+pub const MAX_NAME: usize = 255;
+/// Octets of one label (RFC 1035 section 2.3.4).
+pub const MAX_LABEL: usize = 63;
+
+/// Why a text is not a domain name.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NameError {
+    #[error("a name must not be empty")]
+    Empty,
+    #[error("a label must not be empty: two dots in a row, or one at the start")]
+    EmptyLabel,
+    #[error("the label `{0}` has over 63 characters")]
+    LongLabel(String),
+    #[error("the name has over 255 octets")]
+    Long,
+    #[error("the character {0:?} is not allowed here; write letters, digits, `-`, `_` and dots")]
+    Character(char),
+}
+
+/// A fully qualified domain name in canonical form: uncompressed wire format, ASCII letters in lower case
+/// (RFC 4034 section 6.2). Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name(Arc<[u8]>);
+
+impl Name {
+    /// Takes a name in uncompressed wire form, root octet included, and lower-cases it.
+    ///
+    /// Fails where the octets are not exactly one name of at most 255 octets.
+    pub fn from_wire(wire: &[u8]) -> Result<Self, NameError> {
+        if wire.len() > MAX_NAME {
+            return Err(NameError::Long);
+        }
+        let mut at = 0;
+        loop {
+            match wire.get(at) {
+                Some(0) if at + 1 == wire.len() => return Ok(Self(wire.to_ascii_lowercase().into())),
+                Some(&length) if length != 0 && usize::from(length) <= MAX_LABEL => at += 1 + usize::from(length),
+                _ => return Err(NameError::EmptyLabel),
+            }
+        }
+    }
+
+    /// The name one label below this one.
+    pub fn child(&self, label: &str) -> Result<Self, NameError> {
+        let mut wire = Vec::with_capacity(1 + label.len() + self.0.len());
+        push_label(&mut wire, label)?;
+        wire.extend_from_slice(&self.0);
+        Self::from_wire(&wire)
+    }
+
+    /// The name one label above this one; `None` above the root.
+    pub fn parent(&self) -> Option<Self> {
+        let first = usize::from(self.0[0]);
+        (first != 0).then(|| Self(self.0[1 + first..].into()))
+    }
+
+    /// A borrowed view, for look-ups.
+    pub fn as_ref(&self) -> NameRef<'_> {
+        NameRef(&self.0)
+    }
+
+    /// The wire form, root octet included.
+    pub fn as_wire(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether this name is `apex` or lies below it.
+    pub fn is_in(&self, apex: &Self) -> bool {
+        self.as_ref().below(apex.as_ref()).is_some()
+    }
+}
+
+impl Borrow<[u8]> for Name {
+    /// The wire form, so that a map keyed by names can be asked with a [`NameRef`]'s octets.
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl FromStr for Name {
+    type Err = NameError;
+
+    /// Reads `auth.example.org`, with or without the closing dot. Escapes are not read: names that need them come
+    /// from zone-file snippets.
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        if text.is_empty() {
+            return Err(NameError::Empty);
+        }
+        let mut wire = Vec::with_capacity(text.len() + 2);
+        let text = text.strip_suffix('.').unwrap_or(text);
+        if !text.is_empty() {
+            for label in text.split('.') {
+                push_label(&mut wire, label)?;
+            }
+        }
+        wire.push(0);
+        Self::from_wire(&wire)
+    }
+}
+
+fn push_label(wire: &mut Vec<u8>, label: &str) -> Result<(), NameError> {
+    if label.is_empty() {
+        return Err(NameError::EmptyLabel);
+    }
+    if let Some(bad) = label.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))) {
+        return Err(NameError::Character(bad));
+    }
+    let length = u8::try_from(label.len()).ok().filter(|n| usize::from(*n) <= MAX_LABEL);
+    wire.push(length.ok_or_else(|| NameError::LongLabel(label.to_owned()))?);
+    wire.extend(label.bytes().map(|b| b.to_ascii_lowercase()));
+    Ok(())
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_ref().fmt(f)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_ref().fmt(f)
+    }
+}
+
+/// A borrowed [`Name`]: canonical wire form, made only from a [`Name`] or by [`NameRef::lowered`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NameRef<'a>(&'a [u8]);
+
+impl<'a> NameRef<'a> {
+    /// Copies a name that a DNS parser has already checked into `buffer`, in lower case.
+    ///
+    /// `wire` is one uncompressed name, root octet included, of at most 255 octets; the caller walked its labels.
+    pub fn lowered(wire: &[u8], buffer: &'a mut [u8; MAX_NAME]) -> Self {
+        let buffer = &mut buffer[..wire.len()];
+        buffer.copy_from_slice(wire);
+        buffer.make_ascii_lowercase();
+        Self(buffer)
+    }
+
+    /// The wire form, root octet included.
+    pub fn as_wire(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// An owned copy.
+    pub fn to_name(self) -> Name {
+        Name(self.0.into())
+    }
+
+    /// The labels, first to last, without the root.
+    pub fn labels(self) -> Labels<'a> {
+        Labels(self.0)
+    }
+
+    /// What stands before `apex`: `None` where this name is not `apex` or below it, no labels where it is `apex`.
+    pub fn below(self, apex: NameRef<'_>) -> Option<Labels<'a>> {
+        let split = self.0.len().checked_sub(apex.0.len())?;
+        if &self.0[split..] != apex.0 {
+            return None;
+        }
+        // The octets agree; a label boundary must fall on the split as well.
+        let mut at = 0;
+        while at < split {
+            at += 1 + usize::from(self.0[at]);
+        }
+        (at == split).then(|| Labels(&self.0[..split]))
+    }
+}
+
+impl fmt::Display for NameRef<'_> {
+    /// Presentation form without the closing dot (the root is `.`), escaped as RFC 1035 section 5.1 says.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == [0] {
+            return f.write_str(".");
+        }
+        for (index, label) in self.labels().enumerate() {
+            if index > 0 {
+                f.write_str(".")?;
+            }
+            for &octet in label {
+                match octet {
+                    b'.' | b'\\' | b'"' | b';' | b'(' | b')' | b'@' | b'$' => write!(f, "\\{}", octet as char)?,
+                    0x21..=0x7e => write!(f, "{}", octet as char)?,
+                    _ => write!(f, "\\{octet:03}")?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for NameRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Labels of a name, in order, the root left out.
+#[derive(Clone, Copy)]
+pub struct Labels<'a>(&'a [u8]);
+
+impl<'a> Iterator for Labels<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (&length, rest) = self.0.split_first()?;
+        if length == 0 {
+            return None;
+        }
+        let (label, rest) = rest.split_at(usize::from(length));
+        self.0 = rest;
+        Some(label)
+    }
+}
+
+/// The apex of a delegated zone that this daemon answers for. Never the root.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ZoneName(Name);
+
+impl ZoneName {
+    /// The apex as a name.
+    pub fn apex(&self) -> &Name {
+        &self.0
+    }
+}
+
+impl FromStr for ZoneName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let name: Name = text.parse()?;
+        if name.parent().is_none() {
+            return Err(NameError::Empty);
+        }
+        Ok(Self(name))
+    }
+}
+
+impl TryFrom<String> for ZoneName {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for ZoneName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for ZoneName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Serialize for ZoneName {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Why a text is not a subdomain.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("a subdomain is one label of 1 to 63 letters, digits and inner hyphens, like `shop-1`; found {0:?}")]
+pub struct SubdomainError(pub String);
+
+/// One label below the apex that an account owns: letters, digits and inner hyphens (LDH), kept in lower case.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Subdomain(Box<str>);
+
+impl Subdomain {
+    /// A new one that nobody can guess: a version 4 UUID.
+    pub fn random() -> Self {
+        Self(Uuid::new_v4().to_string().into())
+    }
+
+    /// The label.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it reads as a hyphenated UUID. Those are ours to give; nobody may ask for one.
+    pub fn is_uuid_shaped(&self) -> bool {
+        self.uuid().is_some()
+    }
+
+    /// The UUID that the label spells in its 36-character form.
+    pub fn uuid(&self) -> Option<Uuid> {
+        (self.0.len() == 36).then(|| Uuid::try_parse(&self.0).ok()).flatten()
+    }
+}
+
+impl FromStr for Subdomain {
+    type Err = SubdomainError;
+
+    fn from_str(text: &str) -> Result<Self, SubdomainError> {
+        let inner_ok = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let ends_ok = !text.starts_with('-') && !text.ends_with('-');
+        if text.is_empty() || text.len() > MAX_LABEL || !inner_ok || !ends_ok {
+            return Err(SubdomainError(text.chars().take(80).collect()));
+        }
+        Ok(Self(text.to_ascii_lowercase().into()))
+    }
+}
+
+impl TryFrom<String> for Subdomain {
+    type Error = SubdomainError;
+
+    fn try_from(text: String) -> Result<Self, SubdomainError> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for Subdomain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The label at which the daemon publishes for its own certificate, and at which nobody else may.
+pub const CHALLENGE_LABEL: &str = "_acme-challenge";
+
+/// Where, below an apex, TXT values may be published.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum OwnerLabel {
+    /// An account's label.
+    Subdomain(Subdomain),
+    /// `_acme-challenge.<zone>`, which belongs to the daemon and its operator.
+    Challenge,
+}
+
+impl OwnerLabel {
+    /// The label as text.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Subdomain(subdomain) => subdomain.as_str(),
+            Self::Challenge => CHALLENGE_LABEL,
+        }
+    }
+}
+
+impl FromStr for OwnerLabel {
+    type Err = SubdomainError;
+
+    fn from_str(text: &str) -> Result<Self, SubdomainError> {
+        if text.eq_ignore_ascii_case(CHALLENGE_LABEL) {
+            return Ok(Self::Challenge);
+        }
+        text.parse().map(Self::Subdomain)
+    }
+}
+
+/// A name at which TXT values may be published: a zone and a label in it.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Owner {
+    /// The zone.
+    pub zone: ZoneName,
+    /// The label below its apex.
+    pub label: OwnerLabel,
+}
+
+impl Owner {
+    /// The owner of a subdomain.
+    pub fn subdomain(zone: ZoneName, subdomain: Subdomain) -> Self {
+        Self { zone, label: OwnerLabel::Subdomain(subdomain) }
+    }
+}
+
+impl fmt::Display for Owner {
+    /// The fulldomain: what a CNAME points to, without the closing dot.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.label.as_str(), self.zone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn names_are_lower_case_and_print_without_the_closing_dot() {
+        assert_eq!(name("Auth.Example.ORG.").to_string(), "auth.example.org");
+        assert_eq!(name(".").to_string(), ".");
+        assert_eq!("a..b".parse::<Name>(), Err(NameError::EmptyLabel));
+        assert_eq!("a b".parse::<Name>(), Err(NameError::Character(' ')));
+        assert!(matches!("x".repeat(64).parse::<Name>(), Err(NameError::LongLabel(_))));
+        assert_eq!(["abcdefg"; 32].join(".").parse::<Name>(), Err(NameError::Long));
+    }
+
+    #[test]
+    fn below_needs_a_label_boundary() {
+        let apex = name("auth.example.org");
+        let labels = |text: &str| name(text).as_ref().below(apex.as_ref()).map(Iterator::count);
+        assert_eq!(labels("auth.example.org"), Some(0));
+        assert_eq!(labels("a.b.auth.example.org"), Some(2));
+        assert_eq!(labels("xauth.example.org"), None);
+        assert_eq!(labels("example.org"), None);
+        // The label `x\004auth` holds the apex's octets without being below it.
+        let wire = b"\x06x\x04auth\x07example\x03org\x00";
+        assert_eq!(Name::from_wire(wire).unwrap().as_ref().below(apex.as_ref()).map(Iterator::count), None);
+    }
+
+    #[test]
+    fn wire_form_must_be_one_whole_name() {
+        assert!(Name::from_wire(b"\x01a\x00\x00").is_err());
+        assert!(Name::from_wire(b"\x01a").is_err());
+        assert!(Name::from_wire(b"\xc0\x0c").is_err());
+        assert_eq!(Name::from_wire(b"\x03A.b\x00").unwrap().to_string(), "a\\.b");
+    }
+
+    #[test]
+    fn a_subdomain_is_one_ldh_label() {
+        assert_eq!("Shop-1".parse::<Subdomain>().unwrap().as_str(), "shop-1");
+        for bad in ["", "-a", "a-", "a.b", "a_b", "ä", &"a".repeat(64)] {
+            assert!(bad.parse::<Subdomain>().is_err(), "{bad}");
+        }
+        assert!(Subdomain::random().is_uuid_shaped());
+        assert!(!"a".repeat(32).parse::<Subdomain>().unwrap().is_uuid_shaped());
+    }
+}

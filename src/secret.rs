@@ -1,0 +1,268 @@
+//! Secrets: API keys and registration secrets, and the hashes that are all we keep of them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Params, Version};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest::{SHA256, digest};
+use ring::rand::{SecureRandom, SystemRandom};
+use subtle::ConstantTimeEq;
+use thiserror::Error;
+
+/// Characters of an API key.
+pub const API_KEY: usize = 40;
+/// The fewest characters of a registration secret.
+pub const MIN_REGISTRATION_SECRET: usize = 20;
+
+/// Argon2id's cost: 8 MiB, one pass, one lane.
+///
+/// API keys are 240 random bits made here, never chosen by people, so no dictionary helps against a stolen database
+/// and RFC 9106's costs for passwords would buy nothing; they would only make floods of wrong keys cheaper for the
+/// sender. Hashes with other parameters verify as well.
+const COST: (u32, u32, u32) = (8 * 1024, 1, 1);
+
+/// The system's random source has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the system's random number generator failed")]
+pub struct RandomError;
+
+/// Why a text is not an API key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("an API key has {API_KEY} characters of A-Z a-z 0-9 - _")]
+pub struct ApiKeyError;
+
+/// An API key: 40 base64url characters. Shown once, at creation; only its hash is stored.
+#[derive(Clone)]
+pub struct ApiKey(String);
+
+impl ApiKey {
+    /// A new one of 240 random bits.
+    pub fn random() -> Result<Self, RandomError> {
+        random_text::<30>().map(Self)
+    }
+
+    /// The key itself, for the one reply that shows it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ApiKey {
+    type Err = ApiKeyError;
+
+    fn from_str(text: &str) -> Result<Self, ApiKeyError> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        (text.len() == API_KEY && text.bytes().all(allowed)).then(|| Self(text.to_owned())).ok_or(ApiKeyError)
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey(redacted)")
+    }
+}
+
+/// `N` random octets as base64url text.
+fn random_text<const N: usize>() -> Result<String, RandomError> {
+    let mut octets = [0; N];
+    SystemRandom::new().fill(&mut octets).map_err(|_| RandomError)?;
+    Ok(URL_SAFE_NO_PAD.encode(octets))
+}
+
+/// Why a stored text is not a key hash, or why none could be made.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum HashError {
+    #[error("neither an Argon2id hash ($argon2id$...) nor a bcrypt hash ($2a$, $2b$)")]
+    Unknown,
+    #[error("Argon2 failed: {0}")]
+    Argon2(String),
+}
+
+/// What is stored of an API key.
+#[derive(Clone, PartialEq, Eq)]
+pub enum ApiKeyHash {
+    /// A PHC string `$argon2id$...`.
+    Argon2id(String),
+    /// `$2a$`/`$2b$`, as acme-dns stored it; replaced by Argon2id at the key's first use.
+    Bcrypt(String),
+}
+
+impl ApiKeyHash {
+    /// Hashes a key: about 5 ms of CPU and 8 MiB of memory. Not for an async thread.
+    pub fn of(key: &ApiKey) -> Result<Self, HashError> {
+        let failed = |e: &dyn fmt::Display| HashError::Argon2(e.to_string());
+        let (memory, passes, lanes) = COST;
+        let params = Params::new(memory, passes, lanes, None).map_err(|e| failed(&e))?;
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let hash = argon2.hash_password(key.0.as_bytes()).map_err(|e| failed(&e))?;
+        Ok(Self::Argon2id(hash.to_string()))
+    }
+
+    /// Whether `key` is the one that was hashed; in constant time for a given hash. As slow as [`ApiKeyHash::of`].
+    pub fn verify(&self, key: &ApiKey) -> bool {
+        match self {
+            Self::Argon2id(phc) => PasswordHash::new(phc)
+                .is_ok_and(|hash| Argon2::default().verify_password(key.0.as_bytes(), &hash).is_ok()),
+            Self::Bcrypt(hash) => bcrypt::verify(key.0.as_bytes(), hash).unwrap_or(false),
+        }
+    }
+
+    /// The stored form.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Argon2id(text) | Self::Bcrypt(text) => text,
+        }
+    }
+}
+
+impl FromStr for ApiKeyHash {
+    type Err = HashError;
+
+    fn from_str(text: &str) -> Result<Self, HashError> {
+        if text.starts_with("$argon2id$") && PasswordHash::new(text).is_ok() {
+            return Ok(Self::Argon2id(text.to_owned()));
+        }
+        let bcrypt = ["$2a$", "$2b$", "$2y$"].iter().any(|prefix| text.starts_with(prefix));
+        if bcrypt && text.len() == 60 {
+            return Ok(Self::Bcrypt(text.to_owned()));
+        }
+        Err(HashError::Unknown)
+    }
+}
+
+impl fmt::Debug for ApiKeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Argon2id(_) => "ApiKeyHash(argon2id, redacted)",
+            Self::Bcrypt(_) => "ApiKeyHash(bcrypt, redacted)",
+        })
+    }
+}
+
+/// Why a text cannot stand for a registration secret.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SecretError {
+    #[error("a registration secret has at least {MIN_REGISTRATION_SECRET} characters; found {0}")]
+    Short(usize),
+    #[error("write a registration secret's hash as `sha256:` and 64 hex digits; `txtgate secret` makes both")]
+    Form,
+}
+
+/// The hash of a secret with which clients may register.
+///
+/// SHA-256 and not Argon2: a secret travels as a path prefix or a password on every registration and several are
+/// valid at once, so checking must cost nothing worth flooding; `txtgate secret` makes them of 192 random bits.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretHash([u8; 32]);
+
+impl SecretHash {
+    /// Hashes a secret, which must have at least [`MIN_REGISTRATION_SECRET`] characters.
+    pub fn of(secret: &str) -> Result<Self, SecretError> {
+        let length = secret.chars().count();
+        if length < MIN_REGISTRATION_SECRET {
+            return Err(SecretError::Short(length));
+        }
+        Ok(Self(sha256(secret)))
+    }
+
+    /// A new secret and its hash.
+    pub fn random() -> Result<(String, Self), RandomError> {
+        let secret = random_text::<24>()?;
+        let hash = Self(sha256(&secret));
+        Ok((secret, hash))
+    }
+
+    /// Whether `candidate` is the secret; in constant time.
+    pub fn verify(&self, candidate: &str) -> bool {
+        self.0.ct_eq(&sha256(candidate)).into()
+    }
+}
+
+fn sha256(text: &str) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
+    out
+}
+
+impl FromStr for SecretHash {
+    type Err = SecretError;
+
+    fn from_str(text: &str) -> Result<Self, SecretError> {
+        let hex =
+            text.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.is_ascii()).ok_or(SecretError::Form)?;
+        let mut out = [0; 32];
+        for (octet, digits) in out.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+            let digits = std::str::from_utf8(digits).map_err(|_| SecretError::Form)?;
+            *octet = u8::from_str_radix(digits, 16).map_err(|_| SecretError::Form)?;
+        }
+        Ok(Self(out))
+    }
+}
+
+impl fmt::Display for SecretHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sha256:")?;
+        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+    }
+}
+
+impl fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretHash(redacted)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_verifies_against_its_own_hash_only() {
+        let (key, other) = (ApiKey::random().unwrap(), ApiKey::random().unwrap());
+        let hash = ApiKeyHash::of(&key).unwrap();
+        assert!(hash.verify(&key) && !hash.verify(&other));
+        assert_eq!(hash.as_str().parse(), Ok(hash));
+    }
+
+    #[test]
+    fn bcrypt_hashes_of_acme_dns_verify() {
+        // Made with bcrypt cost 4 of the key below.
+        let key: ApiKey = "p".repeat(40).parse().unwrap();
+        for version in [bcrypt::Version::TwoA, bcrypt::Version::TwoB] {
+            let text = bcrypt::hash_with_result("p".repeat(40), 4).unwrap().format_for_version(version);
+            let hash: ApiKeyHash = text.parse().unwrap();
+            assert!(matches!(hash, ApiKeyHash::Bcrypt(_)) && hash.verify(&key));
+            assert!(!hash.verify(&"q".repeat(40).parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn keys_have_forty_characters() {
+        assert_eq!(ApiKey::random().unwrap().reveal().len(), API_KEY);
+        for bad in ["", &"a".repeat(39), &"a".repeat(41), &"+".repeat(40)] {
+            assert!(bad.parse::<ApiKey>().is_err());
+        }
+    }
+
+    #[test]
+    fn nothing_secret_is_in_debug_output() {
+        let key: ApiKey = "k".repeat(40).parse().unwrap();
+        let hash = ApiKeyHash::of(&key).unwrap();
+        let (secret, secret_hash) = SecretHash::random().unwrap();
+        let shown = format!("{key:?} {hash:?} {secret_hash:?}");
+        assert!(!shown.contains("kkkk") && !shown.contains("$argon2id") && !shown.contains(&secret));
+    }
+
+    #[test]
+    fn registration_secrets_are_long_and_survive_as_hashes() {
+        assert_eq!(SecretHash::of("short"), Err(SecretError::Short(5)));
+        let (secret, hash) = SecretHash::random().unwrap();
+        let read: SecretHash = hash.to_string().parse().unwrap();
+        assert!(read.verify(&secret) && !read.verify("x"));
+        assert!("sha256:zz".parse::<SecretHash>().is_err());
+    }
+}

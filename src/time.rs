@@ -1,0 +1,144 @@
+//! Time: the wall clock is read once at start; from then on the monotonic clock carries it.
+//!
+//! So a wall clock that jumps, forwards or backwards, expires nothing and brings nothing back.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// A moment in whole seconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Timestamp(u32);
+
+impl Timestamp {
+    /// From Unix seconds; clamped to the years 1970 to 2106.
+    pub fn from_unix(seconds: u64) -> Self {
+        Self(u32::try_from(seconds).unwrap_or(u32::MAX))
+    }
+
+    /// Unix seconds.
+    pub fn as_unix(self) -> u64 {
+        u64::from(self.0)
+    }
+
+    /// The Unix seconds modulo 2^32, as a SOA serial takes them.
+    pub fn low_32_bits(self) -> u32 {
+        self.0
+    }
+
+    /// This moment and `after` more; saturates.
+    pub fn plus(self, after: Duration) -> Self {
+        Self::from_unix(self.as_unix().saturating_add(after.as_secs()))
+    }
+
+    /// How long from `earlier` to here; zero where that is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_secs(u64::from(self.0.saturating_sub(earlier.0)))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// `2026-11-24T02:03:04Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (days, of_day) = (self.0 / 86_400, self.0 % 86_400);
+        // Days to a civil date, by the usual shift to years that begin in March.
+        let shifted = days + 719_468;
+        let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+        let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month_from_march = (5 * of_year + 2) / 153;
+        let day = of_year - (153 * month_from_march + 2) / 5 + 1;
+        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+        let year = era * 400 + year_of_era + u32::from(month <= 2);
+        let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+}
+
+/// The daemon's clock: wall time at start plus what the monotonic clock has run since.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    started: Instant,
+    wall: Duration,
+}
+
+impl Clock {
+    /// Reads the wall clock, and starts at `newest` where that is later: a machine whose clock has lost its battery
+    /// must not undo what it has published.
+    pub fn start(newest: Option<Timestamp>) -> Self {
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let newest = newest.map_or(Duration::ZERO, |at| Duration::from_secs(at.as_unix()));
+        Self { started: Instant::now(), wall: wall.max(newest) }
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_unix((self.wall + self.started.elapsed()).as_secs())
+    }
+}
+
+/// Why a text is not a span of time.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("write a span of time as a number and a unit (s, m, h, d), like `24h`; found {0:?}")]
+pub struct SpanError(String);
+
+/// A span of time as people write it: `90s`, `10m`, `24h`, `7d`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Span(pub Duration);
+
+impl FromStr for Span {
+    type Err = SpanError;
+
+    fn from_str(text: &str) -> Result<Self, SpanError> {
+        let wrong = || SpanError(text.chars().take(40).collect());
+        let (number, unit) = text.split_at_checked(text.len().wrapping_sub(1)).ok_or_else(wrong)?;
+        let unit = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3_600,
+            "d" => 86_400,
+            _ => return Err(wrong()),
+        };
+        let number: u32 = number.parse().map_err(|_| wrong())?;
+        Ok(Self(Duration::from_secs(u64::from(number) * unit)))
+    }
+}
+
+impl TryFrom<String> for Span {
+    type Error = SpanError;
+
+    fn try_from(text: String) -> Result<Self, SpanError> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_print_as_rfc_3339() {
+        assert_eq!(Timestamp::from_unix(0).to_string(), "1970-01-01T00:00:00Z");
+        assert_eq!(Timestamp::from_unix(951_782_400).to_string(), "2000-02-29T00:00:00Z");
+        assert_eq!(Timestamp::from_unix(1_795_485_784).to_string(), "2026-11-24T02:03:04Z");
+    }
+
+    #[test]
+    fn spans_are_read() {
+        assert_eq!("7d".parse(), Ok(Span(Duration::from_secs(604_800))));
+        for bad in ["", "7", "d", "7 d", "-1s", "1w", "99999999999s", "é"] {
+            assert!(bad.parse::<Span>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_clock_behind_the_newest_write_starts_there() {
+        let newest = Timestamp::from_unix(4_000_000_000);
+        assert!(Clock::start(Some(newest)).now() >= newest);
+        assert!(Clock::start(None).now() < newest);
+    }
+}

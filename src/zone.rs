@@ -1,0 +1,114 @@
+//! What DNS can see, all of it in memory: the zones, their static records and the live values.
+//!
+//! Readers take a snapshot of the list of zones (no lock) and, for a live name, one of 1,024 shard locks for the time
+//! of a copy; an update of one name never stops the readers of the others.
+
+pub mod live;
+pub mod snippet;
+pub mod soa;
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+
+use crate::name::{CHALLENGE_LABEL, Name, NameRef, ZoneName};
+use crate::serial::Serial;
+use crate::txt::RecordSet;
+
+use live::{Live, Slot};
+use snippet::StaticRecords;
+use soa::Soa;
+
+/// One delegated zone.
+#[derive(Clone, Debug)]
+pub struct Zone {
+    /// Its apex.
+    pub name: ZoneName,
+    /// Everything in the SOA record but the serial.
+    pub soa: Soa,
+    /// Seconds that resolvers may keep a live TXT value.
+    pub txt_ttl: u32,
+    /// The apex's NS set and all records of the configuration.
+    pub statics: StaticRecords,
+    /// The accounts' names and values; shared by all generations of this zone's settings.
+    pub live: Arc<Live>,
+}
+
+/// What a zone holds at a name.
+#[derive(Debug)]
+pub enum Node<'z> {
+    /// The apex, with its record sets but for the SOA, which the zone makes.
+    Apex(&'z [RecordSet]),
+    /// A name of the configuration; without record sets it is an empty non-terminal (RFC 8499 section 7).
+    Static(&'z [RecordSet]),
+    /// A registered name, or `_acme-challenge` of this zone: it exists whatever it holds.
+    Owner(Slot),
+    /// No name is here or below.
+    Nowhere,
+}
+
+impl Zone {
+    /// What stands at `name`; `None` where it is not in this zone.
+    pub fn locate(&self, name: NameRef<'_>) -> Option<Node<'_>> {
+        let mut labels = name.below(self.name.apex().as_ref())?;
+        let statics = self.statics.at(name);
+        let Some(first) = labels.next() else {
+            return Some(Node::Apex(statics.unwrap_or_default()));
+        };
+        if let Some(sets) = statics {
+            return Some(Node::Static(sets));
+        }
+        if labels.next().is_some() {
+            return Some(Node::Nowhere);
+        }
+        Some(match self.live.at(first) {
+            Some(slot) => Node::Owner(slot),
+            None if first == CHALLENGE_LABEL.as_bytes() => Node::Owner(Slot::Empty),
+            None => Node::Nowhere,
+        })
+    }
+
+    /// The SOA serial now.
+    pub fn serial(&self) -> Serial {
+        self.live.serial()
+    }
+}
+
+/// The zones that this daemon answers for; a cheap handle that all listeners and the publisher share.
+#[derive(Clone, Debug, Default)]
+pub struct Zones(Arc<ArcSwap<Vec<Zone>>>);
+
+impl Zones {
+    /// A handle to these zones. The first is the one that registrations get unless they name another.
+    pub fn new(zones: Vec<Zone>) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(zones)))
+    }
+
+    /// The zones as of now, without a lock.
+    pub fn load(&self) -> Guard<Arc<Vec<Zone>>> {
+        self.0.load()
+    }
+
+    /// Puts another generation in place; readers see the old one or the new one, whole.
+    pub fn replace(&self, zones: Vec<Zone>) {
+        self.0.store(Arc::new(zones));
+    }
+}
+
+/// The zone that `name` lies in: the deepest where zones nest.
+pub fn zone_of<'z>(zones: &'z [Zone], name: NameRef<'_>) -> Option<&'z Zone> {
+    zones
+        .iter()
+        .filter(|zone| name.below(zone.name.apex().as_ref()).is_some())
+        .max_by_key(|zone| zone.name.apex().as_wire().len())
+}
+
+/// The zone with this apex.
+pub fn zone_named<'z>(zones: &'z [Zone], name: &ZoneName) -> Option<&'z Zone> {
+    zones.iter().find(|zone| &zone.name == name)
+}
+
+/// Whether a label of `zone` is taken by the configuration: by records at it or below it.
+pub fn is_static(zone: &Zone, label: &str) -> bool {
+    zone.name.apex().child(label).is_ok_and(|name: Name| zone.statics.at(name.as_ref()).is_some())
+}

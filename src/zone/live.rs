@@ -1,0 +1,151 @@
+//! The registered names of one zone and the TXT values that live at them.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use uuid::Uuid;
+
+use crate::serial::Serial;
+use crate::txt::LiveValue;
+
+/// Shards of the name table: enough that a writer at full speed stalls no reader that can be measured.
+const SHARDS: usize = 1_024;
+
+/// What is known of a registered name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// Its account is disabled: no data, whatever it holds.
+    Disabled,
+    /// No value.
+    Empty,
+    /// One value, kept in place: the common case at a million names.
+    One(LiveValue),
+    /// Several, newest first.
+    Many(Arc<[LiveValue]>),
+}
+
+impl Slot {
+    /// A slot of an enabled account's values, newest first.
+    pub fn of(values: &[LiveValue]) -> Self {
+        match values {
+            [] => Self::Empty,
+            [one] => Self::One(*one),
+            many => Self::Many(many.into()),
+        }
+    }
+
+    /// The values, newest first, expired ones included: whoever serves them looks at the time.
+    pub fn values(&self) -> &[LiveValue] {
+        match self {
+            Self::Disabled | Self::Empty => &[],
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+}
+
+/// UUID labels are kept as 16 octets; any other label as text. Hashed with a random state: labels can be chosen.
+#[derive(Debug, Default)]
+struct Shard {
+    uuids: HashMap<[u8; 16], Slot>,
+    others: HashMap<Box<[u8]>, Slot>,
+}
+
+/// The registered names of one zone, and its serial.
+#[derive(Debug)]
+pub struct Live {
+    shards: Box<[RwLock<Shard>]>,
+    spread: RandomState,
+    serial: AtomicU32,
+}
+
+impl Live {
+    /// No names yet, and a serial to start from.
+    pub fn new(serial: Serial) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            spread: RandomState::new(),
+            serial: AtomicU32::new(serial.0),
+        }
+    }
+
+    /// What is at a label in lower case; `None` where nobody registered it.
+    pub fn at(&self, label: &[u8]) -> Option<Slot> {
+        match uuid_of(label) {
+            Some(uuid) => self.read(&uuid).uuids.get(&uuid).cloned(),
+            None => self.read(label).others.get(label).cloned(),
+        }
+    }
+
+    /// Puts a name in place, or takes it away with `None`.
+    pub fn put(&self, label: &str, slot: Option<Slot>) {
+        let label = label.as_bytes();
+        match (uuid_of(label), slot) {
+            (Some(uuid), Some(slot)) => _ = self.write(&uuid).uuids.insert(uuid, slot),
+            (Some(uuid), None) => _ = self.write(&uuid).uuids.remove(&uuid),
+            (None, Some(slot)) => _ = self.write(label).others.insert(label.into(), slot),
+            (None, None) => _ = self.write(label).others.remove(label),
+        }
+    }
+
+    /// The serial as of now.
+    pub fn serial(&self) -> Serial {
+        Serial(self.serial.load(Ordering::Acquire))
+    }
+
+    /// Sets the serial; only the one writer does.
+    pub fn set_serial(&self, serial: Serial) {
+        self.serial.store(serial.0, Ordering::Release);
+    }
+
+    fn shard(&self, key: &[u8]) -> &RwLock<Shard> {
+        // The remainder is below SHARDS, so the cast and the index always fit.
+        &self.shards[(self.spread.hash_one(key) % SHARDS as u64) as usize]
+    }
+
+    // A panic while a shard was locked leaves it whole (every change is one insert or remove): go on with it.
+    fn read(&self, key: &[u8]) -> RwLockReadGuard<'_, Shard> {
+        self.shard(key).read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, key: &[u8]) -> RwLockWriteGuard<'_, Shard> {
+        self.shard(key).write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The UUID that a label spells in its 36-character form, the only form that maps to one label.
+fn uuid_of(label: &[u8]) -> Option<[u8; 16]> {
+    (label.len() == 36).then(|| Uuid::try_parse_ascii(label).ok()).flatten().map(Uuid::into_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Timestamp;
+
+    fn value(letter: &str) -> LiveValue {
+        let (published, expires) = (Timestamp::from_unix(10), Timestamp::from_unix(20));
+        LiveValue { txt: letter.repeat(43).parse().unwrap(), published, expires }
+    }
+
+    #[test]
+    fn names_come_and_go_whatever_their_form() {
+        let live = Live::new(Serial(1));
+        for label in ["shop", "0f8fad5b-d9cb-469f-a165-70867728950e"] {
+            assert_eq!(live.at(label.as_bytes()), None);
+            live.put(label, Some(Slot::of(&[value("a"), value("b")])));
+            assert_eq!(live.at(label.as_bytes()).unwrap().values(), [value("a"), value("b")]);
+            live.put(label, Some(Slot::Disabled));
+            assert_eq!(live.at(label.as_bytes()).unwrap().values(), []);
+            live.put(label, None);
+            assert_eq!(live.at(label.as_bytes()), None);
+        }
+    }
+
+    #[test]
+    fn a_name_takes_72_octets_a_slot() {
+        assert!(size_of::<([u8; 16], Slot)>() <= 72, "{}", size_of::<([u8; 16], Slot)>());
+    }
+}

@@ -1,0 +1,345 @@
+//! A zone's static records: a zone-file snippet (RFC 1035 section 5) read into wire octets.
+//!
+//! Strict on purpose: whatever this daemon could not answer rightly is an error that names the line.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+
+use domain::base::iana::Class;
+use domain::base::name::{FlattenInto, ToName};
+use domain::base::rdata::ComposeRecordData;
+use domain::zonefile::inplace::{Entry, ScannedRecord, Zonefile};
+use hickory_proto::rr::RecordType;
+use thiserror::Error;
+
+use crate::name::{CHALLENGE_LABEL, Name, NameRef, ZoneName};
+use crate::txt::RecordSet;
+
+/// Octets of RDATA that one set may hold, so that every answer fits a message over TCP.
+const MAX_SET: usize = 60_000;
+/// The most CNAMEs in a row, within the zone.
+pub const MAX_CHAIN: usize = 8;
+/// Seconds that the NS set may be kept.
+const NS_TTL: u32 = 3_600;
+
+/// What is wrong in a snippet, and in which of its lines (from 1).
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{problem}")]
+pub struct SnippetError {
+    /// The line of the snippet.
+    pub line: usize,
+    /// What is wrong, and what to write instead.
+    pub problem: String,
+}
+
+/// The record sets of the configuration, by name; names that only have something below them are there as empty.
+#[derive(Clone, Debug, Default)]
+pub struct StaticRecords(HashMap<Name, Vec<RecordSet>>);
+
+impl StaticRecords {
+    /// Reads a snippet. The NS set of the apex comes from `nameservers`, whose addresses must be given where their
+    /// names are in the zone.
+    pub fn parse(zone: &ZoneName, nameservers: &[Name], snippet: &str) -> Result<Self, SnippetError> {
+        let mut reader = Reader { zone, records: Self::default(), lines: HashMap::new() };
+        reader.records.0.insert(zone.apex().clone(), vec![ns_set(nameservers)]);
+        reader.read(snippet)?;
+        reader.records.has_addresses(zone, nameservers)?;
+        reader.has_no_loops()?;
+        reader.records.add_empty_non_terminals(zone);
+        Ok(reader.records)
+    }
+
+    /// The record sets at a name; `None` where neither it nor anything below it is in the configuration.
+    pub fn at(&self, name: NameRef<'_>) -> Option<&[RecordSet]> {
+        self.0.get(name.as_wire()).map(Vec::as_slice)
+    }
+
+    /// All names, in no order.
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        self.0.keys()
+    }
+
+    fn has_addresses(&self, zone: &ZoneName, nameservers: &[Name]) -> Result<(), SnippetError> {
+        let is_address = |set: &RecordSet| matches!(set.rtype, RecordType::A | RecordType::AAAA);
+        let missing = nameservers
+            .iter()
+            .filter(|ns| ns.is_in(zone.apex()))
+            .find(|ns| !self.at(ns.as_ref()).is_some_and(|sets| sets.iter().any(is_address)));
+        match missing {
+            None => Ok(()),
+            Some(ns) => Err(SnippetError {
+                line: 1,
+                problem: format!("the nameserver {ns} is in the zone and has no address here; add `{ns}. A <address>`"),
+            }),
+        }
+    }
+
+    fn add_empty_non_terminals(&mut self, zone: &ZoneName) {
+        let names: Vec<Name> = self.0.keys().cloned().collect();
+        for name in names {
+            let mut above = name.parent();
+            while let Some(name) = above.filter(|name| name.is_in(zone.apex())) {
+                self.0.entry(name.clone()).or_default();
+                above = name.parent();
+            }
+        }
+    }
+}
+
+/// The target of a CNAME set, in the case in which it was written, as wire octets.
+pub fn cname_target(sets: &[RecordSet]) -> Option<&[u8]> {
+    let set = sets.iter().find(|set| set.rtype == RecordType::CNAME)?;
+    set.rdatas.first().map(|rdata| &rdata[..])
+}
+
+fn ns_set(nameservers: &[Name]) -> RecordSet {
+    let rdatas = nameservers.iter().map(|ns| ns.as_wire().into()).collect();
+    RecordSet { rtype: RecordType::NS, ttl: NS_TTL, rdatas }
+}
+
+struct Reader<'a> {
+    zone: &'a ZoneName,
+    records: StaticRecords,
+    /// The line in which a name first stood, for errors that show only at the end.
+    lines: HashMap<Name, usize>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, snippet: &str) -> Result<(), SnippetError> {
+        is_balanced(snippet)?;
+        // The parser wants a closed last line and an origin; RFC 1035 wants a class once, and ours is always IN.
+        let text = format!("{snippet}\n");
+        let mut file = Zonefile::from(text.as_str());
+        file.set_origin(origin(self.zone));
+        file.set_default_class(Class::IN);
+        loop {
+            match file.next_entry() {
+                Ok(None) => return Ok(()),
+                Ok(Some(Entry::Record(record))) => {
+                    let line = line_before(&text, file.current_offset());
+                    self.add(record).map_err(|problem| SnippetError { line, problem })?;
+                }
+                Ok(Some(Entry::Include { .. })) => {
+                    let line = line_before(&text, file.current_offset());
+                    let problem = "$INCLUDE is not read; write the records here".into();
+                    return Err(SnippetError { line, problem });
+                }
+                Err(error) => return Err(syntax(&error.to_string())),
+            }
+        }
+    }
+
+    fn add(&mut self, record: ScannedRecord) -> Result<(), String> {
+        let owner = wire_name(record.owner())?;
+        let rtype = RecordType::from(record.rtype().to_int());
+        self.admit(&owner, rtype, record.class())?;
+        let mut rdata = Vec::new();
+        // Writing to a Vec cannot fail; its error type has no value.
+        _ = record.data().compose_rdata(&mut rdata);
+        let ttl = record.ttl().as_secs();
+        if ttl >= 1 << 31 {
+            return Err(format!("the TTL {ttl} is over 2147483647 (RFC 2181 section 8)"));
+        }
+        let sets = self.records.0.entry(owner.clone()).or_default();
+        let is_cname = rtype == RecordType::CNAME;
+        if sets.iter().any(|set| is_cname || set.rtype == RecordType::CNAME) {
+            return Err(format!(
+                "a CNAME stands alone at its name, and {owner} has other data (RFC 2181 section 10.1)"
+            ));
+        }
+        match sets.iter_mut().find(|set| set.rtype == rtype) {
+            None => sets.push(RecordSet { rtype, ttl, rdatas: vec![rdata.into()] }),
+            Some(set) => extend(set, ttl, rdata.into(), &owner)?,
+        }
+        if let Slot::Vacant(first) = self.lines.entry(owner) {
+            first.insert(0);
+        }
+        Ok(())
+    }
+
+    /// Whether a record of this name and type is one that the configuration may hold.
+    fn admit(&self, owner: &Name, rtype: RecordType, class: Class) -> Result<(), String> {
+        let apex = self.zone.apex();
+        if class != Class::IN {
+            return Err(format!("the class must be IN; found {class}"));
+        }
+        let Some(mut labels) = owner.as_ref().below(apex.as_ref()) else {
+            return Err(format!("{owner} is not in the zone {apex}; names without a closing dot get the zone added"));
+        };
+        if labels.any(|label| label == b"*") {
+            return Err(format!("wildcards are not answered; write each name out instead of {owner}"));
+        }
+        if apex.child(CHALLENGE_LABEL).is_ok_and(|challenge| owner.is_in(&challenge)) {
+            return Err(format!("{owner} belongs to the daemon's own challenges; publish there instead"));
+        }
+        match rtype {
+            RecordType::SOA => Err("the SOA comes from the zone's other keys; leave it out".into()),
+            RecordType::NS if owner == apex => Err("the apex's NS come from the key `ns`; leave them out".into()),
+            RecordType::NS => Err(format!("nothing below the apex can be delegated, and {owner} has an NS")),
+            RecordType::DNAME => Err("DNAME is not answered; write CNAMEs".into()),
+            RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3 | RecordType::NSEC3PARAM | RecordType::DNSKEY => {
+                Err(format!("{rtype} records are made by signing, not by hand; leave them out"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// No CNAME of the configuration leads back to itself or through too many others.
+    fn has_no_loops(&self) -> Result<(), SnippetError> {
+        for start in self.records.0.keys() {
+            let mut name = start.clone();
+            let mut steps = 0;
+            while let Some(target) = self.records.at(name.as_ref()).and_then(cname_target) {
+                steps += 1;
+                if steps > MAX_CHAIN {
+                    let problem = format!("the CNAME at {start} leads through over {MAX_CHAIN} others, or in a circle");
+                    return Err(SnippetError { line: 1, problem });
+                }
+                name = Name::from_wire(target).unwrap_or_else(|_| self.zone.apex().clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn extend(set: &mut RecordSet, ttl: u32, rdata: Box<[u8]>, owner: &Name) -> Result<(), String> {
+    let rtype = set.rtype;
+    if set.ttl != ttl {
+        return Err(format!(
+            "all {rtype} records of {owner} share one TTL (RFC 2181 section 5.2); found {} and {ttl}",
+            set.ttl
+        ));
+    }
+    if set.rdatas.contains(&rdata) {
+        return Err(format!("this {rtype} record of {owner} stands here twice"));
+    }
+    set.rdatas.push(rdata);
+    if set.rdatas.iter().map(|rdata| rdata.len() + 12).sum::<usize>() > MAX_SET {
+        return Err(format!("the {rtype} records of {owner} are too many for one answer ({MAX_SET} octets)"));
+    }
+    Ok(())
+}
+
+fn origin(zone: &ZoneName) -> domain::base::Name<bytes::Bytes> {
+    let wire = bytes::Bytes::copy_from_slice(zone.apex().as_wire());
+    // A ZoneName is a valid name; the root would only make every record foreign.
+    domain::base::Name::from_octets(wire).unwrap_or_else(|_| domain::base::Name::root_bytes())
+}
+
+fn wire_name(name: &impl ToName) -> Result<Name, String> {
+    Name::from_wire(name.to_vec().as_slice()).map_err(|error| error.to_string())
+}
+
+/// Every quote and parenthesis is closed: `domain` 0.12 panics where the text ends inside one.
+fn is_balanced(snippet: &str) -> Result<(), SnippetError> {
+    let (mut line, mut quoted, mut open, mut opened_in) = (1, false, 0, 1);
+    let mut characters = snippet.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\n' => line += 1,
+            '\\' => _ = characters.next(),
+            '"' => (quoted, opened_in) = (!quoted, line),
+            ';' if !quoted => line += usize::from(characters.by_ref().any(|c| c == '\n')),
+            '(' if !quoted => (open, opened_in) = (open + 1, line),
+            ')' if !quoted && open == 0 => {
+                return Err(SnippetError { line, problem: "this `)` closes nothing".into() });
+            }
+            ')' if !quoted => open -= 1,
+            _ => {}
+        }
+    }
+    match (quoted, open) {
+        (false, 0) => Ok(()),
+        (true, _) => Err(SnippetError { line: opened_in, problem: "this quote is never closed".into() }),
+        _ => Err(SnippetError { line: opened_in, problem: "this `(` is never closed".into() }),
+    }
+}
+
+/// The line in which the entry that ends at `offset` stands.
+fn line_before(text: &str, offset: usize) -> usize {
+    let read = &text.as_bytes()[..offset.min(text.len())];
+    let line = 1 + read.iter().filter(|&&b| b == b'\n').count();
+    if read.last() == Some(&b'\n') { line - 1 } else { line }
+}
+
+/// The parser's own errors read `line:column: what`. It reports a bad last token of a line at the start of the next.
+fn syntax(text: &str) -> SnippetError {
+    let mut parts = text.splitn(3, ':');
+    let mut number = || parts.next().and_then(|part| part.trim().parse::<usize>().ok());
+    match (number(), number()) {
+        (Some(line), Some(column)) => {
+            let line = if column <= 1 && line > 1 { line - 1 } else { line };
+            let problem = parts.next().unwrap_or("unreadable record").trim().to_owned();
+            SnippetError { line, problem: format!("{problem} (expected a zone-file record: name TTL type data)") }
+        }
+        _ => SnippetError { line: 1, problem: text.to_owned() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(snippet: &str) -> Result<StaticRecords, SnippetError> {
+        let ns = ["ns1.auth.example.org".parse().unwrap()];
+        StaticRecords::parse(&"auth.example.org".parse().unwrap(), &ns, snippet)
+    }
+
+    fn sets(records: &StaticRecords, name: &str) -> Vec<RecordSet> {
+        let name: Name = name.parse().unwrap();
+        records.at(name.as_ref()).unwrap().to_vec()
+    }
+
+    const NS: &str = "ns1 A 192.0.2.1\n";
+
+    #[test]
+    fn records_keep_their_case_and_get_a_ttl() {
+        let records = parse(&format!(
+            "{NS}@ CAA 0 issue \"LetsEncrypt.org\"\n@ 60 TXT \"\\195\\164B\"\na.b MX 5 Mail.Example.ORG.\n"
+        ))
+        .unwrap();
+        let apex = sets(&records, "auth.example.org");
+        assert!(apex.iter().any(|set| set.rtype == RecordType::CAA && set.ttl == 3_600));
+        assert!(
+            apex.iter().any(|set| set.rtype == RecordType::TXT && set.ttl == 60 && *set.rdatas[0] == *b"\x03\xc3\xa4B")
+        );
+        assert_eq!(&*sets(&records, "a.b.auth.example.org")[0].rdatas[0], b"\x00\x05\x04Mail\x07Example\x03ORG\x00");
+        assert_eq!(sets(&records, "b.auth.example.org"), []);
+        assert_eq!(
+            sets(&parse(&format!("{NS}x TYPE65280 \\# 2 abcd\n")).unwrap(), "x.auth.example.org")[0].rdatas[0][..],
+            [0xab, 0xcd]
+        );
+    }
+
+    #[test]
+    fn each_mistake_names_its_line() {
+        for (line, snippet) in [
+            (2, "; a comment\nx A 1.2.3\n"),
+            (2, "\nx A 1.2.3.4 5.6.7.8"),
+            (1, "x NS ns.example.org.\n"),
+            (3, "\n\n@ NS ns.example.org.\n"),
+            (2, "y A 192.0.2.9\nx DNAME example.org.\n"),
+            (1, "*.x A 192.0.2.1\n"),
+            (2, "; no\n$INCLUDE /etc/passwd\n"),
+            (2, "x CNAME y\nx A 192.0.2.1\n"),
+            (2, "x A 192.0.2.1\nx CNAME y\n"),
+            (2, "x CNAME y\nx CNAME z\n"),
+            (1, "x.example.com. A 192.0.2.1\n"),
+            (2, "x 60 A 192.0.2.1\nx 61 A 192.0.2.2\n"),
+            (3, "x A 192.0.2.1\n\nx A 192.0.2.1\n"),
+            (1, "@ SOA a b 1 2 3 4 5\n"),
+            (1, "x CH TXT a\n"),
+            (1, "_acme-challenge TXT a\n"),
+            (3, "x TXT (\n a\n b ) extra(\n"),
+            (1, "x CNAME y\ny CNAME x\n"),
+            (2, "x A 192.0.2.1\nx TXT \"a\n"),
+            (1, "www A 192.0.2.1\n"),
+        ] {
+            // The last two show only when all is read, and then name the snippet's start.
+            let text =
+                if line == 1 && snippet.starts_with("www") { snippet.to_owned() } else { format!("{snippet}\n{NS}") };
+            let error = parse(&text).expect_err(snippet);
+            assert_eq!(error.line, line, "{snippet:?}: {error}");
+        }
+    }
+}
