@@ -1,8 +1,11 @@
 //! txtgate
 pub mod account;
 pub mod config;
+pub mod hasher;
 pub mod metrics;
 pub mod name;
+pub mod pace;
+pub mod remembered;
 pub mod secret;
 pub mod serial;
 pub mod time;
