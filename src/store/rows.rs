@@ -1,0 +1,451 @@
+//! The statements: rows to domain types and back.
+
+use std::str::FromStr;
+
+use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::account::{Account, AllowFrom, FormerKey, Standing, Username};
+use crate::name::{Owner, OwnerLabel, ZoneName};
+use crate::secret::ApiKeyHash;
+use crate::serial::Serial;
+use crate::time::Timestamp;
+use crate::txt::{LiveValue, TxtValue};
+
+use super::StoreError;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// The kind of the values that challenges publish.
+const CHALLENGE: &str = "challenge";
+
+impl ToSql for Timestamp {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(i64::from(self.low_32_bits()).into())
+    }
+}
+
+impl FromSql for Timestamp {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        i64::column_result(value).map(|seconds| Self::from_unix(seconds.try_into().unwrap_or(0)))
+    }
+}
+
+/// The columns that [`account_row`] reads, in its order.
+macro_rules! account_columns {
+    () => {
+        "a.id, a.username, a.key_hash, a.former_key_hash, a.former_key_until, a.allowfrom, a.note, a.created, \
+         a.last_update, a.disabled, a.remove_at"
+    };
+}
+
+/// The rows as one connection sees them, within a transaction or not.
+#[derive(Debug)]
+pub struct Rows<'c> {
+    connection: &'c Connection,
+}
+
+/// An owner as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnerRow {
+    /// Its row.
+    pub id: i64,
+    /// Whose it is; `None`: the daemon's.
+    pub account: Option<(Username, Standing)>,
+}
+
+impl OwnerRow {
+    /// Whether its values are served.
+    pub fn is_served(&self) -> bool {
+        self.account.as_ref().is_none_or(|(_, standing)| *standing == Standing::Active)
+    }
+}
+
+/// A value as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredValue {
+    /// Its row; a higher one is newer.
+    pub id: i64,
+    /// The value and its times.
+    pub value: LiveValue,
+}
+
+/// How many there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Counts {
+    /// Accounts, disabled and deleted ones included.
+    pub accounts: i64,
+    /// Stored values.
+    pub values: i64,
+}
+
+impl<'c> Rows<'c> {
+    pub(super) fn new(connection: &'c Connection) -> Self {
+        Self { connection }
+    }
+
+    // --- accounts ---
+
+    /// An account and its owners.
+    pub fn account(&self, username: Username) -> Result<Option<Account>> {
+        let sql = concat!("SELECT ", account_columns!(), " FROM accounts a WHERE username = ?1");
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let found = statement.query_row([username.to_string()], account_row).optional()?;
+        found.map(|raw| self.with_owners(raw)).transpose()
+    }
+
+    /// Accounts by name, from behind `after`, at most `limit`; where `search` is not empty, those with it in their
+    /// name, note or a label.
+    pub fn accounts(&self, after: Option<Username>, limit: usize, search: &str) -> Result<Vec<Account>> {
+        let sql = concat!(
+            "SELECT ",
+            account_columns!(),
+            " FROM accounts a WHERE username > ?1 AND (?2 = '' OR instr(username, ?2) OR instr(lower(note), ?2)
+              OR EXISTS (SELECT 1 FROM owners o WHERE o.account = a.id AND instr(o.name, ?2)))
+              ORDER BY username LIMIT ?3"
+        );
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let after = after.map(|username| username.to_string()).unwrap_or_default();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = statement.query_map(params![after, search.to_lowercase(), limit], account_row)?;
+        rows.map(|raw| self.with_owners(raw?)).collect()
+    }
+
+    /// Stores a new account and its owners.
+    pub fn insert_account(&self, account: &Account) -> Result<()> {
+        let sql = "INSERT INTO accounts (username, key_hash, allowfrom, note, created) VALUES (?1, ?2, ?3, ?4, ?5)";
+        self.connection.prepare_cached(sql)?.execute(params![
+            account.username.to_string(),
+            account.key.as_str(),
+            allow_from_text(&account.allow_from)?,
+            account.note.as_str(),
+            account.created,
+        ])?;
+        let id = self.connection.last_insert_rowid();
+        account.owners.iter().try_for_each(|owner| self.insert_owner(owner, Some(id)).map(drop))
+    }
+
+    /// Replaces what an account may change: keys, limits, note and standing.
+    pub fn update_account(&self, account: &Account) -> Result<()> {
+        let sql = "UPDATE accounts SET key_hash = ?2, former_key_hash = ?3, former_key_until = ?4, allowfrom = ?5,
+                   note = ?6, disabled = ?7, remove_at = ?8 WHERE username = ?1";
+        let (disabled, remove_at) = match account.standing {
+            Standing::Active => (false, None),
+            Standing::Disabled => (true, None),
+            Standing::Deleted { at } => (true, Some(at)),
+        };
+        self.connection.prepare_cached(sql)?.execute(params![
+            account.username.to_string(),
+            account.key.as_str(),
+            account.former_key.as_ref().map(|former| former.hash.as_str()),
+            account.former_key.as_ref().map(|former| former.until),
+            allow_from_text(&account.allow_from)?,
+            account.note.as_str(),
+            disabled,
+            remove_at,
+        ])?;
+        Ok(())
+    }
+
+    /// Notes that an account has published.
+    pub fn published_at(&self, username: Username, now: Timestamp) -> Result<()> {
+        let sql = "UPDATE accounts SET last_update = ?2 WHERE username = ?1";
+        self.connection.prepare_cached(sql)?.execute(params![username.to_string(), now])?;
+        Ok(())
+    }
+
+    /// Removes an account, its owners and their values for good.
+    pub fn remove_account(&self, username: Username) -> Result<()> {
+        self.connection.prepare_cached("DELETE FROM accounts WHERE username = ?1")?.execute([username.to_string()])?;
+        Ok(())
+    }
+
+    /// At most `limit` accounts that are due to be removed: deleted ones whose time has come, and, with
+    /// `unused_since`, active ones that were registered before and never published.
+    pub fn removable(&self, now: Timestamp, unused_since: Option<Timestamp>, limit: usize) -> Result<Vec<Account>> {
+        let sql = concat!(
+            "SELECT ",
+            account_columns!(),
+            " FROM accounts a WHERE remove_at <= ?1 OR (last_update IS NULL AND disabled = 0 AND created < ?2) LIMIT ?3"
+        );
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let unused_since = unused_since.unwrap_or(Timestamp::from_unix(0));
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = statement.query_map(params![now, unused_since, limit], account_row)?;
+        rows.map(|raw| self.with_owners(raw?)).collect()
+    }
+
+    fn with_owners(&self, raw: RawAccount) -> Result<Account> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT zone, name FROM owners WHERE account = ?1 ORDER BY id")?;
+        let rows = statement.query_map([raw.id], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+        let owners = rows.map(|row| row.map_err(Into::into).and_then(|(zone, name)| owner_of(&zone, &name)));
+        let owners = owners.collect::<Result<_>>()?;
+        raw.into_account(owners)
+    }
+
+    // --- owners ---
+
+    /// The owner's row.
+    pub fn owner(&self, owner: &Owner) -> Result<Option<OwnerRow>> {
+        let sql = "SELECT o.id, a.username, a.disabled, a.remove_at FROM owners o
+                   LEFT JOIN accounts a ON a.id = o.account WHERE o.zone = ?1 AND o.name = ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let key = params![owner.zone.to_string(), owner.label.as_str()];
+        let found = statement.query_row(key, |row| Ok((row.get::<_, i64>(0)?, raw_standing(row, 1)?))).optional()?;
+        found.map(|(id, raw)| Ok(OwnerRow { id, account: raw.map(RawStanding::parse).transpose()? })).transpose()
+    }
+
+    /// Stores an owner; without an account it is the daemon's. Returns its row.
+    pub fn insert_owner(&self, owner: &Owner, account: Option<i64>) -> Result<i64> {
+        let sql = "INSERT INTO owners (account, zone, name) VALUES (?1, ?2, ?3)";
+        let row = params![account, owner.zone.to_string(), owner.label.as_str()];
+        self.connection.prepare_cached(sql)?.execute(row)?;
+        Ok(self.connection.last_insert_rowid())
+    }
+
+    /// Keeps a chosen label from being given again.
+    pub fn bury(&self, owner: &Owner, now: Timestamp) -> Result<()> {
+        let sql = "INSERT OR IGNORE INTO tombstones (zone, name, removed) VALUES (?1, ?2, ?3)";
+        let row = params![owner.zone.to_string(), owner.label.as_str(), now];
+        self.connection.prepare_cached(sql)?.execute(row)?;
+        Ok(())
+    }
+
+    /// Whether a label was chosen once by an account that is gone.
+    pub fn is_buried(&self, owner: &Owner) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM tombstones WHERE zone = ?1 AND name = ?2)";
+        let key = params![owner.zone.to_string(), owner.label.as_str()];
+        Ok(self.connection.prepare_cached(sql)?.query_row(key, |row| row.get(0))?)
+    }
+
+    /// Labels of a zone at which records of the configuration would hide an owner; of those given, the first taken.
+    pub fn first_owned<'l>(&self, zone: &ZoneName, labels: impl Iterator<Item = &'l str>) -> Result<Option<&'l str>> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM owners WHERE zone = ?1 AND name = ?2)")?;
+        for label in labels {
+            if statement.query_row(params![zone.to_string(), label], |row| row.get(0))? {
+                return Ok(Some(label));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Every owner of a zone with its values, newest first.
+    pub fn each_owner(&self, zone: &ZoneName, mut visit: impl FnMut(&str, bool, &[LiveValue])) -> Result<()> {
+        let sql = "SELECT o.id, o.name, ifnull(a.disabled, 0), v.id, v.bytes, v.published, v.expires FROM owners o
+                   LEFT JOIN accounts a ON a.id = o.account LEFT JOIN live_values v ON v.owner = o.id AND v.kind = ?2
+                   WHERE o.zone = ?1 ORDER BY o.id, v.id DESC";
+        let mut statement = self.connection.prepare(sql)?;
+        let mut rows = statement.query(params![zone.to_string(), CHALLENGE])?;
+        let mut current: Option<(i64, String, bool)> = None;
+        let mut values = Vec::new();
+        while let Some(row) = rows.next()? {
+            let id: i64 = row.get(0)?;
+            if current.as_ref().is_none_or(|(open, ..)| *open != id) {
+                if let Some((_, name, disabled)) = current.take() {
+                    visit(&name, disabled, &values);
+                }
+                values.clear();
+                current = Some((id, row.get(1)?, row.get(2)?));
+            }
+            if row.get::<_, Option<i64>>(3)?.is_some() {
+                values.push(live_value(row, 4)?);
+            }
+        }
+        if let Some((_, name, disabled)) = current {
+            visit(&name, disabled, &values);
+        }
+        Ok(())
+    }
+
+    // --- values ---
+
+    /// The values at an owner's row, newest first, expired ones included.
+    pub fn values(&self, owner: i64) -> Result<Vec<StoredValue>> {
+        let sql =
+            "SELECT id, bytes, published, expires FROM live_values WHERE owner = ?1 AND kind = ?2 ORDER BY id DESC";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![owner, CHALLENGE])?;
+        let mut values = Vec::new();
+        while let Some(row) = rows.next()? {
+            values.push(StoredValue { id: row.get(0)?, value: live_value(row, 1)? });
+        }
+        Ok(values)
+    }
+
+    /// Stores a value as an owner's newest; one that is there already moves to the front.
+    pub fn put_value(&self, owner: i64, value: &LiveValue) -> Result<()> {
+        // REPLACE gives the row a new id, above all others: newest first.
+        let sql =
+            "INSERT OR REPLACE INTO live_values (owner, kind, bytes, published, expires) VALUES (?1, ?2, ?3, ?4, ?5)";
+        self.connection.prepare_cached(sql)?.execute(params![
+            owner,
+            CHALLENGE,
+            value.txt.as_bytes(),
+            value.published,
+            value.expires,
+        ])?;
+        Ok(())
+    }
+
+    /// Changes when a value expires.
+    pub fn set_expiry(&self, value: i64, expires: Timestamp) -> Result<()> {
+        let sql = "UPDATE live_values SET expires = ?2 WHERE id = ?1";
+        self.connection.prepare_cached(sql)?.execute(params![value, expires])?;
+        Ok(())
+    }
+
+    /// Takes a value away.
+    pub fn remove_value(&self, value: i64) -> Result<()> {
+        self.connection.prepare_cached("DELETE FROM live_values WHERE id = ?1")?.execute([value])?;
+        Ok(())
+    }
+
+    /// When the next value expires.
+    pub fn next_expiry(&self) -> Result<Option<Timestamp>> {
+        let mut statement = self.connection.prepare_cached("SELECT min(expires) FROM live_values")?;
+        Ok(statement.query_row([], |row| row.get(0))?)
+    }
+
+    /// At most `limit` owners that hold an expired value.
+    pub fn owners_with_expired(&self, now: Timestamp, limit: usize) -> Result<Vec<Owner>> {
+        let sql = "SELECT DISTINCT o.zone, o.name FROM live_values v JOIN owners o ON o.id = v.owner
+                   WHERE v.expires <= ?1 LIMIT ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let key = params![now, limit];
+        let rows = statement.query_map(key, |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+        rows.map(|row| row.map_err(Into::into).and_then(|(zone, name)| owner_of(&zone, &name))).collect()
+    }
+
+    /// The newest publication, to start the clock from.
+    pub fn newest(&self) -> Result<Option<Timestamp>> {
+        // The newest row has the highest id: no scan.
+        let sql = "SELECT published FROM live_values ORDER BY id DESC LIMIT 1";
+        let found = self.connection.query_row(sql, [], |row| row.get(0)).optional()?;
+        Ok(found)
+    }
+
+    // --- zones ---
+
+    /// A zone's stored serial.
+    pub fn serial(&self, zone: &ZoneName) -> Result<Option<Serial>> {
+        let mut statement = self.connection.prepare_cached("SELECT serial FROM zones WHERE name = ?1")?;
+        Ok(statement.query_row([zone.to_string()], |row| row.get(0)).optional()?.map(Serial))
+    }
+
+    /// Stores a zone's serial.
+    pub fn set_serial(&self, zone: &ZoneName, serial: Serial) -> Result<()> {
+        let sql = "INSERT INTO zones (name, serial) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET serial = ?2";
+        self.connection.prepare_cached(sql)?.execute(params![zone.to_string(), serial.0])?;
+        Ok(())
+    }
+
+    /// How many accounts and values there are.
+    pub fn counts(&self) -> Result<Counts> {
+        let sql = "SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM live_values)";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row([], |row| Ok(Counts { accounts: row.get(0)?, values: row.get(1)? }))?)
+    }
+}
+
+/// An account's row before its texts are read.
+struct RawAccount {
+    id: i64,
+    username: String,
+    key: String,
+    former: Option<(String, Timestamp)>,
+    allow_from: String,
+    note: String,
+    created: Timestamp,
+    last_update: Option<Timestamp>,
+    disabled: bool,
+    remove_at: Option<Timestamp>,
+}
+
+fn account_row(row: &Row<'_>) -> rusqlite::Result<RawAccount> {
+    let former = row.get::<_, Option<String>>(3)?.zip(row.get::<_, Option<Timestamp>>(4)?);
+    Ok(RawAccount {
+        id: row.get(0)?,
+        username: row.get(1)?,
+        key: row.get(2)?,
+        former,
+        allow_from: row.get(5)?,
+        note: row.get(6)?,
+        created: row.get(7)?,
+        last_update: row.get(8)?,
+        disabled: row.get(9)?,
+        remove_at: row.get(10)?,
+    })
+}
+
+impl RawAccount {
+    fn into_account(self, owners: Vec<Owner>) -> Result<Account> {
+        let former_key = |(hash, until): (String, Timestamp)| {
+            let hash = parse::<ApiKeyHash>("former key hash", &hash)?;
+            Ok::<_, StoreError>(FormerKey { hash, until })
+        };
+        let networks: Vec<String> = serde_json::from_str(&self.allow_from).map_err(|e| unreadable("allowfrom", &e))?;
+        Ok(Account {
+            username: parse("username", &self.username)?,
+            key: parse("key hash", &self.key)?,
+            former_key: self.former.map(former_key).transpose()?,
+            allow_from: AllowFrom::parse(&networks).map_err(|e| unreadable("allowfrom", &e))?,
+            note: parse("note", &self.note)?,
+            owners,
+            created: self.created,
+            last_update: self.last_update,
+            standing: standing(self.disabled, self.remove_at),
+        })
+    }
+}
+
+struct RawStanding(String, bool, Option<Timestamp>);
+
+impl RawStanding {
+    fn parse(self) -> Result<(Username, Standing)> {
+        Ok((parse("username", &self.0)?, standing(self.1, self.2)))
+    }
+}
+
+/// Username, disabled and remove_at from column `first` on; `None` where the join found no account.
+fn raw_standing(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<RawStanding>> {
+    let Some(username) = row.get::<_, Option<String>>(first)? else { return Ok(None) };
+    Ok(Some(RawStanding(username, row.get(first + 1)?, row.get(first + 2)?)))
+}
+
+fn standing(disabled: bool, remove_at: Option<Timestamp>) -> Standing {
+    match remove_at {
+        Some(at) => Standing::Deleted { at },
+        None if disabled => Standing::Disabled,
+        None => Standing::Active,
+    }
+}
+
+/// Bytes, published and expires from column `first` on.
+fn live_value(row: &Row<'_>, first: usize) -> Result<LiveValue> {
+    let bytes = row.get_ref(first)?.as_blob().map_err(|e| unreadable("value", &e))?;
+    let text = std::str::from_utf8(bytes).map_err(|e| unreadable("value", &e))?;
+    Ok(LiveValue {
+        txt: parse::<TxtValue>("value", text)?,
+        published: row.get(first + 1)?,
+        expires: row.get(first + 2)?,
+    })
+}
+
+fn owner_of(zone: &str, name: &str) -> Result<Owner> {
+    Ok(Owner { zone: parse("zone", zone)?, label: parse::<OwnerLabel>("owner", name)? })
+}
+
+fn allow_from_text(allow_from: &AllowFrom) -> Result<String> {
+    serde_json::to_string(allow_from).map_err(|e| unreadable("allowfrom", &e))
+}
+
+fn parse<T: FromStr<Err: std::fmt::Display>>(what: &str, text: &str) -> Result<T> {
+    text.parse().map_err(|error| unreadable(what, &error))
+}
+
+fn unreadable(what: &str, error: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Unreadable(format!("{what}: {error}"))
+}
