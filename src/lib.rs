@@ -2,6 +2,7 @@
 pub mod account;
 pub mod metrics;
 pub mod name;
+pub mod net;
 pub mod secret;
 pub mod serial;
 pub mod time;
