@@ -1,9 +1,12 @@
 //! txtgate
 pub mod account;
+pub mod api;
 pub mod config;
+pub mod credentials;
 pub mod hasher;
 pub mod metrics;
 pub mod name;
+pub mod net;
 pub mod pace;
 pub mod publisher;
 pub mod remembered;
