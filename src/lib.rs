@@ -1,5 +1,6 @@
 //! txtgate
 pub mod account;
+pub mod dns;
 pub mod metrics;
 pub mod name;
 pub mod net;
