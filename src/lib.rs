@@ -26,22 +26,25 @@
 //!
 //! # Layers
 //!
-//! A module imports lower layers only (the words apart); `dns` and `api` never see each other but for what the operator
-//! watches.
+//! A module imports lower layers only, never its neighbours; the words (layer 0) may use each other.
 //!
 //! | layer | modules | what they are |
 //! |---|---|---|
-//! | 5 | [`cli`], [`daemon`] | commands; everything started, bound, reloaded and drained |
-//! | 4 | [`dns`], [`api`] | the two fronts: bytes at one end, domain types at the other |
-//! | 3 | [`publisher`], [`credentials`] | the write road and its rules; who may walk it |
-//! | 2 | [`store`], [`config`] | durable state; the configuration |
-//! | 1 | [`zone`], [`net`], [`hasher`], [`remembered`], [`pace`] | what DNS sees; sockets; key hashing, its memory and its limits |
+//! | 7 | [`cli`] | the commands |
+//! | 6 | [`daemon`] | everything started, bound, reloaded and drained |
+//! | 5 | [`dns`], [`api`] | the two fronts: bytes at one end, domain types at the other |
+//! | 4 | [`credentials`] | who may walk the write road |
+//! | 3 | [`publisher`] | the write road and its rules |
+//! | 2 | [`store`], [`config`], [`hasher`] | durable state; the configuration; key hashing |
+//! | 1 | [`zone`], [`net`], [`remembered`], [`pace`], [`watch`] | what DNS sees; sockets; memory and limits; who watches a name |
 //! | 0 | [`name`], [`txt`], [`account`], [`secret`], [`serial`], [`time`], [`metrics`] | the words |
 
 pub mod account;
 pub mod config;
+pub mod dns;
 pub mod metrics;
 pub mod name;
+pub mod net;
 pub mod publisher;
 pub mod secret;
 pub mod serial;

@@ -1,0 +1,11 @@
+//! Sockets: binding them, taking them over from systemd, and keeping the number of open connections in bounds.
+//!
+//! DNS over TCP and the HTTP API share all of this, so that one rule holds for both: under a flood the longest idle
+//! connection makes room for the new one.
+
+pub mod accept;
+pub mod bind;
+pub mod connections;
+mod holder;
+pub mod inherited;
+pub mod prefix;

@@ -1,0 +1,116 @@
+//! Accepting connections, and what to do when the process is out of descriptors.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use tokio::net::{TcpListener, TcpStream};
+use tracing::warn;
+
+use super::connections::{Connections, Seat};
+use super::prefix::Prefix;
+
+/// The pause after an error that a retry at once would only meet again.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How often such an error is logged.
+const LOG_EVERY: Duration = Duration::from_secs(60);
+/// Connections that may be on their way out before the listener slows down.
+const MAX_LEAVING: usize = 64;
+
+/// A TCP listener that keeps its connections in bounds and never spins on an error.
+#[derive(Debug)]
+pub struct Acceptor {
+    listener: TcpListener,
+    connections: Connections,
+    backoff: Backoff,
+}
+
+impl Acceptor {
+    /// Accepts from `listener`, and counts in `connections`. `what` is for the log: `DNS over TCP`.
+    pub fn new(what: &'static str, listener: TcpListener, connections: Connections) -> Self {
+        Self { listener, connections, backoff: Backoff::new(what) }
+    }
+
+    /// The next connection. Errors are handled in here. Safe to drop at any await: no connection is lost.
+    pub async fn accept(&mut self) -> (TcpStream, SocketAddr, Seat) {
+        loop {
+            if self.connections.leaving() > MAX_LEAVING {
+                // They still hold their descriptors; let them go first.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            match self.listener.accept().await {
+                Ok((stream, peer)) => {
+                    let seat = self.connections.admit(Prefix::of(peer.ip()));
+                    return (stream, peer, seat);
+                }
+                Err(error) => self.backoff.after(&error, &self.connections).await,
+            }
+        }
+    }
+}
+
+/// What follows a failed accept; for listeners that are no TCP listeners.
+#[derive(Debug)]
+pub struct Backoff {
+    what: &'static str,
+    logged: Option<Instant>,
+}
+
+impl Backoff {
+    /// For the listener that the log calls `what`.
+    pub fn new(what: &'static str) -> Self {
+        Self { what, logged: None }
+    }
+
+    /// Out of descriptors or memory: tells the longest idle connection to close, logs once a minute and pauses 100 ms.
+    /// Other errors belong to the one connection that went away while it waited, and cost nothing.
+    pub async fn after(&mut self, error: &io::Error, connections: &Connections) {
+        if !is_exhausted(error) {
+            return;
+        }
+        connections.evict_idlest();
+        if self.logged.is_none_or(|then| then.elapsed() >= LOG_EVERY) {
+            self.logged = Some(Instant::now());
+            warn!("{}: cannot accept connections: {error}; raise LimitNOFILE", self.what);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn is_exhausted(error: &io::Error) -> bool {
+    let exhausted = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
+    error.raw_os_error().is_some_and(|code| exhausted.contains(&Errno::from_raw(code)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn out_of_descriptors_pauses_and_evicts_but_a_lost_connection_does_not() {
+        let connections = Connections::new(8, 8);
+        let seat = connections.admit(Prefix::V4([192, 0, 2]));
+        let mut backoff = Backoff::new("test");
+        let start = Instant::now();
+        backoff.after(&io::Error::from(Errno::ECONNABORTED), &connections).await;
+        assert!(start.elapsed() < PAUSE && connections.len() == 1);
+        backoff.after(&io::Error::from(Errno::EMFILE), &connections).await;
+        assert!(start.elapsed() >= PAUSE && connections.is_empty());
+        seat.evicted().await;
+    }
+
+    #[tokio::test]
+    async fn connections_are_counted_by_the_prefix_of_their_peer() {
+        let connections = Connections::new(8, 1);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut acceptor = Acceptor::new("test", listener, connections.clone());
+        let _clients = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
+        let (_, _, first) = acceptor.accept().await;
+        let (_, peer, _second) = acceptor.accept().await;
+        assert!(peer.ip().is_loopback());
+        first.evicted().await;
+        assert_eq!(connections.len(), 1);
+    }
+}

@@ -1,0 +1,107 @@
+//! Who holds a port that is in use: best effort, from `/proc`, for the message of a failed start.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+/// Processes and descriptors looked at, so that a busy machine does not delay the message.
+const MAX_PROCESSES: usize = 4_096;
+const MAX_DESCRIPTORS: usize = 65_536;
+
+/// Whoever has a socket on a port.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A process that we may look at.
+    Process { id: u32, name: String },
+    /// Only the user is known: looking into other users' processes takes root.
+    User { id: u32 },
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process { id, name } => write!(f, "{name} (process {id})"),
+            Self::User { id } => write!(f, "a process of user {id}"),
+        }
+    }
+}
+
+/// Finds the holder of a local port; `table` is `udp` or `tcp`.
+pub fn of_port(table: &str, port: u16) -> Option<Holder> {
+    let socket = [table.to_owned(), format!("{table}6")].iter().find_map(|table| {
+        let text = fs::read_to_string(Path::new("/proc/net").join(table)).ok()?;
+        text.lines().find_map(|line| socket_on(line, port))
+    })?;
+    Some(process_with(socket.inode).unwrap_or(Holder::User { id: socket.user }))
+}
+
+struct Socket {
+    user: u32,
+    inode: u64,
+}
+
+/// Reads a line of `/proc/net/udp`: `sl local remote state queues timer retransmits uid timeout inode ...`.
+fn socket_on(line: &str, port: u16) -> Option<Socket> {
+    /// A TCP socket in this state listens; in others it is one end of a connection, which blocks nobody.
+    const LISTENS: &str = "0A";
+    /// All UDP sockets without a peer.
+    const UNCONNECTED: &str = "07";
+    let mut fields = line.split_whitespace().skip(1);
+    let (_, local_port) = fields.next()?.rsplit_once(':')?;
+    let state = fields.nth(1)?;
+    if u16::from_str_radix(local_port, 16).ok()? != port || !matches!(state, LISTENS | UNCONNECTED) {
+        return None;
+    }
+    let user = fields.nth(3)?.parse().ok()?;
+    let inode = fields.nth(1)?.parse().ok()?;
+    Some(Socket { user, inode })
+}
+
+fn process_with(inode: u64) -> Option<Holder> {
+    let target = format!("socket:[{inode}]");
+    let mut descriptors = 0;
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    for id in ids.take(MAX_PROCESSES) {
+        let process = Path::new("/proc").join(id.to_string());
+        for link in fs::read_dir(process.join("fd")).into_iter().flatten().flatten() {
+            descriptors += 1;
+            if fs::read_link(link.path()).is_ok_and(|path| path.as_os_str() == target.as_str()) {
+                let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
+                return Some(Holder::Process { id, name: name.trim().to_owned() });
+            }
+        }
+        if descriptors > MAX_DESCRIPTORS {
+            break;
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, UdpSocket};
+
+    use super::*;
+
+    #[test]
+    fn a_port_of_this_very_process_is_found() {
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let tcp = TcpListener::bind("[::1]:0").or_else(|_| TcpListener::bind("127.0.0.1:0")).unwrap();
+        for (table, port) in [("udp", udp.local_addr().unwrap().port()), ("tcp", tcp.local_addr().unwrap().port())] {
+            let holder = of_port(table, port);
+            let Some(Holder::Process { id, .. }) = holder else { panic!("{table} {port}: {holder:?}") };
+            assert_eq!(id, std::process::id());
+        }
+    }
+
+    #[test]
+    fn lines_of_the_kernel_are_read() {
+        let line =
+            "  318: 3500007F:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000   101        0 20562 2 0 0";
+        let socket = socket_on(line, 53).unwrap();
+        assert_eq!((socket.user, socket.inode), (101, 20_562));
+        assert!(socket_on(line, 54).is_none());
+        assert!(socket_on("  sl  local_address rem_address   st tx_queue", 53).is_none());
+    }
+}
