@@ -22,7 +22,7 @@ fn key_prefix(key: &str) -> String {
 }
 
 /// The text of a configuration, to find places in.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
     /// The file.
     pub path: &'a Path,

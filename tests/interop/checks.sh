@@ -61,7 +61,7 @@ every_update_is_seen_at_once() {
         CLIENT_DIR=$dir TXTGATE_ACCOUNT=$work/accounts/updates.json "$ACME_HOOK" present - "$value" 2>>"$work/updates.log" || continue
         digs=()
         for i in "${!vantage[@]}"; do
-            dig +short +tries=1 +time=2 "@${vantage[$i]}" TXT _acme-challenge.updates.example.com >"$dir/$i" 2>&1 &
+            dig +short +tries=1 +time=5 "@${vantage[$i]}" TXT _acme-challenge.updates.example.com >"$dir/$i" 2>&1 &
             digs+=($!)
         done
         wait "${digs[@]}" || true

@@ -30,13 +30,17 @@ install_packages() {
         unshare --mount sh -c 'mount --bind "$1" "$2" && shift 2 && exec "$@"' sh "$work/policy-rc.d" "$policy" \
             env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" || rc=$?
     else
+        own_policy=$policy
         install -m 755 "$work/policy-rc.d" "$policy"
         DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" || rc=$?
-        rm -f "$policy"
+        remove_own_policy
     fi
     disable_services "$@"
     return "$rc"
 }
+
+own_policy=
+remove_own_policy() { [[ ! $own_policy ]] || rm -f "$own_policy"; }
 
 # The packages also enable their services for the next boot: not what a test should leave behind.
 disable_services() {

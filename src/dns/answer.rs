@@ -1,0 +1,155 @@
+//! The decision: what our zones say to a question. Pure: no socket, no clock, no log.
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+
+use crate::name::{MAX_NAME, NameRef};
+use crate::time::Timestamp;
+use crate::txt::{LiveValue, RecordSet, TxtValue};
+use crate::zone::live::Slot;
+use crate::zone::snippet::{MAX_CHAIN, cname_target};
+use crate::zone::{Node, Zone, zone_of};
+
+use super::ede::Ede;
+use super::question::Question;
+
+/// A reply before it is octets.
+#[derive(Debug)]
+pub struct Answer<'z> {
+    /// The response code; for a chain of CNAMEs that of its last name (RFC 6604 section 3).
+    pub rcode: ResponseCode,
+    /// AA: the question's name lies in a zone of ours.
+    pub is_authoritative: bool,
+    /// The CNAME sets that were followed, in order. Empty for nearly every question, and then without an allocation.
+    pub aliases: Vec<&'z RecordSet>,
+    /// The records of the name asked for, or of the last alias's target.
+    pub records: Records<'z>,
+    /// The zone whose SOA goes into the authority section (RFC 2308 section 3).
+    pub negative: Option<&'z Zone>,
+    /// Why, where the rcode does not say it all.
+    pub ede: Option<Ede>,
+}
+
+/// The records in an answer.
+#[derive(Debug)]
+pub enum Records<'z> {
+    /// None.
+    None,
+    /// The zone's SOA.
+    Soa(&'z Zone),
+    /// A record set of the configuration.
+    Static(&'z RecordSet),
+    /// The TXT values that live at a name.
+    Live(LiveTxt),
+}
+
+/// The TXT record set of an owner at one moment.
+#[derive(Debug)]
+pub struct LiveTxt {
+    slot: Slot,
+    now: Timestamp,
+    /// Seconds that a resolver may keep it.
+    pub ttl: u32,
+}
+
+impl LiveTxt {
+    /// The values that live now, newest first.
+    pub fn values(&self) -> impl Iterator<Item = &TxtValue> {
+        self.slot.values().iter().filter(|value| value.is_live(self.now)).map(|value: &LiveValue| &value.txt)
+    }
+}
+
+/// Answers a question from `zones` as of `now` (RFC 1034 section 4.3.2, without referrals and wildcards).
+pub fn answer<'z>(zones: &'z [Zone], question: &Question<'_>, now: Timestamp) -> Answer<'z> {
+    if zones.is_empty() {
+        return Answer::not_ready();
+    }
+    let Some(zone) = zone_of(zones, question.name()) else {
+        return Answer::not_ours();
+    };
+    let mut aliases = Vec::new();
+    let mut buffer = [0; MAX_NAME];
+    let mut name = question.name();
+    loop {
+        let Some(node) = zone.locate(name) else {
+            return Answer::found(Records::None).with(aliases); // the chain leaves the zone: others go on from there
+        };
+        let sets = match node {
+            Node::Apex(_) if question.rtype() == RecordType::SOA || question.rtype() == RecordType::ANY => {
+                return Answer::found(Records::Soa(zone)).with(aliases);
+            }
+            Node::Apex(sets) | Node::Static(sets) => sets,
+            Node::Owner(slot) => return at_owner(zone, question.rtype(), slot, now).with(aliases),
+            Node::Nowhere => return Answer::name_error(zone).with(aliases),
+        };
+        if let Some(set) = sets.iter().find(|set| is_asked(set, question.rtype())) {
+            return Answer::found(Records::Static(set)).with(aliases);
+        }
+        let Some(alias) = sets.iter().find(|set| set.rtype == RecordType::CNAME) else {
+            return Answer::no_data(zone).with(aliases);
+        };
+        aliases.push(alias);
+        match cname_target(sets) {
+            Some(target) if aliases.len() <= MAX_CHAIN => name = NameRef::lowered(target, &mut buffer),
+            _ => return Answer::fault(), // the configuration is checked to have no such chain
+        }
+    }
+}
+
+/// Whether a set answers a question of this type. ANY gets the first one there is, not all of them: RFC 8482 section
+/// 4.1, so that nobody is flooded with our records. Its HINFO form stands in for records that are held back, so a name
+/// without any says no data as for every other type.
+fn is_asked(set: &RecordSet, rtype: RecordType) -> bool {
+    set.rtype == rtype || rtype == RecordType::ANY
+}
+
+/// A registered name is never a name error: clients and resolvers ask for other types first, or before the first
+/// value, and would remember that (RFC 8020).
+fn at_owner(zone: &Zone, rtype: RecordType, slot: Slot, now: Timestamp) -> Answer<'_> {
+    let live = LiveTxt { slot, now, ttl: zone.txt_ttl };
+    if !matches!(rtype, RecordType::TXT | RecordType::ANY) || live.values().next().is_none() {
+        return Answer::no_data(zone);
+    }
+    Answer::found(Records::Live(live))
+}
+
+impl<'z> Answer<'z> {
+    /// Records, or the end of a chain that leads out of the zone.
+    pub fn found(records: Records<'z>) -> Self {
+        Self { is_authoritative: true, records, ..Self::bare(ResponseCode::NoError) }
+    }
+
+    /// The name is there and has no records of this type (NOERROR, RFC 2308 section 2.2).
+    pub fn no_data(zone: &'z Zone) -> Self {
+        Self { is_authoritative: true, negative: Some(zone), ..Self::bare(ResponseCode::NoError) }
+    }
+
+    /// Nothing is at the name or below it (NXDOMAIN, RFC 8020).
+    pub fn name_error(zone: &'z Zone) -> Self {
+        Self { is_authoritative: true, negative: Some(zone), ..Self::bare(ResponseCode::NXDomain) }
+    }
+
+    /// The name is in no zone of ours.
+    pub fn not_ours() -> Self {
+        Self { ede: Some(Ede::NOT_AUTHORITATIVE), ..Self::bare(ResponseCode::Refused) }
+    }
+
+    /// Nothing is loaded yet: ask another server, or again.
+    pub fn not_ready() -> Self {
+        Self { ede: Some(Ede::NOT_READY), ..Self::bare(ResponseCode::ServFail) }
+    }
+
+    /// A fault of ours, which is never a statement about the zone.
+    pub fn fault() -> Self {
+        Self { ede: Some(Ede::FAULT), ..Self::bare(ResponseCode::ServFail) }
+    }
+
+    /// A response code and no records.
+    pub fn bare(rcode: ResponseCode) -> Self {
+        Self { rcode, is_authoritative: false, aliases: Vec::new(), records: Records::None, negative: None, ede: None }
+    }
+
+    fn with(self, aliases: Vec<&'z RecordSet>) -> Self {
+        Self { aliases, ..self }
+    }
+}

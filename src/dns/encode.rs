@@ -1,0 +1,243 @@
+//! From an [`Answer`] to the octets of a message.
+//!
+//! A writer of our own, because an answer must fit or say that it does not, and never end in the middle of a record
+//! set (RFC 2181 section 9).
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+
+use crate::zone::Zone;
+
+use super::answer::{Answer, Records};
+use super::question::{Echo, Edns, HEADER};
+
+/// The UDP size that we announce and keep to: it fits every path without fragments (RFC 9715 section 3.2).
+pub const UDP_SIZE: u16 = 1_232;
+/// What a client without EDNS takes over UDP (RFC 1035 section 4.2.1).
+const PLAIN_UDP_SIZE: u16 = 512;
+/// How long an idle connection stays open, in the units of RFC 7828 section 3.1: 100 ms.
+const KEEPALIVE: u16 = 100;
+
+const QR: u8 = 0x80;
+const AA: u8 = 0x04;
+const TC: u8 = 0x02;
+const RD: u8 = 0x01;
+const CLASS_IN: u16 = 1;
+/// The offset of the name in the question, right behind the header.
+const QNAME: usize = HEADER;
+
+/// How a message travels, as far as its size matters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Carrier {
+    /// One datagram.
+    Datagram,
+    /// A stream, with a length before each message.
+    Stream,
+}
+
+impl Carrier {
+    fn limit(self, edns: Option<Edns>) -> usize {
+        usize::from(match (self, edns) {
+            (Self::Stream, _) => u16::MAX,
+            (Self::Datagram, None) => PLAIN_UDP_SIZE,
+            (Self::Datagram, Some(edns)) => edns.udp_size.clamp(PLAIN_UDP_SIZE, UDP_SIZE),
+        })
+    }
+}
+
+/// Appends the message that says `answer`. Returns whether all of it fitted; otherwise the message is only the header
+/// with TC, the question and OPT.
+pub fn encode(echo: &Echo<'_>, answer: &Answer<'_>, carrier: Carrier, out: &mut Vec<u8>) -> bool {
+    let opt = echo.edns.map(|edns| Opt { edns, answer, carrier });
+    let room = carrier.limit(echo.edns) - opt.as_ref().map_or(0, Opt::len);
+    let mut writer = Writer { start: out.len(), out, room, counts: [0; 2] };
+    writer.header(echo, answer);
+    let questions_end = writer.out.len();
+    let fits = writer.records(echo, answer).is_some();
+    if !fits {
+        writer.out.truncate(questions_end);
+        writer.counts = [0; 2];
+        writer.set_truncated();
+    }
+    writer.set_counts(opt.is_some());
+    if let Some(opt) = opt {
+        opt.write(out);
+    }
+    fits
+}
+
+/// The reply to a query that broke us: its id, its opcode and SERVFAIL. Uses nothing but the first octets, since
+/// whatever went wrong would go wrong again.
+pub fn encode_fault(packet: &[u8], out: &mut Vec<u8>) -> bool {
+    let Some(&[id0, id1, flags, ..]) = packet.first_chunk::<HEADER>() else {
+        return false;
+    };
+    out.extend_from_slice(&[id0, id1, QR | flags & 0x79, ResponseCode::ServFail.low()]);
+    out.extend_from_slice(&[0; 8]);
+    true
+}
+
+/// A message that is being written. Offsets in it count from its own start, which may lie within `out`.
+struct Writer<'o> {
+    out: &'o mut Vec<u8>,
+    start: usize,
+    /// Octets that the message may have before its OPT.
+    room: usize,
+    /// Records in the answer and the authority section.
+    counts: [u16; 2],
+}
+
+/// Writing goes on while the message fits.
+type Fits = Option<()>;
+
+impl Writer<'_> {
+    /// RA and AD stay clear: we do not recurse and validate nothing. So does CD (RFC 4035 section 3.1.6).
+    fn header(&mut self, echo: &Echo<'_>, answer: &Answer<'_>) {
+        let aa = if answer.is_authoritative { AA } else { 0 };
+        let rd = if echo.recursion_desired { RD } else { 0 };
+        self.u16(echo.id);
+        self.out.extend_from_slice(&[QR | echo.opcode << 3 | aa | rd, answer.rcode.low()]);
+        self.u16(u16::from(!echo.question.is_empty()));
+        self.out.extend_from_slice(&[0; 6]);
+        self.out.extend_from_slice(echo.question);
+    }
+
+    fn records(&mut self, echo: &Echo<'_>, answer: &Answer<'_>) -> Fits {
+        let mut owner = QNAME;
+        for alias in &answer.aliases {
+            let target = alias.rdatas.first()?;
+            self.record(0, owner, alias.rtype, alias.ttl, target)?;
+            // The target stands at the end of the message now, written out: the next owner points there.
+            owner = self.len() - target.len();
+        }
+        match &answer.records {
+            Records::None => {}
+            Records::Soa(zone) => self.soa(0, owner, zone)?,
+            Records::Static(set) => {
+                for rdata in &set.rdatas {
+                    self.record(0, owner, set.rtype, set.ttl, rdata)?;
+                }
+            }
+            Records::Live(txt) => {
+                for value in txt.values() {
+                    let value = value.as_bytes();
+                    self.fixed(0, owner, RecordType::TXT, txt.ttl, 1 + value.len())?;
+                    // One character-string; its length octet says 43.
+                    self.out.push(value.len() as u8);
+                    self.out.extend_from_slice(value);
+                }
+            }
+        }
+        match answer.negative {
+            None => Some(()),
+            Some(zone) => self.soa(1, apex_in(echo, zone), zone),
+        }
+    }
+
+    /// The TTL and the MINIMUM are one number, so that the smaller of the two rules (RFC 2308 section 3).
+    fn soa(&mut self, section: usize, owner: usize, zone: &Zone) -> Fits {
+        let length_at = self.out.len() + 10;
+        self.fixed(section, owner, RecordType::SOA, zone.soa.negative_ttl, 0)?;
+        zone.soa.write_rdata(zone.serial(), self.out);
+        // Two names and five numbers: below 65,536 by far.
+        let length = (self.out.len() - length_at - 2) as u16;
+        self.out[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
+        self.fits(0)
+    }
+
+    fn record(&mut self, section: usize, owner: usize, rtype: RecordType, ttl: u32, rdata: &[u8]) -> Fits {
+        self.fixed(section, owner, rtype, ttl, rdata.len())?;
+        self.out.extend_from_slice(rdata);
+        Some(())
+    }
+
+    /// Writes a record up to its RDATA, if there is room for that as well. `owner` is an offset below 16,384, which
+    /// holds for the question and for the few aliases behind it.
+    fn fixed(&mut self, section: usize, owner: usize, rtype: RecordType, ttl: u32, rdata: usize) -> Fits {
+        self.fits(12 + rdata)?;
+        let length = u16::try_from(rdata).ok()?;
+        self.u16(0xc000 | owner as u16);
+        self.u16(u16::from(rtype));
+        self.u16(CLASS_IN);
+        self.out.extend_from_slice(&ttl.to_be_bytes());
+        self.u16(length);
+        self.counts[section] += 1;
+        Some(())
+    }
+
+    fn fits(&self, more: usize) -> Fits {
+        (self.len() + more <= self.room).then_some(())
+    }
+
+    fn len(&self) -> usize {
+        self.out.len() - self.start
+    }
+
+    fn u16(&mut self, number: u16) {
+        self.out.extend_from_slice(&number.to_be_bytes());
+    }
+
+    fn set_truncated(&mut self) {
+        self.out[self.start + 2] |= TC;
+    }
+
+    fn set_counts(&mut self, has_opt: bool) {
+        let [answers, authorities] = self.counts;
+        for (at, count) in [(6, answers), (8, authorities), (10, u16::from(has_opt))] {
+            self.out[self.start + at..self.start + at + 2].copy_from_slice(&count.to_be_bytes());
+        }
+    }
+}
+
+/// The apex is the end of the question's name, or the answer would not be about that zone.
+fn apex_in(echo: &Echo<'_>, zone: &Zone) -> usize {
+    const TYPE_AND_CLASS: usize = 4;
+    HEADER + echo.question.len() - TYPE_AND_CLASS - zone.name.apex().as_wire().len()
+}
+
+/// The OPT record of a reply (RFC 6891 section 6.1): version 0, and no flag but DO, which is copied.
+struct Opt<'a> {
+    edns: Edns,
+    answer: &'a Answer<'a>,
+    carrier: Carrier,
+}
+
+impl Opt<'_> {
+    const EDE: u16 = 15;
+    const TCP_KEEPALIVE: u16 = 11;
+
+    fn len(&self) -> usize {
+        11 + self.options_len()
+    }
+
+    fn options_len(&self) -> usize {
+        self.answer.ede.map_or(0, |ede| 6 + ede.text.len()) + if self.has_keepalive() { 6 } else { 0 }
+    }
+
+    fn has_keepalive(&self) -> bool {
+        self.edns.keepalive && self.carrier == Carrier::Stream
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        const ROOT_AND_TYPE: [u8; 3] = [0, 0, 41];
+        let flags = if self.edns.dnssec_ok { 0x8000 } else { 0 };
+        out.extend_from_slice(&ROOT_AND_TYPE);
+        let mut u16 = |number: u16| out.extend_from_slice(&number.to_be_bytes());
+        u16(UDP_SIZE);
+        u16(u16::from_be_bytes([self.answer.rcode.high(), 0]));
+        u16(flags);
+        // At most a keepalive and one of our own short texts.
+        u16(self.options_len() as u16);
+        if self.has_keepalive() {
+            u16(Self::TCP_KEEPALIVE);
+            u16(2);
+            u16(KEEPALIVE);
+        }
+        if let Some(ede) = self.answer.ede {
+            u16(Self::EDE);
+            u16(2 + ede.text.len() as u16);
+            u16(ede.code);
+            out.extend_from_slice(ede.text.as_bytes());
+        }
+    }
+}

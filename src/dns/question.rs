@@ -1,0 +1,243 @@
+//! From the octets of a message to a [`Question`], or to a [`Refusal`] that says what to reply instead.
+//!
+//! Nothing here allocates: a question borrows from its packet.
+
+use hickory_proto::op::{OpCode, ResponseCode};
+use hickory_proto::rr::RecordType;
+
+use crate::name::{MAX_NAME, NameRef};
+
+use super::ede::Ede;
+use super::wire::{Record, Walk};
+
+/// Octets of the header (RFC 1035 section 4.1.1).
+pub const HEADER: usize = 12;
+/// The EDNS option by which a client asks how long a connection may idle (RFC 7828).
+const TCP_KEEPALIVE: u16 = 11;
+/// Two classes that are answered (RFC 1035 section 3.2.5).
+const CLASS_IN: u16 = 1;
+const CLASS_ANY: u16 = 255;
+
+/// What every reply repeats of its query.
+#[derive(Clone, Copy, Debug)]
+pub struct Echo<'p> {
+    /// The message id.
+    pub id: u16,
+    /// The opcode, 4 bits.
+    pub opcode: u8,
+    /// Recursion desired: copied (RFC 1035 section 4.1.1).
+    pub recursion_desired: bool,
+    /// The question section octet for octet, for resolvers that check the case of each letter; empty where it is
+    /// not exactly one question.
+    pub question: &'p [u8],
+    /// What the query's OPT record says; `None` where it has none.
+    pub edns: Option<Edns>,
+}
+
+/// An OPT record of a query (RFC 6891 section 6.1).
+#[derive(Clone, Copy, Debug)]
+pub struct Edns {
+    /// The largest UDP message that the client takes, in octets.
+    pub udp_size: u16,
+    /// The EDNS version that the client speaks.
+    pub version: u8,
+    /// DNSSEC OK: copied into the reply (RFC 3225 section 3).
+    pub dnssec_ok: bool,
+    /// Whether the client asks how long a connection may idle (RFC 7828).
+    pub keepalive: bool,
+}
+
+/// A well-formed query for one name, type and class.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'p> {
+    name: NameRef<'p>,
+    rtype: RecordType,
+    /// What the reply repeats.
+    pub echo: Echo<'p>,
+}
+
+/// Why a message is not a question that we answer.
+#[derive(Clone, Copy, Debug)]
+pub enum Refusal<'p> {
+    /// No reply at all: a response, or too short to hold an id. Replying to responses makes two servers loop.
+    Drop,
+    /// A reply without records.
+    Reply { echo: Echo<'p>, rcode: ResponseCode, ede: Option<Ede> },
+}
+
+impl<'p> Question<'p> {
+    /// Reads a message. `lower` holds the name in lower case afterwards.
+    pub fn read(packet: &'p [u8], lower: &'p mut [u8; MAX_NAME]) -> Result<Self, Refusal<'p>> {
+        let header = Header::read(packet).filter(|header| !header.is_response).ok_or(Refusal::Drop)?;
+        let mut echo = header.echo();
+        let mut walk = Walk::behind_header(packet);
+        let asked = (header.questions == 1).then(|| Asked::read(&mut walk)).flatten();
+        if asked.is_some() {
+            echo.question = &packet[HEADER..walk.at()];
+        }
+        // From here on each refusal says what it can of EDNS.
+        echo.edns = header.first_opt(packet);
+        let refuse = |rcode, ede| Err(Refusal::Reply { echo, rcode, ede });
+        if header.opcode != u8::from(OpCode::Query) {
+            return refuse(ResponseCode::NotImp, None);
+        }
+        let Some(Asked { name, rtype, class }) = asked else {
+            return refuse(ResponseCode::FormErr, None); // RFC 9619: exactly one question
+        };
+        let rtype = RecordType::from(rtype);
+        if matches!(rtype, RecordType::AXFR | RecordType::IXFR) {
+            return refuse(ResponseCode::Refused, Some(Ede::PROHIBITED));
+        }
+        let Some(edns) = header.rest(walk) else {
+            return refuse(ResponseCode::FormErr, None);
+        };
+        if edns.is_some_and(|edns| edns.version > 0) {
+            return refuse(ResponseCode::BADVERS, None);
+        }
+        if is_meta(rtype) {
+            return refuse(ResponseCode::FormErr, Some(Ede::INVALID_QUERY_TYPE));
+        }
+        if !matches!(class, CLASS_IN | CLASS_ANY) {
+            return refuse(ResponseCode::Refused, None);
+        }
+        Ok(Self { name: NameRef::lowered(name, lower), rtype, echo })
+    }
+
+    /// The name asked for, in lower case (RFC 4343).
+    pub fn name(&self) -> NameRef<'p> {
+        self.name
+    }
+
+    /// The type asked for.
+    pub fn rtype(&self) -> RecordType {
+        self.rtype
+    }
+}
+
+/// The question's three fields (RFC 1035 section 4.1.2).
+struct Asked<'p> {
+    name: &'p [u8],
+    rtype: u16,
+    class: u16,
+}
+
+impl<'p> Asked<'p> {
+    /// A question whose name is written in full: there is nothing before it that a pointer could mean.
+    fn read(walk: &mut Walk<'p>) -> Option<Self> {
+        Some(Self { name: walk.name()?, rtype: walk.u16()?, class: walk.u16()? })
+    }
+}
+
+/// Types that only ever stand in messages, never in a zone (RFC 6895 section 3.1; NXNAME: RFC 9824).
+/// ANY is answered, and transfers are refused before.
+fn is_meta(rtype: RecordType) -> bool {
+    const NXNAME: u16 = 128;
+    const TKEY: u16 = 249;
+    const TSIG: u16 = 250;
+    const MAILB: u16 = 253;
+    const MAILA: u16 = 254;
+    rtype == RecordType::OPT || matches!(u16::from(rtype), NXNAME | TKEY | TSIG | MAILB | MAILA)
+}
+
+/// The header's fields that matter in a query.
+struct Header {
+    id: u16,
+    is_response: bool,
+    opcode: u8,
+    recursion_desired: bool,
+    questions: u16,
+    answers: u16,
+    authorities: u16,
+    additionals: u16,
+}
+
+impl Header {
+    fn read(packet: &[u8]) -> Option<Self> {
+        let header: &[u8; HEADER] = packet.first_chunk()?;
+        let number = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+        Some(Self {
+            id: number(0),
+            is_response: header[2] & 0x80 != 0,
+            opcode: header[2] >> 3 & 0xf,
+            recursion_desired: header[2] & 1 != 0,
+            questions: number(4),
+            answers: number(6),
+            authorities: number(8),
+            additionals: number(10),
+        })
+    }
+
+    fn echo<'p>(&self) -> Echo<'p> {
+        let (id, opcode, recursion_desired) = (self.id, self.opcode, self.recursion_desired);
+        Echo { id, opcode, recursion_desired, question: &[], edns: None }
+    }
+
+    /// The first OPT record of any message whose records can be told apart, however wrong it is otherwise. It decides
+    /// whether the reply has one (RFC 6891 section 7).
+    fn first_opt(&self, packet: &[u8]) -> Option<Edns> {
+        if self.additionals == 0 {
+            return None;
+        }
+        let mut walk = Walk::behind_header(packet);
+        for _ in 0..self.questions {
+            walk.skip_name()?;
+            walk.take(4)?;
+        }
+        for _ in 0..u32::from(self.answers) + u32::from(self.authorities) {
+            walk.record()?;
+        }
+        (0..self.additionals).map_while(|_| walk.record()).find(Record::is_opt).map(|opt| Edns::of(&opt))
+    }
+
+    /// What follows the question: no records but at most one OPT and others that mean nothing to us, and not an octet
+    /// more. `None` is a format error.
+    fn rest(&self, mut walk: Walk<'_>) -> Option<Option<Edns>> {
+        if self.answers != 0 || self.authorities != 0 {
+            return None;
+        }
+        let mut edns = None;
+        for _ in 0..self.additionals {
+            let record = walk.record()?;
+            if record.is_opt() && (!record.is_at_root || edns.replace(Edns::checked(&record)?).is_some()) {
+                return None; // RFC 6891 section 6.1.1: at the root, and only one
+            }
+        }
+        walk.is_at_end().then_some(edns)
+    }
+}
+
+impl Record<'_> {
+    fn is_opt(&self) -> bool {
+        self.rtype == u16::from(RecordType::OPT)
+    }
+}
+
+impl Edns {
+    fn of(opt: &Record<'_>) -> Self {
+        let [_, version, flags, _] = opt.ttl.to_be_bytes();
+        let keepalive = options(opt.rdata).flatten().any(|code| code == TCP_KEEPALIVE);
+        Self { udp_size: opt.class, version, dnssec_ok: flags & 0x80 != 0, keepalive }
+    }
+
+    /// Fails where the options do not fill the RDATA. Another version may write them another way.
+    fn checked(opt: &Record<'_>) -> Option<Self> {
+        let edns = Self::of(opt);
+        (edns.version > 0 || options(opt.rdata).all(|code| code.is_some())).then_some(edns)
+    }
+}
+
+/// The codes of an OPT record's options (RFC 6891 section 6.1.2); a last `None` where they end in the middle of one.
+fn options(mut rdata: &[u8]) -> impl Iterator<Item = Option<u16>> {
+    std::iter::from_fn(move || {
+        if rdata.is_empty() {
+            return None;
+        }
+        let Some((&[c0, c1, l0, l1], rest)) = rdata.split_first_chunk() else {
+            rdata = &[];
+            return Some(None);
+        };
+        let rest = rest.get(usize::from(u16::from_be_bytes([l0, l1]))..);
+        rdata = rest.unwrap_or_default();
+        Some(rest.map(|_| u16::from_be_bytes([c0, c1])))
+    })
+}

@@ -1,0 +1,229 @@
+//! DNS over TCP (RFC 7766): several queries a connection, answered in order, and no connection that stays for nothing.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, interval, timeout, timeout_at};
+use tracing::error;
+
+use crate::net::accept::Acceptor;
+use crate::net::connections::{Connections, Seat};
+
+use super::question::HEADER;
+use super::{Heartbeat, Responder, Source, Transport};
+
+/// How long a connection may stay without a whole query (RFC 7766 section 6.2.3). Single octets do not prolong it.
+pub const IDLE: Duration = Duration::from_secs(10);
+/// How long a client may take to take its answers.
+const WRITE: Duration = Duration::from_secs(5);
+/// Connections in all, and from one prefix.
+pub const MAX_CONNECTIONS: usize = 4_096;
+pub const MAX_PER_PREFIX: usize = 64;
+/// The longest query that is read. No query needs more, and this times the connections is memory.
+const MAX_QUERY: usize = 4_096;
+/// Octets of answers that are gathered before they are sent.
+const MAX_ANSWERS: usize = 64 * 1_024;
+/// How often the accept loop beats when nobody connects.
+const TURN: Duration = Duration::from_millis(250);
+
+/// The running listener on one address.
+#[derive(Debug)]
+pub struct TcpServer {
+    address: SocketAddr,
+    heartbeat: Heartbeat,
+    task: JoinHandle<()>,
+}
+
+/// Starts to accept connections, until `shutdown` is true or its sender is gone. Wants a tokio runtime around it.
+pub fn serve(
+    listener: std::net::TcpListener,
+    responder: Responder,
+    connections: Connections,
+    shutdown: watch::Receiver<bool>,
+) -> io::Result<TcpServer> {
+    let listener = TcpListener::from_std(listener)?;
+    let address = listener.local_addr()?;
+    let heartbeat = Heartbeat::default();
+    let acceptor = Acceptor::new("DNS over TCP", listener, connections);
+    let limits = Limits { idle: IDLE, write: WRITE };
+    let task = tokio::spawn(accept_all(acceptor, Talker { responder, limits, shutdown }, heartbeat.clone()));
+    Ok(TcpServer { address, heartbeat, task })
+}
+
+impl TcpServer {
+    /// The address that it is bound to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The accept loop's count.
+    pub fn heartbeat(&self) -> &Heartbeat {
+        &self.heartbeat
+    }
+
+    /// Waits until the listener and all of its connections have closed, which the shutdown asks for.
+    pub async fn finished(self) {
+        if self.task.await.is_err() {
+            error!("the listener of DNS over TCP {} had panicked", self.address);
+        }
+    }
+}
+
+/// The limits of one connection, which the tests shorten.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub idle: Duration,
+    pub write: Duration,
+}
+
+/// What a connection needs to be served; a cheap clone for each.
+#[derive(Clone, Debug)]
+pub(super) struct Talker {
+    pub responder: Responder,
+    pub limits: Limits,
+    pub shutdown: watch::Receiver<bool>,
+}
+
+pub(super) async fn accept_all(mut acceptor: Acceptor, talker: Talker, heartbeat: Heartbeat) {
+    let mut shutdown = talker.shutdown.clone();
+    let mut turns = interval(TURN);
+    let mut open = JoinSet::new();
+    loop {
+        heartbeat.beat();
+        tokio::select! {
+            _ = shutdown.wait_for(|stop| *stop) => break,
+            (stream, peer, seat) = acceptor.accept() => {
+                open.spawn(talker.clone().serve_tcp(stream, peer, seat));
+            }
+            // Without this the closed ones would pile up in the set.
+            Some(_) = open.join_next() => {}
+            _ = turns.tick() => {}
+        }
+    }
+    drop(acceptor);
+    while open.join_next().await.is_some() {}
+}
+
+impl Talker {
+    async fn serve_tcp(self, stream: TcpStream, peer: SocketAddr, seat: Seat) {
+        // Answers are written whole; waiting for more to send would only delay them.
+        _ = stream.set_nodelay(true);
+        let source = Source { address: peer.ip().to_canonical(), transport: Transport::Tcp };
+        self.serve(stream, source, &seat).await;
+    }
+
+    /// Serves a connection of any kind until it is idle for too long, sends nonsense, is told to make room, or closes.
+    pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S, source: Source, seat: &Seat) {
+        let Self { responder, limits, shutdown } = self;
+        let conversation = Conversation { stream, source, responder, limits, shutdown, seat };
+        tokio::select! {
+            // How it ended matters to nobody: clients come and go.
+            _ = conversation.run() => {}
+            () = seat.evicted() => {}
+        }
+    }
+}
+
+struct Conversation<'s, S> {
+    stream: S,
+    source: Source,
+    responder: Responder,
+    limits: Limits,
+    shutdown: watch::Receiver<bool>,
+    seat: &'s Seat,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
+    async fn run(mut self) -> io::Result<()> {
+        let mut received = Vec::new();
+        let mut answers = Vec::new();
+        let mut deadline = Instant::now() + self.limits.idle;
+        while self.read(&mut received, deadline).await? {
+            if self.answer_all(&mut received, &mut answers).await? {
+                self.seat.touch();
+                deadline = Instant::now() + self.limits.idle;
+            }
+        }
+        // Says goodbye in order: TLS has a message for it, and TCP a FIN.
+        timeout(self.limits.write, self.stream.shutdown()).await?
+    }
+
+    /// Reads more; false where the conversation is over: closed by the client, idle for too long, or at our shutdown
+    /// once nothing more has come in.
+    async fn read(&mut self, received: &mut Vec<u8>, deadline: Instant) -> io::Result<bool> {
+        received.reserve(512);
+        tokio::select! {
+            biased; // what has arrived is answered, shutdown or not
+            read = timeout_at(deadline, self.stream.read_buf(received)) => match read {
+                Ok(count) => Ok(count? > 0),
+                Err(_idle) => Ok(false),
+            },
+            _ = self.shutdown.wait_for(|stop| *stop) => Ok(false),
+        }
+    }
+
+    /// Answers every whole query that has been received, in order, and those before a wrong length too. Returns
+    /// whether there was one.
+    async fn answer_all(&mut self, received: &mut Vec<u8>, answers: &mut Vec<u8>) -> io::Result<bool> {
+        let mut done = 0;
+        let end = loop {
+            match whole_query(&received[done..]) {
+                Ok(Some(query)) => {
+                    done += 2 + query.len();
+                    self.append_answer(query, answers);
+                }
+                Ok(None) => break Ok(done > 0),
+                Err(error) => break Err(error),
+            }
+            if answers.len() >= MAX_ANSWERS {
+                self.write(answers).await?;
+            }
+        };
+        received.drain(..done);
+        self.write(answers).await?;
+        end
+    }
+
+    fn append_answer(&self, query: &[u8], answers: &mut Vec<u8>) {
+        let start = answers.len();
+        answers.extend_from_slice(&[0; 2]);
+        if self.responder.respond(query, self.source, answers).is_none() {
+            answers.truncate(start);
+            return;
+        }
+        // The encoder keeps to 65,535 octets.
+        let length = (answers.len() - start - 2) as u16;
+        answers[start..start + 2].copy_from_slice(&length.to_be_bytes());
+    }
+
+    async fn write(&mut self, answers: &mut Vec<u8>) -> io::Result<()> {
+        if !answers.is_empty() {
+            let stream = &mut self.stream;
+            let written = async {
+                stream.write_all(answers).await?;
+                stream.flush().await
+            };
+            timeout(self.limits.write, written).await??;
+            answers.clear();
+        }
+        Ok(())
+    }
+}
+
+/// The first message in `received`, without its length (RFC 1035 section 4.2.2); `None` where it is not all there
+/// yet. A length that no query has is an error: whoever sends it does not speak DNS.
+fn whole_query(received: &[u8]) -> io::Result<Option<&[u8]>> {
+    let Some((length, rest)) = received.split_first_chunk() else {
+        return Ok(None);
+    };
+    let length = usize::from(u16::from_be_bytes(*length));
+    if !(HEADER..=MAX_QUERY).contains(&length) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(rest.get(..length))
+}

@@ -1,0 +1,117 @@
+//! Pseudo-random damage to good messages: whatever comes in, the invariants hold.
+
+use super::*;
+
+const ROUNDS: usize = 200_000;
+
+/// xorshift64*: the same messages on every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % sides
+    }
+}
+
+fn seeds() -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    for name in ["shop", "many", "nothing", "alias2", "c1", "out", "down", ""] {
+        for rtype in [1, 6, 16, 255] {
+            let plain = query(&format!("{name}.{APEX}"), rtype);
+            seeds.push(edns(plain.clone()));
+            seeds.push(with_opt(plain.clone(), 600, 0, 0x8000, b"\x00\x0a\x00\x08clientck\x00\x0b\x00\x00"));
+            seeds.push(plain);
+        }
+    }
+    seeds
+}
+
+fn mutate(packet: &mut Vec<u8>, dice: &mut Dice) {
+    for _ in 0..1 + dice.roll(4) {
+        let at = dice.roll(packet.len().max(1));
+        match dice.roll(6) {
+            0 => packet.truncate(at),
+            1 => packet.insert(at.min(packet.len()), dice.roll(256) as u8),
+            2 => packet.extend_from_within(at.min(packet.len())..),
+            3 if at < packet.len() => packet[at] ^= 1 << dice.roll(8),
+            // The header's counts and flags are where most decisions are.
+            4 if packet.len() >= 12 => packet[2 + dice.roll(10)] = dice.roll(4) as u8,
+            _ if at < packet.len() => packet[at] = dice.roll(256) as u8,
+            _ => {}
+        }
+    }
+    packet.truncate(4_096);
+}
+
+/// Whether the message has an OPT record, by the other decoder; `None` where that cannot read it at all.
+fn has_opt(packet: &[u8]) -> Option<bool> {
+    Message::from_vec(packet).ok().map(|message| message.edns.is_some())
+}
+
+fn assert_invariants(packet: &[u8], transport: Transport, reply: &[u8]) {
+    let message = Message::from_vec(reply).unwrap_or_else(|error| panic!("{error}: {packet:02x?} -> {reply:02x?}"));
+    assert_eq!(reply[..2], packet[..2], "the id");
+    assert_eq!(reply[2] & 0x78, packet[2] & 0x78, "the opcode");
+    assert_ne!(reply[2] & 0x80, 0);
+    assert_eq!(reply[3] & 0xf0, 0, "RA, Z, AD and CD are clear");
+    let question = &reply[12..];
+    let length = if message.queries.is_empty() { 0 } else { question_length(question) };
+    assert!(packet[12..].starts_with(&question[..length]), "the question is an echo");
+    let limit = match (transport, &message.edns) {
+        (Transport::Tcp, _) => 65_535,
+        (Transport::Udp, None) => 512,
+        (Transport::Udp, Some(_)) => 1_232,
+    };
+    assert!(reply.len() <= limit);
+    let is_format_error = message.metadata.response_code == ResponseCode::FormErr;
+    if let (Some(opt), false) = (has_opt(packet), is_format_error) {
+        assert_eq!(message.edns.is_some(), opt, "OPT where the query has one: {packet:02x?}");
+    }
+    if !is_format_error && reply[2] & 0x78 == 0 {
+        assert_eq!(message.queries.len(), 1);
+    }
+    let is_statement = !message.answers.is_empty() || !message.authorities.is_empty();
+    assert!(!is_statement || message.metadata.authoritative);
+    assert!(!message.metadata.truncation || !is_statement);
+}
+
+fn question_length(question: &[u8]) -> usize {
+    let mut at = 0;
+    while question[at] != 0 {
+        at += 1 + usize::from(question[at]);
+    }
+    at + 5
+}
+
+#[test]
+fn whatever_comes_in_the_invariants_hold() {
+    let (responder, seeds) = (responder(), seeds());
+    let mut dice = Dice(0x7874_6761_7465);
+    let mut out = Vec::new();
+    let mut rcodes = [0; 16];
+    for round in 0..ROUNDS {
+        let mut packet = seeds[dice.roll(seeds.len())].clone();
+        mutate(&mut packet, &mut dice);
+        let transport = if round % 4 == 0 { Transport::Tcp } else { Transport::Udp };
+        out.clear();
+        // Not through the net that turns a panic into SERVFAIL: here it must fail the test.
+        match responder.respond_or_panic(&packet, source(transport), &mut out) {
+            None => assert!(out.is_empty() && (packet.len() < 12 || packet[2] & 0x80 != 0), "{packet:02x?}"),
+            Some(responded) => {
+                assert!(packet.len() >= 12 && packet[2] & 0x80 == 0, "{packet:02x?}");
+                assert_invariants(&packet, transport, &out);
+                rcodes[usize::from(responded.rcode.low())] += 1;
+            }
+        }
+    }
+    // The mutations reach every road: NOERROR (and BADVERS), FORMERR, NXDOMAIN, NOTIMP, REFUSED, and no SERVFAIL.
+    let [no_error, format_error, fault, name_error, not_implemented, refused, ..] = rcodes;
+    assert!(
+        [no_error, format_error, name_error, not_implemented, refused].iter().all(|count| *count > 1_000),
+        "{rcodes:?}"
+    );
+    assert_eq!(fault, 0);
+}

@@ -1,0 +1,80 @@
+use super::*;
+
+const MANY: &str = "many.auth.example.org";
+/// 52 values of 56 octets each behind the question.
+const WHOLE: usize = 12 + 27 + 52 * 56;
+
+fn sized(size: u16) -> Vec<u8> {
+    raw(&with_opt(query(MANY, 16), size, 0, 0, &[]), Transport::Udp).unwrap()
+}
+
+/// A name with just so many live values.
+fn reply_with(values: usize, packet: &[u8]) -> Vec<u8> {
+    let zone = zone();
+    let letters = ('A'..='Z').chain('a'..='z').take(values);
+    let values: Vec<LiveValue> = letters.map(|letter| value(letter, true)).collect();
+    zone.live.put("many", Some(Slot::of(&values)));
+    let mut out = Vec::new();
+    responder_of(Zones::new(vec![zone])).respond(packet, source(Transport::Udp), &mut out).unwrap();
+    out
+}
+
+#[test]
+fn what_does_not_fit_is_header_question_opt_and_tc() {
+    let packet = edns(query(MANY, 16));
+    let reply = raw(&packet, Transport::Udp).unwrap();
+    let mut expected = packet;
+    expected[2..12].copy_from_slice(b"\x87\x00\x00\x01\x00\x00\x00\x00\x00\x01");
+    assert_eq!(reply, expected);
+    let plain = raw(&query(MANY, 16), Transport::Udp).unwrap();
+    assert_eq!((plain.len(), plain[2], plain[11]), (query(MANY, 16).len(), 0x87, 0));
+}
+
+#[test]
+fn every_size_that_a_client_names_is_kept() {
+    for size in (0..1_500).chain([4_096, 65_535]) {
+        let reply = sized(size);
+        let limit = usize::from(size).clamp(512, 1_232);
+        assert!(reply.len() <= limit, "{size}: {}", reply.len());
+        let message = Message::from_vec(&reply).unwrap();
+        assert!(message.edns.is_some() && message.metadata.truncation && message.answers.is_empty(), "{size}");
+    }
+}
+
+#[test]
+fn the_limits_are_exact() {
+    // 8 values and the question make 487 octets, 9 make 543.
+    let question = query(MANY, 16).len();
+    assert_eq!(question, 39);
+    let packet = |size| with_opt(query(MANY, 16), size, 0, 0, &[]);
+    assert_eq!(reply_with(8, &query(MANY, 16)).len(), 487);
+    assert_eq!(reply_with(9, &query(MANY, 16))[2], 0x87);
+    assert_eq!(reply_with(9, &packet(554)).len(), 554);
+    assert_eq!(reply_with(9, &packet(553)).len(), question + 11);
+    // 21 values with OPT: 1226 of 1232.
+    assert_eq!(reply_with(21, &packet(65_535)).len(), 1_226);
+    assert_eq!(reply_with(22, &packet(65_535)).len(), question + 11);
+}
+
+#[test]
+fn tcp_takes_everything() {
+    let reply = raw(&query(MANY, 16), Transport::Tcp).unwrap();
+    assert_eq!(reply.len(), WHOLE);
+    assert_eq!(txts(&Message::from_vec(&reply).unwrap().answers).len(), 52);
+}
+
+#[test]
+fn keepalive_is_told_over_tcp_to_who_asks() {
+    let packet = with_opt(query(APEX, 6), 1_232, 0, 0, b"\x00\x0b\x00\x00");
+    let tcp = raw(&packet, Transport::Tcp).unwrap();
+    assert_eq!(tcp[tcp.len() - 8..], *b"\x00\x06\x00\x0b\x00\x02\x00\x64");
+    let udp = raw(&packet, Transport::Udp).unwrap();
+    assert_eq!(udp[udp.len() - 2..], [0, 0]);
+}
+
+#[test]
+fn truncation_is_counted() {
+    let responder = responder();
+    responder.respond(&query(MANY, 16), source(Transport::Udp), &mut Vec::new()).unwrap();
+    assert_eq!(responder.metrics.truncated.value(), 1);
+}

@@ -1,0 +1,211 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::*;
+use crate::dns::Heartbeat;
+use crate::dns::tcp::{IDLE, Limits, Talker, accept_all, serve};
+use crate::net::accept::Acceptor;
+use crate::net::bind;
+use crate::net::connections::Connections;
+use crate::net::inherited::Inherited;
+
+struct Server {
+    address: SocketAddr,
+    shutdown: watch::Sender<bool>,
+    connections: Connections,
+    task: JoinHandle<()>,
+}
+
+async fn server(connections: Connections, idle: Duration) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, shutdown) = watch::channel(false);
+    let limits = Limits { idle, write: Duration::from_millis(500) };
+    let acceptor = Acceptor::new("test", listener, connections.clone());
+    let talker = Talker { responder: responder(), limits, shutdown };
+    let task = tokio::spawn(accept_all(acceptor, talker, Heartbeat::default()));
+    Server { address, shutdown: sender, connections, task }
+}
+
+async fn default_server() -> Server {
+    server(Connections::new(16, 16), Duration::from_secs(5)).await
+}
+
+impl Server {
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+}
+
+fn framed(id: u8, name: &str) -> Vec<u8> {
+    let mut packet = query(name, 16);
+    packet[1] = id;
+    [&(packet.len() as u16).to_be_bytes()[..], &packet].concat()
+}
+
+async fn next(stream: &mut TcpStream) -> Message {
+    let read = async {
+        let length = stream.read_u16().await.unwrap();
+        let mut message = vec![0; usize::from(length)];
+        stream.read_exact(&mut message).await.unwrap();
+        Message::from_vec(&message).unwrap()
+    };
+    timeout(Duration::from_secs(5), read).await.expect("an answer")
+}
+
+/// Waits for the end of the stream; says how many octets came before it.
+async fn closed(stream: &mut TcpStream) -> usize {
+    let mut rest = Vec::new();
+    // A reset is an end as well.
+    _ = timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await.expect("a closed connection");
+    rest.len()
+}
+
+#[tokio::test]
+async fn queries_in_one_segment_are_answered_in_order() {
+    let server = default_server().await;
+    let mut stream = server.connect().await;
+    let queries: Vec<u8> = (1..=20).flat_map(|id| framed(id, if id % 2 == 0 { "many" } else { "x" })).collect();
+    stream.write_all(&queries).await.unwrap();
+    for id in 1..=20 {
+        assert_eq!(next(&mut stream).await.metadata.id, 0xab00 | id);
+    }
+    assert_eq!(server.connections.len(), 1);
+}
+
+#[tokio::test]
+async fn a_query_may_come_in_three_pieces() {
+    let server = default_server().await;
+    let mut stream = server.connect().await;
+    stream.set_nodelay(true).unwrap();
+    let query = [framed(1, "shop.auth.example.org"), framed(2, "many.auth.example.org")].concat();
+    for piece in [&query[..1], &query[1..30], &query[30..]] {
+        stream.write_all(piece).await.unwrap();
+        sleep(Duration::from_millis(30)).await;
+    }
+    assert_eq!(txts(&next(&mut stream).await.answers).len(), 2);
+    assert_eq!(txts(&next(&mut stream).await.answers).len(), 52, "whole, over TCP");
+}
+
+#[tokio::test]
+async fn a_half_closed_connection_gets_its_answer_and_a_fin() {
+    let server = default_server().await;
+    let mut stream = server.connect().await;
+    stream.write_all(&framed(1, APEX)).await.unwrap();
+    stream.shutdown().await.unwrap();
+    assert_eq!(next(&mut stream).await.metadata.id, 0xab01);
+    assert_eq!(closed(&mut stream).await, 0);
+}
+
+#[tokio::test]
+async fn lengths_that_no_query_has_close_the_connection_after_the_answers() {
+    let server = default_server().await;
+    for length in [0_u16, 1, 11, 4_097, 65_535] {
+        let mut stream = server.connect().await;
+        let octets = [framed(1, APEX), length.to_be_bytes().to_vec(), vec![0; 20]].concat();
+        stream.write_all(&octets).await.unwrap();
+        assert_eq!(next(&mut stream).await.metadata.id, 0xab01, "length {length}");
+        assert_eq!(closed(&mut stream).await, 0, "length {length}");
+    }
+}
+
+#[tokio::test]
+async fn garbage_is_a_format_error_and_responses_get_nothing() {
+    let server = default_server().await;
+    let mut stream = server.connect().await;
+    let mut response = framed(1, APEX);
+    response[4] |= 0x80;
+    stream.write_all(&response).await.unwrap();
+    stream.write_all(&[&[0, 40][..], &[7; 40]].concat()).await.unwrap();
+    assert_eq!(next(&mut stream).await.metadata.id, 0x0707);
+    stream.write_all(&framed(3, APEX)).await.unwrap();
+    assert_eq!(next(&mut stream).await.metadata.id, 0xab03);
+}
+
+#[tokio::test]
+async fn idle_connections_close_even_if_single_octets_drip_in() {
+    let server = server(Connections::new(16, 16), Duration::from_millis(300)).await;
+    let (mut silent, mut dripping) = (server.connect().await, server.connect().await);
+    let start = Instant::now();
+    let drip = async {
+        for octet in framed(1, APEX) {
+            _ = dripping.write_all(&[octet]).await;
+            sleep(Duration::from_millis(50)).await;
+        }
+        closed(&mut dripping).await
+    };
+    let (silent, dripped) = tokio::join!(closed(&mut silent), drip);
+    assert_eq!((silent, dripped), (0, 0));
+    assert!(start.elapsed() >= Duration::from_millis(300));
+    // Whole queries keep it open for longer than one idle time.
+    let mut busy = server.connect().await;
+    for id in 0..6 {
+        busy.write_all(&framed(id, APEX)).await.unwrap();
+        assert_eq!(next(&mut busy).await.metadata.id, 0xab00 | u16::from(id));
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_full_house_closes_the_longest_idle_connection() {
+    let server = server(Connections::new(2, 2), Duration::from_secs(5)).await;
+    let (mut first, mut second) = (server.connect().await, server.connect().await);
+    for stream in [&mut second, &mut first] {
+        stream.write_all(&framed(1, APEX)).await.unwrap();
+        next(stream).await;
+    }
+    let mut third = server.connect().await;
+    assert_eq!(closed(&mut second).await, 0);
+    for stream in [&mut first, &mut third] {
+        stream.write_all(&framed(2, APEX)).await.unwrap();
+        assert_eq!(next(stream).await.metadata.id, 0xab02);
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_read_is_cut_off() {
+    let server = default_server().await;
+    let mut stream = server.connect().await;
+    let queries: Vec<u8> = (0..2_000).flat_map(|_| framed(1, "many.auth.example.org")).collect();
+    let start = Instant::now();
+    // About 6 MB of answers, for a client that takes none.
+    let flood = async { while stream.write_all(&queries).await.is_ok() {} };
+    timeout(Duration::from_secs(5), flood).await.expect("the server closed the connection");
+    assert!(start.elapsed() >= Duration::from_millis(500));
+}
+
+#[tokio::test]
+async fn shutdown_answers_what_has_come_and_closes_the_idle() {
+    let server = default_server().await;
+    let (mut idle, mut busy) = (server.connect().await, server.connect().await);
+    busy.write_all(&framed(1, APEX)).await.unwrap();
+    next(&mut busy).await;
+    busy.write_all(&framed(2, APEX)).await.unwrap();
+    while server.connections.len() < 2 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    server.shutdown.send(true).unwrap();
+    assert_eq!(next(&mut busy).await.metadata.id, 0xab02);
+    assert_eq!((closed(&mut idle).await, closed(&mut busy).await), (0, 0));
+    timeout(Duration::from_secs(5), server.task).await.expect("the listener ends").unwrap();
+    assert!(TcpStream::connect(server.address).await.is_err() && server.connections.is_empty());
+}
+
+#[tokio::test]
+async fn the_accept_loop_beats_when_idle() {
+    let listener = bind::tcp("127.0.0.1:0".parse().unwrap(), &mut Inherited::default()).unwrap();
+    let (shutdown, receiver) = watch::channel(false);
+    let server = serve(listener, responder(), Connections::new(1, 1), receiver).unwrap();
+    let before = server.heartbeat().value();
+    sleep(Duration::from_millis(600)).await;
+    assert!(server.heartbeat().value() >= before + 2);
+    assert!(server.address().port() != 0 && IDLE == Duration::from_secs(10));
+    drop(shutdown);
+    timeout(Duration::from_secs(5), server.finished()).await.expect("ends without its sender");
+}

@@ -1,0 +1,83 @@
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use super::*;
+use crate::dns::udp::{UdpListener, spawn};
+use crate::net::bind;
+use crate::net::inherited::Inherited;
+
+fn listen(address: &str, threads: usize) -> UdpListener {
+    let bound = bind::udp(address.parse().unwrap(), threads, &mut Inherited::default()).unwrap();
+    spawn(bound, &responder()).unwrap()
+}
+
+fn client(address: &str) -> UdpSocket {
+    let client = UdpSocket::bind(address).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    client
+}
+
+#[test]
+fn each_thread_answers_and_beats() {
+    let listener = listen("127.0.0.1:0", 2);
+    let packet = edns(query("shop.auth.example.org", 16));
+    for _ in 0..50 {
+        let client = client("127.0.0.1:0");
+        client.send_to(b"short", listener.address()).unwrap();
+        client.send_to(&packet, listener.address()).unwrap();
+        let mut buffer = [0; 2_048];
+        let (length, from) = client.recv_from(&mut buffer).unwrap();
+        assert_eq!(from, listener.address());
+        assert_eq!(txts(&Message::from_vec(&buffer[..length]).unwrap().answers).len(), 2);
+    }
+    let before: Vec<u64> = listener.heartbeats().iter().map(|beat| beat.value()).collect();
+    std::thread::sleep(Duration::from_millis(600));
+    for (then, now) in before.iter().zip(listener.heartbeats()) {
+        assert!(now.value() > *then, "an idle thread beats as well");
+    }
+    listener.stop();
+}
+
+#[test]
+fn a_stopped_listener_frees_its_port() {
+    let first = listen("127.0.0.1:0", 2);
+    let address = first.address();
+    first.stop();
+    assert_eq!(listen(&address.to_string(), 1).address(), address);
+}
+
+#[test]
+fn replies_come_from_the_address_that_was_asked() {
+    let listener = listen("0.0.0.0:0", 1);
+    for asked in ["127.0.0.1", "127.0.0.2", "127.9.9.9"] {
+        let client = client("127.0.0.1:0");
+        // A connected socket hears nobody but the address that it asked.
+        client.connect((asked, listener.address().port())).unwrap();
+        client.send(&query(APEX, 6)).unwrap();
+        let mut buffer = [0; 512];
+        let length = client.recv(&mut buffer).unwrap_or_else(|error| panic!("{asked}: {error}"));
+        assert_eq!(rcode(&Message::from_vec(&buffer[..length]).unwrap()), ResponseCode::NoError);
+    }
+}
+
+#[test]
+fn ipv6_replies_come_from_the_address_that_was_asked() {
+    let Ok(bound) = bind::udp("[::]:0".parse().unwrap(), 1, &mut Inherited::default()) else { return };
+    let listener = spawn(bound, &responder()).unwrap();
+    let Ok(client) = UdpSocket::bind("[::1]:0") else { return };
+    client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    client.connect(("::1", listener.address().port())).unwrap();
+    client.send(&query(APEX, 6)).unwrap();
+    client.recv(&mut [0; 512]).unwrap();
+}
+
+#[test]
+fn an_over_long_query_is_a_format_error() {
+    let listener = listen("127.0.0.1:0", 1);
+    let client = client("127.0.0.1:0");
+    let options = [b"\x00\x0c\x13\x88".to_vec(), vec![0; 5_000]].concat();
+    client.send_to(&with_opt(query(APEX, 6), 1_232, 0, 0, &options), listener.address()).unwrap();
+    let mut buffer = [0; 512];
+    client.recv(&mut buffer).unwrap();
+    assert_eq!(buffer[3], 1);
+}
