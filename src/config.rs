@@ -54,7 +54,7 @@ pub struct Log {
 }
 
 /// The DNS listeners.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Dns {
     /// UDP and TCP addresses.
     pub listen: Vec<SocketAddr>,
@@ -63,7 +63,7 @@ pub struct Dns {
 }
 
 /// The HTTP API.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Api {
     /// Its addresses.
     pub listen: Vec<SocketAddr>,
@@ -132,5 +132,20 @@ impl Config {
     pub fn default_path() -> PathBuf {
         let candidates = ["config.toml", "/etc/txtgate/config.toml"].map(PathBuf::from);
         candidates.iter().find(|path| path.exists()).unwrap_or(&candidates[0]).clone()
+    }
+
+    /// The keys that another reading changes and that a running daemon does not take over: all but the zones and the
+    /// log's level.
+    pub fn changed_but_for_zones(&self, other: &Self) -> Vec<&'static str> {
+        let changed = [
+            ("database", self.database != other.database),
+            ("admin-socket", self.admin_socket != other.admin_socket),
+            ("log.format", self.log.format != other.log.format),
+            ("dns", self.dns != other.dns),
+            ("api", self.api != other.api),
+            ("metrics", self.metrics != other.metrics),
+            ("values", self.values != other.values),
+        ];
+        changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
     }
 }

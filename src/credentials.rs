@@ -158,4 +158,4 @@ fn denied(error: HasherError) -> Denied {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -36,13 +36,15 @@
 //! | 4 | [`credentials`] | who may walk the write road |
 //! | 3 | [`publisher`] | the write road and its rules |
 //! | 2 | [`store`], [`config`], [`hasher`] | durable state; the configuration; key hashing |
-//! | 1 | [`zone`], [`net`], [`remembered`], [`pace`], [`watch`] | what DNS sees; sockets; memory and limits; who watches a name |
+//! | 1 | [`zone`], [`net`], [`remembered`], [`pace`] | what DNS sees; sockets; what is remembered; growing delays |
 //! | 0 | [`name`], [`txt`], [`account`], [`secret`], [`serial`], [`time`], [`metrics`] | the words |
 
 pub mod account;
 pub mod api;
+pub mod cli;
 pub mod config;
 pub mod credentials;
+pub mod daemon;
 pub mod dns;
 pub mod hasher;
 pub mod metrics;

@@ -181,9 +181,15 @@ fn list(operator: &Operator, wanted: &List) -> Result<()> {
     if wanted.output.json {
         return print(&Value::Array(accounts).to_string());
     }
-    let columns = ["username", "fulldomains", "state", "created", "last_update", "note"];
-    let row = |account: &Value| columns.map(|column| cell(&account[column])).to_vec();
-    print(&table(&columns, &accounts.iter().map(row).collect::<Vec<_>>()))
+    let head = ["username", "fulldomain", "state", "created", "last update", "note"];
+    let row = |account: &Value| {
+        let names = account["owners"].as_array().into_iter().flatten().map(|owner| cell(&owner["fulldomain"]));
+        let names = names.collect::<Vec<_>>().join(",");
+        let [username, state, created, last_update, note] =
+            ["username", "state", "created", "last_update", "note"].map(|key| cell(&account[key]));
+        vec![username, names, state, created, last_update, note]
+    };
+    print(&table(&head, &accounts.iter().map(row).collect::<Vec<_>>()))
 }
 
 fn edit(operator: &Operator, wanted: &Edit) -> Result<()> {
@@ -197,23 +203,25 @@ fn edit(operator: &Operator, wanted: &Edit) -> Result<()> {
     shown(wanted.who.output, &operator.call(Method::PATCH, &path(&wanted.who, ""), Some(&body))?)
 }
 
-/// One object as rows of key and value.
+/// One account as rows of key and value, a row for each name and for each value there.
 fn shown(output: Output, reply: &Value) -> Result<()> {
     if output.json {
         return print(&reply.to_string());
     }
-    let Some(fields) = reply.as_object() else { return print("done") };
-    let row = |(key, value): (&String, &Value)| {
-        let text = match value.as_array() {
-            Some(items) if items.iter().any(Value::is_object) => items.iter().map(value_line).collect::<Vec<_>>().join("; "),
-            _ => cell(value),
-        };
-        vec![key.clone(), text]
-    };
-    print(&table(&["what", "value"], &fields.iter().map(row).collect::<Vec<_>>()))
+    let mut rows = Vec::new();
+    for (key, value) in reply.as_object().into_iter().flatten() {
+        if key == "owners" {
+            value.as_array().into_iter().flatten().for_each(|owner| owner_rows(owner, &mut rows));
+        } else {
+            rows.push(vec![key.replace('_', " "), cell(value)]);
+        }
+    }
+    print(&table(&["what", "value"], &rows))
 }
 
-fn value_line(value: &Value) -> String {
-    let fields = value.as_object().into_iter().flatten();
-    fields.map(|(_, value)| cell(value)).collect::<Vec<_>>().join(" ")
+fn owner_rows(owner: &Value, rows: &mut Vec<Vec<String>>) {
+    rows.push(vec!["fulldomain".into(), cell(&owner["fulldomain"])]);
+    for value in owner["values"].as_array().into_iter().flatten() {
+        rows.push(vec!["value".into(), format!("{} until {}", cell(&value["txt"]), cell(&value["expires"]))]);
+    }
 }

@@ -15,6 +15,7 @@ use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
 
+use crate::api::admin::Facts;
 use crate::config::Config;
 use crate::daemon::House;
 
@@ -41,7 +42,8 @@ impl Operator {
             Ok(_) => Route::Socket(config.admin_socket.clone()),
             Err(error) if nobody_listens(&error) => {
                 let house = House::open(config)?;
-                let router = house.operator_router();
+                let facts = Facts { started: None, listeners: Vec::new() };
+                let router = house.operator_router(facts, None);
                 Route::House(Box::new(house), router)
             }
             Err(source) => return Err(CliError::NoDaemon { path: config.admin_socket.clone(), source }),

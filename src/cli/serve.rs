@@ -32,7 +32,7 @@ async fn run(config: Config, level: &Level) -> Result<()> {
     // Before the sockets: a signal that comes while they are bound must not be lost.
     let mut signals = Signals::new()?;
     let daemon = Daemon::start(config).await?;
-    daemon.addresses().iter().for_each(|address| info!("{address}"));
+    super::print(&format!("{}\nready", daemon.bound().lines().join("\n")))?;
     notify(&[NotifyState::Ready, NotifyState::Status("serving")]);
     let watchdog = tokio::spawn(watchdog(daemon.pulse()));
     loop {

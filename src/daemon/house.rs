@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 
+use crate::api::admin::{self, Facts, Watch};
 use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::dns::watch::Watchers;
@@ -56,6 +57,12 @@ impl House {
         let credentials = Credentials::new(publisher.clone(), hasher.clone(), remembered, clock)?;
         let watchers = Watchers::default();
         Ok(Self { clock, zones, metrics, publisher, hasher, credentials, watchers, writer, thread })
+    }
+
+    /// The operator's router over this house.
+    pub fn operator_router(&self, facts: Facts, watch: Option<Watch>) -> Router {
+        let (publisher, hasher) = (self.publisher.clone(), self.hasher.clone());
+        admin::router(publisher, hasher, self.metrics.clone(), facts, watch)
     }
 
     /// Writes what waits and closes the store. Blocks.

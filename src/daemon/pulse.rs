@@ -9,6 +9,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 type Loop = (&'static str, Box<dyn Fn() -> u64 + Send>);
 
 /// The loops' counts, and when each was last seen to grow.
+#[derive(Default)]
 pub struct Pulse {
     loops: Vec<(Loop, u64, Instant)>,
 }
@@ -20,10 +21,9 @@ impl std::fmt::Debug for Pulse {
 }
 
 impl Pulse {
-    /// Watches these loops from now on.
-    pub fn of(loops: Vec<Loop>) -> Self {
-        let now = Instant::now();
-        Self { loops: loops.into_iter().map(|counted| (counted, 0, now)).collect() }
+    /// Watches a loop's count from now on.
+    pub fn watch(&mut self, name: &'static str, count: impl Fn() -> u64 + Send + 'static) {
+        self.loops.push(((name, Box::new(count)), 0, Instant::now()));
     }
 
     /// The first loop that has stood still for over 10 seconds of being looked at.
@@ -45,7 +45,9 @@ mod tests {
 
     #[test]
     fn a_loop_that_stands_still_is_named() {
-        let mut pulse = Pulse::of(vec![("moving", Box::new(|| 7)), ("stuck", Box::new(|| 0))]);
+        let mut pulse = Pulse::default();
+        pulse.watch("moving", || 7);
+        pulse.watch("stuck", || 0);
         assert_eq!(pulse.stopped(), None);
         for (.., at) in &mut pulse.loops {
             *at -= 2 * PATIENCE;

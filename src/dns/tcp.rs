@@ -28,6 +28,8 @@ pub const MAX_PER_PREFIX: usize = 64;
 const MAX_QUERY: usize = 4_096;
 /// Octets of answers that are gathered before they are sent.
 const MAX_ANSWERS: usize = 64 * 1_024;
+/// How long a connection takes queries after the shutdown began.
+const LAST_CALL: Duration = Duration::from_millis(100);
 /// How often the accept loop beats when nobody connects.
 const TURN: Duration = Duration::from_millis(250);
 
@@ -120,7 +122,7 @@ impl Talker {
     /// Serves a connection of any kind until it is idle for too long, sends nonsense, is told to make room, or closes.
     pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S, source: Source, seat: &Seat) {
         let Self { responder, limits, shutdown } = self;
-        let conversation = Conversation { stream, source, responder, limits, shutdown, seat };
+        let conversation = Conversation { stream, source, responder, limits, shutdown, last_call: None, seat };
         tokio::select! {
             // How it ended matters to nobody: clients come and go.
             _ = conversation.run() => {}
@@ -135,6 +137,8 @@ struct Conversation<'s, S> {
     responder: Responder,
     limits: Limits,
     shutdown: watch::Receiver<bool>,
+    /// Until when queries are still taken, once the shutdown has begun.
+    last_call: Option<Instant>,
     seat: &'s Seat,
 }
 
@@ -153,9 +157,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         timeout(self.limits.write, self.stream.shutdown()).await?
     }
 
-    /// Reads more; false where the conversation is over: closed by the client, idle for too long, or at our shutdown
-    /// once nothing more has come in.
+    /// Reads more; false where the conversation is over: closed by the client, idle for too long, or a moment after
+    /// our shutdown began.
     async fn read(&mut self, received: &mut Vec<u8>, deadline: Instant) -> io::Result<bool> {
+        let deadline = self.last_call.unwrap_or(deadline).min(deadline);
+        if Instant::now() >= deadline {
+            return Ok(false);
+        }
         received.reserve(512);
         tokio::select! {
             biased; // what has arrived is answered, shutdown or not
@@ -163,7 +171,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
                 Ok(count) => Ok(count? > 0),
                 Err(_idle) => Ok(false),
             },
-            _ = self.shutdown.wait_for(|stop| *stop) => Ok(false),
+            _ = self.shutdown.wait_for(|stop| *stop), if self.last_call.is_none() => {
+                // A query may have reached the kernel and not yet us.
+                self.last_call = Some(Instant::now() + LAST_CALL);
+                Ok(true)
+            }
         }
     }
 

@@ -104,9 +104,12 @@ fn the_apex_has_soa_ns_and_its_static_sets() {
 
 #[test]
 fn every_data_type_is_answered() {
-    for rtype in (1..=65_535_u16).filter(|rtype| !matches!(rtype, 16 | 41 | 128 | 249..=255)) {
-        let reply = reply(&query("shop.auth.example.org", rtype));
-        assert_eq!((rcode(&reply), reply.authorities.len()), (ResponseCode::NoError, 1), "type {rtype}");
+    let (responder, mut out) = (responder(), Vec::new());
+    for rtype in (0..=65_535_u16).filter(|rtype| !matches!(rtype, 16 | 41 | 128 | 249..=255)) {
+        out.clear();
+        responder.respond(&query("shop.auth.example.org", rtype), source(Transport::Udp), &mut out).unwrap();
+        let [rcode, authorities] = [out[3], out[9]];
+        assert_eq!((rcode, authorities), (0, 1), "type {rtype}");
     }
 }
 

@@ -15,7 +15,7 @@ fn ede(packet: &[u8]) -> Option<u16> {
     let message = Message::from_vec(&raw).unwrap();
     let options = &message.edns.as_ref()?.options().options;
     options.iter().find(|(code, _)| u16::from(*code) == 15).map(|(_, option)| {
-        let data: Vec<u8> = option.into();
+        let data = Vec::<u8>::try_from(option).unwrap();
         u16::from_be_bytes([data[0], data[1]])
     })
 }
