@@ -112,10 +112,12 @@ impl Daemon {
     /// The loops whose standing still the watchdog must see.
     pub fn pulse(&self) -> Pulse {
         let mut pulse = Pulse::default();
-        for heartbeat in self.udp.iter().flat_map(UdpListener::heartbeats).cloned() {
+        for heartbeat in self.udp.iter().flat_map(UdpListener::heartbeats) {
+            let heartbeat = heartbeat.clone();
             pulse.watch("DNS over UDP", move || heartbeat.value());
         }
-        for heartbeat in self.tcp.iter().map(TcpServer::heartbeat).cloned() {
+        for heartbeat in self.tcp.iter().map(TcpServer::heartbeat) {
+            let heartbeat = heartbeat.clone();
             pulse.watch("DNS over TCP", move || heartbeat.value());
         }
         let writer = self.house.writer.clone();

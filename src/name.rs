@@ -52,11 +52,6 @@ impl Name {
         }
     }
 
-    /// The root, which every name is in.
-    pub fn root() -> Self {
-        Self([0].into())
-    }
-
     /// The name one label below this one.
     pub fn child(&self, label: &str) -> Result<Self, NameError> {
         let mut wire = Vec::with_capacity(1 + label.len() + self.0.len());

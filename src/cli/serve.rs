@@ -35,15 +35,11 @@ async fn run(config: Config, level: &Level) -> Result<()> {
     super::print(&format!("{}\nready", daemon.bound().lines().join("\n")))?;
     notify(&[NotifyState::Ready, NotifyState::Status("serving")]);
     let watchdog = tokio::spawn(watchdog(daemon.pulse()));
-    loop {
-        tokio::select! {
-            () = signals.stop() => break,
-            _ = signals.hangup.recv() => {
-                notify(&[NotifyState::Reloading, NotifyState::monotonic_usec_now().unwrap_or(NotifyState::Status("reloading"))]);
-                reload_from(&path, &daemon, level).await;
-                notify(&[NotifyState::Ready]);
-            }
-        }
+    while signals.next().await == Asked::Reload {
+        let since = NotifyState::monotonic_usec_now().ok();
+        notify(&[NotifyState::Reloading].into_iter().chain(since).collect::<Vec<_>>());
+        reload_from(&path, &daemon, level).await;
+        notify(&[NotifyState::Ready]);
     }
     notify(&[NotifyState::Stopping]);
     info!("stopping");
@@ -83,12 +79,20 @@ impl Signals {
         Ok(Self { hangup: hangup?, terminate: terminate?, interrupt: interrupt? })
     }
 
-    async fn stop(&mut self) {
+    async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.hangup.recv() => Asked::Reload,
         }
     }
+}
+
+/// What a signal asks for.
+#[derive(PartialEq, Eq)]
+enum Asked {
+    Stop,
+    Reload,
 }
 
 /// Feeds systemd's watchdog for as long as every loop goes round.

@@ -67,7 +67,9 @@ impl Sockets {
     }
 
     pub fn bound(&self, config: &Config) -> io::Result<Bound> {
-        let addresses = |listeners: &[TcpListener]| listeners.iter().map(TcpListener::local_addr).collect();
+        let addresses = |listeners: &[TcpListener]| -> io::Result<Vec<SocketAddr>> {
+            listeners.iter().map(TcpListener::local_addr).collect()
+        };
         Ok(Bound {
             dns: self.dns.iter().map(|(udp, _)| udp.address).collect(),
             api: addresses(&self.api)?,
