@@ -15,19 +15,21 @@ use hyper::body::Frame;
 use tokio::sync::mpsc::Receiver;
 
 use crate::name::Name;
+use crate::publisher::Publisher;
 
-use super::{Failure, Params};
+use super::{Failure, Params, who};
 
-type Open = dyn Fn(Option<Name>) -> Receiver<String> + Send + Sync;
+type Open = dyn Fn(Name) -> Option<Receiver<String>> + Send + Sync;
 
-/// Opens a stream of queries: all of them, or those at one name. Each text is a JSON object on one line, without the
-/// line's end. The channel is bounded: whoever fills it drops what does not fit, and stops when it is closed.
+/// Opens a stream of the queries at a name and below it. Each text is a JSON object on one line, without the line's
+/// end. The channel is bounded: whoever fills it drops what does not fit, and stops when it is closed. `None` where
+/// enough streams are open already.
 #[derive(Clone)]
 pub struct Watch(Arc<Open>);
 
 impl Watch {
     /// A hook to open streams with.
-    pub fn new(open: impl Fn(Option<Name>) -> Receiver<String> + Send + Sync + 'static) -> Self {
+    pub fn new(open: impl Fn(Name) -> Option<Receiver<String>> + Send + Sync + 'static) -> Self {
         Self(Arc::new(open))
     }
 }
@@ -38,16 +40,26 @@ impl fmt::Debug for Watch {
     }
 }
 
-pub async fn watch(State(watch): State<Option<Watch>>, params: Params) -> Result<Response, Failure> {
+pub async fn watch(
+    State(watch): State<Option<Watch>>,
+    State(publisher): State<Publisher>,
+    params: Params,
+) -> Result<Response, Failure> {
     let Some(watch) = watch else {
         return Err(Failure::NotFound("there are no queries to watch: no daemon runs here".into()));
     };
-    let wrong = |error| Failure::field("bad_name", "name", error);
-    let name = params.text("name").map(|name| name.parse::<Name>()).transpose().map_err(wrong)?;
-    let mut response = Response::new(Body::new(Lines((watch.0)(name))));
+    let name = watched(&publisher, params.text("name").unwrap_or(".")).await?;
+    let lines = (watch.0)(name).ok_or_else(|| Failure::Conflict("enough are watching already".into()))?;
+    let mut response = Response::new(Body::new(Lines(lines)));
     let kind = HeaderValue::from_static("application/x-ndjson");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     Ok(response)
+}
+
+/// A registered subdomain's fulldomain; what has a dot is a name already, registered or not.
+async fn watched(publisher: &Publisher, name: &str) -> Result<Name, Failure> {
+    let name = if name.contains('.') { name.to_owned() } else { who::owner(publisher, name.to_owned()).await?.to_string() };
+    name.parse().map_err(|error| Failure::field("bad_name", "name", error))
 }
 
 /// A body that ends when the channel closes.
