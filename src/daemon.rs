@@ -164,8 +164,7 @@ impl Daemon {
 
     fn serve(&mut self, sockets: Sockets) -> Result<(), DaemonError> {
         let house = &self.house;
-        let responder =
-            Responder::new(house.zones.clone(), house.clock, house.metrics.clone(), house.watchers.clone());
+        let responder = Responder::new(house.zones.clone(), house.clock, house.metrics.clone(), house.watchers.clone());
         let connections = Connections::new(MAX_CONNECTIONS, MAX_PER_PREFIX);
         for (udp, tcp) in sockets.dns {
             self.udp.push(udp::spawn(udp, &responder)?);

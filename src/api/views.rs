@@ -49,7 +49,6 @@ impl OwnerView {
             values: publisher.values(owner).iter().map(|value| ValueView::of(value, now)).collect(),
         }
     }
-
 }
 
 /// A value and the name at which it is served.

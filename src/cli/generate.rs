@@ -26,7 +26,8 @@ pub fn man() -> Result<()> {
     command.build();
     clap_mangen::Man::new(command.clone()).render(&mut out)?;
     for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
-        clap_mangen::Man::new(sub.clone().name(format!("txtgate-{}", sub.get_name()).leak() as &str)).render(&mut out)?;
+        clap_mangen::Man::new(sub.clone().name(format!("txtgate-{}", sub.get_name()).leak() as &str))
+            .render(&mut out)?;
     }
     super::print(String::from_utf8_lossy(&out).trim_end())
 }

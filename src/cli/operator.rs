@@ -130,7 +130,8 @@ fn request(method: Method, path: &str, body: Option<&Value>) -> Result<Request<B
 
 async fn over_socket(path: &Path, request: Request<Body>) -> Result<Response<Body>> {
     let lost = |error: hyper::Error| refused(&format!("the daemon did not answer: {error}"));
-    let stream = UnixStream::connect(path).await.map_err(|source| CliError::NoDaemon { path: path.to_owned(), source })?;
+    let stream =
+        UnixStream::connect(path).await.map_err(|source| CliError::NoDaemon { path: path.to_owned(), source })?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
     tokio::spawn(connection);
     Ok(sender.send_request(request).await.map_err(lost)?.map(Body::new))

@@ -74,7 +74,10 @@ impl Registered<'_> {
             self.get("fulldomain"),
             self.server,
         );
-        out += &part("account file (lego, Traefik, cert-manager, Caddy): acme-dns.json", format!("{:#}", self.account_file()));
+        out += &part(
+            "account file (lego, Traefik, cert-manager, Caddy): acme-dns.json",
+            format!("{:#}", self.account_file()),
+        );
         for (title, format) in [
             ("lego", Format::Lego),
             ("Traefik", Format::Traefik),
@@ -175,7 +178,8 @@ mod tests {
 
     #[test]
     fn every_form_names_what_its_client_needs() {
-        let reply = json!({"username": "U", "password": "P", "fulldomain": "s.auth.test", "subdomain": "S", "allowfrom": []});
+        let reply =
+            json!({"username": "U", "password": "P", "fulldomain": "s.auth.test", "subdomain": "S", "allowfrom": []});
         let registered = Registered { domain: "example.com", server: "https://api.test", reply: &reply };
         for format in Format::value_variants() {
             let text = registered.settings(*format);

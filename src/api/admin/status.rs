@@ -22,8 +22,7 @@ pub async fn status(
     let counts = read(&publisher, |publisher| publisher.store().read(|rows| rows.counts())).await?;
     let in_place = publisher.store().is_in_place().map_err(|error| error.to_string());
     let zones = publisher.zones().load();
-    let zones: Vec<_> =
-        zones.iter().map(|zone| json!({ "name": zone.name, "serial": zone.serial().0 })).collect();
+    let zones: Vec<_> = zones.iter().map(|zone| json!({ "name": zone.name, "serial": zone.serial().0 })).collect();
     let body = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": facts.started.map(|started| started.elapsed().as_secs()),

@@ -58,7 +58,8 @@ pub async fn watch(
 
 /// A registered subdomain's fulldomain; what has a dot is a name already, registered or not.
 async fn watched(publisher: &Publisher, name: &str) -> Result<Name, Failure> {
-    let name = if name.contains('.') { name.to_owned() } else { who::owner(publisher, name.to_owned()).await?.to_string() };
+    let name =
+        if name.contains('.') { name.to_owned() } else { who::owner(publisher, name.to_owned()).await?.to_string() };
     name.parse().map_err(|error| Failure::field("bad_name", "name", error))
 }
 

@@ -4,8 +4,8 @@ use crate::account::{Account, Username};
 use crate::name::{Owner, OwnerLabel};
 use crate::publisher::Publisher;
 
-use super::Failure;
 use super::super::account::read;
+use super::Failure;
 
 /// The account that `who` means: a username, a subdomain or a fulldomain.
 pub async fn account(publisher: &Publisher, who: String) -> Result<Account, Failure> {
