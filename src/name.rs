@@ -209,7 +209,7 @@ impl fmt::Debug for NameRef<'_> {
 }
 
 /// Labels of a name, in order, the root left out.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Labels<'a>(&'a [u8]);
 
 impl<'a> Iterator for Labels<'a> {

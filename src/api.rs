@@ -1,0 +1,101 @@
+//! The HTTP API: the one of acme-dns, byte for byte where clients look, and the rest under `/v1`.
+//!
+//! [`router`] is what the public listeners serve, [`admin::router`] the operator's Unix socket, [`metrics::router`]
+//! the loopback listener of Prometheus; [`http`] accepts connections for all of them.
+
+mod account;
+pub mod admin;
+mod auth;
+mod client_ip;
+mod cors;
+mod error;
+mod fields;
+mod health;
+pub mod http;
+pub mod metrics;
+mod observe;
+mod path;
+mod register;
+mod reply;
+mod rotate;
+mod secrets;
+#[cfg(test)]
+mod tests;
+pub mod tls;
+mod update;
+mod values;
+mod views;
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use axum::routing::{delete, get, post};
+use axum::{Router, middleware};
+use tower::util::MapRequest;
+
+use crate::config;
+use crate::credentials::Credentials;
+use crate::hasher::Hasher;
+use crate::metrics::Metrics;
+use crate::publisher::Publisher;
+
+use client_ip::Clients;
+use error::{method_not_allowed, no_such_page};
+use register::Registrar;
+
+/// What the endpoints work with; each takes the one or two that it needs out of it.
+#[derive(Clone)]
+struct Handles {
+    publisher: Publisher,
+    credentials: Credentials,
+    hasher: Hasher,
+    registrar: Registrar,
+    clients: Clients,
+}
+
+macro_rules! from_handles {
+    ($($field:ident: $kind:ty),*) => {
+        $(impl FromRef<Handles> for $kind {
+            fn from_ref(handles: &Handles) -> Self {
+                handles.$field.clone()
+            }
+        })*
+    };
+}
+
+from_handles!(
+    publisher: Publisher,
+    credentials: Credentials,
+    hasher: Hasher,
+    registrar: Registrar,
+    clients: Clients
+);
+
+/// The public API. Serve it with [`http::serve`], which names the peer of each request.
+pub fn router(
+    settings: &config::Api,
+    publisher: Publisher,
+    credentials: Credentials,
+    hasher: Hasher,
+    metrics: Arc<Metrics>,
+) -> Router {
+    let registrar = Registrar::new(&settings.registration, publisher.clone(), hasher.clone());
+    let clients = Clients::new(&settings.trusted_proxies, settings.client_ip_header.as_deref());
+    let mut routes = Router::new()
+        .route("/update", post(update::update))
+        .route("/health", get(health::health))
+        .route("/v1/account", get(account::show).patch(account::edit).delete(account::delete))
+        .route("/v1/account/rotate", post(rotate::rotate))
+        .route("/v1/txt", delete(values::retire));
+    if settings.registration != config::Registration::Closed {
+        routes = routes.route("/register", post(register::register));
+    }
+    let routes = routes
+        .fallback(no_such_page)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(metrics, observe::observe))
+        .with_state(Handles { publisher, credentials, hasher, registrar, clients });
+    // A layer runs after routing; a path must be put in order before.
+    let whole = Router::new().fallback_service(MapRequest::new(routes, path::canonical));
+    cors::around(whole, &settings.cors_origins)
+}

@@ -1,0 +1,112 @@
+//! The operator's API: all accounts and values, without credentials.
+//!
+//! Whoever may open the Unix socket's file is the operator. The command line uses it through the socket, or, where no
+//! daemon runs, calls this same router in its own process.
+
+mod accounts;
+mod status;
+mod values;
+mod watch;
+mod who;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{FromRef, FromRequestParts, Query};
+use axum::http::request::Parts;
+use axum::routing::{get, post};
+
+use crate::hasher::Hasher;
+use crate::metrics::Metrics;
+use crate::publisher::{PublishError, Publisher};
+
+use super::error::{Failure, method_not_allowed, no_such_page};
+
+pub use watch::Watch;
+
+/// What `/status` tells that nobody else knows.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// When the daemon started; `None` where there is none and the command line asks itself.
+    pub started: Option<Instant>,
+    /// What is listened on, like `DNS 0.0.0.0:53 (UDP and TCP)`.
+    pub listeners: Vec<String>,
+}
+
+#[derive(Clone)]
+struct Handles {
+    publisher: Publisher,
+    hasher: Hasher,
+    metrics: Arc<Metrics>,
+    facts: Arc<Facts>,
+    watch: Option<Watch>,
+}
+
+macro_rules! from_handles {
+    ($($field:ident: $kind:ty),*) => {
+        $(impl FromRef<Handles> for $kind {
+            fn from_ref(handles: &Handles) -> Self {
+                handles.$field.clone()
+            }
+        })*
+    };
+}
+
+from_handles!(
+    publisher: Publisher,
+    hasher: Hasher,
+    metrics: Arc<Metrics>,
+    facts: Arc<Facts>,
+    watch: Option<Watch>
+);
+
+/// The operator's router. `watch` is where `/watch` hears of queries; without it that is 404.
+pub fn router(
+    publisher: Publisher,
+    hasher: Hasher,
+    metrics: Arc<Metrics>,
+    facts: Facts,
+    watch: Option<Watch>,
+) -> Router {
+    Router::new()
+        .route("/accounts", get(accounts::list).post(accounts::create))
+        .route("/accounts/{who}", get(accounts::show).patch(accounts::edit).delete(accounts::delete))
+        .route("/accounts/{who}/rotate", post(accounts::rotate))
+        .route("/accounts/{who}/disable", post(accounts::disable))
+        .route("/accounts/{who}/enable", post(accounts::enable))
+        .route("/txt", get(values::list).post(values::publish).delete(values::retire))
+        .route("/status", get(status::status))
+        .route("/watch", get(watch::watch))
+        .fallback(no_such_page)
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(Handles { publisher, hasher, metrics, facts: Arc::new(facts), watch })
+}
+
+/// The query's parameters.
+struct Params(HashMap<String, String>);
+
+impl Params {
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|text| !text.is_empty())
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Params {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let wrong = |error: axum::extract::rejection::QueryRejection| Failure::Malformed(error.to_string());
+        Query::try_from_uri(&parts.uri).map(|Query(params)| Self(params)).map_err(wrong)
+    }
+}
+
+/// Refusals as the operator should read them: there are no credentials here that could be wrong.
+fn refused(error: PublishError) -> Failure {
+    match error {
+        PublishError::NotOwner => Failure::NotFound("nobody has registered that name".into()),
+        PublishError::Disabled => Failure::Conflict("the account is disabled; enable it first".into()),
+        other => other.into(),
+    }
+}

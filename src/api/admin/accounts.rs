@@ -1,0 +1,105 @@
+//! `/accounts`: what the operator may do with them.
+
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::json;
+
+use crate::account::Username;
+use crate::hasher::Hasher;
+use crate::net::prefix::Prefix;
+use crate::publisher::{Edit, Publisher};
+
+use super::super::account::{RESTORABLE, read, shown};
+use super::super::fields::Fields;
+use super::super::register::{OPERATOR, Wanted};
+use super::super::reply;
+use super::super::rotate::with_new_key;
+use super::super::views::AccountView;
+use super::{Failure, Params, refused, who};
+
+/// Accounts in one reply where the request names no limit, and at most.
+const PAGE: usize = 100;
+const MAX_PAGE: usize = 1_000;
+
+pub async fn create(
+    State(publisher): State<Publisher>,
+    State(hasher): State<Hasher>,
+    fields: Fields,
+) -> Result<Response, Failure> {
+    Wanted::read(&fields)?.register(&publisher, &hasher, Prefix::of(OPERATOR)).await
+}
+
+/// A page of accounts by username; `next` is what to write as `after` for the page behind it.
+pub async fn list(State(publisher): State<Publisher>, params: Params) -> Result<Response, Failure> {
+    let after: Option<Username> = parameter(&params, "after")?;
+    let limit = parameter(&params, "limit")?.unwrap_or(PAGE).clamp(1, MAX_PAGE);
+    let search = params.text("search").unwrap_or_default().to_owned();
+    let accounts = read(&publisher, move |publisher| publisher.accounts(after, limit, &search)).await?;
+    let next = accounts.last().filter(|_| accounts.len() == limit).map(|account| account.username);
+    let views: Vec<_> = accounts.iter().map(|account| AccountView::of(account, &publisher)).collect();
+    Ok(reply::json(StatusCode::OK, &json!({ "accounts": views, "next": next })))
+}
+
+fn parameter<T: std::str::FromStr>(params: &Params, name: &'static str) -> Result<Option<T>, Failure> {
+    let wrong = |_| Failure::field("bad_parameter", name, format!("cannot read the parameter `{name}`"));
+    params.text(name).map(str::parse).transpose().map_err(wrong)
+}
+
+pub async fn show(State(publisher): State<Publisher>, Path(who): Path<String>) -> Result<Response, Failure> {
+    let account = who::account(&publisher, who).await?;
+    Ok(reply::json(StatusCode::OK, &AccountView::of(&account, &publisher)))
+}
+
+/// Changes `allowfrom`, wider or narrower, and `note`.
+pub async fn edit(
+    State(publisher): State<Publisher>,
+    Path(who): Path<String>,
+    fields: Fields,
+) -> Result<Response, Failure> {
+    let edit = Edit { allow_from: fields.allow_from()?, note: fields.note()? };
+    let account = who::account(&publisher, who).await?;
+    let account = publisher.edit(account.username, edit).await.map_err(refused)?;
+    Ok(reply::json(StatusCode::OK, &AccountView::of(&account, &publisher)))
+}
+
+pub async fn rotate(
+    State(publisher): State<Publisher>,
+    State(hasher): State<Hasher>,
+    Path(who): Path<String>,
+    fields: Fields,
+) -> Result<Response, Failure> {
+    let account = who::account(&publisher, who).await?;
+    with_new_key(&publisher, &hasher, &account, &fields, Prefix::of(OPERATOR)).await
+}
+
+pub async fn disable(State(publisher): State<Publisher>, Path(who): Path<String>) -> Result<Response, Failure> {
+    let account = who::account(&publisher, who).await?;
+    publisher.disable(account.username).await.map_err(refused)?;
+    shown(&publisher, account.username).await
+}
+
+/// Lets a disabled account work again, and restores a deleted one.
+pub async fn enable(State(publisher): State<Publisher>, Path(who): Path<String>) -> Result<Response, Failure> {
+    let account = who::account(&publisher, who).await?;
+    publisher.enable(account.username).await.map_err(refused)?;
+    shown(&publisher, account.username).await
+}
+
+/// Deletes an account: for good after [`RESTORABLE`], or at once with `now=true`.
+pub async fn delete(
+    State(publisher): State<Publisher>,
+    Path(who): Path<String>,
+    params: Params,
+) -> Result<Response, Failure> {
+    let now: bool = parameter(&params, "now")?.unwrap_or(false);
+    let account = who::account(&publisher, who).await?;
+    let after = if now { Duration::ZERO } else { RESTORABLE };
+    publisher.delete(account.username, after).await.map_err(refused)?;
+    if now {
+        return Ok(reply::json(StatusCode::OK, &json!({ "username": account.username, "state": "removed" })));
+    }
+    shown(&publisher, account.username).await
+}

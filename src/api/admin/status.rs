@@ -1,0 +1,47 @@
+//! `/status`: what is running, and how it is.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::json;
+
+use crate::metrics::Metrics;
+use crate::publisher::Publisher;
+
+use super::super::account::read;
+use super::super::reply;
+use super::{Facts, Failure};
+
+pub async fn status(
+    State(publisher): State<Publisher>,
+    State(metrics): State<Arc<Metrics>>,
+    State(facts): State<Arc<Facts>>,
+) -> Result<Response, Failure> {
+    let counts = read(&publisher, |publisher| publisher.store().read(|rows| rows.counts())).await?;
+    let in_place = publisher.store().is_in_place().map_err(|error| error.to_string());
+    let zones = publisher.zones().load();
+    let zones: Vec<_> = zones.iter().map(|zone| json!({ "name": zone.name, "serial": zone.serial().0 })).collect();
+    let body = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_seconds": facts.started.map(|started| started.elapsed().as_secs()),
+        "listeners": facts.listeners,
+        "database": publisher.store().path(),
+        "database_problem": in_place.err(),
+        "zones": zones,
+        "accounts": counts.accounts,
+        "values": counts.values,
+        "counters": {
+            "updates": metrics.updates.value(),
+            "registrations": metrics.registrations.value(),
+            "denials": metrics.denials.value(),
+            "refusals": metrics.refusals.value(),
+            "faults": metrics.faults.value(),
+            "commits": metrics.committed.value(),
+            "dns_dropped": metrics.dropped.value(),
+            "dns_truncated": metrics.truncated.value(),
+        },
+    });
+    Ok(reply::json(StatusCode::OK, &body))
+}

@@ -1,0 +1,72 @@
+//! `/txt`: live values, at any name.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::json;
+
+use crate::name::{Owner, OwnerLabel};
+use crate::publisher::{Author, Publisher};
+
+use super::super::account::read;
+use super::super::fields::Fields;
+use super::super::reply;
+use super::super::views::NamedValue;
+use super::{Failure, Params, refused, who};
+
+/// Values in the list of all that are live.
+const MAX_VALUES: usize = 10_000;
+/// Accounts that are read at a time; logins read in between.
+const STEP: usize = 1_000;
+
+/// One name's values, or all of them.
+pub async fn list(State(publisher): State<Publisher>, params: Params) -> Result<Response, Failure> {
+    let (values, truncated) = match params.text("name") {
+        Some(name) => {
+            let owner = who::owner(&publisher, name.to_owned()).await?;
+            (NamedValue::all_of(&owner, &publisher).collect(), false)
+        }
+        None => read(&publisher, all).await?,
+    };
+    Ok(reply::json(StatusCode::OK, &json!({ "values": values, "truncated": truncated })))
+}
+
+fn all(publisher: &Publisher) -> Result<(Vec<NamedValue>, bool), Failure> {
+    let zones = publisher.zones().load();
+    let own = zones.iter().map(|zone| Owner { zone: zone.name.clone(), label: OwnerLabel::Challenge });
+    let mut found: Vec<NamedValue> = own.flat_map(|owner| NamedValue::all_of(&owner, publisher)).collect();
+    let mut after = None;
+    loop {
+        let accounts = publisher.accounts(after, STEP, "")?;
+        let owners = accounts.iter().flat_map(|account| &account.owners);
+        found.extend(owners.flat_map(|owner| NamedValue::all_of(owner, publisher)));
+        after = accounts.last().map(|account| account.username);
+        if found.len() > MAX_VALUES {
+            found.truncate(MAX_VALUES);
+            return Ok((found, true));
+        }
+        if accounts.len() < STEP {
+            return Ok((found, false));
+        }
+    }
+}
+
+pub async fn publish(State(publisher): State<Publisher>, fields: Fields) -> Result<Response, Failure> {
+    let txt = fields.txt()?;
+    let owner = named(&publisher, &fields).await?;
+    let value = publisher.publish(Author::Operator, owner.clone(), txt).await.map_err(refused)?;
+    Ok(reply::json(StatusCode::OK, &NamedValue::of(&owner, &value, publisher.now())))
+}
+
+/// Retires the value `txt` at a name, or all values there.
+pub async fn retire(State(publisher): State<Publisher>, fields: Fields) -> Result<Response, Failure> {
+    let which = fields.some_txt()?;
+    let owner = named(&publisher, &fields).await?;
+    let retired = publisher.retire(Author::Operator, owner, which).await.map_err(refused)?;
+    Ok(reply::json(StatusCode::OK, &json!({ "retired": retired })))
+}
+
+async fn named(publisher: &Publisher, fields: &Fields) -> Result<Owner, Failure> {
+    let missing = || Failure::field("bad_name", "name", "write a subdomain, a fulldomain, or `_acme-challenge`");
+    who::owner(publisher, fields.text("name")?.ok_or_else(missing)?).await
+}

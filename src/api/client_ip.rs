@@ -1,0 +1,135 @@
+//! Where a request comes from: the peer, or what a trusted proxy says of it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName};
+use ipnet::IpNet;
+
+use super::error::Failure;
+use super::http::Peer;
+
+/// Stands for a client that nobody knows: no account's networks hold it but those that hold all of IPv4, so limited
+/// accounts are refused.
+const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// How clients are told: the trusted proxies and the header in which they name them.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    proxies: Arc<[IpNet]>,
+    header: Option<HeaderName>,
+}
+
+impl Clients {
+    /// `header` is believed from `proxies` only.
+    pub fn new(proxies: &[IpNet], header: Option<&str>) -> Self {
+        // The configuration has read the name already.
+        Self { proxies: proxies.into(), header: header.and_then(|header| header.parse().ok()) }
+    }
+
+    /// The client's address.
+    ///
+    /// Behind trusted proxies it is the right-most address in the header that is no proxy: everything left of it may
+    /// be the client's own invention. Where all of them are proxies it is the first. Where there is none, or something
+    /// illegible stands in the way, the client is unknown; to take the proxy's own address instead would let in
+    /// everybody for accounts that are limited to the inner network.
+    fn of(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let peer = peer.to_canonical();
+        let Some(header) = self.header.as_ref().filter(|_| self.is_proxy(peer)) else { return peer };
+        let mut furthest = UNKNOWN;
+        // All lines are one list, in order (RFC 9110 section 5.3).
+        let lines: Vec<_> = headers.get_all(header).iter().collect();
+        for line in lines.into_iter().rev() {
+            let Ok(line) = line.to_str() else { return UNKNOWN };
+            for element in line.rsplit(',').map(str::trim).filter(|element| !element.is_empty()) {
+                match address(element) {
+                    None => return UNKNOWN,
+                    Some(client) if !self.is_proxy(client) => return client,
+                    Some(proxy) => furthest = proxy,
+                }
+            }
+        }
+        furthest
+    }
+
+    fn is_proxy(&self, address: IpAddr) -> bool {
+        self.proxies.iter().any(|net| net.contains(&address))
+    }
+}
+
+/// Reads `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let parsed = bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip()));
+    parsed.map(|address: IpAddr| address.to_canonical())
+}
+
+/// The client's address, for handlers.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientIp(pub IpAddr);
+
+impl<S> FromRequestParts<S> for ClientIp
+where
+    S: Sync,
+    Clients: FromRef<S>,
+{
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let peer = match parts.extensions.get::<Peer>() {
+            Some(Peer::Tcp(peer)) => peer.ip(),
+            Some(Peer::Unix) | None => UNKNOWN,
+        };
+        Ok(Self(Clients::from_ref(state).of(peer, &parts.headers)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(peer: &str, lines: &[&str]) -> String {
+        let proxies = ["10.0.0.0/8", "2001:db8:aaaa::/48"].map(|net| net.parse().unwrap());
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append("x-forwarded-for", line.parse().unwrap());
+        }
+        Clients::new(&proxies, Some("X-Forwarded-For")).of(peer.parse().unwrap(), &headers).to_string()
+    }
+
+    #[test]
+    fn a_stranger_is_whoever_connects() {
+        assert_eq!(client("192.0.2.1", &["198.51.100.9"]), "192.0.2.1");
+        assert_eq!(client("::ffff:192.0.2.1", &[]), "192.0.2.1");
+    }
+
+    #[test]
+    fn the_right_most_untrusted_address_counts() {
+        assert_eq!(client("10.0.0.1", &["198.51.100.9"]), "198.51.100.9");
+        assert_eq!(client("::ffff:10.0.0.1", &["1.2.3.4, 198.51.100.9,10.2.2.2"]), "198.51.100.9");
+        assert_eq!(client("10.0.0.1", &["1.2.3.4", "198.51.100.9", "10.2.2.2, 10.3.3.3"]), "198.51.100.9");
+        assert_eq!(client("10.0.0.1", &["10.7.7.7, 10.2.2.2"]), "10.7.7.7");
+    }
+
+    #[test]
+    fn ports_brackets_and_mapped_addresses_are_read() {
+        for (element, address) in [
+            ("198.51.100.9:4711", "198.51.100.9"),
+            ("[2001:db8::9]:4711", "2001:db8::9"),
+            ("[2001:db8::9]", "2001:db8::9"),
+            ("2001:db8::9", "2001:db8::9"),
+            ("::ffff:198.51.100.9", "198.51.100.9"),
+        ] {
+            assert_eq!(client("2001:db8:aaaa::1", &[element]), address, "{element}");
+        }
+    }
+
+    #[test]
+    fn without_a_legible_address_the_client_is_unknown() {
+        for lines in [&[][..], &[""], &["unknown"], &["198.51.100.9, unknown, 10.2.2.2"], &["198.51.100.9", "x"]] {
+            assert_eq!(client("10.0.0.1", lines), "0.0.0.0", "{lines:?}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Cross-origin requests (the Fetch standard's CORS protocol), for web pages that the operator has named.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::{Router, http::HeaderName};
+
+const METHODS: &str = "GET, HEAD, POST, PATCH, DELETE";
+/// With the credentials' headers: acme-dns forgot them, and no page could call /update.
+const HEADERS: &str = "Accept, Authorization, Content-Type, X-Api-Key, X-Api-User, X-Requested-With";
+const MAX_AGE: &str = "600";
+
+/// The router with CORS for `origins`; as it is where there are none.
+pub fn around(router: Router, origins: &[String]) -> Router {
+    if origins.is_empty() {
+        return router;
+    }
+    router.layer(middleware::from_fn_with_state(Arc::<[String]>::from(origins), cors))
+}
+
+async fn cors(State(origins): State<Arc<[String]>>, request: Request, next: Next) -> Response {
+    let allowed = allowed_origin(&origins, request.headers());
+    let is_preflight =
+        request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = if is_preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
+    let headers = response.headers_mut();
+    headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    let Some(origin) = allowed else { return response };
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    let of_kind: &[(HeaderName, &'static str)] = if is_preflight {
+        &[
+            (header::ACCESS_CONTROL_ALLOW_METHODS, METHODS),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, HEADERS),
+            (header::ACCESS_CONTROL_MAX_AGE, MAX_AGE),
+        ]
+    } else {
+        &[(header::ACCESS_CONTROL_EXPOSE_HEADERS, "Retry-After")]
+    };
+    for (name, value) in of_kind {
+        headers.insert(name.clone(), HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn allowed_origin(origins: &[String], headers: &HeaderMap) -> Option<HeaderValue> {
+    let origin = headers.get(header::ORIGIN)?;
+    if origins.iter().any(|allowed| allowed == "*") {
+        return Some(HeaderValue::from_static("*"));
+    }
+    let found = origins.iter().any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(origin.as_bytes()));
+    found.then(|| origin.clone())
+}

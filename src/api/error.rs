@@ -1,0 +1,210 @@
+//! What failures look like on the wire: the only place that makes them a response.
+
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use thiserror::Error;
+use tracing::error;
+
+use crate::credentials::Denied;
+use crate::hasher::HasherError;
+use crate::name::Subdomain;
+use crate::publisher::PublishError;
+use crate::secret::RandomError;
+use crate::store::StoreError;
+
+use super::reply;
+
+/// When to come back where the store cannot write just now.
+const STORE_RETRY: Duration = Duration::from_secs(5);
+
+/// Why a request has not done what it asked for. The text is the reply's `message`.
+#[derive(Debug, Error)]
+pub enum Failure {
+    #[error("the body is not a JSON object: {0}")]
+    Malformed(String),
+    #[error("{message}")]
+    Field { code: &'static str, field: &'static str, message: String },
+    #[error("{0}")]
+    Forbidden(&'static str),
+    #[error("an account can only narrow its own allowfrom, to networks within it; ask the operator to widen it")]
+    Wider,
+    #[error("{0}")]
+    NotFound(String),
+    #[error("this path does not take this method; see Allow")]
+    MethodNotAllowed,
+    #[error("{0}")]
+    Conflict(String),
+    #[error("the subdomain {0} is taken; choose another")]
+    Taken(Subdomain),
+    #[error("the body has over {} KiB", super::fields::MAX_BODY / 1_024)]
+    TooLarge,
+    #[error("the request took too long to arrive")]
+    Slow,
+    #[error("too many attempts; try again in {} seconds", seconds(*retry_after))]
+    TooOften { retry_after: Duration },
+    #[error("the server is busy; try again in {} seconds", seconds(*retry_after))]
+    Busy { retry_after: Duration },
+    /// The store cannot write now; the reason is for the log.
+    #[error("the server cannot store changes at the moment; try again in {} seconds", seconds(STORE_RETRY))]
+    Unavailable(StoreError),
+    /// Ours; the reason is for the log.
+    #[error("the server failed; its log says why")]
+    Fault { code: &'static str, reason: String },
+}
+
+/// Whole seconds, rounded up: coming back too early would only fail again.
+fn seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
+impl Failure {
+    /// A field that is not what it must be; `message` says what to write instead.
+    pub fn field(code: &'static str, field: &'static str, message: impl ToString) -> Self {
+        Self::Field { code, field, message: message.to_string() }
+    }
+
+    /// The status and acme-dns's code, or one of our own where acme-dns has none.
+    fn kind(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed_json_payload"),
+            Self::Field { code, .. } => (StatusCode::BAD_REQUEST, code),
+            Self::Forbidden(_) => (StatusCode::UNAUTHORIZED, "forbidden"),
+            Self::Wider => (StatusCode::FORBIDDEN, "allowfrom_can_only_narrow"),
+            Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
+            Self::Taken(_) => (StatusCode::CONFLICT, "subdomain_taken"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Self::Slow => (StatusCode::REQUEST_TIMEOUT, "timeout"),
+            Self::TooOften { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
+            Self::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "db_error"),
+            Self::Fault { code, .. } => (StatusCode::INTERNAL_SERVER_ERROR, code),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::TooOften { retry_after } | Self::Busy { retry_after } => Some(*retry_after),
+            Self::Unavailable(_) => Some(STORE_RETRY),
+            _ => None,
+        }
+    }
+
+    /// `{"error": "...", "message": "..."}` with acme-dns's space after the colon; one line.
+    fn body(&self, code: &str) -> String {
+        let mut body = format!("{{\"error\": \"{code}\", \"message\": {}", reply::quoted(&self.to_string()));
+        if let Self::Field { field, .. } = self {
+            body.push_str(&format!(", \"field\": \"{field}\""));
+        }
+        body.push('}');
+        body
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        match &self {
+            Self::Fault { reason, .. } => error!("a request failed: {reason}"),
+            Self::Unavailable(reason) => error!("a request failed for now: {reason}"),
+            _ => {}
+        }
+        let (status, code) = self.kind();
+        let mut response = reply::text(status, self.body(code));
+        if let Some(wait) = self.retry_after() {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds(wait).max(1)));
+        }
+        if matches!(self, Self::Slow) {
+            // The rest of the request may still come; it must not be read as the next one.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+impl From<Denied> for Failure {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Forbidden => {
+                Self::Forbidden("wrong credentials, or this account may not be used from this address")
+            }
+            Denied::TooOften { retry_after } => Self::TooOften { retry_after },
+            Denied::Busy { retry_after } => Self::Busy { retry_after },
+            Denied::Fault(error) => error.into(),
+        }
+    }
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::NotOwner => Self::Forbidden("this account does not own that name"),
+            PublishError::Disabled => Self::Forbidden("this account is disabled"),
+            PublishError::NoAccount => Self::NotFound("there is no such account".into()),
+            PublishError::NoZone(_) => Self::field("bad_zone", "zone", error),
+            PublishError::LabelTaken(subdomain) => Self::Taken(subdomain),
+            PublishError::LabelReserved(..) => Self::field("bad_subdomain", "subdomain", error),
+            PublishError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        if error.is_passing() {
+            return Self::Unavailable(error);
+        }
+        Self::Fault { code: "db_error", reason: error.to_string() }
+    }
+}
+
+impl From<HasherError> for Failure {
+    fn from(error: HasherError) -> Self {
+        match error {
+            HasherError::Busy { retry_after } => Self::Busy { retry_after },
+            HasherError::Hash(error) => Self::Fault { code: "internal_error", reason: error.to_string() },
+        }
+    }
+}
+
+impl From<RandomError> for Failure {
+    fn from(error: RandomError) -> Self {
+        Self::Fault { code: "internal_error", reason: error.to_string() }
+    }
+}
+
+/// The answer where no route is.
+pub async fn no_such_page() -> Failure {
+    Failure::NotFound("there is nothing at this path".into())
+}
+
+/// The answer where the route has other methods.
+pub async fn method_not_allowed() -> Failure {
+    Failure::MethodNotAllowed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_times_are_rounded_up_and_never_zero() {
+        for (wait, header) in [(0, "1"), (1, "1"), (1_000, "1"), (1_001, "2")] {
+            let failure = Failure::TooOften { retry_after: Duration::from_millis(wait) };
+            assert_eq!(failure.into_response().headers()["retry-after"], header);
+        }
+    }
+
+    #[test]
+    fn what_clients_send_is_escaped_and_what_failed_inside_stays_inside() {
+        let failure = Failure::field("bad_txt", "txt", "found '\"\n'");
+        assert_eq!(failure.body("bad_txt"), r#"{"error": "bad_txt", "message": "found '\"\n'", "field": "txt"}"#);
+        let full: Failure = StoreError::Full("/var/lib".into()).into();
+        let broken: Failure = StoreError::Corrupt("page 7".into()).into();
+        assert!(!full.to_string().contains("/var") && !broken.to_string().contains("page 7"));
+        assert_eq!(full.kind().0, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(broken.kind().0, StatusCode::INTERNAL_SERVER_ERROR);
+    }
+}

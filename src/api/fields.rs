@@ -1,0 +1,197 @@
+//! A request's JSON body: any Content-Type, keys in any case, absent and null alike, unknown keys ignored.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::Value;
+
+use crate::account::{AllowFrom, Note};
+use crate::name::{Subdomain, ZoneName};
+use crate::time::Span;
+use crate::txt::TxtValue;
+
+use super::error::Failure;
+
+/// Octets of a body.
+pub const MAX_BODY: usize = 64 * 1_024;
+/// How long a body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(20);
+
+/// The members of a JSON object, under their names in lower case. Empty where there was no body, or `null`.
+#[derive(Debug, Default)]
+pub struct Fields(HashMap<String, Value>);
+
+impl<S: Sync> FromRequest<S> for Fields {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
+        Self::parse(&whole(request.into_body()).await?)
+    }
+}
+
+async fn whole(body: Body) -> Result<Bytes, Failure> {
+    match tokio::time::timeout(BODY_TIME, Limited::new(body, MAX_BODY).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Failure::TooLarge),
+        Ok(Err(_)) => Err(Failure::Malformed("it ended early".into())),
+        Err(_) => Err(Failure::Slow),
+    }
+}
+
+impl Fields {
+    fn parse(body: &[u8]) -> Result<Self, Failure> {
+        if body.trim_ascii().is_empty() {
+            return Ok(Self::default());
+        }
+        match serde_json::from_slice(body) {
+            Ok(Value::Null) => Ok(Self::default()),
+            Ok(Value::Object(members)) => {
+                Ok(Self(members.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect()))
+            }
+            Ok(other) => Err(Failure::Malformed(format!("found {}; write {{...}}", kind(&other)))),
+            Err(error) => Err(Failure::Malformed(error.to_string())),
+        }
+    }
+
+    fn value(&self, name: &str) -> Option<&Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    fn parsed<T>(&self, field: &'static str, code: &'static str) -> Result<Option<T>, Failure>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        match self.value(field) {
+            None => Ok(None),
+            Some(Value::String(text)) => text.parse().map(Some).map_err(|error| Failure::field(code, field, error)),
+            Some(other) => Err(Failure::field(code, field, format!("write a string; found {}", kind(other)))),
+        }
+    }
+
+    /// As if the field were not there where it is an empty string: some clients send all that they know of.
+    fn parsed_unless_empty<T>(&self, field: &'static str, code: &'static str) -> Result<Option<T>, Failure>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        if self.value(field).is_some_and(|value| value == "") { Ok(None) } else { self.parsed(field, code) }
+    }
+
+    /// The subdomain that is acted upon.
+    pub fn subdomain(&self) -> Result<Subdomain, Failure> {
+        let missing = || Failure::field("bad_subdomain", "subdomain", "write the account's subdomain");
+        self.parsed("subdomain", "bad_subdomain")?.ok_or_else(missing)
+    }
+
+    /// The subdomain that a registration asks for, if any.
+    pub fn chosen_subdomain(&self) -> Result<Option<Subdomain>, Failure> {
+        self.parsed_unless_empty("subdomain", "bad_subdomain")
+    }
+
+    /// A zone, if one is named.
+    pub fn zone(&self) -> Result<Option<ZoneName>, Failure> {
+        self.parsed_unless_empty("zone", "bad_zone")
+    }
+
+    /// The TXT value to publish.
+    pub fn txt(&self) -> Result<TxtValue, Failure> {
+        let missing = || Failure::field("bad_txt", "txt", "write the value, 43 characters of base64url");
+        self.some_txt()?.ok_or_else(missing)
+    }
+
+    /// A TXT value, if one is named.
+    pub fn some_txt(&self) -> Result<Option<TxtValue>, Failure> {
+        self.parsed("txt", "bad_txt")
+    }
+
+    /// A remark, if there is one.
+    pub fn note(&self) -> Result<Option<Note>, Failure> {
+        self.parsed("note", "bad_note")
+    }
+
+    /// A span of time, if one is named.
+    pub fn grace(&self) -> Result<Option<Duration>, Failure> {
+        Ok(self.parsed::<Span>("grace", "bad_grace")?.map(|span| span.0))
+    }
+
+    /// The networks, if there is a list.
+    pub fn allow_from(&self) -> Result<Option<AllowFrom>, Failure> {
+        let wrong = |message: String| Failure::field("invalid_allowfrom_cidr", "allowfrom", message);
+        let list = match self.value("allowfrom") {
+            None => return Ok(None),
+            Some(Value::Array(list)) => list,
+            Some(other) => return Err(wrong(format!("write a list of networks; found {}", kind(other)))),
+        };
+        let text = |value: &Value| match value {
+            Value::String(text) => Ok(text.clone()),
+            other => Err(wrong(format!("write each network as a string; found {}", kind(other)))),
+        };
+        let texts = list.iter().map(text).collect::<Result<Vec<_>, _>>()?;
+        AllowFrom::parse(&texts).map(Some).map_err(|error| wrong(error.to_string()))
+    }
+
+    /// A field that is plain text: a name to look up, which has no rules of its own.
+    pub fn text(&self, field: &'static str) -> Result<Option<String>, Failure> {
+        self.parsed(field, "bad_field")
+    }
+}
+
+/// What a JSON value is, in words. Never its content: it may be a secret in the wrong place.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(body: &str) -> Fields {
+        Fields::parse(body.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn no_body_null_and_an_empty_object_are_the_same() {
+        for body in ["", " \r\n", "null\n", "{}"] {
+            assert_eq!(fields(body).0.len(), 0, "{body:?}");
+        }
+        for body in ["[]", "1", "\"x\"", "{", "a=b", "{\"a\":1}x"] {
+            assert!(matches!(Fields::parse(body.as_bytes()), Err(Failure::Malformed(_))), "{body:?}");
+        }
+        assert!(Fields::parse(b"{\"a\":\"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn keys_come_in_any_case_and_null_is_absent() {
+        let body = fields(r#"{"SubDomain":"Shop","ALLOWFROM":["10.0.0.0/8"],"zone":null,"other":[1]}"#);
+        assert_eq!(body.subdomain().unwrap().as_str(), "shop");
+        assert_eq!(body.allow_from().unwrap().unwrap().networks().len(), 1);
+        assert_eq!(body.zone().unwrap(), None);
+    }
+
+    #[test]
+    fn wrong_types_name_the_field() {
+        let body = fields(r#"{"txt":1234567890,"allowfrom":"10.0.0.0/8","subdomain":{}}"#);
+        for (failure, code) in [
+            (body.txt().unwrap_err(), "bad_txt"),
+            (body.allow_from().unwrap_err(), "invalid_allowfrom_cidr"),
+            (body.subdomain().unwrap_err(), "bad_subdomain"),
+        ] {
+            assert!(matches!(failure, Failure::Field { code: found, .. } if found == code), "{failure:?}");
+        }
+        assert!(fields(r#"{"allowfrom":[""]}"#).allow_from().is_err());
+        assert!(fields(r#"{"allowfrom":[null]}"#).allow_from().is_err());
+    }
+}

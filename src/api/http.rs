@@ -1,0 +1,269 @@
+//! HTTP connections: accepted, bounded in number and in time, drained at the end.
+//!
+//! A loop of our own over hyper, because the ready-made ones leave two doors open to clients that hold connections
+//! for ever: they look for HTTP/2 before any timeout runs, so that a connection that sends nothing is never closed;
+//! and nothing ends an HTTP/2 connection that never sends its preface. Here plain connections speak HTTP/1.1 only, TLS
+//! ones what ALPN has settled, and a stream on which nothing arrives is closed.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulConnection;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_io_timeout::TimeoutStream;
+use tower::ServiceExt;
+use tracing::{debug, warn};
+
+use crate::net::accept::{Acceptor, Backoff};
+use crate::net::connections::{Connections, Seat};
+use crate::net::prefix::Prefix;
+
+use super::error::Failure;
+use super::register::OPERATOR;
+use super::tls::Tls;
+
+/// Octets of a request's head.
+const MAX_HEAD: usize = 32 * 1_024;
+/// Requests at once on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 32;
+/// How long a connection that must make room may finish what it is at.
+const EVICTED: Duration = Duration::from_secs(2);
+
+/// Who is at the other end; an extension of each request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Somebody on the network.
+    Tcp(SocketAddr),
+    /// A process on this machine that may open the socket's file.
+    Unix,
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// A TLS handshake.
+    pub handshake: Duration,
+    /// A request's head; and, on HTTP/1.1, the pause before the next one: hyper does not tell the two apart.
+    pub head: Duration,
+    /// A request, from its head to its response's.
+    pub request: Duration,
+    /// Nothing at all arriving, or nothing being taken.
+    pub idle: Duration,
+    /// What is still going on at the end.
+    pub drain: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        let [handshake, head, request, idle, drain] = [10, 10, 30, 60, 10].map(Duration::from_secs);
+        Self { handshake, head, request, idle, drain }
+    }
+}
+
+/// Serves one router.
+#[derive(Clone, Debug)]
+pub struct Server {
+    router: Router,
+    connections: Connections,
+    times: Times,
+}
+
+impl Server {
+    /// A server that counts its connections in `connections`.
+    pub fn new(router: Router, connections: Connections) -> Self {
+        Self { router, connections, times: Times::default() }
+    }
+
+    /// The same with other limits of time.
+    pub fn with_times(self, times: Times) -> Self {
+        Self { times, ..self }
+    }
+
+    /// Serves a TCP listener until `shutdown`, then finishes the requests that are running. Plain HTTP/1.1 without
+    /// `tls`; HTTP/1.1 and HTTP/2 with it.
+    pub async fn serve(self, listener: TcpListener, tls: Option<Tls>, shutdown: impl Future<Output = ()>) {
+        let mut acceptor = Acceptor::new("HTTP", listener, self.connections.clone());
+        let mut open = Open::new(self.times.drain);
+        tokio::pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                (stream, peer, seat) = acceptor.accept() => {
+                    // Replies are one small write; without this the kernel may hold them back.
+                    _ = stream.set_nodelay(true);
+                    let connection = open.connection(&self, Peer::Tcp(peer), seat);
+                    match &tls {
+                        Some(tls) => open.tasks.spawn(connection.over_tls(stream, tls.clone())),
+                        None => open.tasks.spawn(connection.plain(stream)),
+                    };
+                }
+                Some(_) = open.tasks.join_next() => {}
+            }
+        }
+        drop(acceptor);
+        open.drain().await;
+    }
+
+    /// Serves a Unix socket until `shutdown`. Responses may stream without end.
+    pub async fn serve_unix(self, listener: UnixListener, shutdown: impl Future<Output = ()>) {
+        let mut backoff = Backoff::new("the operator's socket");
+        let mut open = Open::new(self.times.drain);
+        tokio::pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        let seat = self.connections.admit(Prefix::of(OPERATOR));
+                        let connection = open.connection(&self, Peer::Unix, seat);
+                        open.tasks.spawn(connection.http1(TokioIo::new(stream)));
+                    }
+                    Err(error) => backoff.after(&error, &self.connections).await,
+                },
+                Some(_) = open.tasks.join_next() => {}
+            }
+        }
+        drop(listener);
+        open.drain().await;
+    }
+}
+
+/// The connections of one listener.
+struct Open {
+    tasks: JoinSet<()>,
+    /// Dropped to tell them to end.
+    stop: watch::Sender<()>,
+    drain: Duration,
+}
+
+impl Open {
+    fn new(drain: Duration) -> Self {
+        Self { tasks: JoinSet::new(), stop: watch::Sender::new(()), drain }
+    }
+
+    fn connection(&self, server: &Server, peer: Peer, seat: Seat) -> Connection {
+        let (router, times) = (server.router.clone(), server.times);
+        Connection { router, times, peer, seat: Arc::new(seat), stop: self.stop.subscribe() }
+    }
+
+    async fn drain(mut self) {
+        drop(self.stop);
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if timeout(self.drain, all).await.is_err() {
+            warn!("{} HTTP connections did not end in time and were cut", self.tasks.len());
+        }
+    }
+}
+
+struct Connection {
+    router: Router,
+    times: Times,
+    peer: Peer,
+    seat: Arc<Seat>,
+    stop: watch::Receiver<()>,
+}
+
+impl Connection {
+    async fn plain<S: AsyncRead + AsyncWrite + Send + 'static>(self, stream: S) {
+        let stream = self.timed(stream);
+        self.http1(stream).await;
+    }
+
+    async fn over_tls<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S, tls: Tls) {
+        let handshake = timeout(self.times.handshake, tls.acceptor().accept(stream));
+        let stream = tokio::select! {
+            done = handshake => match done {
+                Ok(Ok(stream)) => stream,
+                Ok(Err(error)) => return debug!(peer = ?self.peer, "TLS handshake: {error}"),
+                Err(_) => return debug!(peer = ?self.peer, "TLS handshake: too slow"),
+            },
+            () = self.seat.evicted() => return,
+        };
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let stream = self.timed(stream);
+        if is_http2 { self.http2(stream).await } else { self.http1(stream).await }
+    }
+
+    /// The stream, failing where nothing moves on it for too long.
+    fn timed<S: AsyncRead + AsyncWrite>(&self, stream: S) -> TokioIo<std::pin::Pin<Box<TimeoutStream<S>>>> {
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_read_timeout(Some(self.times.idle));
+        stream.set_write_timeout(Some(self.times.idle));
+        TokioIo::new(Box::pin(stream))
+    }
+
+    async fn http1<S>(self, stream: TokioIo<S>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(self.times.head).max_buf_size(MAX_HEAD);
+        let service = hyper::service::service_fn(self.service());
+        self.drive(builder.serve_connection(stream, service)).await;
+    }
+
+    async fn http2<S>(self, stream: TokioIo<S>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS).max_header_list_size(MAX_HEAD as u32);
+        let service = hyper::service::service_fn(self.service());
+        self.drive(builder.serve_connection(stream, service)).await;
+    }
+
+    fn service(
+        &self,
+    ) -> impl Fn(Request<Incoming>) -> std::pin::Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>
+    + Clone
+    + use<> {
+        let (router, seat, peer, limit) = (self.router.clone(), self.seat.clone(), self.peer, self.times.request);
+        move |request| {
+            seat.touch();
+            Box::pin(answer(router.clone(), peer, limit, request))
+        }
+    }
+
+    /// Runs a connection to its end, which comes early where it must make room or the server stops.
+    async fn drive<C: GracefulConnection>(mut self, connection: C) {
+        tokio::pin!(connection);
+        let left = tokio::select! {
+            _ = connection.as_mut() => return,
+            () = self.seat.evicted() => EVICTED,
+            _ = self.stop.changed() => self.times.drain,
+        };
+        connection.as_mut().graceful_shutdown();
+        _ = timeout(left, connection).await;
+    }
+}
+
+async fn answer(
+    router: Router,
+    peer: Peer,
+    limit: Duration,
+    request: Request<Incoming>,
+) -> Result<Response, Infallible> {
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(peer);
+    match timeout(limit, router.oneshot(request)).await {
+        Ok(response) => response,
+        Err(_) => Ok(Failure::Slow.into_response()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

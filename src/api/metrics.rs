@@ -1,0 +1,102 @@
+//! `/metrics` for Prometheus and `/ready` for health checks, on a listener of their own that stays private.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRef, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Router, http};
+use rustix::fs::{Access, access, statvfs};
+use serde_json::json;
+
+use crate::metrics::Metrics;
+use crate::publisher::{PublishError, Publisher};
+use crate::store::StoreError;
+
+use super::account::read;
+use super::error::{Failure, method_not_allowed, no_such_page};
+use super::reply;
+
+const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+#[derive(Clone)]
+struct Handles {
+    metrics: Arc<Metrics>,
+    publisher: Publisher,
+}
+
+impl FromRef<Handles> for Publisher {
+    fn from_ref(handles: &Handles) -> Self {
+        handles.publisher.clone()
+    }
+}
+
+impl FromRef<Handles> for Arc<Metrics> {
+    fn from_ref(handles: &Handles) -> Self {
+        handles.metrics.clone()
+    }
+}
+
+/// The router of the metrics listener.
+pub fn router(metrics: Arc<Metrics>, publisher: Publisher) -> Router {
+    Router::new()
+        .route("/metrics", get(exposition))
+        .route("/ready", get(ready))
+        .fallback(no_such_page)
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(Handles { metrics, publisher })
+}
+
+async fn exposition(
+    State(metrics): State<Arc<Metrics>>,
+    State(publisher): State<Publisher>,
+) -> Result<Response, Failure> {
+    let counts = read(&publisher, |publisher| publisher.store().read(|rows| rows.counts())).await?;
+    let gauge = |count: i64| u64::try_from(count).unwrap_or_default();
+    let text = metrics.render(&[
+        ("txtgate_accounts", "Accounts, disabled ones included.", gauge(counts.accounts)),
+        ("txtgate_values", "Stored TXT values.", gauge(counts.values)),
+        ("txtgate_zones", "Zones served.", publisher.zones().load().len() as u64),
+    ]);
+    let kind = [(http::header::CONTENT_TYPE, HeaderValue::from_static(EXPOSITION))];
+    Ok((kind, text).into_response())
+}
+
+/// 200 where updates would succeed, else 503; the body says what is wrong. Says nothing of delegations, which `doctor`
+/// looks at: a health check must not depend on the rest of the Internet.
+async fn ready(State(publisher): State<Publisher>) -> Response {
+    let zones = publisher.zones().load().len();
+    let database = read(&publisher, database).await;
+    let (status, problem) = match &database {
+        Ok(()) if zones > 0 => (StatusCode::OK, None),
+        Ok(()) => (StatusCode::SERVICE_UNAVAILABLE, Some("no zone is loaded".to_owned())),
+        Err(Failure::Unavailable(reason)) => (StatusCode::SERVICE_UNAVAILABLE, Some(reason.to_string())),
+        Err(Failure::Fault { reason, .. }) => (StatusCode::SERVICE_UNAVAILABLE, Some(reason.clone())),
+        Err(other) => (StatusCode::SERVICE_UNAVAILABLE, Some(other.to_string())),
+    };
+    let is_ready = status == StatusCode::OK;
+    let body = json!({ "ready": is_ready, "database": database.is_ok(), "zones": zones, "problem": problem });
+    let mut response = reply::json(status, &body);
+    if !is_ready {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    response
+}
+
+/// Whether the database can be read and its file written to. Nothing is written: a probe each second would be a
+/// commit each second.
+fn database(publisher: &Publisher) -> Result<(), PublishError> {
+    let store = publisher.store();
+    store.is_in_place()?;
+    store.read(|rows| rows.newest())?;
+    let failed = |source: rustix::io::Errno| StoreError::File {
+        path: store.path().to_owned(),
+        source: Arc::new(std::io::Error::from(source)),
+    };
+    access(store.path(), Access::WRITE_OK).map_err(failed)?;
+    if statvfs(store.path()).map_err(failed)?.f_bavail == 0 {
+        return Err(StoreError::Full(store.path().display().to_string()).into());
+    }
+    Ok(())
+}

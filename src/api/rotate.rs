@@ -1,0 +1,53 @@
+//! `POST /v1/account/rotate`: another key, shown this once; the one before works for a grace time.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use crate::account::Account;
+use crate::hasher::Hasher;
+use crate::net::prefix::Prefix;
+use crate::publisher::Publisher;
+use crate::secret::ApiKey;
+
+use super::auth::Login;
+use super::client_ip::ClientIp;
+use super::error::Failure;
+use super::fields::Fields;
+use super::register::Registered;
+use super::reply;
+
+/// The grace time where none is asked for: whoever loses the reply can come again with the key before.
+const GRACE: Duration = Duration::from_secs(60 * 60);
+/// The longest grace time.
+const MAX_GRACE: Duration = Duration::from_secs(7 * 86_400);
+
+pub async fn rotate(
+    State(publisher): State<Publisher>,
+    State(hasher): State<Hasher>,
+    ClientIp(client): ClientIp,
+    Login(account): Login,
+    fields: Fields,
+) -> Result<Response, Failure> {
+    with_new_key(&publisher, &hasher, &account, &fields, Prefix::of(client)).await
+}
+
+/// Gives the account another key, and shows it like a registration does.
+pub async fn with_new_key(
+    publisher: &Publisher,
+    hasher: &Hasher,
+    account: &Account,
+    fields: &Fields,
+    client: Prefix,
+) -> Result<Response, Failure> {
+    let grace = fields.grace()?.unwrap_or(GRACE);
+    if grace > MAX_GRACE {
+        return Err(Failure::field("bad_grace", "grace", "write at most 7d; 0s ends the former key at once"));
+    }
+    let key = ApiKey::random()?;
+    let hash = hasher.hash(key.clone(), client).await?;
+    publisher.rotate(account.username, hash, grace).await?;
+    Ok(reply::json(StatusCode::OK, &Registered::of(account, &key)))
+}

@@ -1,0 +1,129 @@
+//! The API's certificate: read from files, and read again when they change, without a restart.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use thiserror::Error;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
+use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::{self, ServerConfig};
+use tracing::{error, info};
+
+use crate::config::TlsFiles;
+
+/// How often the files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+/// Why a certificate cannot be used. `path` is the file to look at.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    #[error("cannot read {path}: {source}")]
+    Pem { path: String, source: pem::Error },
+    #[error("{0} holds no certificate; write the chain as PEM, the server's own first")]
+    NoCertificate(String),
+    #[error("{path} does not go with its key: {source}")]
+    Mismatch { path: String, source: rustls::Error },
+    #[error("TLS: {0}")]
+    Setup(#[from] rustls::Error),
+}
+
+/// TLS for a listener; a cheap handle.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    current: Arc<Current>,
+    config: Arc<ServerConfig>,
+}
+
+/// The certificate in use, and what the files looked like when it was read.
+#[derive(Debug)]
+struct Current {
+    files: TlsFiles,
+    key: ArcSwap<CertifiedKey>,
+    seen: Mutex<Seen>,
+}
+
+type Seen = [Option<(i64, i64, u64, u64)>; 2];
+
+impl Tls {
+    /// Reads the files. TLS 1.2 and 1.3; HTTP/2 and HTTP/1.1 by ALPN.
+    pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
+        let (seen, key) = (look(&files), ArcSwap::from_pointee(read(&files)?));
+        let current = Arc::new(Current { files, key, seen: Mutex::new(seen) });
+        // The provider is named: a process-wide default could be another one, or none.
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(current.clone());
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self { current, config: Arc::new(config) })
+    }
+
+    /// Accepts handshakes with the certificate that is current at each.
+    pub fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.config.clone())
+    }
+
+    /// Reads the files again. Where they cannot be used the certificate stays as it is.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        // Before they are read: what changes meanwhile is then a change again.
+        *self.current.seen.lock().unwrap_or_else(PoisonError::into_inner) = look(&self.current.files);
+        self.current.key.store(Arc::new(read(&self.current.files)?));
+        info!("certificate {} read again", self.current.files.certificate.display());
+        Ok(())
+    }
+
+    /// Reads the files again whenever they change; ends never.
+    pub async fn keep_fresh(self) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            self.reload_if_changed();
+        }
+    }
+
+    /// Whoever replaces the files may do so one after the other, so one failure is no loss: the second file is a
+    /// change again.
+    fn reload_if_changed(&self) {
+        let seen = *self.current.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen == look(&self.current.files) {
+            return;
+        }
+        if let Err(problem) = self.reload() {
+            error!("the certificate stays as it was: {problem}");
+        }
+    }
+}
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.key.load_full())
+    }
+}
+
+/// What tells one version of a file from the next: time to the nanosecond, inode and length.
+fn look(files: &TlsFiles) -> Seen {
+    let of = |path: &Path| std::fs::metadata(path).ok().map(|m| (m.mtime(), m.mtime_nsec(), m.ino(), m.len()));
+    [of(&files.certificate), of(&files.key)]
+}
+
+fn read(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
+    let path = files.certificate.display().to_string();
+    let unreadable = |source| TlsError::Pem { path: path.clone(), source };
+    let chain = CertificateDer::pem_file_iter(&files.certificate).map_err(unreadable)?;
+    let chain = chain.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+    if chain.is_empty() {
+        return Err(TlsError::NoCertificate(path));
+    }
+    let unreadable = |source| TlsError::Pem { path: files.key.display().to_string(), source };
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(unreadable)?;
+    CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|source| TlsError::Mismatch { path, source })
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,25 @@
+//! `DELETE /v1/txt`: retires values before their time.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::json;
+
+use crate::publisher::{Author, Publisher};
+
+use super::auth::Login;
+use super::error::Failure;
+use super::fields::Fields;
+use super::reply;
+use super::update::own;
+
+/// Retires the value `txt` at `subdomain`, or all values there. Retiring what is gone already succeeds.
+pub async fn retire(
+    State(publisher): State<Publisher>,
+    Login(account): Login,
+    fields: Fields,
+) -> Result<Response, Failure> {
+    let (owner, which) = (own(&account, &fields)?, fields.some_txt()?);
+    let retired = publisher.retire(Author::Account(account.username), owner, which).await?;
+    Ok(reply::json(StatusCode::OK, &json!({ "retired": retired })))
+}

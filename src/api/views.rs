@@ -1,0 +1,116 @@
+//! Accounts and values as JSON shows them. Never a hash.
+
+use serde::Serialize;
+
+use crate::account::{Account, AllowFrom, Note, Standing, Username};
+use crate::name::{Owner, ZoneName};
+use crate::publisher::Publisher;
+use crate::time::Timestamp;
+use crate::txt::{LiveValue, TxtValue};
+
+/// A value that is served.
+#[derive(Debug, Serialize)]
+pub struct ValueView {
+    txt: TxtValue,
+    published: String,
+    expires: String,
+    seconds_left: u64,
+}
+
+impl ValueView {
+    /// As it is at `now`.
+    pub fn of(value: &LiveValue, now: Timestamp) -> Self {
+        Self {
+            txt: value.txt,
+            published: value.published.to_string(),
+            expires: value.expires.to_string(),
+            seconds_left: value.expires.since(now).as_secs(),
+        }
+    }
+}
+
+/// A name and the values that are served there, newest first.
+#[derive(Debug, Serialize)]
+pub struct OwnerView {
+    fulldomain: String,
+    subdomain: String,
+    zone: ZoneName,
+    values: Vec<ValueView>,
+}
+
+impl OwnerView {
+    /// As it is served now.
+    pub fn of(owner: &Owner, publisher: &Publisher) -> Self {
+        let now = publisher.now();
+        Self {
+            fulldomain: owner.to_string(),
+            subdomain: owner.label.as_str().to_owned(),
+            zone: owner.zone.clone(),
+            values: publisher.values(owner).iter().map(|value| ValueView::of(value, now)).collect(),
+        }
+    }
+}
+
+/// A value and the name at which it is served.
+#[derive(Debug, Serialize)]
+pub struct NamedValue {
+    name: String,
+    #[serde(flatten)]
+    value: ValueView,
+}
+
+impl NamedValue {
+    /// What is served at an owner now, newest first.
+    pub fn all_of(owner: &Owner, publisher: &Publisher) -> impl Iterator<Item = Self> + use<> {
+        let (name, now) = (owner.to_string(), publisher.now());
+        let values = publisher.values(owner).into_iter();
+        values.map(move |value| Self { name: name.clone(), value: ValueView::of(&value, now) })
+    }
+
+    /// One value of an owner.
+    pub fn of(owner: &Owner, value: &LiveValue, now: Timestamp) -> Self {
+        Self { name: owner.to_string(), value: ValueView::of(value, now) }
+    }
+}
+
+/// An account without its secrets.
+#[derive(Debug, Serialize)]
+pub struct AccountView {
+    username: Username,
+    allowfrom: AllowFrom,
+    note: Note,
+    state: &'static str,
+    created: String,
+    last_update: Option<String>,
+    /// Until when the key before the last rotation works.
+    former_key_until: Option<String>,
+    /// When a deleted account is removed for good.
+    removed_at: Option<String>,
+    fulldomains: Vec<String>,
+    owners: Vec<OwnerView>,
+}
+
+impl AccountView {
+    /// As it is now.
+    pub fn of(account: &Account, publisher: &Publisher) -> Self {
+        let now = publisher.now();
+        let former = account.former_key.as_ref().filter(|former| now < former.until);
+        let (state, removed_at) = match account.standing {
+            Standing::Active => ("active", None),
+            Standing::Disabled => ("disabled", None),
+            Standing::Deleted { at } => ("deleted", Some(at.to_string())),
+        };
+        Self {
+            username: account.username,
+            allowfrom: account.allow_from.clone(),
+            note: account.note.clone(),
+            state,
+            created: account.created.to_string(),
+            last_update: account.last_update.map(|at| at.to_string()),
+            former_key_until: former.map(|former| former.until.to_string()),
+            removed_at,
+            fulldomains: account.owners.iter().map(ToString::to_string).collect(),
+            owners: account.owners.iter().map(|owner| OwnerView::of(owner, publisher)).collect(),
+        }
+    }
+}

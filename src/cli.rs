@@ -1,0 +1,141 @@
+//! The command line: what may be typed, and one file for each command.
+
+mod account;
+mod config;
+mod generate;
+mod operator;
+mod serve;
+mod settings;
+mod status;
+mod storage;
+mod table;
+mod txt;
+mod watch;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use thiserror::Error;
+
+use crate::config::{Config, ConfigError};
+use crate::daemon::DaemonError;
+use crate::publisher::LoadError;
+use crate::secret::{RandomError, SecretHash};
+use crate::store::StoreError;
+
+/// A DNS-01 challenge daemon: publish ACME challenges over an acme-dns API, answer them over DNS.
+#[derive(Debug, Parser)]
+#[command(name = "txtgate", version, max_term_width = 100)]
+pub struct Cli {
+    /// The configuration file [default: ./config.toml, then /etc/txtgate/config.toml]
+    #[arg(short, long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon
+    Serve,
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Create, show and change accounts
+    #[command(subcommand)]
+    Account(account::Command),
+    /// Publish, list and retire TXT values
+    #[command(subcommand)]
+    Txt(txt::Command),
+    /// Show what the running daemon serves
+    Status(Output),
+    /// Show the DNS queries for one name as they come; end with Ctrl-C
+    Watch(watch::Watch),
+    /// Copy the database to a new file, verified, while the daemon runs
+    Backup(storage::Backup),
+    /// Put a backup in the database's place; the daemon must be stopped
+    Restore(storage::Restore),
+    /// Make a new registration secret, and the hash for the configuration
+    Secret,
+    /// Print a completion script for a shell
+    Completions(generate::Completions),
+    /// Print the manual page
+    Man,
+}
+
+/// How a command prints.
+#[derive(Debug, Clone, Copy, Args)]
+struct Output {
+    /// Print JSON for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why a command failed.
+#[derive(Debug, Error)]
+pub enum CliError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    #[error("{0}")]
+    Refused(String),
+    #[error("no daemon answers at {}: {source}", path.display())]
+    NoDaemon { path: PathBuf, source: std::io::Error },
+    #[error("cannot write: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+impl CliError {
+    /// The process's exit code: 2 for what the user wrote, 1 for what failed.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Load(LoadError::Owned { .. }) => 2,
+            _ => 1,
+        }
+    }
+}
+
+type Result<T> = std::result::Result<T, CliError>;
+
+/// Runs what was typed.
+pub fn run(cli: Cli) -> Result<()> {
+    let path = cli.config.unwrap_or_else(Config::default_path);
+    let config = || Config::read(&path);
+    match cli.command {
+        Command::Serve => serve::serve(config()?),
+        Command::Config(command) => config::run(&command, &config()?),
+        Command::Account(command) => account::run(command, &config()?),
+        Command::Txt(command) => txt::run(command, &config()?),
+        Command::Status(output) => status::status(output, &config()?),
+        Command::Watch(watch) => watch::watch(&watch, &config()?),
+        Command::Backup(backup) => storage::backup(&backup, &config()?),
+        Command::Restore(restore) => storage::restore(&restore, &config()?),
+        Command::Secret => secret(),
+        Command::Completions(completions) => generate::completions(&completions),
+        Command::Man => generate::man(),
+    }
+}
+
+fn secret() -> Result<()> {
+    let (secret, hash) = SecretHash::random()?;
+    print(&format!(
+        "secret:  {secret}\n\
+         hash:    {hash}\n\n\
+         Put the hash into `registration-secrets`, and give the secret to those who may register:\n\
+         as the password or the path in their server's URL (https://txtgate:{secret}@HOST or https://HOST/{secret}),\n\
+         or as `Authorization: Bearer {secret}`. It is not stored and not shown again."
+    ))
+}
+
+/// Prints a line, and takes a closed pipe (`| head`) as a failure like any other instead of a panic.
+fn print(text: &str) -> Result<()> {
+    use std::io::Write;
+    Ok(writeln!(std::io::stdout(), "{text}")?)
+}

@@ -1,0 +1,222 @@
+//! `account ...`: who may publish.
+
+use axum::http::Method;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::config::Config;
+
+use super::operator::{Operator, encoded};
+use super::settings::{Format, Registered};
+use super::table::{cell, table};
+use super::{Output, Result, print};
+
+/// Accounts asked for at once by `account list`.
+const PAGE: usize = 500;
+
+/// `account ...`
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Create an account for a domain; prints the CNAME to add and the clients' settings
+    Create(Create),
+    /// List accounts
+    List(List),
+    /// Show one account
+    Show(Who),
+    /// Change an account's networks or note
+    Edit(Edit),
+    /// Give an account a new key
+    Rotate(Rotate),
+    /// Stop an account: its key fails, its names give no data
+    Disable(Who),
+    /// Let a disabled or deleted account work again
+    Enable(Who),
+    /// Delete an account: disabled now, removed after 30 days
+    Delete(Delete),
+}
+
+/// `account create DOMAIN`
+#[derive(Debug, Args)]
+pub struct Create {
+    /// The domain that the certificate is for, like example.com
+    domain: String,
+    /// A label of choice, in place of a random one
+    #[arg(long, value_name = "LABEL")]
+    subdomain: Option<String>,
+    /// The zone, in place of the first one
+    #[arg(long)]
+    zone: Option<String>,
+    /// A network from which the account may be used; may be repeated
+    #[arg(long, value_name = "CIDR")]
+    allowfrom: Vec<String>,
+    /// A remark, in place of the domain
+    #[arg(long)]
+    note: Option<String>,
+    /// The API's address as clients reach it [default: where this configuration listens]
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// Settings for which client
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// The same as --format json
+    #[arg(long)]
+    json: bool,
+}
+
+/// `account list`
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only those with this in their username, note or label
+    #[arg(long, default_value = "")]
+    search: String,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// An account.
+#[derive(Debug, Args)]
+pub struct Who {
+    /// A username, a subdomain or a fulldomain
+    who: String,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// `account edit WHO`
+#[derive(Debug, Args)]
+pub struct Edit {
+    #[command(flatten)]
+    who: Who,
+    /// The networks from which it may be used, in place of those so far; may be repeated
+    #[arg(long, value_name = "CIDR", conflicts_with = "allow_all")]
+    allowfrom: Vec<String>,
+    /// Let it be used from everywhere
+    #[arg(long)]
+    allow_all: bool,
+    /// The remark
+    #[arg(long)]
+    note: Option<String>,
+}
+
+/// `account rotate WHO`
+#[derive(Debug, Args)]
+pub struct Rotate {
+    #[command(flatten)]
+    who: Who,
+    /// For how long the old key works on, like 1h
+    #[arg(long, default_value = "0s")]
+    grace: String,
+}
+
+/// `account delete WHO`
+#[derive(Debug, Args)]
+pub struct Delete {
+    #[command(flatten)]
+    who: Who,
+    /// Remove it at once, for good
+    #[arg(long)]
+    now: bool,
+}
+
+/// Runs a command.
+pub fn run(command: Command, config: &Config) -> Result<()> {
+    let operator = Operator::connect(config)?;
+    match command {
+        Command::Create(wanted) => create(&operator, &wanted, config),
+        Command::List(wanted) => list(&operator, &wanted),
+        Command::Show(who) => shown(who.output, &operator.call(Method::GET, &path(&who, ""), None)?),
+        Command::Edit(wanted) => edit(&operator, &wanted),
+        Command::Rotate(wanted) => {
+            let body = json!({ "grace": wanted.grace });
+            shown(wanted.who.output, &operator.call(Method::POST, &path(&wanted.who, "/rotate"), Some(&body))?)
+        }
+        Command::Disable(who) => shown(who.output, &operator.call(Method::POST, &path(&who, "/disable"), None)?),
+        Command::Enable(who) => shown(who.output, &operator.call(Method::POST, &path(&who, "/enable"), None)?),
+        Command::Delete(wanted) => {
+            let rest = if wanted.now { "?now=true" } else { "" };
+            shown(wanted.who.output, &operator.call(Method::DELETE, &path(&wanted.who, rest), None)?)
+        }
+    }
+}
+
+fn path(who: &Who, rest: &str) -> String {
+    format!("/accounts/{}{rest}", encoded(&who.who))
+}
+
+fn create(operator: &Operator, wanted: &Create, config: &Config) -> Result<()> {
+    let domain = wanted.domain.trim_end_matches('.');
+    let domain = domain.strip_prefix("_acme-challenge.").unwrap_or(domain);
+    let domain = domain.strip_prefix("*.").unwrap_or(domain);
+    let body = json!({
+        "subdomain": wanted.subdomain,
+        "zone": wanted.zone,
+        "allowfrom": wanted.allowfrom,
+        "note": wanted.note.as_deref().unwrap_or(domain),
+    });
+    let reply = operator.call(Method::POST, "/accounts", Some(&body))?;
+    let server = wanted.server.clone().unwrap_or_else(|| listening(config));
+    let registered = Registered { domain, server: server.trim_end_matches('/'), reply: &reply };
+    print(&registered.settings(if wanted.json { Format::Json } else { wanted.format }))
+}
+
+/// Where the API listens, as far as the configuration tells; people who come from elsewhere give --server.
+fn listening(config: &Config) -> String {
+    let scheme = if config.api.tls.is_some() { "https" } else { "http" };
+    config.api.listen.first().map_or_else(String::new, |address| format!("{scheme}://{address}"))
+}
+
+fn list(operator: &Operator, wanted: &List) -> Result<()> {
+    let mut accounts: Vec<Value> = Vec::new();
+    loop {
+        let after = accounts.last().and_then(|last| last["username"].as_str()).unwrap_or_default();
+        let query = format!("/accounts?after={after}&limit={PAGE}&search={}", encoded(&wanted.search));
+        let mut reply = operator.call(Method::GET, &query, None)?;
+        let Some(page) = reply["accounts"].as_array_mut() else { break };
+        let is_last = page.len() < PAGE;
+        accounts.append(page);
+        if is_last {
+            break;
+        }
+    }
+    if wanted.output.json {
+        return print(&Value::Array(accounts).to_string());
+    }
+    let columns = ["username", "fulldomains", "state", "created", "last_update", "note"];
+    let row = |account: &Value| columns.map(|column| cell(&account[column])).to_vec();
+    print(&table(&columns.map(|column| column.replace('_', " ")), &accounts.iter().map(row).collect::<Vec<_>>()))
+}
+
+fn edit(operator: &Operator, wanted: &Edit) -> Result<()> {
+    let mut body = json!({});
+    if wanted.allow_all || !wanted.allowfrom.is_empty() {
+        body["allowfrom"] = json!(wanted.allowfrom);
+    }
+    if let Some(note) = &wanted.note {
+        body["note"] = json!(note);
+    }
+    shown(wanted.who.output, &operator.call(Method::PATCH, &path(&wanted.who, ""), Some(&body))?)
+}
+
+/// One account as rows of key and value, a row for each name and for each value there.
+fn shown(output: Output, reply: &Value) -> Result<()> {
+    if output.json {
+        return print(&reply.to_string());
+    }
+    let mut rows = Vec::new();
+    for (key, value) in reply.as_object().into_iter().flatten() {
+        match key.as_str() {
+            "owners" => value.as_array().into_iter().flatten().for_each(|owner| owner_rows(owner, &mut rows)),
+            // The same names, for lists.
+            "fulldomains" => {}
+            _ => rows.push(vec![key.replace('_', " "), cell(value)]),
+        }
+    }
+    print(&table(&["what", "value"], &rows))
+}
+
+fn owner_rows(owner: &Value, rows: &mut Vec<Vec<String>>) {
+    rows.push(vec!["fulldomain".into(), cell(&owner["fulldomain"])]);
+    for value in owner["values"].as_array().into_iter().flatten() {
+        rows.push(vec!["value".into(), format!("{} until {}", cell(&value["txt"]), cell(&value["expires"]))]);
+    }
+}

@@ -1,0 +1,69 @@
+//! `config check`: reads the configuration as `serve` would, and says what it would do.
+
+use std::fmt::Write;
+
+use clap::Subcommand;
+
+use crate::config::{Config, Registration, ZoneSettings};
+
+use super::Result;
+
+/// `config ...`
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Read the configuration and say what `serve` would do
+    Check,
+}
+
+/// Runs a command; the configuration has been read, so it is right.
+pub fn run(command: &Command, config: &Config) -> Result<()> {
+    match command {
+        Command::Check => super::print(&describe(config)),
+    }
+}
+
+fn describe(config: &Config) -> String {
+    let mut out = format!("{} is right. txtgate would\n", config.path.display());
+    let mut say = |line: String| _ = writeln!(out, "  - {line}");
+    say(format!("keep accounts and values in {}", config.database.display()));
+    for address in &config.dns.listen {
+        say(format!("answer DNS on {address}, UDP ({} threads) and TCP", config.dns.threads));
+    }
+    let scheme = if config.api.tls.is_some() { "https" } else { "http" };
+    for address in &config.api.listen {
+        say(format!("serve the API on {scheme}://{address}; {}", registration(&config.api.registration)));
+    }
+    for address in &config.metrics {
+        say(format!("serve /metrics and /ready on http://{address}"));
+    }
+    say(format!("take the operator's commands at {}", config.admin_socket.display()));
+    config.zones.iter().for_each(|settings| say(zone(settings)));
+    let values = &config.values;
+    say(format!(
+        "keep up to {} values a name, each for {} s, the two newest for {} s",
+        values.max,
+        values.lifetime.as_secs(),
+        values.newest_lifetime.as_secs()
+    ));
+    out.trim_end().to_owned()
+}
+
+fn registration(registration: &Registration) -> String {
+    match registration {
+        Registration::Open => "anybody who reaches it may register".into(),
+        Registration::Secret(secrets) => format!("registering takes one of {} secrets", secrets.len()),
+        Registration::Closed => "only the operator registers".into(),
+    }
+}
+
+fn zone(settings: &ZoneSettings) -> String {
+    let nameservers: Vec<String> = settings.nameservers.iter().map(ToString::to_string).collect();
+    format!(
+        "answer for {} (NS {}; {} static names; TXT TTL {} s, negative TTL {} s)",
+        settings.name,
+        nameservers.join(", "),
+        settings.statics.names().count(),
+        settings.txt_ttl,
+        settings.soa.negative_ttl
+    )
+}

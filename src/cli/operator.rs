@@ -1,0 +1,154 @@
+//! How the operator's commands reach the accounts: the running daemon's Unix socket, or, when no daemon runs, the same
+//! router in this process on the store under its lock.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, Response};
+use http_body_util::BodyExt;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::UnixStream;
+use tokio::runtime::Runtime;
+use tower::ServiceExt;
+
+use crate::api::admin::Facts;
+use crate::config::Config;
+use crate::daemon::House;
+
+use super::{CliError, Result};
+
+/// A way to the operator's router.
+#[derive(Debug)]
+pub struct Operator {
+    runtime: Runtime,
+    route: Route,
+}
+
+#[derive(Debug)]
+enum Route {
+    Socket(PathBuf),
+    House(Box<House>, Router),
+}
+
+impl Operator {
+    /// The daemon's socket where one listens, the store otherwise.
+    pub fn connect(config: &Config) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let route = match runtime.block_on(UnixStream::connect(&config.admin_socket)) {
+            Ok(_) => Route::Socket(config.admin_socket.clone()),
+            Err(error) if nobody_listens(&error) => {
+                let house = House::open(config)?;
+                let facts = Facts { started: None, listeners: Vec::new() };
+                let router = house.operator_router(facts, None);
+                Route::House(Box::new(house), router)
+            }
+            Err(source) => return Err(CliError::NoDaemon { path: config.admin_socket.clone(), source }),
+        };
+        Ok(Self { runtime, route })
+    }
+
+    /// The daemon's socket, for commands that mean nothing without one.
+    pub fn of_daemon(config: &Config) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let path = config.admin_socket.clone();
+        runtime
+            .block_on(UnixStream::connect(&path))
+            .map_err(|source| CliError::NoDaemon { path: path.clone(), source })?;
+        Ok(Self { runtime, route: Route::Socket(path) })
+    }
+
+    /// Sends a request; its JSON reply, or the sentence that refused it.
+    pub fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        let reply = self.runtime.block_on(async {
+            let reply = self.send(request(method, path, body)?).await?;
+            let status = reply.status();
+            let bytes = reply.into_body().collect().await.map_err(|error| refused(&error))?.to_bytes();
+            Ok::<_, CliError>((status, bytes))
+        })?;
+        let (status, bytes) = reply;
+        let value: Value = if bytes.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&bytes).map_err(|error| refused(&format!("an unreadable reply: {error}")))?
+        };
+        if status.is_success() {
+            return Ok(value);
+        }
+        let message = value["message"].as_str().or(value["error"].as_str());
+        Err(refused(&message.map_or_else(|| status.to_string(), str::to_owned)))
+    }
+
+    /// Sends a request and hands each line of the reply to `line` as it comes, until the reply ends or `line` fails.
+    pub fn follow(&self, path: &str, mut line: impl FnMut(&str) -> Result<()>) -> Result<()> {
+        self.runtime.block_on(async {
+            let mut body = self.send(request(Method::GET, path, None)?).await?.into_body();
+            let mut pending = Vec::new();
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|error| refused(&error))?;
+                pending.extend_from_slice(frame.data_ref().map(AsRef::as_ref).unwrap_or_default());
+                while let Some(end) = pending.iter().position(|&byte| byte == b'\n') {
+                    let whole: Vec<u8> = pending.drain(..=end).collect();
+                    line(String::from_utf8_lossy(&whole).trim_end())?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    async fn send(&self, request: Request<Body>) -> Result<Response<Body>> {
+        match &self.route {
+            Route::Socket(path) => over_socket(path, request).await,
+            // A router cannot fail: its errors are replies.
+            Route::House(_, router) => router.clone().oneshot(request).await.map_err(|never| match never {}),
+        }
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        let nothing = Route::Socket(PathBuf::new());
+        if let Route::House(house, router) = std::mem::replace(&mut self.route, nothing) {
+            drop(router);
+            house.close();
+        }
+    }
+}
+
+fn nobody_listens(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused)
+}
+
+fn request(method: Method, path: &str, body: Option<&Value>) -> Result<Request<Body>> {
+    let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+    let request = Request::builder().method(method).uri(path).header("Host", "txtgate");
+    request.body(body).map_err(|error| refused(&error))
+}
+
+async fn over_socket(path: &Path, request: Request<Body>) -> Result<Response<Body>> {
+    let lost = |error: hyper::Error| refused(&format!("the daemon did not answer: {error}"));
+    let stream =
+        UnixStream::connect(path).await.map_err(|source| CliError::NoDaemon { path: path.to_owned(), source })?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
+    tokio::spawn(connection);
+    Ok(sender.send_request(request).await.map_err(lost)?.map(Body::new))
+}
+
+fn refused(error: &dyn std::fmt::Display) -> CliError {
+    CliError::Refused(error.to_string())
+}
+
+/// Percent-encodes a text for a path segment or a query value (RFC 3986 section 2.1).
+pub fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(byte as char);
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+        out
+    })
+}

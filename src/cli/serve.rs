@@ -1,0 +1,130 @@
+//! `serve`: starts the daemon, tells systemd and people, and follows the signals.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info, warn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload::Handle;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
+
+use crate::config::{Config, Log, LogFormat};
+use crate::daemon::Daemon;
+
+use super::Result;
+
+type Level = Handle<EnvFilter, Registry>;
+
+/// Runs the daemon until a signal ends it.
+pub fn serve(config: Config) -> Result<()> {
+    let level = start_log(&config.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(run(config, &level));
+    // What still blocks a thread now must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+async fn run(config: Config, level: &Level) -> Result<()> {
+    let path = config.path.clone();
+    // Before the sockets: a signal that comes while they are bound must not be lost.
+    let mut signals = Signals::new()?;
+    let daemon = Daemon::start(config).await?;
+    super::print(&format!("{}\nready", daemon.bound().lines().join("\n")))?;
+    notify(&[NotifyState::Ready, NotifyState::Status("serving")]);
+    let watchdog = tokio::spawn(watchdog(daemon.pulse()));
+    while signals.next().await == Asked::Reload {
+        let since = NotifyState::monotonic_usec_now().ok();
+        notify(&[NotifyState::Reloading].into_iter().chain(since).collect::<Vec<_>>());
+        reload_from(&path, &daemon, level).await;
+        notify(&[NotifyState::Ready]);
+    }
+    notify(&[NotifyState::Stopping]);
+    info!("stopping");
+    watchdog.abort();
+    daemon.stop().await;
+    info!("stopped");
+    Ok(())
+}
+
+/// SIGHUP: zones, certificates and the log's level; what else has changed needs a restart. A configuration that is
+/// wrong changes nothing.
+async fn reload_from(path: &std::path::Path, daemon: &Daemon, level: &Level) {
+    let config = match Config::read(path) {
+        Ok(config) => config,
+        Err(error) => return error!(%error, "not reloaded"),
+    };
+    let filter = EnvFilter::new(&config.log.level);
+    if let Err(error) = level.reload(filter) {
+        warn!(%error, "the log keeps its level");
+    }
+    match daemon.reload(config).await {
+        Ok(()) => info!("reloaded"),
+        Err(error) => error!(%error, "not reloaded"),
+    }
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let [hangup, terminate, interrupt] =
+            [SignalKind::hangup(), SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+        Ok(Self { hangup: hangup?, terminate: terminate?, interrupt: interrupt? })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.hangup.recv() => Asked::Reload,
+        }
+    }
+}
+
+/// What a signal asks for.
+#[derive(PartialEq, Eq)]
+enum Asked {
+    Stop,
+    Reload,
+}
+
+/// Feeds systemd's watchdog for as long as every loop goes round.
+async fn watchdog(mut pulse: crate::daemon::Pulse) {
+    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    let mut round = tokio::time::interval(limit / 3);
+    loop {
+        round.tick().await;
+        match pulse.stopped() {
+            None => notify(&[NotifyState::Watchdog]),
+            Some(name) => error!(r#loop = name, "a loop no longer goes round; the watchdog is not fed"),
+        }
+    }
+}
+
+fn notify(states: &[NotifyState<'_>]) {
+    // Not an error where no systemd listens.
+    if let Err(error) = sd_notify::notify(states) {
+        warn!(%error, "systemd could not be told");
+    }
+}
+
+fn start_log(log: &Log) -> Level {
+    let (filter, level) = reload::Layer::new(EnvFilter::new(&log.level));
+    let registry = tracing_subscriber::registry().with(filter);
+    let colours = std::io::stderr().is_terminal();
+    let started = match log.format {
+        LogFormat::Text => registry.with(fmt::layer().with_ansi(colours).with_writer(std::io::stderr)).try_init(),
+        LogFormat::Json => registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init(),
+    };
+    // Only a second log in one process fails, and then the first one serves.
+    _ = started;
+    level
+}

@@ -1,0 +1,193 @@
+//! Ready-to-paste settings: what each ACME client wants to know of a new account.
+
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+/// The client that the settings are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// All of them, for reading
+    Text,
+    /// The registration as JSON, one line
+    Json,
+    /// The account file of lego, Traefik, cert-manager, Caddy and acme-dns-client
+    Goacmedns,
+    /// lego
+    Lego,
+    /// Traefik
+    Traefik,
+    /// A Secret and an Issuer for cert-manager
+    CertManager,
+    /// A Caddyfile snippet
+    Caddy,
+    /// A manual hook for certbot
+    Certbot,
+    /// acme.sh
+    AcmeSh,
+}
+
+/// A new account, the domain that it is for, and the API's address.
+#[derive(Debug)]
+pub struct Registered<'a> {
+    /// The certificate's domain, without `*.`.
+    pub domain: &'a str,
+    /// The API's base URL, without a closing slash.
+    pub server: &'a str,
+    /// The reply to the registration.
+    pub reply: &'a Value,
+}
+
+impl Registered<'_> {
+    /// The settings in a client's form.
+    pub fn settings(&self, format: Format) -> String {
+        match format {
+            Format::Text => self.everything(),
+            Format::Json => self.reply.to_string(),
+            Format::Goacmedns => format!("{:#}", self.account_file()),
+            Format::Lego => self.lego(),
+            Format::Traefik => self.traefik(),
+            Format::CertManager => self.cert_manager(),
+            Format::Caddy => self.caddy(),
+            Format::Certbot => self.certbot(),
+            Format::AcmeSh => self.acme_sh(),
+        }
+    }
+
+    fn get(&self, key: &str) -> &str {
+        self.reply[key].as_str().unwrap_or_default()
+    }
+
+    fn cname(&self) -> String {
+        format!("_acme-challenge.{}. CNAME {}.", self.domain, self.get("fulldomain"))
+    }
+
+    fn everything(&self) -> String {
+        let part = |title: &str, text: String| format!("\n--- {title}\n{text}\n");
+        let mut out = format!(
+            "Add this record to the DNS of {}, once:\n\n  {}\n\nThe key is shown now and never again:\n\n  username   {}\n  password   {}\n  \
+             subdomain  {}\n  fulldomain {}\n  server     {}\n",
+            self.domain,
+            self.cname(),
+            self.get("username"),
+            self.get("password"),
+            self.get("subdomain"),
+            self.get("fulldomain"),
+            self.server,
+        );
+        out += &part(
+            "account file (lego, Traefik, cert-manager, Caddy): acme-dns.json",
+            format!("{:#}", self.account_file()),
+        );
+        for (title, format) in [
+            ("lego", Format::Lego),
+            ("Traefik", Format::Traefik),
+            ("cert-manager", Format::CertManager),
+            ("Caddy", Format::Caddy),
+            ("certbot", Format::Certbot),
+            ("acme.sh", Format::AcmeSh),
+        ] {
+            out += &part(title, self.settings(format));
+        }
+        out.trim_end().to_owned()
+    }
+
+    /// The map, keyed by domain, that goacmedns keeps.
+    fn account_file(&self) -> Value {
+        let account = json!({
+            "fulldomain": self.get("fulldomain"),
+            "subdomain": self.get("subdomain"),
+            "username": self.get("username"),
+            "password": self.get("password"),
+            "server_url": self.server,
+        });
+        json!({ self.domain: account })
+    }
+
+    fn lego(&self) -> String {
+        format!(
+            "ACME_DNS_API_BASE={} ACME_DNS_STORAGE_PATH=acme-dns.json \\\n  \
+             lego --email you@example.org --dns acme-dns -d {domain} -d '*.{domain}' run",
+            self.server,
+            domain = self.domain
+        )
+    }
+
+    fn traefik(&self) -> String {
+        format!(
+            "# environment: ACME_DNS_API_BASE={} ACME_DNS_STORAGE_PATH=/etc/traefik/acme-dns.json\n\
+             certificatesResolvers:\n  txtgate:\n    acme:\n      email: you@example.org\n      \
+             storage: /etc/traefik/acme.json\n      dnsChallenge:\n        provider: acme-dns",
+            self.server
+        )
+    }
+
+    fn cert_manager(&self) -> String {
+        let file = self.account_file();
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata:\n  name: acme-dns\nstringData:\n  acmedns.json: |\n    {file}\n---\n\
+             apiVersion: cert-manager.io/v1\nkind: Issuer\nmetadata:\n  name: letsencrypt\nspec:\n  acme:\n    \
+             server: https://acme-v02.api.letsencrypt.org/directory\n    email: you@example.org\n    \
+             privateKeySecretRef:\n      name: letsencrypt-account\n    solvers:\n      - dns01:\n          acmeDNS:\n            \
+             host: {}\n            accountSecretRef:\n              name: acme-dns\n              key: acmedns.json",
+            self.server
+        )
+    }
+
+    fn caddy(&self) -> String {
+        format!(
+            "# Caddy with the module github.com/caddy-dns/acmedns\n{domain}, *.{domain} {{\n\ttls {{\n\t\tdns acmedns {{\n\t\t\t\
+             username {}\n\t\t\tpassword {}\n\t\t\tsubdomain {}\n\t\t\tserver_url {}\n\t\t}}\n\t}}\n}}",
+            self.get("username"),
+            self.get("password"),
+            self.get("subdomain"),
+            self.server,
+            domain = self.domain,
+        )
+    }
+
+    fn certbot(&self) -> String {
+        format!(
+            "#!/bin/sh\n# hook.sh (mode 0700): certbot certonly --manual --preferred-challenges dns \\\n\
+             #   --manual-auth-hook ./hook.sh -d {domain} -d '*.{domain}'\n\
+             curl -fsS -X POST {}/update \\\n  -H 'X-Api-User: {}' -H 'X-Api-Key: {}' \\\n  \
+             -d \"{{\\\"subdomain\\\":\\\"{}\\\",\\\"txt\\\":\\\"$CERTBOT_VALIDATION\\\"}}\"",
+            self.server,
+            self.get("username"),
+            self.get("password"),
+            self.get("subdomain"),
+            domain = self.domain,
+        )
+    }
+
+    fn acme_sh(&self) -> String {
+        format!(
+            "export ACMEDNS_BASE_URL={}\nexport ACMEDNS_USERNAME={}\nexport ACMEDNS_PASSWORD={}\n\
+             export ACMEDNS_SUBDOMAIN={}\nacme.sh --issue --dns dns_acmedns -d {domain} -d '*.{domain}'",
+            self.server,
+            self.get("username"),
+            self.get("password"),
+            self.get("subdomain"),
+            domain = self.domain,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_names_what_its_client_needs() {
+        let reply =
+            json!({"username": "U", "password": "P", "fulldomain": "s.auth.test", "subdomain": "S", "allowfrom": []});
+        let registered = Registered { domain: "example.com", server: "https://api.test", reply: &reply };
+        for format in Format::value_variants() {
+            let text = registered.settings(*format);
+            let needs_key = !matches!(format, Format::Lego | Format::Traefik);
+            assert!(!needs_key || text.contains('P'), "{format:?}: {text}");
+        }
+        assert!(registered.settings(Format::Text).contains("_acme-challenge.example.com. CNAME s.auth.test."));
+        let file: Value = serde_json::from_str(&registered.settings(Format::Goacmedns)).unwrap();
+        assert_eq!(file["example.com"]["server_url"], "https://api.test");
+    }
+}

@@ -1,0 +1,38 @@
+//! `backup` and `restore`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::Config;
+use crate::store::backup;
+
+use super::Result;
+
+/// `backup FILE`
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// The copy; it must not exist yet
+    file: PathBuf,
+}
+
+/// `restore FILE`
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// A file that `backup` made
+    file: PathBuf,
+}
+
+/// Copies the database.
+pub fn backup(wanted: &Backup, config: &Config) -> Result<()> {
+    let counts = backup::backup(&config.database, &wanted.file)?;
+    let (accounts, values) = (counts.accounts, counts.values);
+    super::print(&format!("{}: {accounts} accounts and {values} values, verified", wanted.file.display()))
+}
+
+/// Puts a copy in the database's place.
+pub fn restore(wanted: &Restore, config: &Config) -> Result<()> {
+    let old = backup::restore(&wanted.file, &config.database)?;
+    let kept = old.map(|old| format!("; the one before is {}", old.display())).unwrap_or_default();
+    super::print(&format!("{} restored{kept}", config.database.display()))
+}

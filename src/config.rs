@@ -1,0 +1,151 @@
+//! The configuration: `config.toml`, parsed once at the border into types that cannot be wrong.
+//!
+//! [`File`](file::File) is the text's shape, strict about unknown keys; [`Config`] is what the daemon runs on. An
+//! error says where (file, line, column, key), what was found and what to write instead.
+
+pub mod error;
+pub mod file;
+mod read;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::name::{Name, ZoneName};
+use crate::secret::SecretHash;
+use crate::zone::snippet::StaticRecords;
+use crate::zone::soa::Soa;
+
+pub use error::ConfigError;
+pub use file::LogFormat;
+
+/// What the daemon runs on.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file it was read from.
+    pub path: PathBuf,
+    /// The SQLite file.
+    pub database: PathBuf,
+    /// The operator's Unix socket.
+    pub admin_socket: PathBuf,
+    /// The log's level and form.
+    pub log: Log,
+    /// The DNS listeners.
+    pub dns: Dns,
+    /// The HTTP API.
+    pub api: Api,
+    /// Where `/metrics` and `/ready` are served.
+    pub metrics: Vec<SocketAddr>,
+    /// How many values an owner holds, and for how long.
+    pub values: ValueLimits,
+    /// The zones; at least one, and the first is the default for registrations.
+    pub zones: Vec<ZoneSettings>,
+}
+
+/// The log.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// A directive as `tracing` reads it: `info`, or `txtgate=debug`.
+    pub level: String,
+    /// Text or JSON.
+    pub format: LogFormat,
+}
+
+/// The DNS listeners.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dns {
+    /// UDP and TCP addresses.
+    pub listen: Vec<SocketAddr>,
+    /// UDP threads for each address; at least 1.
+    pub threads: usize,
+}
+
+/// The HTTP API.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Api {
+    /// Its addresses.
+    pub listen: Vec<SocketAddr>,
+    /// The certificate; plain HTTP without.
+    pub tls: Option<TlsFiles>,
+    /// Who may register.
+    pub registration: Registration,
+    /// Proxies whose header is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The one header in which they name the client.
+    pub client_ip_header: Option<String>,
+    /// Web origins that may call the API; `*` for all.
+    pub cors_origins: Vec<String>,
+    /// Accounts that never published are removed after this time; `None`: never.
+    pub purge_unused: Option<Duration>,
+}
+
+/// A certificate chain and its key, both PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain, leaf first.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// Who may register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// Anybody who reaches the API.
+    Open,
+    /// Whoever shows one of these secrets.
+    Secret(Vec<SecretHash>),
+    /// Nobody but the operator.
+    Closed,
+}
+
+/// How many values an owner holds, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValueLimits {
+    /// Live values per owner; the oldest drops.
+    pub max: usize,
+    /// How long a value lives.
+    pub lifetime: Duration,
+    /// How long an owner's two newest values live at least.
+    pub newest_lifetime: Duration,
+}
+
+/// One zone's settings.
+#[derive(Clone, Debug)]
+pub struct ZoneSettings {
+    /// The apex.
+    pub name: ZoneName,
+    /// The nameservers; at least one.
+    pub nameservers: Vec<Name>,
+    /// The SOA but for its serial.
+    pub soa: Soa,
+    /// Seconds that live TXT values may be kept.
+    pub txt_ttl: u32,
+    /// The NS set and the records of the snippet.
+    pub statics: StaticRecords,
+}
+
+impl Config {
+    /// The first of `./config.toml` and `/etc/txtgate/config.toml` that exists; the former where neither does.
+    pub fn default_path() -> PathBuf {
+        let candidates = ["config.toml", "/etc/txtgate/config.toml"].map(PathBuf::from);
+        candidates.iter().find(|path| path.exists()).unwrap_or(&candidates[0]).clone()
+    }
+
+    /// The keys that another reading changes and that a running daemon does not take over: all but the zones and the
+    /// log's level.
+    pub fn changed_but_for_zones(&self, other: &Self) -> Vec<&'static str> {
+        let changed = [
+            ("database", self.database != other.database),
+            ("admin-socket", self.admin_socket != other.admin_socket),
+            ("log.format", self.log.format != other.log.format),
+            ("dns", self.dns != other.dns),
+            ("api", self.api != other.api),
+            ("metrics", self.metrics != other.metrics),
+            ("values", self.values != other.values),
+        ];
+        changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
+    }
+}

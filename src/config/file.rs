@@ -1,0 +1,217 @@
+//! The shape of `config.toml`: every key, its type and its default.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct File {
+    pub database: PathBuf,
+    pub admin_socket: PathBuf,
+    pub log: Log,
+    pub dns: Dns,
+    pub api: Api,
+    pub metrics: Metrics,
+    pub values: Values,
+    pub zone: Vec<Zone>,
+}
+
+impl Default for File {
+    fn default() -> Self {
+        Self {
+            database: "txtgate.db".into(),
+            admin_socket: "txtgate.sock".into(),
+            log: Log::default(),
+            dns: Dns::default(),
+            api: Api::default(),
+            metrics: Metrics::default(),
+            values: Values::default(),
+            zone: Vec::new(),
+        }
+    }
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Log {
+    pub level: String,
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::Text }
+    }
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[dns]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Dns {
+    pub listen: Vec<Listen>,
+    pub threads: usize,
+}
+
+impl Default for Dns {
+    fn default() -> Self {
+        Self { listen: vec![Listen::loopback(5300)], threads: 0 }
+    }
+}
+
+/// `[api]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Api {
+    pub listen: Vec<Listen>,
+    pub certificate: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+    pub registration: Registration,
+    pub registration_secrets: Vec<String>,
+    pub registration_secrets_file: Option<PathBuf>,
+    pub trusted_proxies: Vec<String>,
+    pub client_ip_header: Option<String>,
+    pub cors_origins: Vec<String>,
+    pub purge_unused_days: u32,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self {
+            listen: vec![Listen::loopback(5380)],
+            certificate: None,
+            key: None,
+            registration: Registration::Open,
+            registration_secrets: Vec::new(),
+            registration_secrets_file: None,
+            trusted_proxies: Vec::new(),
+            client_ip_header: None,
+            cors_origins: Vec::new(),
+            purge_unused_days: 0,
+        }
+    }
+}
+
+/// Who may register, as the file says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Registration {
+    /// Anybody, which the API's listening on loopback alone keeps to this machine.
+    Open,
+    /// Anybody at all, in words.
+    OpenToAnyone,
+    /// Whoever has a registration secret.
+    Secret,
+    /// The operator alone.
+    Closed,
+}
+
+/// `[metrics]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Metrics {
+    pub listen: Vec<Listen>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { listen: vec![Listen::loopback(5390)] }
+    }
+}
+
+/// `[values]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Values {
+    pub max_values: usize,
+    pub lifetime: String,
+    pub newest_lifetime: String,
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        Self { max_values: 100, lifetime: "24h".into(), newest_lifetime: "7d".into() }
+    }
+}
+
+/// `[[zone]]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Zone {
+    pub name: String,
+    pub ns: Vec<String>,
+    pub contact: String,
+    #[serde(default = "refresh")]
+    pub refresh: u32,
+    #[serde(default = "retry")]
+    pub retry: u32,
+    #[serde(default = "expire")]
+    pub expire: u32,
+    #[serde(default = "negative_ttl")]
+    pub negative_ttl: u32,
+    #[serde(default = "txt_ttl")]
+    pub txt_ttl: u32,
+    #[serde(default)]
+    pub records: String,
+}
+
+fn refresh() -> u32 {
+    3_600
+}
+
+fn retry() -> u32 {
+    600
+}
+
+fn expire() -> u32 {
+    604_800
+}
+
+// lego waits 60 seconds in all: a name asked for too early must be askable again within that.
+fn negative_ttl() -> u32 {
+    10
+}
+
+fn txt_ttl() -> u32 {
+    1
+}
+
+/// An address and a port to listen on.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Listen(pub SocketAddr);
+
+impl Listen {
+    fn loopback(port: u16) -> Self {
+        Self(SocketAddr::from(([127, 0, 0, 1], port)))
+    }
+}
+
+impl TryFrom<String> for Listen {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let wanted = "write address:port, like \"192.0.2.1:53\", \"0.0.0.0:53\" or \"[2001:db8::1]:53\"";
+        text.parse().map(Self).map_err(|_| format!("{text:?} is no address to listen on; {wanted}"))
+    }
+}
+
+impl fmt::Debug for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

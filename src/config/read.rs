@@ -1,0 +1,321 @@
+//! From the file's shape to the daemon's types: every rule that one key alone cannot tell.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::account::parse_cidr;
+use crate::name::{Name, ZoneName};
+use crate::secret::SecretHash;
+use crate::time::Span;
+use crate::zone::snippet::StaticRecords;
+use crate::zone::soa::{Contact, Soa};
+
+use super::error::{ConfigError, Source};
+use super::{Api, Config, Dns, Log, Registration, TlsFiles, ValueLimits, ZoneSettings, file};
+
+type Result<T> = std::result::Result<T, ConfigError>;
+
+impl Config {
+    /// Reads and checks a configuration file. Paths in it are relative to its folder.
+    pub fn read(path: &Path) -> Result<Self> {
+        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        Self::parse(path, &text)
+    }
+
+    /// The same of a text; `path` is what errors name and what paths are relative to.
+    pub fn parse(path: &Path, text: &str) -> Result<Self> {
+        let source = Source { path, text };
+        let file: file::File = toml::from_str(text).map_err(|error| source.syntax(&error))?;
+        let reader = Reader { source, folder: path.parent().unwrap_or(Path::new("")) };
+        Ok(Self {
+            path: path.to_owned(),
+            database: reader.folder.join(&file.database),
+            admin_socket: reader.folder.join(&file.admin_socket),
+            log: reader.log(&file.log)?,
+            dns: reader.dns(&file.dns)?,
+            api: reader.api(&file.api)?,
+            metrics: addresses(&file.metrics.listen),
+            values: reader.values(&file.values)?,
+            zones: reader.zones(&file.zone)?,
+        })
+    }
+}
+
+fn addresses(listen: &[file::Listen]) -> Vec<SocketAddr> {
+    listen.iter().map(|listen| listen.0).collect()
+}
+
+struct Reader<'a> {
+    source: Source<'a>,
+    folder: &'a Path,
+}
+
+impl Reader<'_> {
+    fn log(&self, log: &file::Log) -> Result<Log> {
+        if let Err(error) = log.level.parse::<tracing_subscriber::EnvFilter>() {
+            let problem = format!(
+                "{error}; write one of error, warn, info, debug, trace, or a list like \"info,txtgate::dns=debug\""
+            );
+            return Err(self.source.at("log.level", problem));
+        }
+        Ok(Log { level: log.level.clone(), format: log.format })
+    }
+
+    fn dns(&self, dns: &file::Dns) -> Result<Dns> {
+        if dns.listen.is_empty() {
+            return Err(self
+                .source
+                .at("dns.listen", "the list is empty; name at least one address, like \"0.0.0.0:53\""));
+        }
+        self.in_range("dns.threads", dns.threads as u64, 0, 256)?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Dns { listen: addresses(&dns.listen), threads: if dns.threads == 0 { cores } else { dns.threads } })
+    }
+
+    fn api(&self, api: &file::Api) -> Result<Api> {
+        let trusted_proxies = self.proxies(api)?;
+        Ok(Api {
+            listen: addresses(&api.listen),
+            tls: self.tls(api)?,
+            registration: self.registration(api)?,
+            trusted_proxies,
+            client_ip_header: api.client_ip_header.clone(),
+            cors_origins: self.origins(api)?,
+            purge_unused: (api.purge_unused_days > 0)
+                .then(|| Duration::from_secs(u64::from(api.purge_unused_days) * 86_400)),
+        })
+    }
+
+    fn tls(&self, api: &file::Api) -> Result<Option<TlsFiles>> {
+        match (&api.certificate, &api.key) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(key)) => {
+                Ok(Some(TlsFiles { certificate: self.folder.join(certificate), key: self.folder.join(key) }))
+            }
+            (Some(_), None) => Err(self.source.at("api.certificate", "a certificate needs its private key; add `key`")),
+            (None, Some(_)) => Err(self.source.at("api.key", "a key needs its certificate chain; add `certificate`")),
+        }
+    }
+
+    fn registration(&self, api: &file::Api) -> Result<Registration> {
+        let secrets = self.secrets(api)?;
+        match api.registration {
+            file::Registration::Closed => Ok(Registration::Closed),
+            file::Registration::OpenToAnyone => Ok(Registration::Open),
+            file::Registration::Secret if secrets.is_empty() => {
+                let problem = "no secret is given; run `txtgate secret` and put its hash into `registration-secrets`, \
+                               or name a `registration-secrets-file`";
+                Err(self.source.at("api.registration", problem))
+            }
+            file::Registration::Secret => Ok(Registration::Secret(secrets)),
+            file::Registration::Open => match self.reached_from_outside(api) {
+                None => Ok(Registration::Open),
+                Some(how) => {
+                    let problem = format!(
+                        "\"open\" would let anybody register, since {how}; write \"secret\", or, \
+                                           if that is what you want, \"open-to-anyone\""
+                    );
+                    Err(self.source.at("api.registration", problem))
+                }
+            },
+        }
+    }
+
+    fn reached_from_outside(&self, api: &file::Api) -> Option<String> {
+        if !api.trusted_proxies.is_empty() {
+            return Some("the API stands behind trusted-proxies".into());
+        }
+        let outside = api.listen.iter().find(|listen| !listen.0.ip().to_canonical().is_loopback())?;
+        Some(format!("the API listens on {}", outside.0))
+    }
+
+    fn secrets(&self, api: &file::Api) -> Result<Vec<SecretHash>> {
+        let mut hashes = Vec::new();
+        for (index, text) in api.registration_secrets.iter().enumerate() {
+            let key = format!("api.registration-secrets.{index}");
+            hashes.push(text.parse().map_err(|error| self.source.at(&key, format!("{error}")))?);
+        }
+        if let Some(path) = &api.registration_secrets_file {
+            let wrong = |problem: String| self.source.at("api.registration-secrets-file", problem);
+            hashes.extend(secrets_of(&self.folder.join(path)).map_err(wrong)?);
+        }
+        Ok(hashes)
+    }
+
+    fn proxies(&self, api: &file::Api) -> Result<Vec<IpNet>> {
+        match (api.trusted_proxies.is_empty(), &api.client_ip_header) {
+            (false, None) => {
+                let problem = "the header in which the proxies name the client is missing; add `client-ip-header`, \
+                               like \"X-Forwarded-For\"";
+                return Err(self.source.at("api.trusted-proxies", problem));
+            }
+            (true, Some(_)) => {
+                let problem = "a header is believed only from `trusted-proxies`, and there are none; add them";
+                return Err(self.source.at("api.client-ip-header", problem));
+            }
+            _ => {}
+        }
+        if let Some(header) = &api.client_ip_header {
+            let parsed = header.parse::<axum::http::HeaderName>();
+            parsed.map_err(|_| self.source.at("api.client-ip-header", format!("{header:?} is no header name")))?;
+        }
+        let cidr = |(index, text): (usize, &String)| {
+            let key = format!("api.trusted-proxies.{index}");
+            parse_cidr(text).map_err(|error| self.source.at(&key, error.to_string()))
+        };
+        api.trusted_proxies.iter().enumerate().map(cidr).collect()
+    }
+
+    fn origins(&self, api: &file::Api) -> Result<Vec<String>> {
+        for (index, origin) in api.cors_origins.iter().enumerate() {
+            let is_origin = origin == "*" || (origin.contains("://") && !origin.ends_with('/') && origin.is_ascii());
+            if !is_origin {
+                let problem =
+                    format!("{origin:?} is no web origin; write \"https://host\" without a closing slash, or \"*\"");
+                return Err(self.source.at(&format!("api.cors-origins.{index}"), problem));
+            }
+        }
+        Ok(api.cors_origins.clone())
+    }
+
+    fn values(&self, values: &file::Values) -> Result<ValueLimits> {
+        self.in_range("values.max-values", values.max_values as u64, 2, 1_000)?;
+        Ok(ValueLimits {
+            max: values.max_values,
+            lifetime: self.span("values.lifetime", &values.lifetime)?,
+            newest_lifetime: self.span("values.newest-lifetime", &values.newest_lifetime)?,
+        })
+    }
+
+    fn span(&self, key: &str, text: &str) -> Result<Duration> {
+        let span: Span = text.parse().map_err(|error| self.source.at(key, format!("{error}")))?;
+        self.in_range(key, span.0.as_secs(), 60, 400 * 86_400)?;
+        Ok(span.0)
+    }
+
+    fn in_range(&self, key: &str, found: u64, least: u64, most: u64) -> Result<()> {
+        if (least..=most).contains(&found) {
+            return Ok(());
+        }
+        Err(self.source.at(key, format!("must be from {least} to {most}; found {found}")))
+    }
+
+    fn zones(&self, zones: &[file::Zone]) -> Result<Vec<ZoneSettings>> {
+        if zones.is_empty() {
+            let problem = "there is no zone to answer for; add `[[zone]]` with `name`, `ns` and `contact`";
+            return Err(self.source.at("zone", problem));
+        }
+        let mut read: Vec<ZoneSettings> = Vec::new();
+        for (index, zone) in zones.iter().enumerate() {
+            let settings = self.zone(index, zone)?;
+            if read.iter().any(|earlier| earlier.name == settings.name) {
+                return Err(self
+                    .source
+                    .at(&format!("zone.{index}.name"), format!("the zone {} stands here twice", settings.name)));
+            }
+            read.push(settings);
+        }
+        Ok(read)
+    }
+
+    fn zone(&self, index: usize, zone: &file::Zone) -> Result<ZoneSettings> {
+        let key = |name: &str| format!("zone.{index}.{name}");
+        let wrong = |name: &str, error: &dyn std::fmt::Display| self.source.at(&key(name), error.to_string());
+        let name: ZoneName = zone.name.parse().map_err(|error| wrong("name", &error))?;
+        let nameservers: Vec<Name> = zone
+            .ns
+            .iter()
+            .map(|ns| ns.parse())
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|error| wrong("ns", &error))?;
+        let Some(mname) = nameservers.first().cloned() else {
+            return Err(wrong("ns", &"the list is empty; name the nameservers that the parent zone delegates to"));
+        };
+        if nameservers.iter().enumerate().any(|(at, ns)| nameservers[..at].contains(ns)) {
+            return Err(wrong("ns", &"a nameserver stands here twice"));
+        }
+        let contact: Contact = zone.contact.parse().map_err(|error| wrong("contact", &error))?;
+        for (name, found, least, most) in [
+            ("refresh", zone.refresh, 60, 604_800),
+            ("retry", zone.retry, 60, 604_800),
+            ("expire", zone.expire, 3_600, 31_536_000),
+            ("negative-ttl", zone.negative_ttl, 0, 3_600),
+            ("txt-ttl", zone.txt_ttl, 0, 3_600),
+        ] {
+            self.in_range(&key(name), u64::from(found), least, most)?;
+        }
+        let statics = StaticRecords::parse(&name, &nameservers, &zone.records)
+            .map_err(|error| self.source.at_line(&key("records"), error.line, error.problem))?;
+        let (refresh, retry, expire, negative_ttl) = (zone.refresh, zone.retry, zone.expire, zone.negative_ttl);
+        let soa = Soa { mname, rname: contact.0, refresh, retry, expire, negative_ttl };
+        Ok(ZoneSettings { name, nameservers, soa, txt_ttl: zone.txt_ttl, statics })
+    }
+}
+
+/// One secret a line; empty lines and those that begin with `#` are skipped.
+fn secrets_of(path: &PathBuf) -> std::result::Result<Vec<SecretHash>, String> {
+    let unreadable = |error| format!("cannot read {}: {error}", path.display());
+    let mode = std::fs::metadata(path).map_err(unreadable)?.permissions().mode();
+    if mode & 0o004 != 0 {
+        return Err(format!("everybody on this machine can read {}; run `chmod o-r` on it", path.display()));
+    }
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
+    lines
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+        .map(|(number, line)| SecretHash::of(line).map_err(|error| format!("{}:{number}: {error}", path.display())))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ZONE: &str =
+        "[[zone]]\nname = \"auth.example.org\"\nns = [\"ns1.example.org\"]\ncontact = \"a@example.org\"\n";
+
+    fn error(text: &str) -> String {
+        Config::parse(Path::new("c.toml"), text).expect_err(text).to_string()
+    }
+
+    #[test]
+    fn an_error_says_where_what_and_what_instead() {
+        for (text, start, advice) in [
+            ("", "c.toml:1:1: zone: ", "[[zone]]"),
+            ("databas = 1\n", "c.toml:1:1: databas: ", "database"),
+            ("[dns]\nlisten = [\"x\"]\n", "c.toml:2:10: dns.listen: ", "192.0.2.1:53"),
+            ("[dns]\nlisten = []\n", "c.toml:2:10: dns.listen: ", "0.0.0.0:53"),
+            ("[values]\nlifetime = \"1w\"\n", "c.toml:2:12: values.lifetime: ", "24h"),
+            ("[values]\nmax-values = 1\n", "c.toml:2:14: values.max-values: ", "2 to 1000"),
+            ("[api]\nlisten = [\"0.0.0.0:80\"]\n", "c.toml:1:1: api.registration: ", "open-to-anyone"),
+            ("[api]\nregistration = \"secret\"\n", "c.toml:2:16: api.registration: ", "txtgate secret"),
+            ("[api]\nregistration-secrets = [\"hunter2\"]\n", "c.toml:2:25: api.registration-secrets[0]: ", "sha256:"),
+            ("[api]\nkey = \"k.pem\"\n", "c.toml:2:7: api.key: ", "certificate"),
+            ("[api]\ntrusted-proxies = [\"10.0.0.1\"]\n", "c.toml:2:19: api.trusted-proxies: ", "client-ip-header"),
+            ("[log]\nlevel = \"x=y=z\"\n", "c.toml:2:9: log.level: ", "info"),
+        ] {
+            let found = error(text);
+            assert!(found.starts_with(start) && found.contains(advice), "{text:?}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_bad_record_names_its_line_in_the_file() {
+        let text = format!("# first\n{ZONE}records = \"\"\"\nwww A 192.0.2.1\nbad A 1.2.3\n\"\"\"\n");
+        assert!(error(&text).starts_with("c.toml:8:1: zone[0].records: "), "{}", error(&text));
+    }
+
+    #[test]
+    fn a_minimal_file_gets_every_default() {
+        let config = Config::parse(Path::new("/x/c.toml"), ZONE).unwrap();
+        assert_eq!(config.database, Path::new("/x/txtgate.db"));
+        assert_eq!(config.api.registration, Registration::Open);
+        assert_eq!(config.zones[0].soa.negative_ttl, 10);
+        assert_eq!(config.values.newest_lifetime, Duration::from_secs(604_800));
+    }
+}

@@ -1,0 +1,235 @@
+//! Starts everything, binds everything before it says so, reloads, and drains.
+
+mod house;
+mod pulse;
+mod selfquery;
+mod sightings;
+mod sockets;
+
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
+use tracing::{info, warn};
+
+use crate::api;
+use crate::api::admin::Facts;
+use crate::api::http::Server;
+use crate::api::tls::{Tls, TlsError};
+use crate::config::Config;
+use crate::dns::tcp::{MAX_CONNECTIONS, MAX_PER_PREFIX, TcpServer};
+use crate::dns::udp::UdpListener;
+use crate::dns::{Responder, tcp, udp};
+use crate::net::bind::BindError;
+use crate::net::connections::Connections;
+use crate::net::inherited::Inherited;
+use crate::publisher::LoadError;
+use crate::secret::{HashError, RandomError};
+use crate::store::StoreError;
+
+pub use house::House;
+pub use pulse::Pulse;
+pub use sockets::Bound;
+
+use sockets::Sockets;
+
+/// Connections of the API in all, and from one prefix. A proxy in front is one prefix.
+const API_CONNECTIONS: (usize, usize) = (1_024, 512);
+/// Connections of the metrics listener and of the operator's socket, each.
+const PRIVATE_CONNECTIONS: (usize, usize) = (64, 64);
+/// How long DNS over TCP gets to finish what is in flight.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Why the daemon did not start.
+#[derive(Debug, Error)]
+pub enum DaemonError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("cannot listen for the operator at {}: {source}", path.display())]
+    AdminSocket { path: PathBuf, source: io::Error },
+    #[error("another txtgate answers at {} already; stop it first, or give this one another `admin-socket`", .0.display())]
+    AdminSocketInUse(PathBuf),
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+/// A running daemon. Ends with [`Daemon::stop`].
+#[derive(Debug)]
+pub struct Daemon {
+    config: Config,
+    bound: Bound,
+    owns_admin_socket: bool,
+    house: House,
+    tls: Option<Tls>,
+    shutdown: watch::Sender<bool>,
+    udp: Vec<UdpListener>,
+    tcp: Vec<TcpServer>,
+    http: JoinSet<()>,
+    upkeep: Vec<AbortHandle>,
+}
+
+impl Daemon {
+    /// Opens the store, loads the zones, binds every socket, and only then begins to serve.
+    pub async fn start(config: Config) -> Result<Self, DaemonError> {
+        let tls = config.api.tls.clone().map(Tls::load).transpose()?;
+        // Before the store: a second daemon should hear of the port rather than wait for a lock.
+        let sockets = Sockets::bind(&config, &mut Inherited::from_env())?;
+        let house = House::open(&config)?;
+        let mut daemon = Self {
+            bound: sockets.bound(&config)?,
+            owns_admin_socket: sockets.owns_admin,
+            config,
+            house,
+            tls,
+            shutdown: watch::Sender::new(false),
+            udp: Vec::new(),
+            tcp: Vec::new(),
+            http: JoinSet::new(),
+            upkeep: Vec::new(),
+        };
+        daemon.serve(sockets)?;
+        daemon.keep_up();
+        Ok(daemon)
+    }
+
+    /// What it listens on.
+    pub fn bound(&self) -> &Bound {
+        &self.bound
+    }
+
+    /// The loops whose standing still the watchdog must see.
+    pub fn pulse(&self) -> Pulse {
+        let mut pulse = Pulse::default();
+        for heartbeat in self.udp.iter().flat_map(UdpListener::heartbeats) {
+            let heartbeat = heartbeat.clone();
+            pulse.watch("DNS over UDP", move || heartbeat.value());
+        }
+        for heartbeat in self.tcp.iter().map(TcpServer::heartbeat) {
+            let heartbeat = heartbeat.clone();
+            pulse.watch("DNS over TCP", move || heartbeat.value());
+        }
+        let writer = self.house.writer.clone();
+        pulse.watch("the store's writer", move || writer.heartbeat());
+        pulse
+    }
+
+    /// Takes over the zones and the certificate of another reading of the configuration. What else has changed is
+    /// named in the log: it needs a restart.
+    pub async fn reload(&self, config: Config) -> Result<(), DaemonError> {
+        if let Some(tls) = &self.tls {
+            tls.reload()?;
+        }
+        self.house.publisher.reload(config.zones.clone()).await?;
+        for key in self.config.changed_but_for_zones(&config) {
+            warn!("`{key}` has changed; it takes effect with the next start");
+        }
+        Ok(())
+    }
+
+    /// Stops accepting, finishes what is in flight, writes what waits.
+    pub async fn stop(mut self) {
+        self.upkeep.iter().for_each(AbortHandle::abort);
+        // Nobody listening for it means that nothing runs any more.
+        _ = self.shutdown.send(true);
+        while self.http.join_next().await.is_some() {}
+        let tcp = async {
+            for server in self.tcp {
+                server.finished().await;
+            }
+        };
+        if tokio::time::timeout(GRACE, tcp).await.is_err() {
+            warn!("connections of DNS over TCP did not end in time and were cut");
+        }
+        // One that systemd passed stays: the next daemon gets it again.
+        if self.owns_admin_socket {
+            _ = std::fs::remove_file(&self.bound.admin);
+        }
+        let (udp, house) = (self.udp, self.house);
+        let rest = tokio::task::spawn_blocking(move || {
+            udp.into_iter().for_each(UdpListener::stop);
+            house.close();
+        });
+        if rest.await.is_err() {
+            warn!("the store was not closed in order; nothing that was acknowledged is lost");
+        }
+    }
+
+    fn serve(&mut self, sockets: Sockets) -> Result<(), DaemonError> {
+        let house = &self.house;
+        let responder = Responder::new(house.zones.clone(), house.clock, house.metrics.clone(), house.watchers.clone());
+        let connections = Connections::new(MAX_CONNECTIONS, MAX_PER_PREFIX);
+        for (udp, tcp) in sockets.dns {
+            self.udp.push(udp::spawn(udp, &responder)?);
+            self.tcp.push(tcp::serve(tcp, responder.clone(), connections.clone(), self.shutdown.subscribe())?);
+        }
+        let (publisher, metrics) = (house.publisher.clone(), house.metrics.clone());
+        let (credentials, hasher) = (house.credentials.clone(), house.hasher.clone());
+        let public = api::router(&self.config.api, publisher.clone(), credentials, hasher, metrics.clone());
+        self.serve_http(public, sockets.api, API_CONNECTIONS, self.tls.clone())?;
+        self.serve_http(api::metrics::router(metrics, publisher), sockets.metrics, PRIVATE_CONNECTIONS, None)?;
+        self.serve_operator(sockets.admin)
+    }
+
+    fn serve_http(
+        &mut self,
+        router: Router,
+        listeners: Vec<std::net::TcpListener>,
+        (total, per_prefix): (usize, usize),
+        tls: Option<Tls>,
+    ) -> Result<(), DaemonError> {
+        let server = Server::new(router, Connections::new(total, per_prefix));
+        for listener in listeners {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            self.http.spawn(server.clone().serve(listener, tls.clone(), told(&self.shutdown)));
+        }
+        Ok(())
+    }
+
+    fn serve_operator(&mut self, listener: std::os::unix::net::UnixListener) -> Result<(), DaemonError> {
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::UnixListener::from_std(listener)?;
+        let facts = Facts { started: Some(Instant::now()), listeners: self.bound.lines() };
+        let router = self.house.operator_router(facts, Some(sightings::hook(&self.house)));
+        let (total, per_prefix) = PRIVATE_CONNECTIONS;
+        let server = Server::new(router, Connections::new(total, per_prefix));
+        self.http.spawn(server.serve_unix(listener, told(&self.shutdown)));
+        Ok(())
+    }
+
+    fn keep_up(&mut self) {
+        let publisher = self.house.publisher.clone();
+        let purge_unused = self.config.api.purge_unused;
+        self.upkeep.push(tokio::spawn(publisher.keep_up(purge_unused)).abort_handle());
+        if let Some(tls) = self.tls.clone() {
+            self.upkeep.push(tokio::spawn(tls.keep_fresh()).abort_handle());
+        }
+        if let Some(&address) = self.bound.dns.first() {
+            let asking = selfquery::keep_asking(address, self.house.zones.clone());
+            self.upkeep.push(tokio::spawn(asking).abort_handle());
+        }
+        info!(zones = self.house.zones.load().len(), "serving");
+    }
+}
+
+/// Resolves when the daemon stops.
+fn told(shutdown: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + 'static {
+    let mut receiver = shutdown.subscribe();
+    async move {
+        // An error means that the daemon is gone, which is as good.
+        _ = receiver.wait_for(|stop| *stop).await;
+    }
+}

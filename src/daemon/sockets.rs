@@ -1,0 +1,111 @@
+//! The sockets of a configuration: all bound before any is served.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use tracing::warn;
+
+use crate::config::Config;
+use crate::net::bind::{self, BUFFER, UdpSockets};
+use crate::net::inherited::Inherited;
+
+use super::DaemonError;
+
+/// What the daemon listens on, once all of it is bound.
+#[derive(Debug, Clone)]
+pub struct Bound {
+    /// DNS, over UDP and TCP.
+    pub dns: Vec<SocketAddr>,
+    /// The API.
+    pub api: Vec<SocketAddr>,
+    /// Whether the API speaks TLS.
+    pub tls: bool,
+    /// `/metrics` and `/ready`.
+    pub metrics: Vec<SocketAddr>,
+    /// The operator's socket.
+    pub admin: PathBuf,
+}
+
+impl Bound {
+    /// A line for each: what it is and where.
+    pub fn lines(&self) -> Vec<String> {
+        let scheme = if self.tls { "https" } else { "http" };
+        let dns = self.dns.iter().map(|address| format!("dns {address}"));
+        let api = self.api.iter().map(|address| format!("api {scheme}://{address}"));
+        let metrics = self.metrics.iter().map(|address| format!("metrics http://{address}"));
+        dns.chain(api).chain(metrics).chain([format!("admin {}", self.admin.display())]).collect()
+    }
+}
+
+/// The sockets of a configuration, all bound and none served yet.
+pub(super) struct Sockets {
+    pub dns: Vec<(UdpSockets, TcpListener)>,
+    pub api: Vec<TcpListener>,
+    pub metrics: Vec<TcpListener>,
+    pub admin: UnixListener,
+    /// Whether the socket's file is ours to remove.
+    pub owns_admin: bool,
+}
+
+impl Sockets {
+    pub fn bind(config: &Config, inherited: &mut Inherited) -> Result<Self, DaemonError> {
+        let mut dns = Vec::new();
+        for &address in &config.dns.listen {
+            let (udp, tcp) = bind::udp_and_tcp(address, config.dns.threads, inherited)?;
+            warn_of_small_buffers(&udp);
+            dns.push((udp, tcp));
+        }
+        let mut tcp = |addresses: &[SocketAddr]| {
+            addresses.iter().map(|&address| bind::tcp(address, inherited)).collect::<Result<Vec<_>, _>>()
+        };
+        let (api, metrics) = (tcp(&config.api.listen)?, tcp(&config.metrics)?);
+        let inherited_admin = inherited.unix(&config.admin_socket);
+        let owns_admin = inherited_admin.is_none();
+        let admin = inherited_admin.map_or_else(|| admin_socket(&config.admin_socket), Ok)?;
+        for left in inherited.unclaimed() {
+            warn!("systemd passed {left}, which the configuration does not listen on");
+        }
+        Ok(Self { dns, api, metrics, admin, owns_admin })
+    }
+
+    pub fn bound(&self, config: &Config) -> io::Result<Bound> {
+        let addresses = |listeners: &[TcpListener]| -> io::Result<Vec<SocketAddr>> {
+            listeners.iter().map(TcpListener::local_addr).collect()
+        };
+        Ok(Bound {
+            dns: self.dns.iter().map(|(udp, _)| udp.address).collect(),
+            api: addresses(&self.api)?,
+            tls: config.api.tls.is_some(),
+            metrics: addresses(&self.metrics)?,
+            admin: config.admin_socket.clone(),
+        })
+    }
+}
+
+fn warn_of_small_buffers(udp: &UdpSockets) {
+    if udp.receive_buffer < BUFFER {
+        warn!(
+            address = %udp.address, asked = BUFFER, granted = udp.receive_buffer,
+            "the kernel limits the receive buffer: bursts of queries may be lost; raise net.core.rmem_max"
+        );
+    }
+}
+
+/// The operator's socket, which only its owner may open. One left behind by a daemon that was killed is replaced.
+fn admin_socket(path: &Path) -> Result<UnixListener, DaemonError> {
+    let failed = |source| DaemonError::AdminSocket { path: path.to_owned(), source };
+    if UnixStream::connect(path).is_ok() {
+        return Err(DaemonError::AdminSocketInUse(path.to_owned()));
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    // The mode has to be right from the first moment; chmod afterwards would leave one in which others may connect.
+    let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
+    let listener = UnixListener::bind(path);
+    rustix::process::umask(before);
+    listener.map_err(failed)
+}

@@ -1,0 +1,267 @@
+//! The order in which jobs are done: fair between kinds, then between the prefixes of clients.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use crate::net::prefix::Prefix;
+
+/// Jobs that may wait, of each kind.
+const PER_KIND: usize = 256;
+/// Jobs that may wait, of one kind from one prefix.
+pub const PER_PREFIX: usize = 32;
+/// How long a prefix comes last after a wrong key.
+const FAILING: Duration = Duration::from_secs(60);
+/// Failing prefixes that are kept in mind; the table is emptied beyond.
+const MAX_FAILING: usize = 4_096;
+/// One job in so many is a failing prefix's, whatever else waits: whoever shares an address with a broken client
+/// waits longer, but not for ever.
+const FAILING_SHARE: u32 = 8;
+
+/// What a hash is for. Each has a queue of its own and they take turns, so that neither starves the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A login.
+    Verify,
+    /// A new key.
+    New,
+}
+
+/// The jobs that wait. `J` is the job; tests use numbers.
+pub struct Queue<J> {
+    verify: Lane<J>,
+    new: Lane<J>,
+    turn: Kind,
+    failing: HashMap<Prefix, Instant>,
+    closed: bool,
+}
+
+impl<J> Default for Queue<J> {
+    fn default() -> Self {
+        Self {
+            verify: Lane::default(),
+            new: Lane::default(),
+            turn: Kind::Verify,
+            failing: HashMap::new(),
+            closed: false,
+        }
+    }
+}
+
+impl<J> Queue<J> {
+    /// Adds a job; false where there is no room.
+    pub fn push(&mut self, kind: Kind, prefix: Prefix, job: J, now: Instant) -> bool {
+        let failing = self.failing.get(&prefix).is_some_and(|then| now.duration_since(*then) < FAILING);
+        let lane = match kind {
+            Kind::Verify => &mut self.verify,
+            Kind::New => &mut self.new,
+        };
+        !self.closed && lane.push(prefix, failing, job)
+    }
+
+    /// Takes the next job.
+    pub fn pop(&mut self) -> Option<J> {
+        let (first, second) = match self.turn {
+            Kind::Verify => (&mut self.verify, &mut self.new),
+            Kind::New => (&mut self.new, &mut self.verify),
+        };
+        let job = first.pop().or_else(|| second.pop())?;
+        self.turn = if self.turn == Kind::Verify { Kind::New } else { Kind::Verify };
+        Some(job)
+    }
+
+    /// Notes that a client of this prefix came with a wrong key.
+    pub fn failed(&mut self, prefix: Prefix, now: Instant) {
+        if self.failing.len() >= MAX_FAILING {
+            self.failing.retain(|_, then| now.duration_since(*then) < FAILING);
+        }
+        if self.failing.len() >= MAX_FAILING {
+            // So many at once are a flood from everywhere; who came first no longer tells anything.
+            self.failing.clear();
+        }
+        self.failing.insert(prefix, now);
+    }
+
+    /// Takes no more jobs, and gives back those that wait.
+    pub fn close(&mut self) -> Vec<J> {
+        self.closed = true;
+        std::iter::from_fn(|| self.pop()).collect()
+    }
+
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+}
+
+struct Lane<J> {
+    good: Rota<J>,
+    failing: Rota<J>,
+    served: u32,
+}
+
+impl<J> Default for Lane<J> {
+    fn default() -> Self {
+        Self { good: Rota::default(), failing: Rota::default(), served: 0 }
+    }
+}
+
+impl<J> Lane<J> {
+    fn push(&mut self, prefix: Prefix, failing: bool, job: J) -> bool {
+        if self.good.of(prefix) + self.failing.of(prefix) >= PER_PREFIX {
+            return false;
+        }
+        let full = self.good.jobs + self.failing.jobs >= PER_KIND;
+        if full && (failing || !self.failing.drop_newest()) {
+            return false;
+        }
+        let rota = if failing { &mut self.failing } else { &mut self.good };
+        rota.push(prefix, job);
+        true
+    }
+
+    fn pop(&mut self) -> Option<J> {
+        let failing_first = self.served % FAILING_SHARE == FAILING_SHARE - 1;
+        let (first, second) =
+            if failing_first { (&mut self.failing, &mut self.good) } else { (&mut self.good, &mut self.failing) };
+        let job = first.pop().or_else(|| second.pop())?;
+        self.served = self.served.wrapping_add(1);
+        Some(job)
+    }
+}
+
+/// Jobs by prefix, one of each prefix in turn.
+struct Rota<J> {
+    turns: VecDeque<Prefix>,
+    waiting: HashMap<Prefix, VecDeque<J>>,
+    jobs: usize,
+}
+
+impl<J> Default for Rota<J> {
+    fn default() -> Self {
+        Self { turns: VecDeque::new(), waiting: HashMap::new(), jobs: 0 }
+    }
+}
+
+impl<J> Rota<J> {
+    fn of(&self, prefix: Prefix) -> usize {
+        self.waiting.get(&prefix).map_or(0, VecDeque::len)
+    }
+
+    fn push(&mut self, prefix: Prefix, job: J) {
+        let jobs = self.waiting.entry(prefix).or_default();
+        if jobs.is_empty() {
+            self.turns.push_back(prefix);
+        }
+        jobs.push_back(job);
+        self.jobs += 1;
+    }
+
+    fn pop(&mut self) -> Option<J> {
+        let prefix = self.turns.pop_front()?;
+        let jobs = self.waiting.get_mut(&prefix)?;
+        let job = jobs.pop_front();
+        if jobs.is_empty() {
+            self.waiting.remove(&prefix);
+        } else {
+            self.turns.push_back(prefix);
+        }
+        self.jobs -= 1;
+        job
+    }
+
+    /// Drops the last job of the prefix whose turn is furthest; false where there is none.
+    fn drop_newest(&mut self) -> bool {
+        let Some(prefix) = self.turns.back().copied() else { return false };
+        if let Some(jobs) = self.waiting.get_mut(&prefix) {
+            jobs.pop_back();
+            self.jobs -= 1;
+            if jobs.is_empty() {
+                self.waiting.remove(&prefix);
+                self.turns.pop_back();
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefix(last: usize) -> Prefix {
+        let [.., high, low] = last.to_be_bytes();
+        Prefix::V4([10, high, low])
+    }
+
+    fn order(queue: &mut Queue<u32>) -> Vec<u32> {
+        std::iter::from_fn(|| queue.pop()).collect()
+    }
+
+    #[test]
+    fn prefixes_take_turns() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        for (from, job) in [(1, 10), (1, 11), (1, 12), (2, 20), (3, 30)] {
+            assert!(queue.push(Kind::Verify, prefix(from), job, now));
+        }
+        assert_eq!(order(&mut queue), [10, 20, 30, 11, 12]);
+    }
+
+    #[test]
+    fn kinds_take_turns() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        for job in 0..3 {
+            queue.push(Kind::Verify, prefix(1), job, now);
+            queue.push(Kind::New, prefix(2), job + 10, now);
+        }
+        queue.push(Kind::New, prefix(3), 13, now);
+        assert_eq!(order(&mut queue), [0, 10, 1, 13, 2, 11, 12]);
+    }
+
+    #[test]
+    fn failing_prefixes_come_last_but_not_never() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        queue.failed(prefix(1), now);
+        for job in 100..102 {
+            queue.push(Kind::Verify, prefix(1), job, now);
+        }
+        for job in 0..10 {
+            queue.push(Kind::Verify, prefix(2), job, now);
+        }
+        assert_eq!(order(&mut queue), [0, 1, 2, 3, 4, 5, 6, 100, 7, 8, 9, 101]);
+        let later = now + FAILING;
+        queue.push(Kind::Verify, prefix(1), 200, later);
+        queue.push(Kind::Verify, prefix(2), 1, later);
+        assert_eq!(order(&mut queue), [200, 1]);
+    }
+
+    #[test]
+    fn one_prefix_fills_its_share_only_and_all_of_them_theirs() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        let pushed = (0..100).filter(|job| queue.push(Kind::New, prefix(1), *job, now)).count();
+        assert_eq!(pushed, PER_PREFIX);
+        let pushed = (2..1_000).filter(|from| queue.push(Kind::New, prefix(*from), 0, now)).count();
+        assert_eq!(pushed, PER_KIND - PER_PREFIX);
+        assert!(queue.push(Kind::Verify, prefix(1), 1, now), "the other kind has room");
+    }
+
+    #[test]
+    fn whoever_fails_makes_room_for_whoever_does_not() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        for from in 0..PER_KIND {
+            queue.failed(prefix(from), now);
+            assert!(queue.push(Kind::Verify, prefix(from), 0, now));
+        }
+        assert!(!queue.push(Kind::Verify, prefix(3), 0, now));
+        assert!(queue.push(Kind::Verify, prefix(PER_KIND), 7, now));
+        assert_eq!(queue.pop(), Some(7));
+        assert_eq!(order(&mut queue).len(), PER_KIND - 1);
+    }
+
+    #[test]
+    fn a_closed_queue_gives_its_jobs_back_and_takes_none() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        queue.push(Kind::New, prefix(1), 1, now);
+        assert_eq!(queue.close(), [1]);
+        assert!(queue.is_closed() && !queue.push(Kind::New, prefix(1), 1, now));
+    }
+}

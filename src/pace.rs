@@ -1,0 +1,175 @@
+//! Growing delays for whoever does too much of something: wrong keys, wrong secrets, registrations.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Keys that are kept at once; the rules hold for the others as if they were new.
+const CAPACITY: usize = 16_384;
+/// How often a full table is searched for what can be forgotten.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// How many events are free, and how long the next ones must wait for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Events without a delay.
+    pub free: u32,
+    /// The first delay; each further event doubles it.
+    pub first: Duration,
+    /// The longest delay.
+    pub longest: Duration,
+    /// After so long without an event everything is forgotten.
+    pub quiet: Duration,
+}
+
+impl Rule {
+    /// How long the next event must wait after the last of `events`.
+    fn delay(&self, events: u32) -> Duration {
+        match events.checked_sub(self.free) {
+            None => Duration::ZERO,
+            Some(over) => self.first.saturating_mul(1 << over.min(30)).min(self.longest),
+        }
+    }
+}
+
+/// Events by key, under one [`Rule`].
+#[derive(Debug)]
+pub struct Pace<K> {
+    rule: Rule,
+    capacity: usize,
+    table: Mutex<Table<K>>,
+}
+
+#[derive(Debug)]
+struct Table<K> {
+    seen: HashMap<K, Seen>,
+    swept: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    events: u32,
+    last: Instant,
+}
+
+impl<K: Eq + Hash + Clone> Pace<K> {
+    /// Nothing seen yet.
+    pub fn new(rule: Rule) -> Self {
+        Self { rule, capacity: CAPACITY, table: Mutex::new(Table { seen: HashMap::new(), swept: None }) }
+    }
+
+    /// Whether an event may take place now, or else how long it must wait. Counts nothing: being turned away never
+    /// prolongs the wait.
+    pub fn try_now(&self, key: &K, now: Instant) -> Result<(), Duration> {
+        let table = self.lock();
+        let Some(seen) = self.fresh(&table, key, now) else { return Ok(()) };
+        let since = now.saturating_duration_since(seen.last);
+        match self.rule.delay(seen.events).checked_sub(since).filter(|left| !left.is_zero()) {
+            None => Ok(()),
+            Some(left) => Err(left),
+        }
+    }
+
+    /// Counts an event.
+    pub fn failed(&self, key: &K, now: Instant) {
+        let mut table = self.lock();
+        let events = self.fresh(&table, key, now).map_or(0, |seen| seen.events);
+        if !table.seen.contains_key(key) {
+            self.make_room(&mut table, now);
+        }
+        table.seen.insert(key.clone(), Seen { events: events.saturating_add(1), last: now });
+    }
+
+    /// Forgets a key's events.
+    pub fn succeeded(&self, key: &K) {
+        self.lock().seen.remove(key);
+    }
+
+    /// [`Pace::try_now`], and where that is well [`Pace::failed`], as one step: for what counts whatever comes of it.
+    pub fn take(&self, key: &K, now: Instant) -> Result<(), Duration> {
+        self.try_now(key, now)?;
+        self.failed(key, now);
+        Ok(())
+    }
+
+    fn fresh(&self, table: &Table<K>, key: &K, now: Instant) -> Option<Seen> {
+        table.seen.get(key).copied().filter(|seen| now.saturating_duration_since(seen.last) < self.rule.quiet)
+    }
+
+    fn make_room(&self, table: &mut Table<K>, now: Instant) {
+        if table.seen.len() < self.capacity {
+            return;
+        }
+        if table.swept.is_none_or(|then| now.saturating_duration_since(then) >= SWEEP_EVERY) {
+            table.swept = Some(now);
+            table.seen.retain(|_, seen| now.saturating_duration_since(seen.last) < self.rule.quiet);
+        }
+        if table.seen.len() >= self.capacity {
+            // The map is hashed with a random state: nobody can choose whom this hits.
+            if let Some(any) = table.seen.keys().next().cloned() {
+                table.seen.remove(&any);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table<K>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn pace() -> Pace<&'static str> {
+        Pace::new(Rule { free: 2, first: SECOND, longest: 5 * SECOND, quiet: 60 * SECOND })
+    }
+
+    #[test]
+    fn delays_grow_from_the_first_that_is_not_free_to_the_longest() {
+        let (pace, mut now) = (pace(), Instant::now());
+        for wait in [0, 0, 1, 2, 4, 5, 5] {
+            let left = pace.try_now(&"a", now).err().unwrap_or_default();
+            assert_eq!(left, wait * SECOND);
+            assert_eq!(pace.try_now(&"b", now), Ok(()), "others are not delayed");
+            now += left;
+            assert_eq!(pace.take(&"a", now), Ok(()));
+        }
+    }
+
+    #[test]
+    fn asking_does_not_prolong_the_wait() {
+        let (pace, now) = (pace(), Instant::now());
+        (0..3).for_each(|_| pace.failed(&"a", now));
+        for _ in 0..100 {
+            assert_eq!(pace.take(&"a", now + SECOND), Err(SECOND));
+        }
+        assert_eq!(pace.try_now(&"a", now + 2 * SECOND), Ok(()));
+    }
+
+    #[test]
+    fn success_and_quiet_are_forgiven() {
+        let (pace, now) = (pace(), Instant::now());
+        (0..9).for_each(|_| pace.failed(&"a", now));
+        assert!(pace.try_now(&"a", now).is_err());
+        pace.succeeded(&"a");
+        assert_eq!(pace.try_now(&"a", now), Ok(()));
+        (0..9).for_each(|_| pace.failed(&"a", now));
+        pace.failed(&"a", now + 60 * SECOND);
+        assert_eq!(pace.try_now(&"a", now + 60 * SECOND), Ok(()), "the count began anew");
+    }
+
+    #[test]
+    fn the_table_has_an_end() {
+        let mut pace = Pace::new(Rule { free: 0, first: SECOND, longest: SECOND, quiet: 2 * SECOND });
+        pace.capacity = 100;
+        let now = Instant::now();
+        (0..1_000).for_each(|key| pace.failed(&key, now));
+        assert_eq!(pace.lock().seen.len(), 100);
+        pace.failed(&5_000, now + 3 * SECOND);
+        assert_eq!(pace.lock().seen.len(), 1, "what is forgotten goes first");
+    }
+}

@@ -1,0 +1,308 @@
+//! The write road, and its only writer: register, publish, retire, expire, rotate, disable, delete.
+//!
+//! Each change is a closure that runs inside the store's transaction, where the rules of ownership are decided on
+//! what is durable; once it is committed the zone shows it, and only then does the caller hear of it.
+
+mod accounts;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+
+use std::fmt;
+use std::sync::Arc;
+
+use thiserror::Error;
+use tracing::info;
+
+use crate::account::{Account, AllowFrom, Note, Standing, Username};
+use crate::config::ValueLimits;
+use crate::metrics::Metrics;
+use crate::name::{Owner, OwnerLabel, Subdomain, ZoneName};
+use crate::secret::ApiKeyHash;
+use crate::store::writer::{Tx, Writer};
+use crate::store::{OwnerRow, Store, StoreError};
+use crate::time::{Clock, Timestamp};
+use crate::txt::{LiveValue, TxtValue};
+use crate::zone::live::Slot;
+use crate::zone::{Zones, is_static, zone_named};
+
+pub use accounts::Edit;
+pub use upkeep::{LoadError, load};
+
+/// Why a change was refused, or could not be made.
+#[derive(Debug, Clone, Error)]
+pub enum PublishError {
+    #[error("this account does not own that name")]
+    NotOwner,
+    #[error("the account is disabled")]
+    Disabled,
+    #[error("there is no such account")]
+    NoAccount,
+    #[error("this server has no zone {0}")]
+    NoZone(ZoneName),
+    #[error("the subdomain {0} is taken")]
+    LabelTaken(Subdomain),
+    #[error("the subdomain {0} cannot be chosen: {1}")]
+    LabelReserved(Subdomain, &'static str),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+type Result<T> = std::result::Result<T, PublishError>;
+/// What a change inside the transaction gives: the store's failure outside, a refusal inside.
+type Decided<T> = std::result::Result<Result<T>, StoreError>;
+
+/// Who asks for a change of TXT values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Author {
+    /// An account, at its own owners.
+    Account(Username),
+    /// The operator, anywhere.
+    Operator,
+}
+
+/// What a registration asks for.
+#[derive(Debug, Clone)]
+pub struct Registering {
+    /// The zone; the first one where none is named.
+    pub zone: Option<ZoneName>,
+    /// A label of choice; a random UUID where none is named.
+    pub subdomain: Option<Subdomain>,
+    /// From where the account may be used.
+    pub allow_from: AllowFrom,
+    /// A remark.
+    pub note: Note,
+    /// The hash of the key, which the caller shows once.
+    pub key: ApiKeyHash,
+}
+
+/// A label as it will be seen: what [`Slot`] it holds, or none.
+type Shown = (Owner, Option<Slot>);
+
+/// A handle to the write road. Cheap to clone.
+#[derive(Clone)]
+pub struct Publisher(Arc<Inner>);
+
+struct Inner {
+    store: Arc<Store>,
+    writer: Writer,
+    zones: Zones,
+    clock: Clock,
+    limits: ValueLimits,
+    metrics: Arc<Metrics>,
+    forget: Box<dyn Fn(Username) + Send + Sync>,
+}
+
+impl fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publisher").field("store", &self.0.store.path()).finish_non_exhaustive()
+    }
+}
+
+impl Publisher {
+    /// The handle. `forget` is called with each account that a change concerns, before the change is acknowledged, so
+    /// that nothing remembered of it outlives it.
+    pub fn new(
+        store: Arc<Store>,
+        writer: Writer,
+        zones: Zones,
+        clock: Clock,
+        limits: ValueLimits,
+        metrics: Arc<Metrics>,
+        forget: impl Fn(Username) + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(Inner { store, writer, zones, clock, limits, metrics, forget: Box::new(forget) }))
+    }
+
+    /// The zones.
+    pub fn zones(&self) -> &Zones {
+        &self.0.zones
+    }
+
+    /// The daemon's time.
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// The store, to read from.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.0.store
+    }
+
+    /// Creates an account with one owner. The name exists in DNS from then on, without a value.
+    pub async fn register(&self, wanted: Registering) -> Result<Account> {
+        let inner = self.0.clone();
+        let account = self
+            .change(move |tx| inner.insert(tx, &wanted), |account| vec![(account.owners[0].clone(), Some(Slot::Empty))])
+            .await?;
+        self.0.metrics.registrations.one();
+        info!(username = %account.username, owner = %account.owners[0], "registered");
+        Ok(account)
+    }
+
+    /// Publishes a value at an owner, as its newest. One that is live already is renewed and evicts nothing.
+    pub async fn publish(&self, by: Author, owner: Owner, txt: TxtValue) -> Result<LiveValue> {
+        let inner = self.0.clone();
+        let change = move |tx: &Tx<'_>| {
+            let row = match inner.row_for(tx, by, &owner)? {
+                Ok(row) => row,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            let now = inner.clock.now();
+            let value = LiveValue { txt, published: now, expires: now.plus(inner.limits.newest_lifetime) };
+            tx.put_value(row.id, &value)?;
+            if let Author::Account(username) = by {
+                tx.published_at(username, now)?;
+            }
+            Ok(Ok((value, inner.settle(tx, &row, &owner)?)))
+        };
+        let (value, _) = self.change(change, |(_, shown)| vec![shown.clone()]).await?;
+        self.0.metrics.updates.one();
+        Ok(value)
+    }
+
+    /// Takes one value away from an owner, or all of them; returns how many there were.
+    pub async fn retire(&self, by: Author, owner: Owner, which: Option<TxtValue>) -> Result<usize> {
+        let inner = self.0.clone();
+        let change = move |tx: &Tx<'_>| {
+            let row = match inner.row_for(tx, by, &owner)? {
+                Ok(row) => row,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            let mut gone = 0;
+            for stored in tx.values(row.id)? {
+                if which.is_none_or(|which| which == stored.value.txt) {
+                    tx.remove_value(stored.id)?;
+                    gone += 1;
+                }
+            }
+            Ok(Ok((gone, inner.settle(tx, &row, &owner)?)))
+        };
+        let (gone, _) = self.change(change, |(_, shown)| vec![shown.clone()]).await?;
+        Ok(gone)
+    }
+
+    /// The values that are served at an owner now, newest first; from memory.
+    pub fn values(&self, owner: &Owner) -> Vec<LiveValue> {
+        let (zones, now) = (self.0.zones.load(), self.now());
+        let slot = zone_named(&zones, &owner.zone).and_then(|zone| zone.live.at(owner.label.as_str().as_bytes()));
+        let live = |slot: Slot| slot.values().iter().copied().filter(|value| value.is_live(now)).collect();
+        slot.map(live).unwrap_or_default()
+    }
+
+    /// Runs a change on the write road; `shown` says what DNS sees of it.
+    async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnMut(&Tx<'_>) -> Decided<T> + Send + 'static,
+        shown: impl FnOnce(&T) -> Vec<Shown> + Send + 'static,
+    ) -> Result<T> {
+        let inner = self.0.clone();
+        self.0.writer.write(change, move |value| inner.show(shown(value))).await?
+    }
+}
+
+impl Inner {
+    fn insert(&self, tx: &Tx<'_>, wanted: &Registering) -> Decided<Account> {
+        let zone = match self.zone_wanted(wanted.zone.as_ref()) {
+            Ok(zone) => zone,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let subdomain = wanted.subdomain.clone().unwrap_or_else(Subdomain::random);
+        let owner = Owner::subdomain(zone.clone(), subdomain.clone());
+        if let Some(refusal) = self.refusal_of_choice(wanted, &zone) {
+            return Ok(Err(refusal));
+        }
+        if tx.owner(&owner)?.is_some() || tx.is_buried(&owner)? {
+            return Ok(Err(PublishError::LabelTaken(subdomain)));
+        }
+        let account = Account {
+            username: Username::random(),
+            key: wanted.key.clone(),
+            former_key: None,
+            allow_from: wanted.allow_from.clone(),
+            note: wanted.note.clone(),
+            owners: vec![owner],
+            created: self.clock.now(),
+            last_update: None,
+            standing: Standing::Active,
+        };
+        tx.insert_account(&account)?;
+        tx.touch(&zone);
+        Ok(Ok(account))
+    }
+
+    fn zone_wanted(&self, wanted: Option<&ZoneName>) -> Result<ZoneName> {
+        let zones = self.zones.load();
+        match wanted {
+            Some(name) if zone_named(&zones, name).is_none() => Err(PublishError::NoZone(name.clone())),
+            Some(name) => Ok(name.clone()),
+            // invariant: a configuration has at least one zone
+            None => Ok(zones[0].name.clone()),
+        }
+    }
+
+    /// Why a label of choice may not be had, whoever has it.
+    fn refusal_of_choice(&self, wanted: &Registering, zone: &ZoneName) -> Option<PublishError> {
+        let subdomain = wanted.subdomain.as_ref()?;
+        let reserved = |why| Some(PublishError::LabelReserved(subdomain.clone(), why));
+        if subdomain.is_uuid_shaped() {
+            return reserved("labels in the form of a UUID are given, not chosen");
+        }
+        let zones = self.zones.load();
+        if zone_named(&zones, zone).is_some_and(|zone| is_static(zone, subdomain.as_str())) {
+            return reserved("the server's configuration has records there");
+        }
+        None
+    }
+
+    /// The row of an owner at which `by` may publish. The daemon's own `_acme-challenge` is made when it is first used.
+    fn row_for(&self, tx: &Tx<'_>, by: Author, owner: &Owner) -> Decided<OwnerRow> {
+        let found = tx.owner(owner)?;
+        let Some(row) = found else {
+            let own = by == Author::Operator && owner.label == OwnerLabel::Challenge;
+            if !own || zone_named(&self.zones.load(), &owner.zone).is_none() {
+                return Ok(Err(PublishError::NotOwner));
+            }
+            return Ok(Ok(OwnerRow { id: tx.insert_owner(owner, None)?, account: None }));
+        };
+        Ok(match (&row.account, by) {
+            (Some((_, standing)), _) if *standing != Standing::Active => Err(PublishError::Disabled),
+            (Some((username, _)), Author::Account(by)) if *username == by => Ok(row),
+            (_, Author::Operator) => Ok(row),
+            _ => Err(PublishError::NotOwner),
+        })
+    }
+
+    /// Puts an owner's values in order after a change: the two newest live longer, expired and surplus ones go.
+    /// Says what DNS sees then.
+    fn settle(&self, tx: &Tx<'_>, row: &OwnerRow, owner: &Owner) -> std::result::Result<Shown, StoreError> {
+        let (now, limits) = (self.clock.now(), &self.limits);
+        let mut live = Vec::new();
+        for stored in tx.values(row.id)? {
+            let mut value = stored.value;
+            let lifetime = if live.len() < 2 { limits.newest_lifetime.max(limits.lifetime) } else { limits.lifetime };
+            value.expires = value.published.plus(lifetime);
+            if live.len() >= limits.max || !value.is_live(now) {
+                tx.remove_value(stored.id)?;
+                continue;
+            }
+            if value.expires != stored.value.expires {
+                tx.set_expiry(stored.id, value.expires)?;
+            }
+            live.push(value);
+        }
+        tx.touch(&owner.zone);
+        let slot = if row.is_served() { Slot::of(&live) } else { Slot::Disabled };
+        Ok((owner.clone(), Some(slot)))
+    }
+
+    fn show(&self, shown: Vec<Shown>) {
+        let zones = self.zones.load();
+        for (owner, slot) in shown {
+            // An owner of a zone that the configuration no longer has is not answered for.
+            if let Some(zone) = zone_named(&zones, &owner.zone) {
+                zone.live.put(owner.label.as_str(), slot);
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Changes of accounts: their limits, keys and standing.
+
+use std::time::Duration;
+
+use tracing::info;
+
+use crate::account::{Account, AllowFrom, FormerKey, Note, Standing, Username};
+use crate::name::{Owner, OwnerLabel};
+use crate::secret::ApiKeyHash;
+use crate::store::StoreError;
+use crate::store::writer::Tx;
+use crate::zone::live::Slot;
+
+use super::{Decided, Inner, PublishError, Publisher, Result, Shown};
+
+/// What is to change of an account; `None` leaves it as it is.
+#[derive(Debug, Clone, Default)]
+pub struct Edit {
+    /// From where it may be used.
+    pub allow_from: Option<AllowFrom>,
+    /// The remark.
+    pub note: Option<Note>,
+}
+
+impl Publisher {
+    /// An account as it is stored.
+    pub fn account(&self, who: Username) -> Result<Option<Account>> {
+        Ok(self.0.store.read(|rows| rows.account(who))?)
+    }
+
+    /// The account that owns a name.
+    pub fn account_at(&self, owner: &Owner) -> Result<Option<Account>> {
+        let found = self.0.store.read(|rows| match rows.owner(owner)?.and_then(|row| row.account) {
+            Some((username, _)) => rows.account(username),
+            None => Ok(None),
+        })?;
+        Ok(found)
+    }
+
+    /// At most `limit` accounts by name, from behind `after`; with `search` in their name, note or a label.
+    pub fn accounts(&self, after: Option<Username>, limit: usize, search: &str) -> Result<Vec<Account>> {
+        Ok(self.0.store.read(|rows| rows.accounts(after, limit, search))?)
+    }
+
+    /// Changes limits and note.
+    pub async fn edit(&self, who: Username, edit: Edit) -> Result<Account> {
+        self.alter(who, move |account, _| {
+            account.allow_from = edit.allow_from.clone().unwrap_or_else(|| account.allow_from.clone());
+            account.note = edit.note.clone().unwrap_or_else(|| account.note.clone());
+        })
+        .await
+    }
+
+    /// Gives an account another key; the one before works for `grace` more.
+    pub async fn rotate(&self, who: Username, key: ApiKeyHash, grace: Duration) -> Result<()> {
+        self.alter(who, move |account, inner| {
+            let former = std::mem::replace(&mut account.key, key.clone());
+            let until = inner.clock.now().plus(grace);
+            account.former_key = (!grace.is_zero()).then_some(FormerKey { hash: former, until });
+        })
+        .await?;
+        info!(username = %who, grace_seconds = grace.as_secs(), "key rotated");
+        Ok(())
+    }
+
+    /// Replaces the hash of an unchanged key, unless the key has changed meanwhile.
+    pub async fn rehash(&self, who: Username, old: ApiKeyHash, new: ApiKeyHash) -> Result<()> {
+        self.alter(who, move |account, _| {
+            if account.key == old {
+                account.key = new.clone();
+            }
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Stops an account: its credentials fail, its names give no data.
+    pub async fn disable(&self, who: Username) -> Result<()> {
+        self.stand(who, |_| Standing::Disabled).await
+    }
+
+    /// Lets a disabled or deleted account work again, with the values that are left.
+    pub async fn enable(&self, who: Username) -> Result<()> {
+        self.stand(who, |_| Standing::Active).await
+    }
+
+    /// Deletes an account: disabled now and removed for good `after` that; at once where that is zero.
+    pub async fn delete(&self, who: Username, after: Duration) -> Result<()> {
+        if after.is_zero() {
+            return self.remove(who).await;
+        }
+        self.stand(who, move |inner| Standing::Deleted { at: inner.clock.now().plus(after) }).await
+    }
+
+    async fn stand(&self, who: Username, standing: impl Fn(&Inner) -> Standing + Send + 'static) -> Result<()> {
+        let account = self.alter(who, move |account, inner| account.standing = standing(inner)).await?;
+        info!(username = %who, standing = ?account.standing, "account changed");
+        Ok(())
+    }
+
+    /// Changes an account in place; DNS then shows its names as its standing says.
+    async fn alter(&self, who: Username, alter: impl Fn(&mut Account, &Inner) + Send + 'static) -> Result<Account> {
+        let inner = self.0.clone();
+        let change = move |tx: &Tx<'_>| {
+            let Some(mut account) = tx.account(who)? else { return Ok(Err(PublishError::NoAccount)) };
+            let before = account.standing;
+            alter(&mut account, &inner);
+            tx.update_account(&account)?;
+            let shown = if account.standing == before { Vec::new() } else { inner.reshow(tx, &account)? };
+            Ok(Ok((account, shown)))
+        };
+        let (account, _) = self.change_account(change).await?;
+        Ok(account)
+    }
+
+    async fn remove(&self, who: Username) -> Result<()> {
+        let inner = self.0.clone();
+        let change = move |tx: &Tx<'_>| {
+            let Some(account) = tx.account(who)? else { return Ok(Err(PublishError::NoAccount)) };
+            let shown = inner.remove(tx, &account)?;
+            Ok(Ok((account, shown)))
+        };
+        self.change_account(change).await?;
+        info!(username = %who, "account removed");
+        Ok(())
+    }
+
+    async fn change_account(
+        &self,
+        change: impl FnMut(&Tx<'_>) -> Decided<(Account, Vec<Shown>)> + Send + 'static,
+    ) -> Result<(Account, Vec<Shown>)> {
+        let inner = self.0.clone();
+        self.change(change, move |(account, shown)| {
+            (inner.forget)(account.username);
+            shown.clone()
+        })
+        .await
+    }
+}
+
+impl Inner {
+    /// How all names of an account are seen, as it stands now in the transaction.
+    fn reshow(&self, tx: &Tx<'_>, account: &Account) -> std::result::Result<Vec<Shown>, StoreError> {
+        let mut shown = Vec::new();
+        for owner in &account.owners {
+            if let Some(row) = tx.owner(owner)? {
+                shown.push(self.settle(tx, &row, owner)?);
+            }
+        }
+        Ok(shown)
+    }
+
+    /// Removes an account for good. Labels that were chosen leave a tombstone: whoever still has a CNAME to one must
+    /// not find a stranger behind it. Random ones are never given twice.
+    pub(super) fn remove(&self, tx: &Tx<'_>, account: &Account) -> std::result::Result<Vec<Shown>, StoreError> {
+        let mut shown: Vec<(Owner, Option<Slot>)> = Vec::new();
+        for owner in &account.owners {
+            let chosen = matches!(&owner.label, OwnerLabel::Subdomain(subdomain) if !subdomain.is_uuid_shaped());
+            if chosen {
+                tx.bury(owner, self.clock.now())?;
+            }
+            tx.touch(&owner.zone);
+            shown.push((owner.clone(), None));
+        }
+        tx.remove_account(account.username)?;
+        Ok(shown)
+    }
+}

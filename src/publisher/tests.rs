@@ -1,0 +1,275 @@
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::Config;
+use crate::secret::ApiKey;
+use crate::store::writer::WriterThread;
+use crate::zone::Zone;
+
+/// A publisher on a real file.
+struct House {
+    publisher: Publisher,
+    thread: Option<WriterThread>,
+    folder: TempDir,
+    limits: ValueLimits,
+}
+
+fn config(records: &str) -> Config {
+    let text = format!(
+        "[[zone]]\nname = \"auth.test\"\nns = [\"ns1.example.org\"]\ncontact = \"a@example.org\"\nrecords = \"\"\"\n{records}\n\"\"\"\n"
+    );
+    Config::parse(Path::new("c.toml"), &text).unwrap()
+}
+
+impl House {
+    fn new(limits: impl FnOnce(&mut ValueLimits)) -> Self {
+        let mut set = config("").values;
+        limits(&mut set);
+        Self::at(tempfile::tempdir().unwrap(), set)
+    }
+
+    fn at(folder: TempDir, limits: ValueLimits) -> Self {
+        let store = Store::open(&folder.path().join("t.db")).unwrap();
+        let clock = Clock::start(store.read(|rows| rows.newest()).unwrap());
+        let zones = Zones::new(load(&store, &config("").zones, clock).unwrap());
+        let metrics = Arc::new(Metrics::default());
+        let (writer, thread) = Writer::start(store.clone(), zones.clone(), clock, metrics.clone()).unwrap();
+        let publisher = Publisher::new(store, writer, zones, clock, limits, metrics, |_| {});
+        Self { publisher, thread: Some(thread), folder, limits }
+    }
+
+    fn restart(self) -> Self {
+        let Self { publisher, thread, folder, limits } = self;
+        thread.unwrap().stop();
+        drop(publisher);
+        Self::at(folder, limits)
+    }
+
+    async fn register(&self, label: Option<&str>) -> Result<Account> {
+        let wanted = Registering {
+            zone: None,
+            subdomain: label.map(|label| label.parse().unwrap()),
+            allow_from: AllowFrom::default(),
+            note: Note::default(),
+            key: ApiKeyHash::of(&ApiKey::random().unwrap()).unwrap(),
+        };
+        self.publisher.register(wanted).await
+    }
+
+    async fn publish(&self, account: &Account, letters: &str) {
+        for letter in letters.chars() {
+            let by = Author::Account(account.username);
+            self.publisher.publish(by, account.owners[0].clone(), txt(letter)).await.unwrap();
+        }
+    }
+
+    fn live(&self, account: &Account) -> String {
+        let values = self.publisher.values(&account.owners[0]);
+        values.iter().map(|value| value.txt.as_str().chars().next().unwrap()).collect()
+    }
+
+    fn slot(&self, account: &Account) -> Option<Slot> {
+        self.zone().live.at(account.owners[0].label.as_str().as_bytes())
+    }
+
+    fn zone(&self) -> Zone {
+        self.publisher.zones().load()[0].clone()
+    }
+}
+
+fn txt(letter: char) -> TxtValue {
+    letter.to_string().repeat(43).parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_value_published_again_moves_to_the_front_and_evicts_nothing() {
+    let house = House::new(|_| {});
+    let account = house.register(None).await.unwrap();
+    house.publish(&account, "abca").await;
+    assert_eq!(house.live(&account), "acb");
+    let house = house.restart();
+    assert_eq!(house.live(&account), "acb", "after a restart");
+}
+
+#[tokio::test]
+async fn the_oldest_value_drops_past_the_limit() {
+    let house = House::new(|limits| limits.max = 3);
+    let account = house.register(None).await.unwrap();
+    house.publish(&account, "abcde").await;
+    assert_eq!(house.live(&account), "edc");
+}
+
+#[tokio::test]
+async fn the_two_newest_live_longer() {
+    let house = House::new(|_| {});
+    let account = house.register(None).await.unwrap();
+    house.publish(&account, "abc").await;
+    let lifetimes = || {
+        let values = house.publisher.values(&account.owners[0]);
+        values.iter().map(|value| value.expires.since(value.published).as_secs()).collect::<Vec<_>>()
+    };
+    assert_eq!(lifetimes(), [604_800, 604_800, 86_400]);
+    // A value that becomes one of the two newest again gets its time back.
+    house.publisher.retire(Author::Operator, account.owners[0].clone(), Some(txt('c'))).await.unwrap();
+    assert_eq!(lifetimes(), [604_800, 604_800]);
+}
+
+#[tokio::test]
+async fn expired_values_leave_memory_store_and_raise_the_serial() {
+    let house = House::new(|limits| {
+        limits.lifetime = std::time::Duration::from_secs(1);
+        limits.newest_lifetime = std::time::Duration::from_secs(1);
+    });
+    let account = house.register(None).await.unwrap();
+    house.publish(&account, "a").await;
+    let serial = house.zone().serial();
+    let upkeep = tokio::spawn(house.publisher.clone().keep_up(None));
+    let gone = async {
+        while house.publisher.store().read(|rows| rows.counts()).unwrap().values > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), gone).await.expect("the value never expired");
+    upkeep.abort();
+    assert_eq!(house.slot(&account), Some(Slot::Empty));
+    assert!(house.zone().serial().is_after(serial));
+}
+
+#[tokio::test]
+async fn nobody_publishes_at_a_strangers_name() {
+    let house = House::new(|_| {});
+    let (mine, theirs) = (house.register(None).await.unwrap(), house.register(None).await.unwrap());
+    let by = Author::Account(mine.username);
+    let refused = house.publisher.publish(by, theirs.owners[0].clone(), txt('a')).await;
+    assert!(matches!(refused, Err(PublishError::NotOwner)), "{refused:?}");
+    let challenge = Owner { label: OwnerLabel::Challenge, ..mine.owners[0].clone() };
+    let refused = house.publisher.publish(by, challenge.clone(), txt('a')).await;
+    assert!(matches!(refused, Err(PublishError::NotOwner)), "{refused:?}");
+    house.publisher.publish(Author::Operator, challenge.clone(), txt('b')).await.unwrap();
+    assert_eq!(house.publisher.values(&challenge).len(), 1);
+}
+
+#[tokio::test]
+async fn a_disabled_name_has_no_data_and_a_removed_one_is_gone_for_good() {
+    let house = House::new(|_| {});
+    let account = house.register(Some("shop")).await.unwrap();
+    house.publish(&account, "a").await;
+    house.publisher.disable(account.username).await.unwrap();
+    assert_eq!(house.slot(&account), Some(Slot::Disabled));
+    let house = house.restart();
+    assert_eq!(house.slot(&account), Some(Slot::Disabled), "after a restart");
+    house.publisher.enable(account.username).await.unwrap();
+    assert_eq!(house.live(&account), "a");
+    house.publisher.delete(account.username, std::time::Duration::ZERO).await.unwrap();
+    assert_eq!(house.slot(&account), None);
+    let again = house.register(Some("shop")).await;
+    assert!(matches!(again, Err(PublishError::LabelTaken(_))), "{again:?}");
+}
+
+#[tokio::test]
+async fn labels_of_choice_are_not_uuids_nor_taken_nor_static() {
+    let house = House::new(|_| {});
+    house.publisher.reload(config("www A 192.0.2.1\na.ent A 192.0.2.1").zones).await.unwrap();
+    house.register(Some("shop")).await.unwrap();
+    assert!(matches!(house.register(Some("shop")).await, Err(PublishError::LabelTaken(_))));
+    for label in ["www", "ent", "0f8fad5b-d9cb-469f-a165-70867728950e"] {
+        assert!(matches!(house.register(Some(label)).await, Err(PublishError::LabelReserved(..))), "{label}");
+    }
+}
+
+#[tokio::test]
+async fn records_at_a_registered_label_keep_the_old_configuration() {
+    let house = House::new(|_| {});
+    house.register(Some("shop")).await.unwrap();
+    for records in ["shop A 192.0.2.1", "www.shop A 192.0.2.1"] {
+        let refused = house.publisher.reload(config(records).zones).await;
+        assert!(matches!(refused, Err(LoadError::Owned { .. })), "{refused:?}");
+    }
+    assert_eq!(house.zone().statics.names().count(), 1);
+}
+
+#[tokio::test]
+async fn a_deleted_database_file_is_noticed_before_the_acknowledgement() {
+    for suffix in ["", "-wal"] {
+        let house = House::new(|_| {});
+        let account = house.register(None).await.unwrap();
+        std::fs::remove_file(house.folder.path().join(format!("t.db{suffix}"))).unwrap();
+        let refused = house.publisher.publish(Author::Operator, account.owners[0].clone(), txt('a')).await;
+        assert!(matches!(refused, Err(PublishError::Store(StoreError::Replaced(_)))), "{suffix}: {refused:?}");
+        assert_eq!(house.live(&account), "");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_change_leaves_no_trace_in_its_group() {
+    let house = House::new(|_| {});
+    let account = house.register(None).await.unwrap();
+    let stranger = Author::Account(Username::random());
+    let owner = &account.owners[0];
+    // Sent together, so that they share a transaction.
+    let (good, bad) = tokio::join!(
+        house.publisher.publish(Author::Operator, owner.clone(), txt('a')),
+        house.publisher.publish(stranger, owner.clone(), txt('b')),
+    );
+    assert!(good.is_ok() && matches!(bad, Err(PublishError::NotOwner)));
+    assert_eq!(house.restart().live(&account), "a");
+}
+
+#[tokio::test]
+async fn a_locked_database_refuses_updates_and_serves_on() {
+    let house = House::new(|_| {});
+    let account = house.register(None).await.unwrap();
+    house.publish(&account, "a").await;
+    let other = rusqlite::Connection::open(house.folder.path().join("t.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = house.publisher.publish(Author::Operator, account.owners[0].clone(), txt('b')).await;
+    assert!(matches!(refused, Err(PublishError::Store(StoreError::Busy(_)))), "{refused:?}");
+    assert_eq!(house.live(&account), "a");
+    other.execute_batch("ROLLBACK").unwrap();
+    house.publish(&account, "c").await;
+    assert_eq!(house.live(&account), "ca");
+}
+
+#[test]
+fn a_second_daemon_is_kept_off_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let first = Store::open(&path).unwrap();
+    let refused = Store::open(&path).unwrap_err();
+    assert!(refused.to_string().contains(&format!("process {}", std::process::id())), "{refused}");
+    drop(first);
+    Store::open(&path).unwrap();
+}
+
+#[test]
+fn files_that_are_not_ours_are_refused_with_a_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    drop(Store::open(&path("newer")).unwrap());
+    rusqlite::Connection::open(path("newer")).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    assert!(matches!(Store::open(&path("newer")), Err(StoreError::Newer { found: 99, .. })));
+    rusqlite::Connection::open(path("foreign")).unwrap().execute_batch("CREATE TABLE records (a)").unwrap();
+    assert!(matches!(Store::open(&path("foreign")), Err(StoreError::Foreign(_))));
+    std::fs::write(path("noise"), [0x55; 9_000]).unwrap();
+    assert!(matches!(Store::open(&path("noise")), Err(StoreError::Corrupt(_))));
+}
+
+#[tokio::test]
+async fn a_backup_of_a_running_store_can_be_restored() {
+    use crate::store::backup::{backup, restore};
+    let house = House::new(|_| {});
+    let account = house.register(None).await.unwrap();
+    house.publish(&account, "ab").await;
+    let (database, copy) = (house.folder.path().join("t.db"), house.folder.path().join("copy.db"));
+    assert_eq!(backup(&database, &copy).unwrap().values, 2);
+    assert!(backup(&database, &copy).is_err(), "an existing file was overwritten");
+    house.publish(&account, "c").await;
+    assert!(matches!(restore(&copy, &database), Err(StoreError::Locked { .. })));
+    let House { publisher, thread, folder, limits } = house;
+    thread.unwrap().stop();
+    drop(publisher);
+    assert!(restore(&copy, &database).unwrap().is_some());
+    assert_eq!(House::at(folder, limits).live(&account), "ba");
+}

@@ -1,0 +1,192 @@
+//! What keeps the zones true over time: loading, reloading, expiry, and the removal of what is over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tracing::{info, warn};
+
+use crate::config::ZoneSettings;
+use crate::name::ZoneName;
+use crate::serial::Serial;
+use crate::store::writer::Tx;
+use crate::store::{Rows, Store, StoreError};
+use crate::time::{Clock, Timestamp};
+use crate::zone::live::{Live, Slot};
+use crate::zone::{Zone, zone_named};
+
+use super::{PublishError, Publisher, Result};
+
+/// How often expired values and removable accounts are looked for.
+const EXPIRY_ROUND: Duration = Duration::from_secs(1);
+const REMOVAL_ROUND: Duration = Duration::from_secs(600);
+/// Owners or accounts that one transaction clears, so that updates get between.
+const BATCH: usize = 500;
+
+/// Why the zones of a configuration cannot be served.
+#[derive(Debug, Clone, Error)]
+pub enum LoadError {
+    #[error(
+        "the configuration of {zone} has records at or below {label}.{zone}, which an account owns; \
+         move the records, or delete the account (`txtgate account show {label}.{zone}`)"
+    )]
+    Owned { zone: ZoneName, label: String },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The zones of a configuration, with everything that the store has for them.
+pub fn load(store: &Store, settings: &[ZoneSettings], clock: Clock) -> std::result::Result<Vec<Zone>, LoadError> {
+    let mut zones = Vec::new();
+    for settings in settings {
+        zones.push(store.read(|rows| Ok(zone(rows, settings, None, clock)))??);
+    }
+    Ok(zones)
+}
+
+/// One zone; with `live` where it is being served already.
+fn zone(
+    rows: &Rows<'_>,
+    settings: &ZoneSettings,
+    live: Option<Arc<Live>>,
+    clock: Clock,
+) -> std::result::Result<Zone, LoadError> {
+    let ZoneSettings { name, soa, txt_ttl, statics, .. } = settings.clone();
+    let taken: Vec<String> = labels_of(settings).collect();
+    if let Some(label) = rows.first_owned(&name, taken.iter().map(String::as_str))? {
+        return Err(LoadError::Owned { zone: name, label: label.to_owned() });
+    }
+    let live = match live {
+        Some(live) => live,
+        None => {
+            // Above the stored one whatever the clock says: what ran last may have raised it in memory alone.
+            let live = Live::new(rows.serial(&name)?.unwrap_or(Serial(0)).next(clock.now()));
+            rows.each_owner(&name, |label, disabled, values| {
+                live.put(label, Some(if disabled { Slot::Disabled } else { Slot::of(values) }));
+            })?;
+            Arc::new(live)
+        }
+    };
+    Ok(Zone { name, soa, txt_ttl, statics, live })
+}
+
+/// The labels right below the apex that the configuration has records at or below.
+fn labels_of(settings: &ZoneSettings) -> impl Iterator<Item = String> {
+    let apex = settings.name.apex();
+    let below = settings.statics.names().filter_map(move |name| name.as_ref().below(apex.as_ref()));
+    below.filter_map(Iterator::last).map(|label| String::from_utf8_lossy(label).into_owned())
+}
+
+impl Publisher {
+    /// Puts the zones of another configuration in place, whole or not at all. Names of zones that stay keep their
+    /// values; zones that are new are loaded.
+    pub async fn reload(&self, settings: Vec<ZoneSettings>) -> std::result::Result<(), LoadError> {
+        let inner = self.0.clone();
+        let change = move |tx: &Tx<'_>| {
+            let current = inner.zones.load();
+            let mut zones = Vec::new();
+            for settings in &settings {
+                let live = zone_named(&current, &settings.name).map(|zone| zone.live.clone());
+                match zone(tx, settings, live, inner.clock) {
+                    Ok(zone) => zones.push(zone),
+                    Err(LoadError::Store(error)) => return Err(error),
+                    Err(refusal) => return Ok(Err(refusal)),
+                }
+                tx.touch(&settings.name);
+            }
+            Ok(Ok(zones))
+        };
+        let inner = self.0.clone();
+        self.0.writer.write(change, move |zones| inner.zones.replace(zones.clone())).await??;
+        Ok(())
+    }
+
+    /// Expires values and removes accounts whose time has come, for as long as the daemon runs.
+    pub async fn keep_up(self, purge_unused: Option<Duration>) {
+        let mut expiry = tokio::time::interval(EXPIRY_ROUND);
+        let mut removal = tokio::time::interval(REMOVAL_ROUND);
+        for round in [&mut expiry, &mut removal] {
+            round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        }
+        let mut seen = None;
+        loop {
+            tokio::select! {
+                _ = expiry.tick() => self.expire_round(&mut seen).await,
+                _ = removal.tick() => self.removal_round(purge_unused).await,
+            }
+        }
+    }
+
+    /// Clears what has expired. Answers left it out already; this raises the serial and frees the rows. Where the
+    /// store cannot, the serial rises in memory alone, once for each moment of expiry.
+    async fn expire_round(&self, seen: &mut Option<Timestamp>) {
+        let due = match self.0.store.read(|rows| rows.next_expiry()) {
+            Ok(next) => next.filter(|next| *next <= self.now()),
+            Err(error) => return warn!(%error, "cannot look for expired values"),
+        };
+        let Some(due) = due else { return };
+        loop {
+            match self.expire_some().await {
+                Ok(cleared) if cleared < BATCH => return,
+                Ok(_) => {}
+                Err(error) => {
+                    if seen.replace(due) != Some(due) {
+                        warn!(%error, "values have expired that cannot be cleared from the database yet");
+                        self.raise_serials();
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn expire_some(&self) -> Result<usize> {
+        let inner = self.0.clone();
+        let change = move |tx: &Tx<'_>| {
+            let mut shown = Vec::new();
+            for owner in tx.owners_with_expired(inner.clock.now(), BATCH)? {
+                if let Some(row) = tx.owner(&owner)? {
+                    shown.push(inner.settle(tx, &row, &owner)?);
+                }
+            }
+            Ok(Ok::<_, PublishError>(shown))
+        };
+        self.change(change, Clone::clone).await.map(|shown| shown.len())
+    }
+
+    fn raise_serials(&self) {
+        for zone in self.0.zones.load().iter() {
+            zone.live.set_serial(zone.serial().next(self.now()));
+        }
+    }
+
+    async fn removal_round(&self, purge_unused: Option<Duration>) {
+        let unused_since =
+            purge_unused.map(|age| Timestamp::from_unix(self.now().as_unix().saturating_sub(age.as_secs())));
+        loop {
+            match self.remove_some(unused_since).await {
+                Ok(removed) if removed < BATCH => return,
+                Ok(removed) => info!(removed, "accounts removed whose time was over"),
+                Err(error) => return warn!(%error, "cannot remove accounts whose time is over"),
+            }
+        }
+    }
+
+    async fn remove_some(&self, unused_since: Option<Timestamp>) -> Result<usize> {
+        let inner = self.0.clone();
+        let change = move |tx: &Tx<'_>| {
+            let removable = tx.removable(inner.clock.now(), unused_since, BATCH)?;
+            let mut shown = Vec::new();
+            for account in &removable {
+                shown.extend(inner.remove(tx, account)?);
+            }
+            Ok(Ok::<_, PublishError>((removable, shown)))
+        };
+        let inner = self.0.clone();
+        let seen = move |(removed, shown): &(Vec<crate::account::Account>, Vec<super::Shown>)| {
+            removed.iter().for_each(|account| (inner.forget)(account.username));
+            shown.clone()
+        };
+        self.change(change, seen).await.map(|(removed, _)| removed.len())
+    }
+}

@@ -1,0 +1,214 @@
+//! Keys that were verified a while ago, so that a client's next update costs microseconds and not a password hash.
+//!
+//! What is kept is an HMAC of the key under a random key of this process: of no use in a core dump of another one,
+//! never on disk, gone at restart.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ring::hmac;
+use ring::rand::SystemRandom;
+use subtle::ConstantTimeEq;
+
+use crate::account::{Account, Username};
+use crate::secret::{ApiKey, RandomError};
+
+/// Accounts that are remembered at once; about 20 MiB.
+const CAPACITY: usize = 65_536;
+/// Counters of forgettings, each shared by the usernames with the same last octet.
+const COUNTERS: usize = 256;
+
+/// The verified keys; a cheap handle.
+#[derive(Clone, Debug)]
+pub struct Remembered {
+    secret: Arc<hmac::Key>,
+    table: Arc<Mutex<Table>>,
+}
+
+/// How often an account had been forgotten when a verification began; see [`Remembered::generation`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Generation(u64);
+
+impl Remembered {
+    /// Nobody yet.
+    pub fn new() -> Result<Self, RandomError> {
+        Self::with_capacity(CAPACITY)
+    }
+
+    fn with_capacity(capacity: usize) -> Result<Self, RandomError> {
+        let secret = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).map_err(|_| RandomError)?;
+        Ok(Self { secret: Arc::new(secret), table: Arc::new(Mutex::new(Table::new(capacity))) })
+    }
+
+    /// The account, where `key` is the one that was verified for it. In constant time for a given account.
+    pub fn check(&self, username: Username, key: &ApiKey) -> Option<Arc<Account>> {
+        let tag = self.tag(key);
+        let mut table = self.lock();
+        let at = *table.places.get(&username)?;
+        let entry = &mut table.entries[at];
+        if !bool::from(entry.tag.ct_eq(tag.as_ref())) {
+            return None;
+        }
+        entry.used = true;
+        Some(entry.account.clone())
+    }
+
+    /// To be asked *before* an account is read and its key verified, and handed to [`Remembered::remember`] after.
+    pub fn generation(&self, username: Username) -> Generation {
+        self.lock().generation(username)
+    }
+
+    /// Remembers a verified account. Does nothing where the account was forgotten since `generation`: what was
+    /// verified may be what has just been changed.
+    pub fn remember(&self, generation: Generation, key: &ApiKey, account: Arc<Account>) {
+        let tag = self.tag(key);
+        let mut table = self.lock();
+        if table.generation(account.username) == generation {
+            table.put(Entry { tag: tag.as_ref().into(), account, used: false });
+        }
+    }
+
+    /// Forgets an account, because something of it changes.
+    pub fn forget(&self, username: Username) {
+        let mut table = self.lock();
+        table.generations[counter(username)] += 1;
+        table.remove(username);
+    }
+
+    fn tag(&self, key: &ApiKey) -> hmac::Tag {
+        hmac::sign(&self.secret, key.reveal().as_bytes())
+    }
+
+    // A panic under the lock is only possible before anything changed: go on with it.
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Usernames are random UUIDs, so their last octet spreads them evenly.
+fn counter(username: Username) -> usize {
+    usize::from(username.as_bytes()[15])
+}
+
+#[derive(Debug)]
+struct Entry {
+    tag: Box<[u8]>,
+    account: Arc<Account>,
+    used: bool,
+}
+
+/// Entries in a ring. When it is full, a hand goes round and takes the first that was not used since it last came by
+/// (the clock algorithm): a flood of new accounts pushes each other out, not those that come again.
+#[derive(Debug)]
+struct Table {
+    capacity: usize,
+    places: HashMap<Username, usize>,
+    entries: Vec<Entry>,
+    hand: usize,
+    generations: [u64; COUNTERS],
+}
+
+impl Table {
+    fn new(capacity: usize) -> Self {
+        Self { capacity, places: HashMap::new(), entries: Vec::new(), hand: 0, generations: [0; COUNTERS] }
+    }
+
+    fn generation(&self, username: Username) -> Generation {
+        Generation(self.generations[counter(username)])
+    }
+
+    fn put(&mut self, entry: Entry) {
+        self.remove(entry.account.username);
+        if self.entries.len() >= self.capacity {
+            self.evict();
+        }
+        self.places.insert(entry.account.username, self.entries.len());
+        self.entries.push(entry);
+    }
+
+    fn evict(&mut self) {
+        // Ends: a second round finds what the first one has marked.
+        loop {
+            self.hand = (self.hand + 1) % self.entries.len();
+            let entry = &mut self.entries[self.hand];
+            if !std::mem::take(&mut entry.used) {
+                let username = entry.account.username;
+                return self.remove(username);
+            }
+        }
+    }
+
+    fn remove(&mut self, username: Username) {
+        let Some(at) = self.places.remove(&username) else { return };
+        self.entries.swap_remove(at);
+        if let Some(moved) = self.entries.get(at) {
+            self.places.insert(moved.account.username, at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::{AllowFrom, Note, Standing};
+    use crate::time::Timestamp;
+
+    fn account() -> Arc<Account> {
+        Arc::new(Account {
+            username: Username::random(),
+            key: "$2a$04$".to_owned().chars().chain("x".repeat(53).chars()).collect::<String>().parse().unwrap(),
+            former_key: None,
+            allow_from: AllowFrom::default(),
+            note: Note::default(),
+            owners: Vec::new(),
+            created: Timestamp::from_unix(0),
+            last_update: None,
+            standing: Standing::Active,
+        })
+    }
+
+    fn remember(remembered: &Remembered, key: &ApiKey) -> Username {
+        let account = account();
+        let username = account.username;
+        remembered.remember(remembered.generation(username), key, account);
+        username
+    }
+
+    #[test]
+    fn only_the_verified_key_of_the_account_is_known() {
+        let remembered = Remembered::new().unwrap();
+        let (key, other) = (ApiKey::random().unwrap(), ApiKey::random().unwrap());
+        let username = remember(&remembered, &key);
+        assert_eq!(remembered.check(username, &key).unwrap().username, username);
+        assert!(remembered.check(username, &other).is_none());
+        assert!(remembered.check(Username::random(), &key).is_none());
+        remembered.forget(username);
+        assert!(remembered.check(username, &key).is_none());
+    }
+
+    #[test]
+    fn a_verification_that_began_before_a_change_is_not_remembered() {
+        let remembered = Remembered::new().unwrap();
+        let (key, account) = (ApiKey::random().unwrap(), account());
+        let generation = remembered.generation(account.username);
+        remembered.forget(account.username);
+        remembered.remember(generation, &key, account.clone());
+        assert!(remembered.check(account.username, &key).is_none());
+        remembered.remember(remembered.generation(account.username), &key, account.clone());
+        assert!(remembered.check(account.username, &key).is_some());
+    }
+
+    #[test]
+    fn full_it_keeps_who_comes_again() {
+        let remembered = Remembered::with_capacity(8).unwrap();
+        let key = ApiKey::random().unwrap();
+        let regular = remember(&remembered, &key);
+        for _ in 0..200 {
+            assert!(remembered.check(regular, &key).is_some());
+            remember(&remembered, &key);
+        }
+        let table = remembered.lock();
+        assert_eq!((table.entries.len(), table.places.len()), (8, 8));
+        assert!(table.places.iter().all(|(username, at)| table.entries[*at].account.username == *username));
+    }
+}

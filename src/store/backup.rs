@@ -1,0 +1,111 @@
+//! Copies of the database: made while it is in use, and put back when it is not.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::backup::Backup;
+use rusqlite::{Connection, OpenFlags};
+
+use super::lock::Lock;
+use super::{BUSY, Rows, StoreError, schema, with_suffix};
+
+/// Copies `database` to `target`, which must not exist, and verifies the copy. The daemon may go on writing: the copy
+/// is one moment's state.
+pub fn backup(database: &Path, target: &Path) -> Result<super::Counts, StoreError> {
+    let source = open_existing(database)?;
+    create_new(target)?;
+    let copied = copy(&source, target).and_then(|()| verify(target));
+    if copied.is_err() {
+        // What is not whole must not look like a backup.
+        _ = std::fs::remove_file(target);
+    }
+    copied
+}
+
+/// Puts `backup` in the place of `database`, after verifying it; the database that was there is kept beside it and
+/// its path returned. No daemon may run on it.
+pub fn restore(backup: &Path, database: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let _lock = Lock::take(database)?;
+    verify(backup)?;
+    let fresh = with_suffix(database, ".restoring");
+    _ = std::fs::remove_file(&fresh);
+    create_new(&fresh)?;
+    copy(&open_existing(backup)?, &fresh)?;
+    verify(&fresh)?;
+    let old = set_aside(database)?;
+    rename(&fresh, database)?;
+    sync_folder(database)?;
+    Ok(old)
+}
+
+/// Checks a file's pages, whose database it is, and its schema.
+fn verify(path: &Path) -> Result<super::Counts, StoreError> {
+    let connection = open_existing(path)?;
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let verdict: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if verdict != "ok" {
+        return Err(StoreError::Corrupt(verdict));
+    }
+    if number("PRAGMA application_id")? != schema::APPLICATION_ID {
+        return Err(StoreError::Foreign(path.to_owned()));
+    }
+    let found = number("PRAGMA user_version")?;
+    if found > schema::VERSION {
+        return Err(StoreError::Newer { path: path.to_owned(), found, known: schema::VERSION });
+    }
+    Rows::new(&connection).counts()
+}
+
+fn open_existing(path: &Path) -> Result<Connection, StoreError> {
+    File::open(path).map_err(|source| failed(path, source))?;
+    // Not read-only: a database whose WAL was left behind has to be recovered before it can be read.
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(BUSY)?;
+    Ok(connection)
+}
+
+fn create_new(path: &Path) -> Result<(), StoreError> {
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    created.map(drop).map_err(|source| failed(path, source))
+}
+
+fn copy(source: &Connection, target: &Path) -> Result<(), StoreError> {
+    let mut connection = Connection::open(target)?;
+    // All pages in one step: a daemon that writes meanwhile would make a copy in several steps start again for ever.
+    Backup::new(source, &mut connection)?.run_to_completion(i32::MAX, Duration::from_millis(50), None)?;
+    // The copy says WAL, as its source does; closing in another mode leaves one file, whole in itself.
+    connection.pragma_update(None, "journal_mode", "DELETE")?;
+    connection.close().map_err(|(_, error)| error)?;
+    File::open(target).and_then(|file| file.sync_all()).map_err(|source| failed(target, source))
+}
+
+/// Moves the database and what belongs to it aside: `txtgate.db.before-restore`.
+fn set_aside(database: &Path) -> Result<Option<PathBuf>, StoreError> {
+    if !database.exists() {
+        return Ok(None);
+    }
+    // Opening and closing it folds its WAL in, so that what is set aside is whole.
+    open_existing(database)?.pragma_update(None, "journal_mode", "DELETE")?;
+    let old = with_suffix(database, ".before-restore");
+    rename(database, &old)?;
+    for suffix in ["-wal", "-shm"] {
+        _ = std::fs::remove_file(with_suffix(database, suffix));
+    }
+    Ok(Some(old))
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
+    std::fs::rename(from, to).map_err(|source| failed(to, source))
+}
+
+fn sync_folder(path: &Path) -> Result<(), StoreError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| failed(folder, source))
+}
+
+fn failed(path: &Path, source: std::io::Error) -> StoreError {
+    StoreError::File { path: path.to_owned(), source: Arc::new(source) }
+}

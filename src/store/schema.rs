@@ -1,0 +1,83 @@
+//! The tables, and how older ones become them.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::StoreError;
+
+/// What SQLite's header says whose file it is: "txtg".
+pub const APPLICATION_ID: i64 = 0x7478_7467;
+
+/// Each entry lifts the schema by one version; `user_version` counts those that were applied.
+const MIGRATIONS: [&str; 1] = ["
+CREATE TABLE accounts (
+    id          INTEGER PRIMARY KEY,
+    username    TEXT NOT NULL UNIQUE,
+    key_hash    TEXT NOT NULL,
+    former_key_hash  TEXT,
+    former_key_until INTEGER,
+    allowfrom   TEXT NOT NULL,             -- JSON array of CIDRs
+    note        TEXT NOT NULL,
+    created     INTEGER NOT NULL,          -- all times: Unix seconds
+    last_update INTEGER,
+    disabled    INTEGER NOT NULL DEFAULT 0,
+    remove_at   INTEGER                    -- deleted, and gone for good from then on
+) STRICT;
+CREATE INDEX accounts_remove_at ON accounts (remove_at) WHERE remove_at IS NOT NULL;
+
+CREATE TABLE owners (
+    id      INTEGER PRIMARY KEY,
+    account INTEGER REFERENCES accounts (id) ON DELETE CASCADE,  -- NULL: the daemon itself
+    zone    TEXT NOT NULL,
+    name    TEXT NOT NULL,                 -- the label below the apex
+    UNIQUE (zone, name)
+) STRICT;
+CREATE INDEX owners_account ON owners (account);
+
+CREATE TABLE live_values (                 -- a higher id is newer
+    id        INTEGER PRIMARY KEY,
+    owner     INTEGER NOT NULL REFERENCES owners (id) ON DELETE CASCADE,
+    kind      TEXT NOT NULL,               -- 'challenge'
+    bytes     BLOB NOT NULL,
+    published INTEGER NOT NULL,
+    expires   INTEGER NOT NULL,
+    UNIQUE (owner, kind, bytes)
+) STRICT;
+CREATE INDEX live_values_expires ON live_values (expires);
+
+CREATE TABLE zones (
+    name   TEXT PRIMARY KEY,
+    serial INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tombstones (                  -- chosen labels of removed accounts, never given again
+    zone    TEXT NOT NULL,
+    name    TEXT NOT NULL,
+    removed INTEGER NOT NULL,
+    PRIMARY KEY (zone, name)
+) STRICT, WITHOUT ROWID;
+"];
+
+/// The newest schema that this version knows.
+pub const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Lifts a database to [`VERSION`] in one transaction; refuses one of a newer version or of another program.
+pub fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let pragma = |name: &str| transaction.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
+    let found = pragma("user_version")?;
+    let is_empty = pragma("schema_version")? == 0;
+    if !is_empty && pragma("application_id")? != APPLICATION_ID {
+        return Err(StoreError::Foreign(path.to_owned()));
+    }
+    if found > VERSION {
+        return Err(StoreError::Newer { path: path.to_owned(), found, known: VERSION });
+    }
+    for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    Ok(transaction.commit()?)
+}

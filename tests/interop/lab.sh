@@ -1,0 +1,159 @@
+# The lab: a small internet on lo. Sourced by suite, inside the namespace.
+#
+#   client --HTTP--> txtgate              pebble (the CA) --> quorum --> six vantage points (unbound)
+#                                                                             |
+#                      root (nsd) --> com, net (nsd) --> example.com, example.net (nsd) --CNAME, NS--> txtgate
+#
+# Public-looking addresses, because resolvers that behave as Let's Encrypt's never use private, loopback or
+# documentation ones. They exist on lo of this namespace only.
+vantage=(3.120.44.53 18.222.7.53 34.217.90.53 13.250.61.53 66.133.40.53 52.66.12.53)
+root_dns=199.7.50.53
+tld_dns=194.0.20.53
+user_dns=85.10.200.53
+txtgate_dns=95.217.30.53
+quorum_dns=64.78.150.53
+
+zone=auth.example.net
+export TXTGATE_URL=http://127.0.0.1:5380
+export ACME_DIRECTORY=https://127.0.0.1:14000/dir
+metrics=http://127.0.0.1:5390
+
+# Half of the vantage points minimise the name (RFC 9156), half send it whole: CAs do either. One is strict: it believes
+# a name error at a first, minimised question, where the others ask once more in full.
+minimises() {
+    case $1 in
+        0) echo strict ;;
+        2 | 4) echo yes ;;
+        *) echo no ;;
+    esac
+}
+
+build_network() {
+    local address
+    ip link set lo up
+    for address in "${vantage[@]}" "$root_dns" "$tld_dns" "$user_dns" "$txtgate_dns" "$quorum_dns"; do
+        ip address add "$address/32" dev lo
+    done
+    # What lego's own propagation checks read; the last vantage point is never broken by a check.
+    echo "nameserver ${vantage[5]}" >"$work/resolv.conf"
+    echo "127.0.0.1 localhost" >"$work/hosts"
+    cover /etc/resolv.conf "$work/resolv.conf"
+    cover /etc/hosts "$work/hosts"
+}
+
+# cover PATH FILE: in this mount namespace only. A symlink (resolv.conf is one under systemd) has a real file behind it.
+cover() { mount --bind "$2" "$(realpath -e "$1")"; }
+
+# A private CA for pebble's own HTTPS; the clients trust it because it is all there is in the system bundle.
+make_ca() {
+    local tls=$work/tls
+    mkdir "$tls"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=interop CA" \
+        -keyout "$tls/ca.key" -out "$tls/ca.pem"
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=localhost" \
+        -keyout "$tls/server.key" -out "$tls/server.csr"
+    openssl x509 -req -in "$tls/server.csr" -CA "$tls/ca.pem" -CAkey "$tls/ca.key" -CAcreateserial -days 2 \
+        -extfile <(echo "subjectAltName = DNS:localhost, IP:127.0.0.1") -out "$tls/server.pem"
+    cover /etc/ssl/certs/ca-certificates.crt "$tls/ca.pem"
+}
+
+start_txtgate() {
+    mkdir "$work/txtgate"
+    cat >"$work/txtgate/config.toml" <<END
+database = "txtgate.db"
+admin-socket = "txtgate.sock"
+[log]
+level = "info"
+[dns]
+listen = ["$txtgate_dns:53"]
+[api]
+listen = ["${TXTGATE_URL#http://}"]
+registration = "open"
+[metrics]
+listen = ["${metrics#http://}"]
+[[zone]]
+name = "$zone"
+ns = ["ns1.$zone"]
+contact = "hostmaster@example.net"
+records = """
+ns1 A $txtgate_dns
+"""
+END
+    start txtgate "$binary" serve --config "$work/txtgate/config.toml"
+    up txtgate curl -sf "$metrics/ready"
+}
+
+# register NAME: the account's JSON, as the API gave it, is kept in accounts/NAME.json.
+register() {
+    local status
+    mkdir -p "$work/accounts"
+    status=$(curl -s -X POST -o "$work/accounts/$1.json" -w '%{http_code}' "$TXTGATE_URL/register")
+    [[ $status == 201 ]] && jq -e '.username and .password and .fulldomain and .subdomain' "$work/accounts/$1.json"
+}
+
+# soa NS: the beginning that all our zones share.
+soa() { printf '@ 60 IN SOA %s hostmaster.example.net. 1 3600 600 86400 60\n@ 60 IN NS %s\n' "$1" "$1"; }
+
+# delegate ZONE NS ADDRESS: what a parent says of its child: NS and glue.
+delegate() { printf '%s 60 IN NS %s\n%s 60 IN A %s\n' "$1" "$2" "$2" "$3"; }
+
+# nsd_server NAME ADDRESS ZONE...: serves NAME/<zone>.zone; one server a level, or the walk from the root would be one step.
+nsd_server() {
+    local name=$1 address=$2 dir=$work/$1 z; shift 2
+    cat >"$dir/nsd.conf" <<END
+server:
+  ip-address: $address
+  username: ""
+  chroot: ""
+  zonesdir: "$dir"
+  database: ""
+  pidfile: ""
+  xfrdfile: ""
+  zonelistfile: "$dir/zone.list"
+  xfrdir: "$dir"
+  rrl-ratelimit: 0
+remote-control:
+  control-enable: no
+END
+    for z; do printf 'zone:\n  name: "%s"\n  zonefile: "%s"\n' "$z" "${z%.}.zone" >>"$dir/nsd.conf"; done
+    start "$name" nsd -d -c "$dir/nsd.conf"
+}
+
+# start_parents CLIENT...: root, com, net, and the user's own zones: a CNAME per client, once and for all.
+start_parents() {
+    local name
+    mkdir "$work"/{root,tld,user}
+    {
+        soa ns.root-servers.example.
+        echo "ns.root-servers.example. 60 IN A $root_dns"
+        delegate com. ns.nic.net. "$tld_dns"
+        delegate net. ns.nic.net. "$tld_dns"
+    } >"$work/root/.zone"
+    {
+        soa ns.nic.net.
+        delegate example.com. ns.example.com. "$user_dns"
+    } >"$work/tld/com.zone"
+    {
+        soa ns.nic.net.
+        echo "ns.nic.net. 60 IN A $tld_dns"
+        delegate example.net. ns.example.net. "$user_dns"
+    } >"$work/tld/net.zone"
+    {
+        soa ns.example.net.
+        echo "ns.example.net. 60 IN A $user_dns"
+        delegate "$zone." "ns1.$zone." "$txtgate_dns"
+    } >"$work/user/example.net.zone"
+    {
+        soa ns.example.com.
+        echo "ns.example.com. 60 IN A $user_dns"
+        for name; do
+            echo "_acme-challenge.$name.example.com. 60 IN CNAME $(jq -r .fulldomain "$work/accounts/$name.json")."
+        done
+    } >"$work/user/example.com.zone"
+    nsd_server root "$root_dns" .
+    nsd_server tld "$tld_dns" com. net.
+    nsd_server user "$user_dns" example.com. example.net.
+    up root dig +tries=1 +time=1 "@$root_dns" . SOA
+    up tld dig +tries=1 +time=1 "@$tld_dns" com. SOA
+    up user dig +tries=1 +time=1 "@$user_dns" example.com. SOA
+}
