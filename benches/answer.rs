@@ -2,6 +2,9 @@
 //!
 //! `cargo bench --bench answer`. Medians of several rounds: single ones are at the mercy of the machine.
 
+// What it prints is what it is for.
+#![allow(clippy::print_stdout)]
+
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
