@@ -36,7 +36,7 @@ async fn main() {
 type Account = serde_json::Value;
 
 async fn register(api: SocketAddr) -> Vec<Account> {
-    let mut accounts = Vec::new();
+    let mut accounts: Vec<Account> = Vec::new();
     let mut stream = TcpStream::connect(api).await.unwrap();
     // Within what anybody may register at once; several connections share an account.
     for _ in 0..16 {

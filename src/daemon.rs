@@ -72,6 +72,7 @@ pub enum DaemonError {
 pub struct Daemon {
     config: Config,
     bound: Bound,
+    owns_admin_socket: bool,
     house: House,
     tls: Option<Tls>,
     shutdown: watch::Sender<bool>,
@@ -90,6 +91,7 @@ impl Daemon {
         let house = House::open(&config)?;
         let mut daemon = Self {
             bound: sockets.bound(&config)?,
+            owns_admin_socket: sockets.owns_admin,
             config,
             house,
             tls,
@@ -151,6 +153,10 @@ impl Daemon {
         };
         if tokio::time::timeout(GRACE, tcp).await.is_err() {
             warn!("connections of DNS over TCP did not end in time and were cut");
+        }
+        // One that systemd passed stays: the next daemon gets it again.
+        if self.owns_admin_socket {
+            _ = std::fs::remove_file(&self.bound.admin);
         }
         let (udp, house) = (self.udp, self.house);
         let rest = tokio::task::spawn_blocking(move || {

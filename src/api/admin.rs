@@ -25,6 +25,8 @@ use crate::publisher::{PublishError, Publisher};
 use super::error::{Failure, method_not_allowed, no_such_page};
 
 pub use watch::Watch;
+#[cfg(test)]
+pub use watch::lines;
 
 /// What `/status` tells that nobody else knows.
 #[derive(Clone, Debug)]

@@ -18,7 +18,8 @@ pub struct ValueView {
 }
 
 impl ValueView {
-    fn of(value: &LiveValue, now: Timestamp) -> Self {
+    /// As it is at `now`.
+    pub fn of(value: &LiveValue, now: Timestamp) -> Self {
         Self {
             txt: value.txt,
             published: value.published.to_string(),
@@ -48,10 +49,27 @@ impl OwnerView {
             values: publisher.values(owner).iter().map(|value| ValueView::of(value, now)).collect(),
         }
     }
+}
 
-    /// Whether nothing is served there.
-    pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
+/// A value and the name at which it is served.
+#[derive(Debug, Serialize)]
+pub struct NamedValue {
+    name: String,
+    #[serde(flatten)]
+    value: ValueView,
+}
+
+impl NamedValue {
+    /// What is served at an owner now, newest first.
+    pub fn all_of(owner: &Owner, publisher: &Publisher) -> impl Iterator<Item = Self> + use<> {
+        let (name, now) = (owner.to_string(), publisher.now());
+        let values = publisher.values(owner).into_iter();
+        values.map(move |value| Self { name: name.clone(), value: ValueView::of(&value, now) })
+    }
+
+    /// One value of an owner.
+    pub fn of(owner: &Owner, value: &LiveValue, now: Timestamp) -> Self {
+        Self { name: owner.to_string(), value: ValueView::of(value, now) }
     }
 }
 
@@ -68,6 +86,7 @@ pub struct AccountView {
     former_key_until: Option<String>,
     /// When a deleted account is removed for good.
     removed_at: Option<String>,
+    fulldomains: Vec<String>,
     owners: Vec<OwnerView>,
 }
 
@@ -90,6 +109,7 @@ impl AccountView {
             last_update: account.last_update.map(|at| at.to_string()),
             former_key_until: former.map(|former| former.until.to_string()),
             removed_at,
+            fulldomains: account.owners.iter().map(ToString::to_string).collect(),
             owners: account.owners.iter().map(|owner| OwnerView::of(owner, publisher)).collect(),
         }
     }

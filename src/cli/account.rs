@@ -181,15 +181,9 @@ fn list(operator: &Operator, wanted: &List) -> Result<()> {
     if wanted.output.json {
         return print(&Value::Array(accounts).to_string());
     }
-    let head = ["username", "fulldomain", "state", "created", "last update", "note"];
-    let row = |account: &Value| {
-        let names = account["owners"].as_array().into_iter().flatten().map(|owner| cell(&owner["fulldomain"]));
-        let names = names.collect::<Vec<_>>().join(",");
-        let [username, state, created, last_update, note] =
-            ["username", "state", "created", "last_update", "note"].map(|key| cell(&account[key]));
-        vec![username, names, state, created, last_update, note]
-    };
-    print(&table(&head, &accounts.iter().map(row).collect::<Vec<_>>()))
+    let columns = ["username", "fulldomains", "state", "created", "last_update", "note"];
+    let row = |account: &Value| columns.map(|column| cell(&account[column])).to_vec();
+    print(&table(&columns.map(|column| column.replace('_', " ")), &accounts.iter().map(row).collect::<Vec<_>>()))
 }
 
 fn edit(operator: &Operator, wanted: &Edit) -> Result<()> {
@@ -210,10 +204,11 @@ fn shown(output: Output, reply: &Value) -> Result<()> {
     }
     let mut rows = Vec::new();
     for (key, value) in reply.as_object().into_iter().flatten() {
-        if key == "owners" {
-            value.as_array().into_iter().flatten().for_each(|owner| owner_rows(owner, &mut rows));
-        } else {
-            rows.push(vec![key.replace('_', " "), cell(value)]);
+        match key.as_str() {
+            "owners" => value.as_array().into_iter().flatten().for_each(|owner| owner_rows(owner, &mut rows)),
+            // The same names, for lists.
+            "fulldomains" => {}
+            _ => rows.push(vec![key.replace('_', " "), cell(value)]),
         }
     }
     print(&table(&["what", "value"], &rows))

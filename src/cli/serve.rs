@@ -1,5 +1,6 @@
 //! `serve`: starts the daemon, tells systemd and people, and follows the signals.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -118,8 +119,9 @@ fn notify(states: &[NotifyState<'_>]) {
 fn start_log(log: &Log) -> Level {
     let (filter, level) = reload::Layer::new(EnvFilter::new(&log.level));
     let registry = tracing_subscriber::registry().with(filter);
+    let colours = std::io::stderr().is_terminal();
     let started = match log.format {
-        LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr)).try_init(),
+        LogFormat::Text => registry.with(fmt::layer().with_ansi(colours).with_writer(std::io::stderr)).try_init(),
         LogFormat::Json => registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init(),
     };
     // Only a second log in one process fails, and then the first one serves.

@@ -3,17 +3,17 @@
 use serde_json::Value;
 
 /// Columns of text, padded to their widest cell; the last one is not padded.
-pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+pub fn table<S: AsRef<str>>(head: &[S], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-        cells.chain([head[column].chars().count()]).max().unwrap_or(0)
+        cells.chain([head[column].as_ref().chars().count()]).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
     let line = |cells: &[String]| {
         let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    let head: Vec<String> = head.iter().map(|cell| (*cell).to_owned()).collect();
+    let head: Vec<String> = head.iter().map(|cell| cell.as_ref().to_owned()).collect();
     let lines: Vec<String> = std::iter::once(line(&head)).chain(rows.iter().map(|row| line(row))).collect();
     lines.join("\n")
 }

@@ -61,7 +61,7 @@ pub fn run(command: Command, config: &Config) -> Result<()> {
         Command::Publish(wanted) => {
             let body = json!({ "name": wanted.name, "txt": wanted.txt });
             let reply = operator.call(Method::POST, "/txt", Some(&body))?;
-            said(wanted.output, &reply, || format!("published until {}", cell(&reply["values"][0]["expires"])))
+            said(wanted.output, &reply, || format!("published until {}", cell(&reply["expires"])))
         }
         Command::List(wanted) => {
             let query = wanted.name.map(|name| format!("?name={}", encoded(&name))).unwrap_or_default();
@@ -77,15 +77,11 @@ pub fn run(command: Command, config: &Config) -> Result<()> {
 }
 
 fn listed(reply: &Value) -> String {
-    let columns = ["txt", "published", "expires"];
-    let mut rows = Vec::new();
-    for owner in reply["owners"].as_array().into_iter().flatten() {
-        for value in owner["values"].as_array().into_iter().flatten() {
-            rows.push([vec![cell(&owner["fulldomain"])], columns.map(|column| cell(&value[column])).to_vec()].concat());
-        }
-    }
+    let columns = ["name", "txt", "published", "expires"];
+    let row = |value: &Value| columns.map(|column| cell(&value[column])).to_vec();
+    let rows: Vec<Vec<String>> = reply["values"].as_array().into_iter().flatten().map(row).collect();
     let more = if reply["truncated"] == true { "\n(and more; name one)" } else { "" };
-    table(&["name", "value", "published", "expires"], &rows) + more
+    table(&columns, &rows) + more
 }
 
 fn said(output: Output, reply: &Value, text: impl FnOnce() -> String) -> Result<()> {

@@ -37,7 +37,8 @@ fn line(sighting: &Sighting) -> String {
         "transport": sighting.source.transport.as_str(),
         "name": sighting.name.to_string(),
         "type": sighting.rtype.to_string(),
-        "rcode": sighting.rcode.to_str(),
+        // As dig prints it: `NoError` reads NOERROR.
+        "rcode": format!("{:?}", sighting.rcode).to_ascii_uppercase(),
         "values": sighting.values,
     })
     .to_string()

@@ -45,6 +45,8 @@ pub(super) struct Sockets {
     pub api: Vec<TcpListener>,
     pub metrics: Vec<TcpListener>,
     pub admin: UnixListener,
+    /// Whether the socket's file is ours to remove.
+    pub owns_admin: bool,
 }
 
 impl Sockets {
@@ -59,11 +61,13 @@ impl Sockets {
             addresses.iter().map(|&address| bind::tcp(address, inherited)).collect::<Result<Vec<_>, _>>()
         };
         let (api, metrics) = (tcp(&config.api.listen)?, tcp(&config.metrics)?);
-        let admin = admin_socket(&config.admin_socket, inherited)?;
+        let inherited_admin = inherited.unix(&config.admin_socket);
+        let owns_admin = inherited_admin.is_none();
+        let admin = inherited_admin.map_or_else(|| admin_socket(&config.admin_socket), Ok)?;
         for left in inherited.unclaimed() {
             warn!("systemd passed {left}, which the configuration does not listen on");
         }
-        Ok(Self { dns, api, metrics, admin })
+        Ok(Self { dns, api, metrics, admin, owns_admin })
     }
 
     pub fn bound(&self, config: &Config) -> io::Result<Bound> {
@@ -90,11 +94,8 @@ fn warn_of_small_buffers(udp: &UdpSockets) {
 }
 
 /// The operator's socket, which only its owner may open. One left behind by a daemon that was killed is replaced.
-fn admin_socket(path: &Path, inherited: &mut Inherited) -> Result<UnixListener, DaemonError> {
+fn admin_socket(path: &Path) -> Result<UnixListener, DaemonError> {
     let failed = |source| DaemonError::AdminSocket { path: path.to_owned(), source };
-    if let Some(listener) = inherited.unix(path) {
-        return Ok(listener);
-    }
     if UnixStream::connect(path).is_ok() {
         return Err(DaemonError::AdminSocketInUse(path.to_owned()));
     }

@@ -110,7 +110,15 @@ impl Writer<'_> {
             // The target stands at the end of the message now, written out: the next owner points there.
             owner = self.len() - target.len();
         }
-        match &answer.records {
+        self.found(owner, &answer.records)?;
+        match answer.negative {
+            None => Some(()),
+            Some(zone) => self.soa(1, apex_in(echo, zone), zone),
+        }
+    }
+
+    fn found(&mut self, owner: usize, records: &Records<'_>) -> Fits {
+        match records {
             Records::None => {}
             Records::Soa(zone) => self.soa(0, owner, zone)?,
             Records::Static(set) => {
@@ -128,10 +136,7 @@ impl Writer<'_> {
                 }
             }
         }
-        match answer.negative {
-            None => Some(()),
-            Some(zone) => self.soa(1, apex_in(echo, zone), zone),
-        }
+        Some(())
     }
 
     /// The TTL and the MINIMUM are one number, so that the smaller of the two rules (RFC 2308 section 3).

@@ -101,9 +101,9 @@ pub(super) async fn accept_all(mut acceptor: Acceptor, talker: Talker, heartbeat
             _ = shutdown.wait_for(|stop| *stop) => break,
             (stream, peer, seat) = acceptor.accept() => {
                 open.spawn(talker.clone().serve_tcp(stream, peer, seat));
+                // The closed ones leave the set, or a flood would fill it.
+                while open.try_join_next().is_some() {}
             }
-            // Without this the closed ones would pile up in the set.
-            Some(_) = open.join_next() => {}
             _ = turns.tick() => {}
         }
     }

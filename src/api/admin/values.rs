@@ -11,37 +11,38 @@ use crate::publisher::{Author, Publisher};
 use super::super::account::read;
 use super::super::fields::Fields;
 use super::super::reply;
-use super::super::views::OwnerView;
+use super::super::views::NamedValue;
 use super::{Failure, Params, refused, who};
 
-/// Names in the list of all live values.
-const MAX_NAMES: usize = 10_000;
+/// Values in the list of all that are live.
+const MAX_VALUES: usize = 10_000;
 /// Accounts that are read at a time; logins read in between.
 const STEP: usize = 1_000;
 
-/// One name's values, or all names that have some.
+/// One name's values, or all of them.
 pub async fn list(State(publisher): State<Publisher>, params: Params) -> Result<Response, Failure> {
-    if let Some(name) = params.text("name") {
-        let owner = who::owner(&publisher, name.to_owned()).await?;
-        return Ok(reply::json(StatusCode::OK, &json!({ "owners": [OwnerView::of(&owner, &publisher)] })));
-    }
-    let (owners, truncated) = read(&publisher, all).await?;
-    Ok(reply::json(StatusCode::OK, &json!({ "owners": owners, "truncated": truncated })))
+    let (values, truncated) = match params.text("name") {
+        Some(name) => {
+            let owner = who::owner(&publisher, name.to_owned()).await?;
+            (NamedValue::all_of(&owner, &publisher).collect(), false)
+        }
+        None => read(&publisher, all).await?,
+    };
+    Ok(reply::json(StatusCode::OK, &json!({ "values": values, "truncated": truncated })))
 }
 
-fn all(publisher: &Publisher) -> Result<(Vec<OwnerView>, bool), Failure> {
+fn all(publisher: &Publisher) -> Result<(Vec<NamedValue>, bool), Failure> {
     let zones = publisher.zones().load();
     let own = zones.iter().map(|zone| Owner { zone: zone.name.clone(), label: OwnerLabel::Challenge });
-    let mut found: Vec<OwnerView> = own.map(|owner| OwnerView::of(&owner, publisher)).collect();
+    let mut found: Vec<NamedValue> = own.flat_map(|owner| NamedValue::all_of(&owner, publisher)).collect();
     let mut after = None;
     loop {
         let accounts = publisher.accounts(after, STEP, "")?;
         let owners = accounts.iter().flat_map(|account| &account.owners);
-        found.extend(owners.map(|owner| OwnerView::of(owner, publisher)));
-        found.retain(|owner| !owner.is_empty());
+        found.extend(owners.flat_map(|owner| NamedValue::all_of(owner, publisher)));
         after = accounts.last().map(|account| account.username);
-        if found.len() > MAX_NAMES {
-            found.truncate(MAX_NAMES);
+        if found.len() > MAX_VALUES {
+            found.truncate(MAX_VALUES);
             return Ok((found, true));
         }
         if accounts.len() < STEP {
@@ -53,8 +54,8 @@ fn all(publisher: &Publisher) -> Result<(Vec<OwnerView>, bool), Failure> {
 pub async fn publish(State(publisher): State<Publisher>, fields: Fields) -> Result<Response, Failure> {
     let txt = fields.txt()?;
     let owner = named(&publisher, &fields).await?;
-    publisher.publish(Author::Operator, owner.clone(), txt).await.map_err(refused)?;
-    Ok(reply::json(StatusCode::OK, &OwnerView::of(&owner, &publisher)))
+    let value = publisher.publish(Author::Operator, owner.clone(), txt).await.map_err(refused)?;
+    Ok(reply::json(StatusCode::OK, &NamedValue::of(&owner, &value, publisher.now())))
 }
 
 /// Retires the value `txt` at a name, or all values there.

@@ -105,6 +105,8 @@ fn malformed_messages_are_format_errors() {
         let packet = [changed(shop(), count, 1), record.to_vec()].concat();
         assert_eq!(verdict(&packet), (FORMERR, true, false, None), "a record in the section at {count}");
         assert_eq!(verdict(&edns(packet)), (FORMERR, true, true, None));
+        // Announced, and not there.
+        assert_eq!(verdict(&changed(shop(), count, 1)), (FORMERR, true, false, None));
     }
 }
 
