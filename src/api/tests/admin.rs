@@ -119,7 +119,9 @@ async fn values_are_published_listed_and_retired_at_any_name() {
     assert!(one.body.contains(&txt("a")) && !one.body.contains(&txt("c")), "{one:?}");
     let gone = site.ask("DELETE /txt", "", r#"{"name":"shop"}"#).await;
     assert_eq!(gone.body, "{\"retired\":2}");
-    site.ask("POST /txt", "", &format!("{{\"name\":\"nobody\",\"txt\":\"{}\"}}", txt("a"))).await.is_failure(404, "not_found");
+    site.ask("POST /txt", "", &format!("{{\"name\":\"nobody\",\"txt\":\"{}\"}}", txt("a")))
+        .await
+        .is_failure(404, "not_found");
     site.ask("POST /txt", "", &format!("{{\"txt\":\"{}\"}}", txt("a"))).await.is_failure(400, "bad_name");
 }
 

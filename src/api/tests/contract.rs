@@ -203,8 +203,7 @@ async fn a_lost_database_is_a_5xx_and_not_ready() {
 
 #[tokio::test]
 async fn readiness_tells_a_sound_database_from_a_lost_one() {
-    let site =
-        Site::of(|house| crate::api::metrics::router(house.metrics.clone(), house.publisher.clone())).await;
+    let site = Site::of(|house| crate::api::metrics::router(house.metrics.clone(), house.publisher.clone())).await;
     let reply = site.ask("GET /ready", "", "").await;
     assert_eq!((reply.status, reply.json()["ready"].as_bool()), (200, Some(true)));
     let reply = site.ask("GET /metrics", "", "").await;
