@@ -3,6 +3,8 @@
 //!
 //! `cargo bench --bench updates`
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and stops at the first failure")]
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};

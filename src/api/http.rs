@@ -8,6 +8,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -169,6 +170,9 @@ impl Open {
     }
 }
 
+/// A request's response, underway.
+type Answering = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
 struct Connection {
     router: Router,
     times: Times,
@@ -199,7 +203,7 @@ impl Connection {
     }
 
     /// The stream, failing where nothing moves on it for too long.
-    fn timed<S: AsyncRead + AsyncWrite>(&self, stream: S) -> TokioIo<std::pin::Pin<Box<TimeoutStream<S>>>> {
+    fn timed<S: AsyncRead + AsyncWrite>(&self, stream: S) -> TokioIo<Pin<Box<TimeoutStream<S>>>> {
         let mut stream = TimeoutStream::new(stream);
         stream.set_read_timeout(Some(self.times.idle));
         stream.set_write_timeout(Some(self.times.idle));
@@ -226,11 +230,7 @@ impl Connection {
         self.drive(builder.serve_connection(stream, service)).await;
     }
 
-    fn service(
-        &self,
-    ) -> impl Fn(Request<Incoming>) -> std::pin::Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>
-    + Clone
-    + use<> {
+    fn service(&self) -> impl Fn(Request<Incoming>) -> Answering + Clone + use<> {
         let (router, seat, peer, limit) = (self.router.clone(), self.seat.clone(), self.peer, self.times.request);
         move |request| {
             seat.touch();
