@@ -71,7 +71,7 @@ from_handles!(
     clients: Clients
 );
 
-/// The public API. Serve it with [`http::serve`], which names the peer of each request.
+/// The public API. Serve it with [`http::Server`], which names the peer of each request.
 pub fn router(
     settings: &config::Api,
     publisher: Publisher,

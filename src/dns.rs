@@ -1,4 +1,4 @@
-//! The read road: octets of a query -> [`Question`](question::Question) -> [`Answer`](answer::Answer) -> octets.
+//! The read road: octets of a query -> [`question::Question`] -> [`answer::Answer`] -> octets.
 //!
 //! All listeners call one function, [`Responder::respond`]. It never waits, never touches the disk and logs nothing
 //! per query.

@@ -102,7 +102,7 @@ impl Writer {
     ///
     /// `change` runs inside the group's transaction, and runs again if that has to be repeated. The outer result is
     /// the store's; a refusal (`Ok(Err(_))`) leaves no trace of the change. `visible` runs after the commit, in the
-    /// order of the changes. Fails at once where [`QUEUE`] changes wait already.
+    /// order of the changes. Fails at once where 4,096 changes wait already.
     pub async fn write<T, E, C, V>(&self, change: C, visible: V) -> Result<Result<T, E>, StoreError>
     where
         T: Send + 'static,

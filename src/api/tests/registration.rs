@@ -105,3 +105,43 @@ async fn open_registration_slows_down_after_fifty() {
     site.ask("POST /register", "", "").await.is_failure(429, "too_many_requests");
     assert_eq!((site.house.metrics.refusals.value(), site.house.metrics.registrations.value()), (1, 50));
 }
+
+/// A log in memory.
+#[derive(Clone, Default)]
+struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_secret_is_logged_at_any_level() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let site = secret_site().await;
+    let secret = "sesame-open-1234567890";
+    site.ask(&format!("POST /%3F%3F%3e%3e~~{secret}%2fok/register"), "", "").await;
+    site.ask(&format!("POST /{secret}/register"), &basic(&format!("u:{secret}")), "").await;
+    let account = Registered(site.ask("POST /register", &basic(&format!("u:{SECRET}")), "").await.json());
+    site.update(&account, &txt("a")).await;
+    let wrong = account.headers().replace(account.text("password"), &"w".repeat(40));
+    site.ask("POST /update", &wrong, &format!("{{\"txt\":\"{secret}\"}}")).await;
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("/register") && log.contains("wrong key"), "the log was heard: {log}");
+    for secret in [secret, account.text("password"), &"w".repeat(40), "argon2id", &STANDARD.encode(SECRET)[..20]] {
+        assert!(!log.contains(secret), "{secret}: {log}");
+    }
+}
