@@ -130,6 +130,9 @@ async fn no_secret_is_logged_at_any_level() {
         .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
         .with_writer(move || writer.clone())
         .finish();
+    // With one dispatcher in the process, tracing lets whichever thread comes to a callsite first decide for all, and
+    // the other tests' threads have none.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let _guard = tracing::subscriber::set_default(subscriber);
     let site = secret_site().await;
     let secret = "sesame-open-1234567890";
