@@ -145,6 +145,7 @@ async fn a_body_has_a_limit_whatever_length_it_announces() {
     let chunk = format!("10001\r\n{}\r\n0\r\n\r\n", blank(0x10001));
     let head = "POST /register HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
     site.raw(&format!("{head}{chunk}")).await.is_failure(413, "body_too_large");
+    site.ask("POST /update", "", &blank(3_000_000)).await.is_failure(413, "body_too_large");
 }
 
 #[tokio::test]
