@@ -29,7 +29,7 @@ async fn main() {
 
     let health = vec![b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(); CONNECTIONS];
     report("GET /health ", load(api, health).await);
-    report("POST /update", load(api, accounts.iter().map(|account| update(account)).collect()).await);
+    report("POST /update", load(api, accounts.iter().map(update).collect()).await);
     let size = std::fs::metadata(Path::new(&folder.path().join("txtgate.db-wal"))).map_or(0, |file| file.len());
     println!("WAL {} KiB", size / 1_024);
     daemon.stop().await;

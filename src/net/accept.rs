@@ -13,6 +13,9 @@ use super::prefix::Prefix;
 
 /// The pause after an error that a retry at once would only meet again.
 const PAUSE: Duration = Duration::from_millis(100);
+/// The pause ends early, at one of so many steps, when the connection that was told to close is gone: a backlog of
+/// hundreds would else keep a newcomer waiting for a minute.
+const STEPS: u32 = 20;
 /// How often such an error is logged.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 /// Connections that may be on their way out before the listener slows down.
@@ -63,18 +66,24 @@ impl Backoff {
         Self { what, logged: None }
     }
 
-    /// Out of descriptors or memory: tells the longest idle connection to close, logs once a minute and pauses 100 ms.
+    /// Out of descriptors or memory: tells the longest idle connection to close, logs once a minute and pauses until
+    /// it is gone, 100 ms at most.
     /// Other errors belong to the one connection that went away while it waited, and cost nothing.
     pub async fn after(&mut self, error: &io::Error, connections: &Connections) {
         if !is_exhausted(error) {
             return;
         }
-        connections.evict_idlest();
+        let may_end_early = connections.evict_idlest();
         if self.logged.is_none_or(|then| then.elapsed() >= LOG_EVERY) {
             self.logged = Some(Instant::now());
             warn!("{}: cannot accept connections: {error}; raise LimitNOFILE", self.what);
         }
-        tokio::time::sleep(PAUSE).await;
+        for _ in 0..STEPS {
+            tokio::time::sleep(PAUSE / STEPS).await;
+            if may_end_early && connections.leaving() == 0 {
+                return;
+            }
+        }
     }
 }
 
@@ -98,6 +107,20 @@ mod tests {
         backoff.after(&io::Error::from(Errno::EMFILE), &connections).await;
         assert!(start.elapsed() >= PAUSE && connections.is_empty());
         seat.evicted().await;
+        drop(seat);
+        // Nothing left to evict: the whole pause again. Something that goes at once: a part of it.
+        let start = Instant::now();
+        backoff.after(&io::Error::from(Errno::EMFILE), &connections).await;
+        assert!(start.elapsed() >= PAUSE);
+        let seat = connections.admit(Prefix::V4([192, 0, 2]));
+        let leaves = async {
+            seat.evicted().await;
+            drop(seat);
+        };
+        let start = Instant::now();
+        let error = io::Error::from(Errno::EMFILE);
+        tokio::join!(backoff.after(&error, &connections), leaves);
+        assert!(start.elapsed() < PAUSE);
     }
 
     #[tokio::test]

@@ -58,9 +58,9 @@ impl Connections {
         Seat { connections: self.clone(), prefix, told }
     }
 
-    /// Tells the longest idle connection to close, for a process out of file descriptors.
-    pub fn evict_idlest(&self) {
-        self.lock().evict_any();
+    /// Tells the longest idle connection to close, for a process out of file descriptors. False where there is none.
+    pub fn evict_idlest(&self) -> bool {
+        self.lock().evict_any()
     }
 
     /// Open connections, without those that were told to close.
@@ -110,17 +110,19 @@ impl Table {
         self.evict(idlest);
     }
 
-    fn evict_any(&mut self) {
+    fn evict_any(&mut self) -> bool {
         let idlest = self.seats.first_key_value().map(|(turn, _)| *turn);
-        self.evict(idlest);
+        self.evict(idlest)
     }
 
-    fn evict(&mut self, turn: Option<u64>) {
-        if let Some(told) = turn.and_then(|turn| self.unseat(turn)) {
-            told.to_close.store(true, Ordering::Release);
-            told.woken.notify_waiters();
-            self.leaving += 1;
-        }
+    fn evict(&mut self, turn: Option<u64>) -> bool {
+        let Some(told) = turn.and_then(|turn| self.unseat(turn)) else {
+            return false;
+        };
+        told.to_close.store(true, Ordering::Release);
+        told.woken.notify_waiters();
+        self.leaving += 1;
+        true
     }
 }
 
