@@ -95,7 +95,7 @@ fn mistakes_are_named_with_file_line_and_column() {
         ("threads = 0", "thread = 0", "thread = 0", &["unknown field", "thread"]),
         ("threads = 0", "threads = -1", "-1", &["dns.threads"]),
         ("threads = 0", "threads = 9999", "9999", &["dns.threads", "256"]),
-        ("\"127.0.0.1:5300\"", "\"127.0.0.1\"", "\"127.0.0.1\"]", &["dns.listen", "address:port"]),
+        ("\"127.0.0.1:5300\"", "\"127.0.0.1\"", "[\"127.0.0.1\"]", &["dns.listen", "address:port"]),
         ("level = \"info\"", "level = \"x=y=z\"", "\"x=y=z\"", &["log.level", "trace"]),
         ("registration = \"open\"", "registration = \"opne\"", "\"opne\"", &["api.registration", "open-to-anyone"]),
         ("registration = \"open\"", "registration = \"secret\"", "\"secret\"", &["api.registration", "txtgate secret"]),

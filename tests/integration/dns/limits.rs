@@ -30,6 +30,20 @@ fn a_full_prefix_loses_its_longest_idle_connection() {
     assert!(answers(&mut streams[0]) && answers(&mut streams[2]) && answers(&mut newcomer));
 }
 
+/// What the loop may use of a core. A debug build takes several times what a release does; one that spins takes all.
+const MOST_CPU: f64 = if cfg!(debug_assertions) { 0.15 } else { 0.05 };
+
+/// Asks again where nothing comes: so many connections at once overflow the kernel's queue of the loopback device, and
+/// datagrams are lost with them.
+fn ask_patiently(udp: &Udp, id: u16) {
+    let answered = (0..10).any(|_| {
+        udp.send(&query(ZONE, SOA).id(id));
+        std::iter::from_fn(|| udp.receive_within(Duration::from_millis(500)))
+            .any(|reply| reply[..2] == id.to_be_bytes())
+    });
+    assert!(answered, "UDP goes on being answered");
+}
+
 /// 10,000 connections from many prefixes to a daemon with 100 descriptors.
 #[test]
 fn without_descriptors_the_daemon_neither_spins_nor_stops_answering() {
@@ -44,13 +58,13 @@ fn without_descriptors_the_daemon_neither_spins_nor_stops_answering() {
     for turn in 0..attempts {
         open.push(attempt(turn, daemon.dns()));
         if turn % 200 == 0 {
-            assert_eq!(udp.ask(&query(ZONE, SOA).id(asked))[..2], asked.to_be_bytes());
+            ask_patiently(&udp, asked);
             asked += 1;
         }
     }
     let flooded = start.elapsed();
     while start.elapsed() < flooded + Duration::from_secs(4) {
-        assert_eq!(udp.ask(&query(ZONE, SOA).id(asked))[..2], asked.to_be_bytes());
+        ask_patiently(&udp, asked);
         asked += 1;
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -60,7 +74,7 @@ fn without_descriptors_the_daemon_neither_spins_nor_stops_answering() {
         share * 100.0,
         start.elapsed()
     );
-    assert!(share < 0.05, "{:.1} % of a core", share * 100.0);
+    assert!(share < MOST_CPU, "{:.1} % of a core", share * 100.0);
     assert!(daemon.log().contains("cannot accept connections"), "the test means nothing without a shortage");
     drop(open);
     crate::harness::until("TCP answers again", || {

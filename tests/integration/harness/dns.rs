@@ -225,6 +225,14 @@ impl Udp {
         buffer[..length].to_vec()
     }
 
+    /// What comes within a time, if anything does.
+    pub fn receive_within(&self, time: Duration) -> Option<Vec<u8>> {
+        self.0.set_read_timeout(Some(time)).unwrap();
+        let mut buffer = [0; 65_536];
+        let length = self.0.recv(&mut buffer).ok()?;
+        Some(buffer[..length].to_vec())
+    }
+
     pub fn ask(&self, message: &[u8]) -> Vec<u8> {
         self.send(message);
         self.receive()
