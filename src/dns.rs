@@ -2,6 +2,12 @@
 //!
 //! All listeners call one function, [`Responder::respond`]. It never waits, never touches the disk and logs nothing
 //! per query.
+//!
+//! There is one codec and one road, not a fast one for the common query and a general one for the rest: what is
+//! uncommon costs the common query a branch, the whole of it takes a quarter of a microsecond where the kernel takes
+//! five, and two roads would have to be kept the same for ever. That it reads and writes what others do is tested
+//! against a codec that is built on hickory-proto (`tests/differential.rs`); that it allocates nothing is measured by
+//! `benches/answer.rs`.
 
 pub mod answer;
 pub mod ede;

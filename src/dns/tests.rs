@@ -1,6 +1,7 @@
 //! Raw messages in, raw messages out, judged by another decoder.
 
 mod answers;
+mod differential;
 mod mutated;
 mod questions;
 mod sizes;
