@@ -13,9 +13,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use txtgate::dns::limits::Limits;
 use txtgate::dns::udp::spawn;
 use txtgate::dns::watch::Watchers;
-use txtgate::dns::{Responder, Source, Transport};
+use txtgate::dns::{Manners, Responder, Source, Transport};
 use txtgate::metrics::Metrics;
 use txtgate::name::{Name, Subdomain};
 use txtgate::net::bind;
@@ -97,7 +98,9 @@ fn responder(labels: &[String]) -> Result<Responder, Failure> {
         live: Arc::new(live),
     };
     let (zones, metrics) = (Zones::new(vec![zone]), Arc::new(Metrics::default()));
-    Ok(Responder::new(zones, Clock::start(None), metrics, Watchers::default()))
+    // Limited as by default; no limit is reached, since these queries come from the loopback.
+    let manners = Manners { limits: Limits::new(100), ..Manners::plain()? };
+    Ok(Responder::new(zones, Clock::start(None), metrics, Watchers::default(), manners))
 }
 
 /// With EDNS, as resolvers ask.

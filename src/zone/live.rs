@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use uuid::Uuid;
 
 use crate::serial::Serial;
+use crate::time::Timestamp;
 use crate::txt::LiveValue;
 
 /// Shards of the name table: enough that a writer at full speed stalls no reader that can be measured.
@@ -20,6 +21,9 @@ pub enum Slot {
     Disabled,
     /// No value.
     Empty,
+    /// No value any more: the last one expired then. Known until the next start, for whoever asks what has become of
+    /// it.
+    Expired(Timestamp),
     /// One value, kept in place: the common case at a million names.
     One(LiveValue),
     /// Several, newest first.
@@ -39,9 +43,17 @@ impl Slot {
     /// The values, newest first, expired ones included: whoever serves them looks at the time.
     pub fn values(&self) -> &[LiveValue] {
         match self {
-            Self::Disabled | Self::Empty => &[],
+            Self::Disabled | Self::Empty | Self::Expired(_) => &[],
             Self::One(one) => std::slice::from_ref(one),
             Self::Many(many) => many,
+        }
+    }
+
+    /// When the last value expired, or will; `None` where none is known of.
+    pub fn last_expiry(&self) -> Option<Timestamp> {
+        match self {
+            Self::Expired(at) => Some(*at),
+            other => other.values().iter().map(|value| value.expires).max(),
         }
     }
 }
@@ -123,7 +135,6 @@ fn uuid_of(label: &[u8]) -> Option<[u8; 16]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Timestamp;
 
     fn value(letter: &str) -> LiveValue {
         let (published, expires) = (Timestamp::from_unix(10), Timestamp::from_unix(20));

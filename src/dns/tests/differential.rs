@@ -123,7 +123,7 @@ fn opt(asked: &Edns, answer: &Answer<'_>, transport: Transport) -> Edns {
         options.push((EdnsCode::Keepalive, EdnsOption::Unknown(11, vec![0, 100])));
     }
     if let Some(ede) = answer.ede {
-        let data = [&ede.code.to_be_bytes()[..], ede.text.as_bytes()].concat();
+        let data = [&ede.code.to_be_bytes()[..], ede.text.to_string().as_bytes()].concat();
         options.push((EdnsCode::from(15), EdnsOption::Unknown(15, data)));
     }
     edns
@@ -147,6 +147,7 @@ impl Writer<'_, '_> {
             Records::None => {}
             Records::Soa(zone) => self.soa(0, &owner, zone),
             Records::Static(set) => self.wire(0, &owner, set),
+            Records::Identity(text) => panic!("{text}: nobody has told us what to say"),
             Records::Live(txt) => {
                 for value in txt.values() {
                     let rdata = RData::TXT(hickory_proto::rr::rdata::TXT::new(vec![value.as_str().to_owned()]));
@@ -226,9 +227,10 @@ fn parsed(set: &crate::txt::RecordSet, rdata: &[u8]) -> RData {
     RData::read(&mut decoder, set.rtype, length).unwrap()
 }
 
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 21] = [
     "shop",
     "past",
+    "over",
     "empty",
     "off",
     "many",
