@@ -77,13 +77,13 @@ pub enum CliError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
-    Load(#[from] LoadError),
-    #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Daemon(#[from] DaemonError),
     #[error(transparent)]
     Random(#[from] RandomError),
+    #[error("{0}")]
+    Usage(String),
     #[error("{0}")]
     Refused(String),
     #[error("no daemon answers at {}: {source}", path.display())]
@@ -96,7 +96,7 @@ impl CliError {
     /// The process's exit code: 2 for what the user wrote, 1 for what failed.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Load(LoadError::Owned { .. }) => 2,
+            Self::Config(_) | Self::Usage(_) | Self::Daemon(DaemonError::Load(LoadError::Owned { .. })) => 2,
             _ => 1,
         }
     }

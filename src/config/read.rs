@@ -242,6 +242,15 @@ impl Reader<'_> {
                     .source
                     .at(&format!("zone.{index}.name"), format!("the zone {} stands here twice", settings.name)));
             }
+            // Each zone is answered as a whole: a zone below another would be a delegation within it.
+            let nested = |earlier: &&ZoneSettings| {
+                settings.name.apex().is_in(earlier.name.apex()) || earlier.name.apex().is_in(settings.name.apex())
+            };
+            if let Some(other) = read.iter().find(nested) {
+                let problem =
+                    format!("{} and {} lie one in the other; use names side by side", settings.name, other.name);
+                return Err(self.source.at(&format!("zone.{index}.name"), problem));
+            }
             read.push(settings);
         }
         Ok(read)
@@ -275,6 +284,10 @@ impl Reader<'_> {
         }
         let statics = StaticRecords::parse(&name, &nameservers, &zone.records)
             .map_err(|error| self.source.at_line(&key("records"), error.line, error.problem))?;
+        if let Some(ns) = statics.without_address(&name, &nameservers) {
+            let problem = format!("{ns} is in the zone and has no address; add `{ns}. A <address>` to `records`");
+            return Err(wrong("ns", &problem));
+        }
         let (refresh, retry, expire, negative_ttl) = (zone.refresh, zone.retry, zone.expire, zone.negative_ttl);
         let soa = Soa { mname, rname: contact.0, refresh, retry, expire, negative_ttl };
         Ok(ZoneSettings { name, nameservers, soa, txt_ttl: zone.txt_ttl, statics })
@@ -334,6 +347,25 @@ mod tests {
     fn a_bad_record_names_its_line_in_the_file() {
         let text = format!("# first\n{ZONE}records = \"\"\"\nwww A 192.0.2.1\nbad A 1.2.3\n\"\"\"\n");
         assert!(error(&text).starts_with("c.toml:8:1: zone[0].records: "), "{}", error(&text));
+    }
+
+    #[test]
+    fn a_nameserver_in_the_zone_needs_an_address() {
+        let text = ZONE.replace("ns1.example.org", "ns1.auth.example.org");
+        assert!(error(&text).starts_with("c.toml:3:6: zone[0].ns: "), "{}", error(&text));
+        let text = format!("{text}records = \"ns1 AAAA 2001:db8::1\"\n");
+        assert!(Config::parse(Path::new("c.toml"), &text).is_ok());
+    }
+
+    #[test]
+    fn zones_lie_side_by_side() {
+        let both =
+            |first: &str, second: &str| [first, second].map(|name| ZONE.replace("auth.example.org", name)).concat();
+        for (first, second) in [("a.test", "a.test"), ("a.test", "x.a.test"), ("x.y.a.test", "a.test")] {
+            let found = error(&both(first, second));
+            assert!(found.starts_with("c.toml:6:8: zone[1].name: "), "{found}");
+        }
+        assert_eq!(Config::parse(Path::new("c.toml"), &both("a.test", "xa.test")).unwrap().zones.len(), 2);
     }
 
     #[test]
