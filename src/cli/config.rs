@@ -1,12 +1,13 @@
-//! `config check`: reads the configuration as `serve` would, and says what it would do.
+//! `config check`: reads the configuration and the certificate as `serve` would, and says what it would do.
 
 use std::fmt::Write;
 
 use clap::Subcommand;
 
+use crate::api::tls::Tls;
 use crate::config::{Config, Registration, ZoneSettings};
 
-use super::Result;
+use super::{CliError, Result};
 
 /// `config ...`
 #[derive(Debug, Subcommand)]
@@ -18,7 +19,12 @@ pub enum Command {
 /// Runs a command; the configuration has been read, so it is right.
 pub fn run(command: &Command, config: &Config) -> Result<()> {
     match command {
-        Command::Check => super::print(&describe(config)),
+        Command::Check => {
+            if let Some(files) = config.api.tls.clone() {
+                Tls::load(files).map_err(|error| CliError::Usage(error.to_string()))?;
+            }
+            super::print(&describe(config))
+        }
     }
 }
 
