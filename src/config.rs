@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::cookie::Secrets;
 use crate::name::{Name, ZoneName};
 use crate::secret::SecretHash;
 use crate::zone::snippet::StaticRecords;
@@ -34,6 +35,8 @@ pub struct Config {
     pub log: Log,
     /// The DNS listeners.
     pub dns: Dns,
+    /// Secrets for DNS cookies that other servers have as well; `None`: one of this process.
+    pub cookie_secrets: Option<Secrets>,
     /// The HTTP API.
     pub api: Api,
     /// Where `/metrics` and `/ready` are served.
@@ -60,6 +63,12 @@ pub struct Dns {
     pub listen: Vec<SocketAddr>,
     /// UDP threads for each address; at least 1.
     pub threads: usize,
+    /// Answers to one network over UDP; 0: no limit.
+    pub answers_per_second: u32,
+    /// The server's name as it tells it; empty: it does not.
+    pub nsid: String,
+    /// The version as it tells it; empty: it does not.
+    pub version: String,
 }
 
 /// The HTTP API.
@@ -142,6 +151,7 @@ impl Config {
             ("admin-socket", self.admin_socket != other.admin_socket),
             ("log.format", self.log.format != other.log.format),
             ("dns", self.dns != other.dns),
+            ("dns.cookie-secret-file", self.cookie_secrets.is_some() != other.cookie_secrets.is_some()),
             ("api", self.api != other.api),
             ("metrics", self.metrics != other.metrics),
             ("values", self.values != other.values),

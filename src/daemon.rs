@@ -21,9 +21,12 @@ use crate::api::admin::Facts;
 use crate::api::http::Server;
 use crate::api::tls::{Tls, TlsError};
 use crate::config::Config;
+use crate::cookie::{CookieSecret, Cookies};
+use crate::dns::identity::Identity;
+use crate::dns::limits::Limits;
 use crate::dns::tcp::{MAX_CONNECTIONS, MAX_PER_PREFIX, TcpServer};
 use crate::dns::udp::UdpListener;
-use crate::dns::{Responder, tcp, udp};
+use crate::dns::{Manners, Responder, tcp, udp};
 use crate::net::bind::BindError;
 use crate::net::connections::Connections;
 use crate::net::inherited::Inherited;
@@ -43,6 +46,8 @@ const API_CONNECTIONS: (usize, usize) = (1_024, 512);
 const PRIVATE_CONNECTIONS: (usize, usize) = (64, 64);
 /// How long DNS over TCP gets to finish what is in flight.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long a secret for DNS cookies is in use.
+const SECRET_LIFETIME: Duration = Duration::from_secs(26 * 3_600);
 
 /// Why the daemon did not start.
 #[derive(Debug, Error)]
@@ -74,6 +79,7 @@ pub struct Daemon {
     bound: Bound,
     admin_file: Option<AdminFile>,
     house: House,
+    manners: Manners,
     tls: Option<Tls>,
     shutdown: watch::Sender<bool>,
     udp: Vec<UdpListener>,
@@ -90,6 +96,7 @@ impl Daemon {
         let mut sockets = Sockets::bind(&config, &mut Inherited::from_env())?;
         let house = House::open(&config)?;
         let mut daemon = Self {
+            manners: manners(&config)?,
             bound: sockets.bound(&config)?,
             admin_file: sockets.admin_file.take(),
             config,
@@ -131,6 +138,9 @@ impl Daemon {
     /// Takes over the zones and the certificate of another reading of the configuration. What else has changed is
     /// named in the log: it needs a restart.
     pub async fn reload(&self, config: Config) -> Result<(), DaemonError> {
+        if let (Some(_), Some(secrets)) = (self.config.cookie_secrets, config.cookie_secrets) {
+            self.manners.cookies.replace(secrets);
+        }
         self.house.publisher.reload(config.zones.clone()).await?;
         // A certificate that cannot be used must not hold up the zones, nor they it.
         if let Some(Err(error)) = self.tls.as_ref().map(Tls::reload) {
@@ -169,7 +179,8 @@ impl Daemon {
 
     fn serve(&mut self, sockets: Sockets) -> Result<(), DaemonError> {
         let house = &self.house;
-        let responder = Responder::new(house.zones.clone(), house.clock, house.metrics.clone(), house.watchers.clone());
+        let (zones, metrics, watchers) = (house.zones.clone(), house.metrics.clone(), house.watchers.clone());
+        let responder = Responder::new(zones, house.clock, metrics, watchers, self.manners.clone());
         let connections = Connections::new(MAX_CONNECTIONS, MAX_PER_PREFIX);
         for (udp, tcp) in sockets.dns {
             self.udp.push(udp::spawn(udp, &responder)?);
@@ -213,6 +224,9 @@ impl Daemon {
         let publisher = self.house.publisher.clone();
         let purge_unused = self.config.api.purge_unused;
         self.upkeep.push(tokio::spawn(publisher.keep_up(purge_unused)).abort_handle());
+        if self.config.cookie_secrets.is_none() {
+            self.upkeep.push(tokio::spawn(change_secrets(self.manners.cookies.clone())).abort_handle());
+        }
         if let Some(tls) = self.tls.clone() {
             self.upkeep.push(tokio::spawn(tls.keep_fresh()).abort_handle());
         }
@@ -221,6 +235,27 @@ impl Daemon {
             self.upkeep.push(tokio::spawn(asking).abort_handle());
         }
         info!(zones = self.house.zones.load().len(), "serving");
+    }
+}
+
+fn manners(config: &Config) -> Result<Manners, RandomError> {
+    let plain = Manners::plain()?;
+    let (nsid, version) = (config.dns.nsid.clone(), config.dns.version.clone());
+    Ok(Manners {
+        identity: Identity { nsid, version }.into(),
+        cookies: config.cookie_secrets.map_or(plain.cookies, Cookies::new),
+        limits: Limits::new(config.dns.answers_per_second),
+    })
+}
+
+/// Gives a secret of our own another value each day (RFC 7873 section 7.1).
+async fn change_secrets(cookies: Cookies) {
+    loop {
+        tokio::time::sleep(SECRET_LIFETIME).await;
+        match CookieSecret::random() {
+            Ok(secret) => cookies.rotate(secret),
+            Err(error) => warn!(%error, "the DNS cookies keep their secret"),
+        }
     }
 }
 

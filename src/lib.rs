@@ -37,12 +37,13 @@
 //! | 3 | [`publisher`] | the write road and its rules |
 //! | 2 | [`store`], [`config`], [`hasher`] | durable state; the configuration; key hashing |
 //! | 1 | [`zone`], [`net`], [`remembered`], [`pace`] | what DNS sees; sockets; what is remembered; growing delays |
-//! | 0 | [`name`], [`txt`], [`account`], [`secret`], [`serial`], [`time`], [`metrics`] | the words |
+//! | 0 | [`name`], [`txt`], [`account`], [`secret`], [`cookie`], [`serial`], [`time`], [`metrics`] | the words |
 
 pub mod account;
 pub mod api;
 pub mod cli;
 pub mod config;
+pub mod cookie;
 pub mod credentials;
 pub mod daemon;
 pub mod dns;

@@ -57,8 +57,14 @@ pub struct Metrics {
     queries: [[Counter; TYPES.len()]; RCODES.len()],
     /// DNS messages that got no answer: responses, and too short ones.
     pub dropped: Counter,
-    /// Answers that did not fit and said so (TC).
+    /// Answers that did not fit, or were over the limit, and said so (TC).
     pub truncated: Counter,
+    /// Answers over the limit that said TC in place of what they had to say; among those truncated.
+    pub slipped: Counter,
+    /// Errors over the limit, which were not sent.
+    pub withheld: Counter,
+    /// Queries that showed a DNS cookie: without a valid one of ours, and with.
+    pub cookies: [Counter; 2],
     /// Values published.
     pub updates: Counter,
     /// Accounts registered.
@@ -94,9 +100,21 @@ impl Metrics {
                 _ = writeln!(out, "txtgate_dns_answers_total{{rcode=\"{rcode}\",type=\"{rtype}\"}} {count}");
             }
         }
+        family(&mut out, "txtgate_dns_cookies_total", "counter", "DNS queries with a cookie, by whether it is ours.");
+        for (valid, counter) in ["no", "yes"].iter().zip(&self.cookies) {
+            _ = writeln!(out, "txtgate_dns_cookies_total{{valid=\"{valid}\"}} {}", counter.value());
+        }
+        family(&mut out, "txtgate_dns_limited_total", "counter", "DNS answers over the limit, by what became of them.");
+        for (became, counter) in [("truncated", &self.slipped), ("dropped", &self.withheld)] {
+            _ = writeln!(out, "txtgate_dns_limited_total{{became=\"{became}\"}} {}", counter.value());
+        }
         for (name, help, counter) in [
             ("txtgate_dns_dropped_total", "DNS messages that got no answer.", &self.dropped),
-            ("txtgate_dns_truncated_total", "DNS answers that did not fit over UDP.", &self.truncated),
+            (
+                "txtgate_dns_truncated_total",
+                "DNS answers that were too large for UDP or over the limit.",
+                &self.truncated,
+            ),
             ("txtgate_updates_total", "TXT values published.", &self.updates),
             ("txtgate_registrations_total", "Accounts registered.", &self.registrations),
             ("txtgate_denials_total", "Requests with wrong credentials.", &self.denials),

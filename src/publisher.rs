@@ -289,10 +289,12 @@ impl Inner {
     fn settle(&self, tx: &Tx<'_>, row: &OwnerRow, owner: &Owner) -> std::result::Result<Shown, StoreError> {
         let (now, limits) = (self.clock.now(), &self.limits);
         let mut live = Vec::new();
+        let mut last_expiry = None;
         for stored in tx.values(row.id)? {
             let mut value = stored.value;
             let lifetime = if live.len() < 2 { limits.newest_lifetime.max(limits.lifetime) } else { limits.lifetime };
             value.expires = value.published.plus(lifetime);
+            last_expiry = last_expiry.max(Some(value.expires));
             if live.len() >= limits.max || !value.is_live(now) {
                 tx.remove_value(stored.id)?;
                 continue;
@@ -303,7 +305,11 @@ impl Inner {
             live.push(value);
         }
         tx.touch(&owner.zone);
-        let slot = if row.is_served() { Slot::of(&live) } else { Slot::Disabled };
+        let slot = match last_expiry {
+            _ if !row.is_served() => Slot::Disabled,
+            Some(at) if live.is_empty() => Slot::Expired(at),
+            _ => Slot::of(&live),
+        };
         Ok((owner.clone(), Some(slot)))
     }
 

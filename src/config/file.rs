@@ -65,11 +65,22 @@ pub enum LogFormat {
 pub struct Dns {
     pub listen: Vec<Listen>,
     pub threads: usize,
+    pub answers_per_second: u32,
+    pub cookie_secret_file: Option<PathBuf>,
+    pub nsid: String,
+    pub version: String,
 }
 
 impl Default for Dns {
     fn default() -> Self {
-        Self { listen: vec![Listen::loopback(5300)], threads: 0 }
+        Self {
+            listen: vec![Listen::loopback(5300)],
+            threads: 0,
+            answers_per_second: 100,
+            cookie_secret_file: None,
+            nsid: String::new(),
+            version: String::new(),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::account::parse_cidr;
+use crate::cookie::Secrets;
 use crate::name::{Name, ZoneName};
 use crate::secret::SecretHash;
 use crate::time::Span;
@@ -38,6 +39,7 @@ impl Config {
             admin_socket: reader.folder.join(&file.admin_socket),
             log: reader.log(&file.log)?,
             dns: reader.dns(&file.dns)?,
+            cookie_secrets: reader.cookie_secrets(&file.dns)?,
             api: reader.api(&file.api)?,
             metrics: addresses(&file.metrics.listen),
             values: reader.values(&file.values)?,
@@ -73,8 +75,30 @@ impl Reader<'_> {
                 .at("dns.listen", "the list is empty; name at least one address, like \"0.0.0.0:53\""));
         }
         self.in_range("dns.threads", dns.threads as u64, 0, 256)?;
+        self.in_range("dns.answers-per-second", u64::from(dns.answers_per_second), 0, 1_000_000)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Dns { listen: addresses(&dns.listen), threads: if dns.threads == 0 { cores } else { dns.threads } })
+        Ok(Dns {
+            listen: addresses(&dns.listen),
+            threads: if dns.threads == 0 { cores } else { dns.threads },
+            answers_per_second: dns.answers_per_second,
+            nsid: self.told("dns.nsid", &dns.nsid)?,
+            version: self.told("dns.version", &dns.version)?,
+        })
+    }
+
+    /// What the server tells of itself: short, so that it fits every reply.
+    fn told(&self, key: &str, text: &str) -> Result<String> {
+        if text.len() <= 64 && text.bytes().all(|octet| octet.is_ascii_graphic() || octet == b' ') {
+            return Ok(text.to_owned());
+        }
+        Err(self.source.at(key, "write at most 64 printable ASCII characters, or \"\" to tell nothing"))
+    }
+
+    fn cookie_secrets(&self, dns: &file::Dns) -> Result<Option<Secrets>> {
+        let Some(path) = &dns.cookie_secret_file else { return Ok(None) };
+        let path = self.folder.join(path);
+        let wrong = |error| self.source.at("dns.cookie-secret-file", format!("{}: {error}", path.display()));
+        Secrets::read(&path).map(Some).map_err(wrong)
     }
 
     fn api(&self, api: &file::Api) -> Result<Api> {
@@ -303,6 +327,8 @@ mod tests {
             ("databas = 1\n", "c.toml:1:1: databas: ", "database"),
             ("[dns]\nlisten = [\"x\"]\n", "c.toml:2:10: dns.listen: ", "192.0.2.1:53"),
             ("[dns]\nlisten = []\n", "c.toml:2:10: dns.listen: ", "0.0.0.0:53"),
+            ("[dns]\nnsid = \"\u{e9}\"\n", "c.toml:2:8: dns.nsid: ", "64 printable"),
+            ("[dns]\ncookie-secret-file = \"no\"\n", "c.toml:2:22: dns.cookie-secret-file: no: ", "No such file"),
             ("[values]\nlifetime = \"1w\"\n", "c.toml:2:12: values.lifetime: ", "24h"),
             ("[values]\nmax-values = 1\n", "c.toml:2:14: values.max-values: ", "2 to 1000"),
             ("[api]\nlisten = [\"0.0.0.0:80\"]\n", "c.toml:1:1: api.registration: ", "open-to-anyone"),

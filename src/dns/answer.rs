@@ -41,6 +41,8 @@ pub enum Records<'z> {
     Static(&'z RecordSet),
     /// The TXT values that live at a name.
     Live(LiveTxt),
+    /// A TXT record of class CH: what the server says of itself (RFC 4892).
+    Identity(&'z str),
 }
 
 /// The TXT record set of an owner at one moment.
@@ -106,11 +108,18 @@ fn is_asked(set: &RecordSet, rtype: RecordType) -> bool {
 /// A registered name is never a name error: clients and resolvers ask for other types first, or before the first
 /// value, and would remember that (RFC 8020).
 fn at_owner(zone: &Zone, rtype: RecordType, slot: Slot, now: Timestamp) -> Answer<'_> {
-    let live = LiveTxt { slot, now, ttl: zone.txt_ttl };
-    if !matches!(rtype, RecordType::TXT | RecordType::ANY) || live.values().next().is_none() {
+    if slot == Slot::Disabled {
+        return Answer { ede: Some(Ede::DISABLED), ..Answer::no_data(zone) };
+    }
+    if !matches!(rtype, RecordType::TXT | RecordType::ANY) {
         return Answer::no_data(zone);
     }
-    Answer::found(Records::Live(live))
+    let live = LiveTxt { slot, now, ttl: zone.txt_ttl };
+    if live.values().next().is_some() {
+        return Answer::found(Records::Live(live));
+    }
+    let ede = live.slot.last_expiry().map_or(Ede::NO_VALUE, |at| Ede::expired(now.since(at)));
+    Answer { ede: Some(ede), ..Answer::no_data(zone) }
 }
 
 impl<'z> Answer<'z> {

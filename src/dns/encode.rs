@@ -3,9 +3,12 @@
 //! A writer of our own, because an answer must fit or say that it does not, and never end in the middle of a record
 //! set (RFC 2181 section 9).
 
+use std::io::Write;
+
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
+use crate::cookie::{CLIENT, SERVER};
 use crate::zone::Zone;
 
 use super::answer::{Answer, Records};
@@ -23,6 +26,7 @@ const AA: u8 = 0x04;
 const TC: u8 = 0x02;
 const RD: u8 = 0x01;
 const CLASS_IN: u16 = 1;
+const CLASS_CH: u16 = 3;
 /// The offset of the name in the question, right behind the header.
 const QNAME: usize = HEADER;
 
@@ -45,15 +49,27 @@ impl Carrier {
     }
 }
 
+/// What a reply says beside its answer, and how much of that it may say.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Extras<'a> {
+    /// The server cookie for a client that has shown a cookie (RFC 7873 section 5.2).
+    pub cookie: Option<[u8; SERVER]>,
+    /// The server's name; said to who asks for it (RFC 5001).
+    pub nsid: Option<&'a str>,
+    /// Whether the answer is left out and TC is set, whatever its size: the client is to come by TCP.
+    pub cut: bool,
+}
+
 /// Appends the message that says `answer`. Returns whether all of it fitted; otherwise the message is only the header
 /// with TC, the question and OPT.
-pub fn encode(echo: &Echo<'_>, answer: &Answer<'_>, carrier: Carrier, out: &mut Vec<u8>) -> bool {
-    let opt = echo.edns.map(|edns| Opt { edns, answer, carrier });
+pub fn encode(echo: &Echo<'_>, answer: &Answer<'_>, extras: Extras<'_>, carrier: Carrier, out: &mut Vec<u8>) -> bool {
+    let opt = echo.edns.map(|edns| Opt { edns, answer, extras, carrier });
     let room = carrier.limit(echo.edns) - opt.as_ref().map_or(0, Opt::len);
-    let mut writer = Writer { start: out.len(), out, room, counts: [0; 2] };
+    let class = if matches!(answer.records, Records::Identity(_)) { CLASS_CH } else { CLASS_IN };
+    let mut writer = Writer { start: out.len(), out, class, room, counts: [0; 2] };
     writer.header(echo, answer);
     let questions_end = writer.out.len();
-    let fits = writer.records(echo, answer).is_some();
+    let fits = !extras.cut && writer.records(echo, answer).is_some();
     if !fits {
         writer.out.truncate(questions_end);
         writer.counts = [0; 2];
@@ -81,6 +97,8 @@ pub fn encode_fault(packet: &[u8], out: &mut Vec<u8>) -> bool {
 struct Writer<'o> {
     out: &'o mut Vec<u8>,
     start: usize,
+    /// The class of its records.
+    class: u16,
     /// Octets that the message may have before its OPT.
     room: usize,
     /// Records in the answer and the authority section.
@@ -135,6 +153,13 @@ impl Writer<'_> {
                     self.out.extend_from_slice(value);
                 }
             }
+            Records::Identity(text) => {
+                // The configuration keeps it short enough for one character-string.
+                let length = u8::try_from(text.len()).ok()?;
+                self.fixed(0, owner, RecordType::TXT, 0, 1 + text.len())?;
+                self.out.push(length);
+                self.out.extend_from_slice(text.as_bytes());
+            }
         }
         Some(())
     }
@@ -163,7 +188,7 @@ impl Writer<'_> {
         let length = u16::try_from(rdata).ok()?;
         self.u16(0xc000 | owner as u16);
         self.u16(u16::from(rtype));
-        self.u16(CLASS_IN);
+        self.u16(self.class);
         self.out.extend_from_slice(&ttl.to_be_bytes());
         self.u16(length);
         self.counts[section] += 1;
@@ -204,10 +229,13 @@ fn apex_in(echo: &Echo<'_>, zone: &Zone) -> usize {
 struct Opt<'a> {
     edns: Edns,
     answer: &'a Answer<'a>,
+    extras: Extras<'a>,
     carrier: Carrier,
 }
 
 impl Opt<'_> {
+    const NSID: u16 = 3;
+    const COOKIE: u16 = 10;
     const EDE: u16 = 15;
     const TCP_KEEPALIVE: u16 = 11;
 
@@ -216,7 +244,18 @@ impl Opt<'_> {
     }
 
     fn options_len(&self) -> usize {
-        self.answer.ede.map_or(0, |ede| 6 + ede.text.len()) + if self.has_keepalive() { 6 } else { 0 }
+        let keepalive = if self.has_keepalive() { 6 } else { 0 };
+        let cookie = self.cookie().map_or(0, |(client, server)| 4 + client.len() + server.len());
+        let nsid = self.nsid().map_or(0, |nsid| 4 + nsid.len());
+        keepalive + cookie + nsid + self.answer.ede.map_or(0, |ede| 6 + ede.text.octets())
+    }
+
+    fn cookie(&self) -> Option<([u8; CLIENT], [u8; SERVER])> {
+        self.edns.cookie.map(|presented| presented.client).zip(self.extras.cookie)
+    }
+
+    fn nsid(&self) -> Option<&str> {
+        self.extras.nsid.filter(|_| self.edns.nsid)
     }
 
     fn has_keepalive(&self) -> bool {
@@ -231,18 +270,34 @@ impl Opt<'_> {
         u16(UDP_SIZE);
         u16(u16::from_be_bytes([self.answer.rcode.high(), 0]));
         u16(flags);
-        // At most a keepalive and one of our own short texts.
+        // A keepalive, a cookie, a short name and one of our own short texts.
         u16(self.options_len() as u16);
         if self.has_keepalive() {
             u16(Self::TCP_KEEPALIVE);
             u16(2);
             u16(KEEPALIVE);
         }
-        if let Some(ede) = self.answer.ede {
-            u16(Self::EDE);
-            u16(2 + ede.text.len() as u16);
-            u16(ede.code);
-            out.extend_from_slice(ede.text.as_bytes());
+        if let Some((client, server)) = self.cookie() {
+            head(out, Self::COOKIE, client.len() + server.len());
+            out.extend_from_slice(&client);
+            out.extend_from_slice(&server);
         }
+        if let Some(nsid) = self.nsid() {
+            head(out, Self::NSID, nsid.len());
+            out.extend_from_slice(nsid.as_bytes());
+        }
+        if let Some(ede) = self.answer.ede {
+            head(out, Self::EDE, 2 + ede.text.octets());
+            out.extend_from_slice(&ede.code.to_be_bytes());
+            // A vector takes whatever is written.
+            _ = write!(out, "{}", ede.text);
+        }
+    }
+}
+
+/// An option's code and length.
+fn head(out: &mut Vec<u8>, code: u16, length: usize) {
+    for number in [code, length as u16] {
+        out.extend_from_slice(&number.to_be_bytes());
     }
 }

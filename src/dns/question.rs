@@ -5,6 +5,7 @@
 use hickory_proto::op::{OpCode, ResponseCode};
 use hickory_proto::rr::RecordType;
 
+use crate::cookie::Presented;
 use crate::name::{MAX_NAME, NameRef};
 
 use super::ede::Ede;
@@ -14,9 +15,10 @@ use super::wire::{Record, Walk};
 pub const HEADER: usize = 12;
 /// The EDNS option by which a client asks how long a connection may idle (RFC 7828).
 const TCP_KEEPALIVE: u16 = 11;
-/// Two classes that are answered (RFC 1035 section 3.2.5).
-const CLASS_IN: u16 = 1;
-const CLASS_ANY: u16 = 255;
+/// The option by which it asks which server it is that answers (RFC 5001).
+const NSID: u16 = 3;
+/// The option by which both show that they have met (RFC 7873).
+const COOKIE: u16 = 10;
 
 /// What every reply repeats of its query.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +47,30 @@ pub struct Edns {
     pub dnssec_ok: bool,
     /// Whether the client asks how long a connection may idle (RFC 7828).
     pub keepalive: bool,
+    /// Whether the client asks which server it is that answers (RFC 5001).
+    pub nsid: bool,
+    /// The first COOKIE option, where its length is right (RFC 7873 section 5.2).
+    pub cookie: Option<Presented>,
+    has_bad_cookie: bool,
+}
+
+/// The classes that are answered (RFC 1035 section 3.2.4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Class {
+    /// The Internet; a question for any class means this one as well.
+    In,
+    /// Chaosnet, which is left for questions about the server itself (RFC 4892).
+    Chaos,
+}
+
+impl Class {
+    fn of(number: u16) -> Option<Self> {
+        match number {
+            1 | 255 => Some(Self::In),
+            3 => Some(Self::Chaos),
+            _ => None,
+        }
+    }
 }
 
 /// A well-formed query for one name, type and class.
@@ -52,6 +78,7 @@ pub struct Edns {
 pub struct Question<'p> {
     name: NameRef<'p>,
     rtype: RecordType,
+    class: Class,
     /// What the reply repeats.
     pub echo: Echo<'p>,
 }
@@ -82,7 +109,10 @@ impl<'p> Question<'p> {
             return refuse(ResponseCode::NotImp, None);
         }
         let Some(Asked { name, rtype, class }) = asked else {
-            return refuse(ResponseCode::FormErr, None); // RFC 9619: exactly one question
+            // RFC 9619: exactly one question; but for whoever only wants a cookie (RFC 7873 section 5.4).
+            let has_cookie = |edns: Edns| edns.version == 0 && edns.cookie.is_some();
+            let wants_cookie = header.questions == 0 && header.rest(walk).flatten().is_some_and(has_cookie);
+            return refuse(if wants_cookie { ResponseCode::NoError } else { ResponseCode::FormErr }, None);
         };
         let rtype = RecordType::from(rtype);
         if matches!(rtype, RecordType::AXFR | RecordType::IXFR) {
@@ -97,10 +127,10 @@ impl<'p> Question<'p> {
         if is_meta(rtype) {
             return refuse(ResponseCode::FormErr, Some(Ede::INVALID_QUERY_TYPE));
         }
-        if !matches!(class, CLASS_IN | CLASS_ANY) {
+        let Some(class) = Class::of(class) else {
             return refuse(ResponseCode::Refused, None);
-        }
-        Ok(Self { name: NameRef::lowered(name, lower), rtype, echo })
+        };
+        Ok(Self { name: NameRef::lowered(name, lower), rtype, class, echo })
     }
 
     /// The name asked for, in lower case (RFC 4343).
@@ -111,6 +141,11 @@ impl<'p> Question<'p> {
     /// The type asked for.
     pub fn rtype(&self) -> RecordType {
         self.rtype
+    }
+
+    /// The class asked for.
+    pub fn class(&self) -> Class {
+        self.class
     }
 }
 
@@ -215,19 +250,41 @@ impl Record<'_> {
 impl Edns {
     fn of(opt: &Record<'_>) -> Self {
         let [_, version, flags, _] = opt.ttl.to_be_bytes();
-        let keepalive = options(opt.rdata).flatten().any(|code| code == TCP_KEEPALIVE);
-        Self { udp_size: opt.class, version, dnssec_ok: flags & 0x80 != 0, keepalive }
+        let mut edns = Self {
+            udp_size: opt.class,
+            version,
+            dnssec_ok: flags & 0x80 != 0,
+            keepalive: false,
+            nsid: false,
+            cookie: None,
+            has_bad_cookie: false,
+        };
+        for (code, data) in options(opt.rdata).flatten() {
+            match code {
+                TCP_KEEPALIVE => edns.keepalive = true,
+                NSID => edns.nsid = true,
+                COOKIE if edns.cookie.is_none() && !edns.has_bad_cookie => {
+                    edns.cookie = Presented::read(data);
+                    edns.has_bad_cookie = edns.cookie.is_none();
+                }
+                _ => {}
+            }
+        }
+        edns
     }
 
-    /// Fails where the options do not fill the RDATA. Another version may write them another way.
+    /// Fails where the options do not fill the RDATA or the cookie's length is wrong. Another version may write them
+    /// another way.
     fn checked(opt: &Record<'_>) -> Option<Self> {
         let edns = Self::of(opt);
-        (edns.version > 0 || options(opt.rdata).all(|code| code.is_some())).then_some(edns)
+        let is_whole = !edns.has_bad_cookie && options(opt.rdata).all(|option| option.is_some());
+        (edns.version > 0 || is_whole).then_some(edns)
     }
 }
 
-/// The codes of an OPT record's options (RFC 6891 section 6.1.2); a last `None` where they end in the middle of one.
-fn options(mut rdata: &[u8]) -> impl Iterator<Item = Option<u16>> {
+/// The options of an OPT record (RFC 6891 section 6.1.2): code and data; a last `None` where they end in the middle of
+/// one.
+fn options(mut rdata: &[u8]) -> impl Iterator<Item = Option<(u16, &[u8])>> {
     std::iter::from_fn(move || {
         if rdata.is_empty() {
             return None;
@@ -236,8 +293,8 @@ fn options(mut rdata: &[u8]) -> impl Iterator<Item = Option<u16>> {
             rdata = &[];
             return Some(None);
         };
-        let rest = rest.get(usize::from(u16::from_be_bytes([l0, l1]))..);
-        rdata = rest.unwrap_or_default();
-        Some(rest.map(|_| u16::from_be_bytes([c0, c1])))
+        let split = rest.split_at_checked(usize::from(u16::from_be_bytes([l0, l1])));
+        rdata = split.map(|(_, rest)| rest).unwrap_or_default();
+        Some(split.map(|(data, _)| (u16::from_be_bytes([c0, c1]), data)))
     })
 }

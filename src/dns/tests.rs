@@ -1,6 +1,8 @@
 //! Raw messages in, raw messages out, judged by another decoder.
 
 mod answers;
+mod differential;
+mod manners;
 mod mutated;
 mod questions;
 mod sizes;
@@ -25,7 +27,7 @@ use crate::zone::soa::Soa;
 use crate::zone::{Zone, Zones};
 
 use super::watch::Watchers;
-use super::{Responder, Source, Transport};
+use super::{Manners, Responder, Source, Transport};
 
 pub const APEX: &str = "auth.example.org";
 const SNIPPET: &str = "\
@@ -75,6 +77,7 @@ pub fn zone() -> Zone {
     live.put("past", Some(Slot::of(&[value('x', false)])));
     live.put("empty", Some(Slot::Empty));
     live.put("off", Some(Slot::Disabled));
+    live.put("over", Some(Slot::Expired(Timestamp::from_unix(10))));
     let many: Vec<LiveValue> = ('A'..='Z').chain('a'..='z').map(|letter| value(letter, true)).collect();
     live.put("many", Some(Slot::of(&many)));
     Zone { name: APEX.parse().unwrap(), soa, txt_ttl: 1, statics, live: Arc::new(live) }
@@ -85,7 +88,11 @@ pub fn responder() -> Responder {
 }
 
 pub fn responder_of(zones: Zones) -> Responder {
-    Responder::new(zones, Clock::start(None), Arc::new(Metrics::default()), Watchers::default())
+    responder_with(zones, Manners::plain().unwrap())
+}
+
+pub fn responder_with(zones: Zones, manners: Manners) -> Responder {
+    Responder::new(zones, Clock::start(None), Arc::new(Metrics::default()), Watchers::default(), manners)
 }
 
 pub fn source(transport: Transport) -> Source {

@@ -123,30 +123,29 @@ impl<'c> Rows<'c> {
     }
 
     /// Every owner of a zone with its values, newest first.
+    ///
+    /// Reads the tables from end to end in the order of their rows. By the index of names it would look for each owner
+    /// anew and sort them all before the first one is seen: eight times as long for a million.
     pub fn each_owner(&self, zone: &ZoneName, mut visit: impl FnMut(&str, bool, &[LiveValue])) -> Result<()> {
-        let sql = "SELECT o.id, o.name, ifnull(a.disabled, 0), v.id, v.bytes, v.published, v.expires FROM owners o
-                   LEFT JOIN accounts a ON a.id = o.account LEFT JOIN live_values v ON v.owner = o.id AND v.kind = ?2
-                   WHERE o.zone = ?1 ORDER BY o.id, v.id DESC";
+        let sql = "SELECT o.id, o.name, ifnull(a.disabled, 0), v.id, v.bytes, v.published, v.expires
+                   FROM owners o NOT INDEXED LEFT JOIN accounts a ON a.id = o.account
+                   LEFT JOIN live_values v ON v.owner = o.id AND v.kind = ?2 WHERE o.zone = ?1 ORDER BY o.id";
         let mut statement = self.connection.prepare(sql)?;
         let mut rows = statement.query(params![zone.to_string(), CHALLENGE])?;
-        let mut current: Option<(i64, String, bool)> = None;
-        let mut values = Vec::new();
+        let mut owner = Loaded::default();
         while let Some(row) = rows.next()? {
             let id: i64 = row.get(0)?;
-            if current.as_ref().is_none_or(|(open, ..)| *open != id) {
-                if let Some((_, name, disabled)) = current.take() {
-                    visit(&name, disabled, &values);
-                }
-                values.clear();
-                current = Some((id, row.get(1)?, row.get(2)?));
+            if owner.id != Some(id) {
+                owner.finish(&mut visit);
+                owner.id = Some(id);
+                owner.name.push_str(row.get_ref(1)?.as_str().map_err(|e| unreadable("owner", &e))?);
+                owner.is_disabled = row.get(2)?;
             }
-            if row.get::<_, Option<i64>>(3)?.is_some() {
-                values.push(live_value(row, 4)?);
+            if let Some(value) = row.get::<_, Option<i64>>(3)? {
+                owner.values.push((value, live_value(row, 4)?));
             }
         }
-        if let Some((_, name, disabled)) = current {
-            visit(&name, disabled, &values);
-        }
+        owner.finish(&mut visit);
         Ok(())
     }
 
@@ -238,6 +237,29 @@ impl<'c> Rows<'c> {
         let sql = "SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM live_values)";
         let mut statement = self.connection.prepare_cached(sql)?;
         Ok(statement.query_row([], |row| Ok(Counts { accounts: row.get(0)?, values: row.get(1)? }))?)
+    }
+}
+
+/// An owner while its rows are being read; used again for the next one.
+#[derive(Default)]
+struct Loaded {
+    id: Option<i64>,
+    name: String,
+    is_disabled: bool,
+    values: Vec<(i64, LiveValue)>,
+    newest_first: Vec<LiveValue>,
+}
+
+impl Loaded {
+    /// Shows the owner, if there is one, and makes room for the next.
+    fn finish(&mut self, visit: &mut impl FnMut(&str, bool, &[LiveValue])) {
+        if self.id.take().is_some() {
+            self.values.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
+            self.newest_first.extend(self.values.drain(..).map(|(_, value)| value));
+            visit(&self.name, self.is_disabled, &self.newest_first);
+            self.name.clear();
+            self.newest_first.clear();
+        }
     }
 }
 

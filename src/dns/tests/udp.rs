@@ -61,6 +61,32 @@ fn replies_come_from_the_address_that_was_asked() {
 }
 
 #[test]
+fn a_batch_with_gaps_and_several_addresses_asked_is_answered_whole() {
+    let bound = bind::udp("0.0.0.0:0".parse().unwrap(), 1, &mut Inherited::default()).unwrap();
+    let port = bound.address.port();
+    // All of it waits in the socket's buffer before the thread starts: more than one batch, with messages that get
+    // nothing in between.
+    let asked = ["127.0.0.1", "127.0.0.1", "127.0.0.2", "127.0.0.1", "127.0.0.3"];
+    let clients: Vec<UdpSocket> = (0..60).map(|_| client("127.0.0.1:0")).collect();
+    for (index, client) in clients.iter().enumerate() {
+        client.connect((asked[index % asked.len()], port)).unwrap();
+        client.send(&[b"short".to_vec(), Vec::new(), vec![0xff; 40]][index % 3]).unwrap();
+        let mut packet = edns(query("shop.auth.example.org", 16));
+        packet[1] = index as u8;
+        client.send(&packet).unwrap();
+    }
+    let _listener = spawn(bound, &responder()).unwrap();
+    for (index, client) in clients.iter().enumerate() {
+        let mut buffer = [0; 512];
+        let length = client.recv(&mut buffer).unwrap_or_else(|error| panic!("{index}: {error}"));
+        let reply = Message::from_vec(&buffer[..length]).unwrap();
+        assert_eq!((reply.metadata.id, txts(&reply.answers).len()), (0xab00 | index as u16, 2));
+        client.set_nonblocking(true).unwrap();
+        assert!(client.recv(&mut buffer).is_err(), "one reply and nothing else");
+    }
+}
+
+#[test]
 fn ipv6_replies_come_from_the_address_that_was_asked() {
     let Ok(bound) = bind::udp("[::]:0".parse().unwrap(), 1, &mut Inherited::default()) else { return };
     let listener = spawn(bound, &responder()).unwrap();

@@ -1,0 +1,78 @@
+//! Fills a database with accounts that each hold one live value, and prints their names: what the scale figures are
+//! measured on. The API would take a day for a million, for it hashes a key for each.
+//!
+//! `cargo run --release --example fill -- <database> <zone> <count>`; a line `<name> <value>` for each account.
+
+#![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
+
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use txtgate::account::{Account, AllowFrom, Note, Standing, Username};
+use txtgate::metrics::Metrics;
+use txtgate::name::{Owner, Subdomain, ZoneName};
+use txtgate::secret::ApiKeyHash;
+use txtgate::store::writer::{Tx, Writer};
+use txtgate::store::{Store, StoreError};
+use txtgate::time::{Clock, Timestamp};
+use txtgate::txt::{LiveValue, TxtValue};
+use txtgate::zone::Zones;
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Accounts in one transaction.
+const BATCH: usize = 20_000;
+/// How long the values live: longer than any measurement.
+const LIFETIME: Duration = Duration::from_secs(30 * 86_400);
+/// The hash of no key: nobody logs in here.
+const KEY: &str = "$argon2id$v=19$m=8192,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$Wsq4qLMYRJ8MWgPqJ2Q4yYzyZ8v3M1z1Xq6bJk2cJvI";
+
+fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [database, zone, count] = &arguments[..] else { return Err("fill <database> <zone> <count>".into()) };
+    let (zone, count): (ZoneName, usize) = (zone.parse()?, count.parse()?);
+    let (store, clock) = (Store::open(Path::new(database))?, Clock::start(None));
+    let (writer, thread) = Writer::start(store, Zones::default(), clock, Arc::new(Metrics::default()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    for start in (0..count).step_by(BATCH) {
+        let accounts = (start..count.min(start + BATCH)).map(|_| account(&zone, clock.now()));
+        let accounts: Vec<(Account, TxtValue)> = accounts.collect::<Result<_, Failure>>()?;
+        for (account, txt) in &accounts {
+            writeln!(out, "{} {txt}", account.owners[0])?;
+        }
+        let insert =
+            move |tx: &Tx<'_>| accounts.iter().try_for_each(|(account, txt)| insert(tx, account, *txt)).map(Ok);
+        runtime.block_on(writer.write::<(), StoreError, _, _>(insert, |()| {}))??;
+    }
+    thread.stop();
+    Ok(out.flush()?)
+}
+
+fn account(zone: &ZoneName, now: Timestamp) -> Result<(Account, TxtValue), Failure> {
+    let subdomain = Subdomain::random();
+    let value = format!("{}-00000000", subdomain.as_str().replace('-', "_").get(1..).unwrap_or_default());
+    let account = Account {
+        username: Username::random(),
+        key: KEY.parse::<ApiKeyHash>()?,
+        former_key: None,
+        allow_from: AllowFrom::default(),
+        note: Note::default(),
+        owners: vec![Owner::subdomain(zone.clone(), subdomain)],
+        created: now,
+        last_update: Some(now),
+        standing: Standing::Active,
+    };
+    Ok((account, value.get(..43).unwrap_or_default().parse()?))
+}
+
+fn insert(tx: &Tx<'_>, account: &Account, txt: TxtValue) -> Result<(), StoreError> {
+    tx.insert_account(account)?;
+    // An owner that has just been inserted is there.
+    if let Some(row) = tx.owner(&account.owners[0])? {
+        tx.put_value(row.id, &LiveValue { txt, published: account.created, expires: account.created.plus(LIFETIME) })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,255 @@
+//! Many datagrams a system call: what has arrived is received at once, answered, and sent at once.
+//!
+//! The calls into the kernel are nearly all that a query costs, so that sharing them is the one saving to be had. All
+//! memory is taken at the start; a round allocates nothing.
+
+use std::array;
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::ops::Range;
+use std::os::fd::AsRawFd;
+
+use nix::cmsg_space;
+use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage};
+use nix::sys::socket::{recvmmsg, sendmmsg};
+
+/// Datagrams in one batch. More save nothing that can be measured.
+const BATCH: usize = 32;
+/// The longest query that is read whole. A longer one is cut by the kernel, which makes it malformed. Not a multiple of
+/// 4,096: the first octets of all buffers would compete for the same lines of the processor's cache.
+const MAX_QUERY: usize = 4_096 + 64;
+/// The longest reply over UDP (RFC 9715), so that a batch of them fits what is set aside.
+const MAX_REPLY: usize = 1_232;
+
+/// A socket, and one batch of datagrams from it. Stays in the thread that made it.
+pub struct Batch {
+    socket: UdpSocket,
+    kind: Kind,
+    incoming: MultiHeaders<SockaddrStorage>,
+    outgoing: MultiHeaders<SockaddrStorage>,
+    buffers: Box<[[u8; MAX_QUERY]; BATCH]>,
+    received: Vec<Datagram>,
+    replies: Replies,
+}
+
+/// Whether a socket has to say from which of the machine's addresses it replies.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// It is bound to one.
+    Bound,
+    WildcardV4,
+    WildcardV6,
+}
+
+impl Kind {
+    fn of(bound_to: IpAddr) -> Self {
+        match bound_to {
+            IpAddr::V4(ip) if ip.is_unspecified() => Self::WildcardV4,
+            IpAddr::V6(ip) if ip.is_unspecified() => Self::WildcardV6,
+            _ => Self::Bound,
+        }
+    }
+
+    /// Headers with room for just the one control message of this socket: the kernel leaves in them the room that it
+    /// used, so that only an exact fit can be used again.
+    fn headers(self) -> MultiHeaders<SockaddrStorage> {
+        let control = match self {
+            Self::Bound => None,
+            Self::WildcardV4 => Some(cmsg_space!(in_pktinfo)),
+            Self::WildcardV6 => Some(cmsg_space!(in6_pktinfo)),
+        };
+        MultiHeaders::preallocate(BATCH, control)
+    }
+}
+
+/// What came, from whom, and where to.
+struct Datagram {
+    length: usize,
+    peer: SockaddrStorage,
+    asked: Option<Asked>,
+}
+
+/// The address that was asked, where the socket listens on all of them: the reply comes from there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    V4(Ipv4Addr),
+    /// A link-local address means nothing without its interface. For all others that is 0: the route decides, for
+    /// the way back may not be the way that the query came.
+    V6(Ipv6Addr, u32),
+}
+
+impl Asked {
+    fn of(message: ControlMessageOwned) -> Option<Self> {
+        match message {
+            ControlMessageOwned::Ipv4PacketInfo(info) => Some(Self::V4(info.ipi_spec_dst.s_addr.to_ne_bytes().into())),
+            ControlMessageOwned::Ipv6PacketInfo(info) => {
+                let address = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+                let interface = if address.is_unicast_link_local() { info.ipi6_ifindex } else { 0 };
+                Some(Self::V6(address, interface))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The batch's replies, one behind the other. A query that gets none leaves no gap: an empty datagram would be sent.
+#[derive(Default)]
+struct Replies {
+    octets: Vec<u8>,
+    ranges: Vec<Range<usize>>,
+    /// As long as `ranges`, in the form in which the kernel takes them.
+    peers: Vec<Option<SockaddrStorage>>,
+    asked: Vec<Option<Asked>>,
+}
+
+impl Replies {
+    fn new() -> Self {
+        Self {
+            octets: Vec::with_capacity(BATCH * MAX_REPLY),
+            ranges: Vec::with_capacity(BATCH),
+            peers: Vec::with_capacity(BATCH),
+            asked: Vec::with_capacity(BATCH),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.octets.clear();
+        self.ranges.clear();
+        self.peers.clear();
+        self.asked.clear();
+    }
+
+    fn push(&mut self, range: Range<usize>, datagram: &Datagram) {
+        self.ranges.push(range);
+        self.peers.push(Some(datagram.peer));
+        self.asked.push(datagram.asked);
+    }
+
+    /// The replies from `start` on that leave from one address. One call takes one control message for all of its
+    /// datagrams.
+    fn run_from(&self, start: usize) -> Range<usize> {
+        let asked = self.asked[start];
+        let others = self.asked[start..].iter().position(|other| *other != asked);
+        start..others.map_or(self.asked.len(), |others| start + others)
+    }
+
+    fn octets_of(&self, index: usize) -> &[u8] {
+        self.ranges.get(index).map_or(&[], |range| &self.octets[range.clone()])
+    }
+}
+
+impl Batch {
+    /// A batch of `socket`, which is bound to `bound_to`; blocking, with a read timeout.
+    pub fn new(socket: UdpSocket, bound_to: IpAddr) -> Self {
+        let kind = Kind::of(bound_to);
+        Self {
+            socket,
+            kind,
+            incoming: kind.headers(),
+            outgoing: kind.headers(),
+            buffers: Box::new([[0; MAX_QUERY]; BATCH]),
+            received: Vec::with_capacity(BATCH),
+            replies: Replies::new(),
+        }
+    }
+
+    /// Waits for a datagram and takes it and those that stand behind it. None where the read timeout ends first.
+    pub fn receive(&mut self) -> io::Result<()> {
+        self.received.clear();
+        match self.receive_waiting() {
+            // The wait is over; or an ICMP error for some earlier reply, which says nothing about this socket.
+            Err(error) if is_passing(error.kind()) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn receive_waiting(&mut self) -> io::Result<()> {
+        let fd = self.socket.as_raw_fd();
+        let mut slices = self.buffers.each_mut().map(|buffer| [IoSliceMut::new(buffer)]);
+        let wait_for_one = MsgFlags::MSG_WAITFORONE;
+        for message in recvmmsg(fd, &mut self.incoming, slices.iter_mut(), wait_for_one, None)? {
+            let asked = match self.kind {
+                Kind::Bound => None,
+                Kind::WildcardV4 | Kind::WildcardV6 => message.cmsgs()?.find_map(Asked::of),
+            };
+            // A place without an address or a destination keeps its number, and gets no reply.
+            let peer = message.address.unwrap_or_else(|| std::net::SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0).into());
+            self.received.push(Datagram { length: message.bytes, peer, asked });
+        }
+        if self.received.iter().any(|datagram| !self.can_reply(datagram)) {
+            // The kernel has left less room in that place than the next datagram needs.
+            self.incoming = self.kind.headers();
+        }
+        Ok(())
+    }
+
+    /// Hands each datagram and its sender's address to `respond`, which appends the reply or returns false.
+    pub fn answer(&mut self, mut respond: impl FnMut(&[u8], IpAddr, &mut Vec<u8>) -> bool) {
+        self.replies.clear();
+        for (datagram, buffer) in self.received.iter().zip(self.buffers.iter()) {
+            let Some((address, port)) = address_of(&datagram.peer) else { continue };
+            let start = self.replies.octets.len();
+            // Port 0 cannot be answered; it is only ever forged.
+            if port != 0
+                && self.can_reply(datagram)
+                && respond(&buffer[..datagram.length], address, &mut self.replies.octets)
+            {
+                self.replies.push(start..self.replies.octets.len(), datagram);
+            }
+        }
+    }
+
+    fn can_reply(&self, datagram: &Datagram) -> bool {
+        datagram.asked.is_some() || matches!(self.kind, Kind::Bound)
+    }
+
+    /// Sends the replies. One that cannot be sent (no route, a full buffer) is lost like any datagram: the client asks
+    /// again.
+    pub fn send(&mut self) {
+        let mut at = 0;
+        while at < self.replies.ranges.len() {
+            let run = self.replies.run_from(at);
+            // An error is the first one's; those behind it are tried again.
+            at += self.send_run(run).unwrap_or(1).max(1);
+        }
+    }
+
+    /// Sends replies that leave from one address; returns how many the kernel took.
+    fn send_run(&mut self, run: Range<usize>) -> io::Result<usize> {
+        let replies = &self.replies;
+        let slices: [_; BATCH] = array::from_fn(|index| [IoSlice::new(replies.octets_of(run.start + index))]);
+        let (slices, peers) = (&slices[..run.len()], &replies.peers[run.clone()]);
+        let fd = self.socket.as_raw_fd();
+        let mut send = |control: &[ControlMessage<'_>]| {
+            sendmmsg(fd, &mut self.outgoing, slices, peers, control, MsgFlags::empty()).map(Iterator::count)
+        };
+        Ok(match replies.asked[run.start] {
+            None => send(&[]),
+            Some(Asked::V4(address)) => {
+                let source = in_addr { s_addr: u32::from_ne_bytes(address.octets()) };
+                let any = in_addr { s_addr: 0 };
+                send(&[ControlMessage::Ipv4PacketInfo(&in_pktinfo {
+                    ipi_ifindex: 0,
+                    ipi_spec_dst: source,
+                    ipi_addr: any,
+                })])
+            }
+            Some(Asked::V6(address, ipi6_ifindex)) => {
+                let ipi6_addr = in6_addr { s6_addr: address.octets() };
+                send(&[ControlMessage::Ipv6PacketInfo(&in6_pktinfo { ipi6_addr, ipi6_ifindex })])
+            }
+        }?)
+    }
+}
+
+fn is_passing(kind: ErrorKind) -> bool {
+    use ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable};
+    matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | Interrupted | ConnectionRefused | ConnectionReset)
+        || matches!(kind, HostUnreachable | NetworkUnreachable)
+}
+
+fn address_of(peer: &SockaddrStorage) -> Option<(IpAddr, u16)> {
+    let v4 = peer.as_sockaddr_in().map(|v4| (v4.ip().into(), v4.port()));
+    v4.or_else(|| peer.as_sockaddr_in6().map(|v6| (v6.ip().to_canonical(), v6.port())))
+}
