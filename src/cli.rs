@@ -96,7 +96,7 @@ impl CliError {
     /// The process's exit code: 2 for what the user wrote, 1 for what failed.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Load(LoadError::Owned { .. }) => 2,
+            Self::Config(_) | Self::Load(LoadError::Owned { .. } | LoadError::Key(_)) => 2,
             _ => 1,
         }
     }

@@ -4,6 +4,7 @@
 //! per query.
 
 pub mod answer;
+pub mod dnssec;
 pub mod ede;
 pub mod encode;
 pub mod question;
@@ -18,6 +19,7 @@ use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
@@ -27,8 +29,10 @@ use crate::metrics::Metrics;
 use crate::name::MAX_NAME;
 use crate::time::Clock;
 use crate::zone::Zones;
+use crate::zone::signing::Way;
 
 use answer::{Answer, answer};
+use dnssec::{Proof, prove};
 use encode::{Carrier, encode, encode_fault};
 use question::{Question, Refusal};
 use watch::Watchers;
@@ -55,6 +59,13 @@ impl Transport {
             Self::Tcp => Carrier::Stream,
         }
     }
+
+    fn way(self) -> Way {
+        match self.carrier() {
+            Carrier::Datagram => Way::Datagram,
+            Carrier::Stream => Way::Stream,
+        }
+    }
 }
 
 /// Who asked, and how.
@@ -73,6 +84,9 @@ pub struct Responded {
     pub rcode: ResponseCode,
     /// Whether it did not fit and says so (TC).
     pub is_truncated: bool,
+    /// How long the next query of the same connection must wait, so that signatures are made no faster than is good
+    /// for everybody. Zero over UDP.
+    pub pause: Duration,
 }
 
 /// Answers queries; a cheap handle that each listener thread has a clone of.
@@ -113,12 +127,18 @@ impl Responder {
         };
         let zones = self.zones.load();
         let now = self.clock.now();
-        let answer = answer(&zones, &question, now);
+        let mut answer = answer(&zones, &question, now);
+        let pause = prove(&zones, &question, source.transport.way(), now, &mut answer);
+        if matches!(answer.proof, Proof::Withheld) && source.transport != Transport::Udp {
+            // A stream has nowhere to send its client to: no answer, and the client asks again.
+            self.metrics.dropped.one();
+            return None;
+        }
         let fits = encode(&question.echo, &answer, source.transport.carrier(), out);
         if self.watchers.are_there() {
             self.watchers.tell(now, source, &question, &answer);
         }
-        Some(self.count(question.rtype(), answer.rcode, fits))
+        Some(Responded { pause, ..self.count(question.rtype(), answer.rcode, fits) })
     }
 
     fn count(&self, rtype: RecordType, rcode: ResponseCode, fits: bool) -> Responded {
@@ -126,7 +146,7 @@ impl Responder {
         if !fits {
             self.metrics.truncated.one();
         }
-        Responded { rcode, is_truncated: !fits }
+        Responded { rcode, is_truncated: !fits, pause: Duration::ZERO }
     }
 
     fn caught(

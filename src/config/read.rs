@@ -15,7 +15,7 @@ use crate::zone::snippet::StaticRecords;
 use crate::zone::soa::{Contact, Soa};
 
 use super::error::{ConfigError, Source};
-use super::{Api, Config, Dns, Log, Registration, TlsFiles, ValueLimits, ZoneSettings, file};
+use super::{Api, Config, Dns, Dnssec, Log, Registration, TlsFiles, ValueLimits, ZoneSettings, file};
 
 type Result<T> = std::result::Result<T, ConfigError>;
 
@@ -220,7 +220,26 @@ impl Reader<'_> {
             }
             read.push(settings);
         }
+        self.can_be_signed(&read)?;
         Ok(read)
+    }
+
+    /// A zone within a signed one would need a delegation with a DS there, and both are answered for from here.
+    fn can_be_signed(&self, zones: &[ZoneSettings]) -> Result<()> {
+        for (index, zone) in zones.iter().enumerate() {
+            let Some(dnssec) = &zone.dnssec else { continue };
+            let wrong = |problem: String| Err(self.source.at(&format!("zone.{index}.dnssec-key"), problem));
+            if let Some(inner) =
+                zones.iter().find(|other| other.name != zone.name && other.name.apex().is_in(zone.name.apex()))
+            {
+                return wrong(format!("{} lies within {}, which therefore cannot be signed", inner.name, zone.name));
+            }
+            let same_key = |other: &ZoneSettings| other.dnssec.as_ref().is_some_and(|other| other.key == dnssec.key);
+            if zones[..index].iter().any(same_key) {
+                return wrong("another zone has this key file; each zone needs its own".into());
+            }
+        }
+        Ok(())
     }
 
     fn zone(&self, index: usize, zone: &file::Zone) -> Result<ZoneSettings> {
@@ -246,6 +265,7 @@ impl Reader<'_> {
             ("expire", zone.expire, 3_600, 31_536_000),
             ("negative-ttl", zone.negative_ttl, 0, 3_600),
             ("txt-ttl", zone.txt_ttl, 0, 3_600),
+            ("dnskey-ttl", zone.dnskey_ttl, 1, 3_600),
         ] {
             self.in_range(&key(name), u64::from(found), least, most)?;
         }
@@ -253,7 +273,9 @@ impl Reader<'_> {
             .map_err(|error| self.source.at_line(&key("records"), error.line, error.problem))?;
         let (refresh, retry, expire, negative_ttl) = (zone.refresh, zone.retry, zone.expire, zone.negative_ttl);
         let soa = Soa { mname, rname: contact.0, refresh, retry, expire, negative_ttl };
-        Ok(ZoneSettings { name, nameservers, soa, txt_ttl: zone.txt_ttl, statics })
+        let dnskey_ttl = zone.dnskey_ttl;
+        let dnssec = zone.dnssec_key.as_ref().map(|key| Dnssec { key: self.folder.join(key), dnskey_ttl });
+        Ok(ZoneSettings { name, nameservers, soa, txt_ttl: zone.txt_ttl, statics, dnssec })
     }
 }
 

@@ -12,6 +12,8 @@ pub struct Ede {
 impl Ede {
     /// RFC 8914 section 4.1: a fault of ours that has no code of its own.
     pub const FAULT: Self = Self { code: 0, text: "internal fault" };
+    /// RFC 8914 section 4.1: the wall clock is behind what is stored, so signatures would carry a wrong time.
+    pub const CLOCK: Self = Self { code: 0, text: "the clock is wrong, nothing is signed" };
     /// RFC 8914 section 4.15.
     pub const NOT_READY: Self = Self { code: 14, text: "zones are not loaded yet" };
     /// RFC 8914 section 4.19.

@@ -43,6 +43,8 @@ pub struct Edns {
     pub version: u8,
     /// DNSSEC OK: copied into the reply (RFC 3225 section 3).
     pub dnssec_ok: bool,
+    /// Compact answers OK: the client takes NXDOMAIN together with a compact denial (RFC 9824 section 5.1).
+    pub compact_ok: bool,
     /// Whether the client asks how long a connection may idle (RFC 7828).
     pub keepalive: bool,
 }
@@ -216,7 +218,8 @@ impl Edns {
     fn of(opt: &Record<'_>) -> Self {
         let [_, version, flags, _] = opt.ttl.to_be_bytes();
         let keepalive = options(opt.rdata).flatten().any(|code| code == TCP_KEEPALIVE);
-        Self { udp_size: opt.class, version, dnssec_ok: flags & 0x80 != 0, keepalive }
+        let (dnssec_ok, compact_ok) = (flags & 0x80 != 0, flags & 0x40 != 0);
+        Self { udp_size: opt.class, version, dnssec_ok, compact_ok, keepalive }
     }
 
     /// Fails where the options do not fill the RDATA. Another version may write them another way.

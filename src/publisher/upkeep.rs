@@ -7,12 +7,14 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use crate::config::ZoneSettings;
+use crate::config::keyfile::{KeyFile, KeyFileError};
 use crate::name::ZoneName;
 use crate::serial::Serial;
 use crate::store::writer::Tx;
 use crate::store::{Rows, Store, StoreError};
 use crate::time::{Clock, Timestamp};
 use crate::zone::live::{Live, Slot};
+use crate::zone::signing::Signing;
 use crate::zone::{Zone, zone_named};
 
 use super::{PublishError, Publisher, Result};
@@ -31,6 +33,8 @@ pub enum LoadError {
          move the records, or delete the account (`txtgate account show {label}.{zone}`)"
     )]
     Owned { zone: ZoneName, label: String },
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -51,6 +55,7 @@ fn zone(
     live: Option<Arc<Live>>,
     clock: Clock,
 ) -> std::result::Result<Zone, LoadError> {
+    let signing = signing(settings, clock)?;
     let ZoneSettings { name, soa, txt_ttl, statics, .. } = settings.clone();
     let taken: Vec<String> = labels_of(settings).collect();
     if let Some(label) = rows.first_owned(&name, taken.iter().map(String::as_str))? {
@@ -67,7 +72,14 @@ fn zone(
             Arc::new(live)
         }
     };
-    Ok(Zone { name, soa, txt_ttl, statics, live })
+    Ok(Zone { name, soa, txt_ttl, statics, live, signing })
+}
+
+/// The signer that the zone's key file says, if the configuration names one.
+fn signing(settings: &ZoneSettings, clock: Clock) -> std::result::Result<Option<Arc<Signing>>, KeyFileError> {
+    let Some(dnssec) = &settings.dnssec else { return Ok(None) };
+    let file = KeyFile::read(&dnssec.key, &settings.name)?;
+    Ok(Signing::new(file.signing_keys(dnssec), clock).map(Arc::new))
 }
 
 /// The labels right below the apex that the configuration has records at or below.
@@ -99,6 +111,28 @@ impl Publisher {
         let inner = self.0.clone();
         self.0.writer.write(change, move |zones| inner.zones.replace(zones.clone())).await??;
         Ok(())
+    }
+
+    /// Puts the keys of another reading of a zone's key file in place.
+    ///
+    /// On the write road, since the zones are replaced there alone, and the serial rises with it.
+    pub async fn rekey(&self, settings: &ZoneSettings) -> std::result::Result<(), LoadError> {
+        let signing = signing(settings, self.0.clock)?;
+        let name = settings.name.clone();
+        let change = {
+            let name = name.clone();
+            move |tx: &Tx<'_>| {
+                tx.touch(&name);
+                Ok(Ok::<_, LoadError>(()))
+            }
+        };
+        let inner = self.0.clone();
+        let visible = move |(): &()| {
+            let mut zones = Vec::clone(&inner.zones.load());
+            zones.iter_mut().filter(|zone| zone.name == name).for_each(|zone| zone.signing = signing.clone());
+            inner.zones.replace(zones);
+        };
+        self.0.writer.write(change, visible).await?
     }
 
     /// Expires values and removes accounts whose time has come, for as long as the daemon runs.
