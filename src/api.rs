@@ -6,6 +6,7 @@
 mod account;
 pub mod admin;
 mod auth;
+mod body;
 mod client_ip;
 mod cors;
 mod error;
@@ -93,6 +94,7 @@ pub fn router(
     let routes = routes
         .fallback(no_such_page)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn(body::whole))
         .layer(middleware::from_fn_with_state(metrics, observe::observe))
         .with_state(Handles { publisher, credentials, hasher, registrar, clients });
     // A layer runs after routing; a path must be put in order before.

@@ -48,7 +48,8 @@ struct Inner {
     remembered: Remembered,
     clock: Clock,
     wrong_keys: Pace<(Prefix, Username)>,
-    /// What keys of unknown accounts are verified against, so that they cost the same.
+    /// What keys of unknown accounts are verified against, so that they cost the same as those of an account with
+    /// Argon2id; acme-dns's bcrypt, until its first use, still takes longer.
     dummy: ApiKeyHash,
 }
 

@@ -240,11 +240,12 @@ mod tests {
         let (release, hold) = std::sync::mpsc::channel::<()>();
         let mut waiters = Vec::new();
         let mut hold = Some(hold);
-        for _ in 0..=queue::PER_PREFIX {
+        for index in 0..=queue::PER_KIND {
             let (hasher, hold) = (hasher.clone(), hold.take());
             let work = move |_: &Shared| hold.map(|hold| hold.recv());
             waiters.push(tokio::spawn(async move { hasher.compute(Kind::New, HERE, work).await }));
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            // The first has to be on its thread before the others fill the queue behind it.
+            tokio::time::sleep(Duration::from_millis(if index == 0 { 50 } else { 0 })).await;
         }
         let full = hasher.compute(Kind::New, HERE, |_| ()).await;
         assert_eq!(full, Err(BUSY));

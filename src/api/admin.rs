@@ -13,18 +13,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Router;
 use axum::extract::{FromRef, FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::routing::{get, post};
+use axum::{Router, middleware};
 
 use crate::hasher::Hasher;
 use crate::metrics::Metrics;
 use crate::publisher::{PublishError, Publisher};
 
+use super::body;
 use super::error::{Failure, method_not_allowed, no_such_page};
 
 pub use watch::Watch;
+#[cfg(test)]
+pub use watch::lines;
 
 /// What `/status` tells that nobody else knows.
 #[derive(Clone, Debug)]
@@ -81,6 +84,7 @@ pub fn router(
         .route("/watch", get(watch::watch))
         .fallback(no_such_page)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn(body::whole))
         .with_state(Handles { publisher, hasher, metrics, facts: Arc::new(facts), watch })
 }
 

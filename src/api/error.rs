@@ -38,7 +38,7 @@ pub enum Failure {
     Conflict(String),
     #[error("the subdomain {0} is taken; choose another")]
     Taken(Subdomain),
-    #[error("the body has over {} KiB", super::fields::MAX_BODY / 1_024)]
+    #[error("the body has over {} KiB", super::body::MAX_BODY / 1_024)]
     TooLarge,
     #[error("the request took too long to arrive")]
     Slow,

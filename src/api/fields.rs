@@ -5,9 +5,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
 
 use crate::account::{AllowFrom, Note};
@@ -15,12 +13,8 @@ use crate::name::{Subdomain, ZoneName};
 use crate::time::Span;
 use crate::txt::TxtValue;
 
+use super::body::MAX_BODY;
 use super::error::Failure;
-
-/// Octets of a body.
-pub const MAX_BODY: usize = 64 * 1_024;
-/// How long a body may take to arrive.
-const BODY_TIME: Duration = Duration::from_secs(20);
 
 /// The members of a JSON object, under their names in lower case. Empty where there was no body, or `null`.
 #[derive(Debug, Default)]
@@ -30,16 +24,9 @@ impl<S: Sync> FromRequest<S> for Fields {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
-        Self::parse(&whole(request.into_body()).await?)
-    }
-}
-
-async fn whole(body: Body) -> Result<Bytes, Failure> {
-    match tokio::time::timeout(BODY_TIME, Limited::new(body, MAX_BODY).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Failure::TooLarge),
-        Ok(Err(_)) => Err(Failure::Malformed("it ended early".into())),
-        Err(_) => Err(Failure::Slow),
+        // The limit has been kept already; this one is for a router that forgot to.
+        let body = axum::body::to_bytes(request.into_body(), MAX_BODY).await;
+        Self::parse(&body.map_err(|_| Failure::TooLarge)?)
     }
 }
 

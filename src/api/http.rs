@@ -18,6 +18,7 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
+use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -170,9 +171,6 @@ impl Open {
     }
 }
 
-/// A request's response, underway.
-type Answering = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
-
 struct Connection {
     router: Router,
     times: Times,
@@ -216,8 +214,8 @@ impl Connection {
     {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(self.times.head).max_buf_size(MAX_HEAD);
-        let service = hyper::service::service_fn(self.service());
-        self.drive(builder.serve_connection(stream, service)).await;
+        let connection = builder.serve_connection(stream, self.service());
+        self.drive(connection).await;
     }
 
     async fn http2<S>(self, stream: TokioIo<S>)
@@ -226,16 +224,12 @@ impl Connection {
     {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder.timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS).max_header_list_size(MAX_HEAD as u32);
-        let service = hyper::service::service_fn(self.service());
-        self.drive(builder.serve_connection(stream, service)).await;
+        let connection = builder.serve_connection(stream, self.service());
+        self.drive(connection).await;
     }
 
-    fn service(&self) -> impl Fn(Request<Incoming>) -> Answering + Clone + use<> {
-        let (router, seat, peer, limit) = (self.router.clone(), self.seat.clone(), self.peer, self.times.request);
-        move |request| {
-            seat.touch();
-            Box::pin(answer(router.clone(), peer, limit, request))
-        }
+    fn service(&self) -> Answering {
+        Answering { router: self.router.clone(), peer: self.peer, limit: self.times.request, seat: self.seat.clone() }
     }
 
     /// Runs a connection to its end, which comes early where it must make room or the server stops.
@@ -251,17 +245,31 @@ impl Connection {
     }
 }
 
-async fn answer(
+/// What hyper calls for each request of one connection.
+#[derive(Clone)]
+struct Answering {
     router: Router,
     peer: Peer,
     limit: Duration,
-    request: Request<Incoming>,
-) -> Result<Response, Infallible> {
-    let mut request = request.map(Body::new);
-    request.extensions_mut().insert(peer);
-    match timeout(limit, router.oneshot(request)).await {
-        Ok(response) => response,
-        Err(_) => Ok(Failure::Slow.into_response()),
+    seat: Arc<Seat>,
+}
+
+impl Service<Request<Incoming>> for Answering {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.seat.touch();
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(self.peer);
+        let (router, limit) = (self.router.clone(), self.limit);
+        Box::pin(async move {
+            match timeout(limit, router.oneshot(request)).await {
+                Ok(response) => response,
+                Err(_) => Ok(Failure::Slow.into_response()),
+            }
+        })
     }
 }
 

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use crate::net::prefix::Prefix;
 
-/// Jobs that may wait, of each kind.
-const PER_KIND: usize = 256;
-/// Jobs that may wait, of one kind from one prefix.
-pub const PER_PREFIX: usize = 32;
+/// Jobs that may wait, of each kind: as many as the API has connections, so that a fleet behind one address that comes
+/// back all at once after a restart is served, some seconds late, rather than sent away.
+pub const PER_KIND: usize = 1_024;
+/// Jobs that may wait, of one kind from one failing prefix.
+const PER_FAILING_PREFIX: usize = 64;
 /// How long a prefix comes last after a wrong key.
 const FAILING: Duration = Duration::from_secs(60);
 /// Failing prefixes that are kept in mind; the table is emptied beyond.
@@ -107,16 +108,21 @@ impl<J> Default for Lane<J> {
 
 impl<J> Lane<J> {
     fn push(&mut self, prefix: Prefix, failing: bool, job: J) -> bool {
-        if self.good.of(prefix) + self.failing.of(prefix) >= PER_PREFIX {
+        if failing && self.failing.of(prefix) >= PER_FAILING_PREFIX {
             return false;
         }
         let full = self.good.jobs + self.failing.jobs >= PER_KIND;
-        if full && (failing || !self.failing.drop_newest()) {
+        if full && !self.makes_room_for(prefix, failing) {
             return false;
         }
         let rota = if failing { &mut self.failing } else { &mut self.good };
         rota.push(prefix, job);
         true
+    }
+
+    /// Sends somebody away for a prefix that does not fail: a failing one, or the one that has most in the queue.
+    fn makes_room_for(&mut self, prefix: Prefix, failing: bool) -> bool {
+        !failing && (self.failing.drop_newest() || self.good.drop_of_longest(self.good.of(prefix) + 1))
     }
 
     fn pop(&mut self) -> Option<J> {
@@ -171,14 +177,24 @@ impl<J> Rota<J> {
 
     /// Drops the last job of the prefix whose turn is furthest; false where there is none.
     fn drop_newest(&mut self) -> bool {
-        let Some(prefix) = self.turns.back().copied() else { return false };
-        if let Some(jobs) = self.waiting.get_mut(&prefix) {
-            jobs.pop_back();
-            self.jobs -= 1;
-            if jobs.is_empty() {
-                self.waiting.remove(&prefix);
-                self.turns.pop_back();
-            }
+        self.turns.back().copied().is_some_and(|prefix| self.drop_of(prefix))
+    }
+
+    /// Drops the last job of the prefix that has most waiting; false where none has over `limit`. Looks at every
+    /// prefix, which a full queue can afford: a hash costs a thousand times as much.
+    fn drop_of_longest(&mut self, limit: usize) -> bool {
+        let longest = self.waiting.iter().max_by_key(|(_, jobs)| jobs.len());
+        let longest = longest.filter(|(_, jobs)| jobs.len() > limit).map(|(prefix, _)| *prefix);
+        longest.is_some_and(|prefix| self.drop_of(prefix))
+    }
+
+    fn drop_of(&mut self, prefix: Prefix) -> bool {
+        let Some(jobs) = self.waiting.get_mut(&prefix) else { return false };
+        jobs.pop_back();
+        self.jobs -= 1;
+        if jobs.is_empty() {
+            self.waiting.remove(&prefix);
+            self.turns.retain(|turn| *turn != prefix);
         }
         true
     }
@@ -235,13 +251,23 @@ mod tests {
     }
 
     #[test]
-    fn one_prefix_fills_its_share_only_and_all_of_them_theirs() {
+    fn a_fleet_fills_the_queue_and_makes_room_for_others() {
         let (mut queue, now) = (Queue::default(), Instant::now());
-        let pushed = (0..100).filter(|job| queue.push(Kind::New, prefix(1), *job, now)).count();
-        assert_eq!(pushed, PER_PREFIX);
-        let pushed = (2..1_000).filter(|from| queue.push(Kind::New, prefix(*from), 0, now)).count();
-        assert_eq!(pushed, PER_KIND - PER_PREFIX);
-        assert!(queue.push(Kind::Verify, prefix(1), 1, now), "the other kind has room");
+        let pushed = (0..2_000).filter(|job| queue.push(Kind::Verify, prefix(1), *job, now)).count();
+        assert_eq!(pushed, PER_KIND);
+        for other in 2..10 {
+            assert!(queue.push(Kind::Verify, prefix(other), 9_000, now));
+        }
+        assert!(queue.push(Kind::New, prefix(1), 1, now), "the other kind has room");
+        assert_eq!(order(&mut queue).len(), PER_KIND + 1);
+    }
+
+    #[test]
+    fn a_failing_prefix_fills_its_share_only() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        queue.failed(prefix(1), now);
+        let pushed = (0..100).filter(|job| queue.push(Kind::Verify, prefix(1), *job, now)).count();
+        assert_eq!(pushed, PER_FAILING_PREFIX);
     }
 
     #[test]

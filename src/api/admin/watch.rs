@@ -63,6 +63,12 @@ async fn watched(publisher: &Publisher, name: &str) -> Result<Name, Failure> {
     name.parse().map_err(|error| Failure::field("bad_name", "name", error))
 }
 
+/// A body of lines, for tests of what carries it.
+#[cfg(test)]
+pub fn lines(lines: Receiver<String>) -> impl hyper::body::Body<Data = Bytes, Error = std::convert::Infallible> {
+    Lines(lines)
+}
+
 /// A body that ends when the channel closes.
 struct Lines(Receiver<String>);
 

@@ -1,0 +1,140 @@
+//! What the operator may do.
+
+use super::*;
+use crate::api::admin::{self, Facts, Watch};
+
+async fn site() -> Site {
+    let watch = Watch::new(|name| {
+        let (lines, reader) = tokio::sync::mpsc::channel(2);
+        lines.try_send(format!("{{\"name\":\"{name}\"}}")).unwrap();
+        lines.try_send("{}".to_owned()).unwrap();
+        (name.to_string() != "full.test").then_some(reader)
+    });
+    let facts = Facts { started: None, listeners: vec!["DNS".into()] };
+    Site::of(|house| {
+        let (publisher, hasher) = (house.publisher.clone(), house.hasher.clone());
+        admin::router(publisher, hasher, house.metrics.clone(), facts, Some(watch))
+    })
+    .await
+}
+
+impl Site {
+    async fn create(&self, body: &str) -> Registered {
+        let reply = self.ask("POST /accounts", "", body).await;
+        assert_eq!(reply.status, 201, "{reply:?}");
+        Registered(reply.json())
+    }
+}
+
+#[tokio::test]
+async fn accounts_are_made_and_found_by_each_of_their_names() {
+    let site = site().await;
+    let shop = site.create(r#"{"subdomain":"shop","note":"the shop","allowfrom":["10.0.0.0/8"]}"#).await;
+    let random = site.create("").await;
+    for (account, names) in [
+        (&shop, ["shop", "SHOP.auth.test.", shop.text("username")]),
+        (&random, [random.text("subdomain"), random.text("fulldomain"), random.text("username")]),
+    ] {
+        for name in names {
+            let reply = site.ask(&format!("GET /accounts/{name}"), "", "").await;
+            assert_eq!(reply.json()["username"], account.text("username"), "{name}: {reply:?}");
+        }
+    }
+    site.ask("GET /accounts/nobody", "", "").await.is_failure(404, "not_found");
+    site.create(r#"{"subdomain":"shop","zone":"second.test"}"#).await;
+    site.ask("GET /accounts/shop", "", "").await.is_failure(409, "conflict");
+    assert_eq!(site.ask("GET /accounts/shop.second.test", "", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn accounts_are_listed_in_pages_and_searched() {
+    let site = site().await;
+    for index in 0..5 {
+        site.create(&format!("{{\"subdomain\":\"shop-{index}\",\"note\":\"Ring {}\"}}", index % 2)).await;
+    }
+    let (mut seen, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = site.ask(&format!("GET /accounts?limit=2&after={after}"), "", "").await.json();
+        let accounts = page["accounts"].as_array().unwrap();
+        assert!(accounts.len() <= 2);
+        seen.extend(accounts.iter().map(|account| account["username"].to_string()));
+        let Some(next) = page["next"].as_str() else { break };
+        after = next.to_owned();
+    }
+    seen.dedup();
+    assert_eq!(seen.len(), 5);
+    let found = site.ask("GET /accounts?search=ring%201", "", "").await.json();
+    assert_eq!(found["accounts"].as_array().unwrap().len(), 2, "{found}");
+    site.ask("GET /accounts?limit=x", "", "").await.is_failure(400, "bad_parameter");
+}
+
+#[tokio::test]
+async fn networks_widen_and_keys_rotate() {
+    let site = site().await;
+    let account = site.create(r#"{"subdomain":"shop","allowfrom":["10.0.0.0/8"]}"#).await;
+    let reply = site.ask("PATCH /accounts/shop", "", r#"{"allowfrom":[],"note":"n"}"#).await;
+    assert_eq!((&reply.json()["allowfrom"], &reply.json()["note"]), (&Value::Array(vec![]), &"n".into()));
+    let rotated = Registered(site.ask("POST /accounts/shop/rotate", "", r#"{"grace":"0s"}"#).await.json());
+    let home = crate::credentials::tests::HOME;
+    let verify = async |who: &Registered| {
+        site.house.credentials.verify(who.text("username"), who.text("password"), home).await.is_ok()
+    };
+    assert!(verify(&rotated).await && !verify(&account).await);
+}
+
+#[tokio::test]
+async fn accounts_are_stopped_restored_and_removed() {
+    let site = site().await;
+    site.create(r#"{"subdomain":"shop"}"#).await;
+    let body = format!("{{\"name\":\"shop\",\"txt\":\"{}\"}}", txt("a"));
+    let state = async |what: &str| site.ask(what, "", "").await.json()["state"].as_str().unwrap().to_owned();
+    assert_eq!(state("POST /accounts/shop/disable").await, "disabled");
+    site.ask("POST /txt", "", &body).await.is_failure(409, "conflict");
+    assert_eq!(state("POST /accounts/shop/enable").await, "active");
+    assert_eq!(site.ask("POST /txt", "", &body).await.status, 200);
+    assert_eq!(state("DELETE /accounts/shop").await, "deleted");
+    assert_eq!(state("POST /accounts/shop/enable").await, "active");
+    assert_eq!(state("DELETE /accounts/shop?now=true").await, "removed");
+    site.ask("GET /accounts/shop", "", "").await.is_failure(404, "not_found");
+    site.ask("POST /accounts", "", r#"{"subdomain":"shop"}"#).await.is_failure(409, "subdomain_taken");
+}
+
+#[tokio::test]
+async fn values_are_published_listed_and_retired_at_any_name() {
+    let site = site().await;
+    site.create(r#"{"subdomain":"shop"}"#).await;
+    let names = ["shop", "shop.auth.test", "_acme-challenge", "_acme-challenge.second.test"];
+    for (name, letter) in names.iter().zip(["a", "b", "c", "d"]) {
+        let reply = site.ask("POST /txt", "", &format!("{{\"name\":\"{name}\",\"txt\":\"{}\"}}", txt(letter))).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+    }
+    assert_eq!(site.live("shop.auth.test"), [txt("b"), txt("a")]);
+    assert_eq!(site.live("_acme-challenge.auth.test"), [txt("c")]);
+    assert_eq!(site.live("_acme-challenge.second.test"), [txt("d")]);
+    let all = site.ask("GET /txt", "", "").await;
+    for letter in ["a", "b", "c", "d"] {
+        assert!(all.body.contains(&txt(letter)), "{all:?}");
+    }
+    let one = site.ask("GET /txt?name=shop", "", "").await;
+    assert!(one.body.contains(&txt("a")) && !one.body.contains(&txt("c")), "{one:?}");
+    let gone = site.ask("DELETE /txt", "", r#"{"name":"shop"}"#).await;
+    assert_eq!(gone.body, "{\"retired\":2}");
+    site.ask("POST /txt", "", &format!("{{\"name\":\"nobody\",\"txt\":\"{}\"}}", txt("a")))
+        .await
+        .is_failure(404, "not_found");
+    site.ask("POST /txt", "", &format!("{{\"txt\":\"{}\"}}", txt("a"))).await.is_failure(400, "bad_name");
+}
+
+#[tokio::test]
+async fn status_and_the_stream_of_queries() {
+    let site = site().await;
+    site.create(r#"{"subdomain":"shop"}"#).await;
+    let status = site.ask("GET /status", "", "").await.json();
+    assert_eq!((&status["accounts"], &status["zones"][1]["name"]), (&1.into(), &"second.test".into()));
+    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+    for (name, full) in [("shop", "shop.auth.test"), ("www.example.com", "www.example.com"), ("", ".")] {
+        let reply = site.ask(&format!("GET /watch?name={name}"), "", "").await;
+        assert!(reply.body.contains(&format!("{{\"name\":\"{full}\"}}\n")), "{reply:?}");
+    }
+    site.ask("GET /watch?name=full.test", "", "").await.is_failure(409, "conflict");
+}
