@@ -2,6 +2,7 @@
 
 mod account;
 mod config;
+mod dnssec;
 mod generate;
 mod operator;
 mod serve;
@@ -47,6 +48,9 @@ enum Command {
     /// Publish, list and retire TXT values
     #[command(subcommand)]
     Txt(txt::Command),
+    /// Sign zones: make keys, replace them, remove them
+    #[command(subcommand)]
+    Dnssec(dnssec::Command),
     /// Show what the running daemon serves
     Status(Output),
     /// Show the DNS queries for one name as they come; end with Ctrl-C
@@ -113,6 +117,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Config(command) => config::run(&command, &config()?),
         Command::Account(command) => account::run(command, &config()?),
         Command::Txt(command) => txt::run(command, &config()?),
+        Command::Dnssec(command) => dnssec::run(command, &config()?),
         Command::Status(output) => status::status(output, &config()?),
         Command::Watch(watch) => watch::watch(&watch, &config()?),
         Command::Backup(backup) => storage::backup(&backup, &config()?),

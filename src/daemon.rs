@@ -2,6 +2,7 @@
 
 mod house;
 mod pulse;
+mod rekey;
 mod selfquery;
 mod sightings;
 mod sockets;
@@ -20,7 +21,7 @@ use crate::api;
 use crate::api::admin::Facts;
 use crate::api::http::Server;
 use crate::api::tls::{Tls, TlsError};
-use crate::config::Config;
+use crate::config::{Config, ZoneSettings};
 use crate::dns::tcp::{MAX_CONNECTIONS, MAX_PER_PREFIX, TcpServer};
 use crate::dns::udp::UdpListener;
 use crate::dns::{Responder, tcp, udp};
@@ -35,6 +36,7 @@ pub use house::House;
 pub use pulse::Pulse;
 pub use sockets::Bound;
 
+use rekey::KeyFiles;
 use sockets::Sockets;
 
 /// Connections of the API in all, and from one prefix. A proxy in front is one prefix.
@@ -76,6 +78,8 @@ pub struct Daemon {
     house: House,
     tls: Option<Tls>,
     shutdown: watch::Sender<bool>,
+    /// The zones as they were last loaded.
+    zones: watch::Sender<Vec<ZoneSettings>>,
     udp: Vec<UdpListener>,
     tcp: Vec<TcpServer>,
     http: JoinSet<()>,
@@ -88,10 +92,12 @@ impl Daemon {
         let tls = config.api.tls.clone().map(Tls::load).transpose()?;
         // Before the store: a second daemon should hear of the port rather than wait for a lock.
         let sockets = Sockets::bind(&config, &mut Inherited::from_env())?;
+        let key_files = KeyFiles::of(&config.zones);
         let house = House::open(&config)?;
         let mut daemon = Self {
             bound: sockets.bound(&config)?,
             owns_admin_socket: sockets.owns_admin,
+            zones: watch::Sender::new(config.zones.clone()),
             config,
             house,
             tls,
@@ -102,7 +108,7 @@ impl Daemon {
             upkeep: Vec::new(),
         };
         daemon.serve(sockets)?;
-        daemon.keep_up();
+        daemon.keep_up(key_files);
         Ok(daemon)
     }
 
@@ -134,6 +140,7 @@ impl Daemon {
             tls.reload()?;
         }
         self.house.publisher.reload(config.zones.clone()).await?;
+        self.zones.send_replace(config.zones.clone());
         for key in self.config.changed_but_for_zones(&config) {
             warn!("`{key}` has changed; it takes effect with the next start");
         }
@@ -210,8 +217,10 @@ impl Daemon {
         Ok(())
     }
 
-    fn keep_up(&mut self) {
+    fn keep_up(&mut self, key_files: KeyFiles) {
         let publisher = self.house.publisher.clone();
+        let rekeying = key_files.keep_fresh(publisher.clone(), self.zones.subscribe());
+        self.upkeep.push(tokio::spawn(rekeying).abort_handle());
         let purge_unused = self.config.api.purge_unused;
         self.upkeep.push(tokio::spawn(publisher.keep_up(purge_unused)).abort_handle());
         if let Some(tls) = self.tls.clone() {

@@ -4,6 +4,7 @@
 //! per query.
 
 pub mod answer;
+pub mod ask;
 pub mod dnssec;
 pub mod ede;
 pub mod encode;

@@ -4,7 +4,9 @@ use std::fmt::Write;
 
 use clap::Subcommand;
 
+use crate::config::keyfile::KeyFile;
 use crate::config::{Config, Registration, ZoneSettings};
+use crate::publisher::LoadError;
 
 use super::Result;
 
@@ -15,11 +17,15 @@ pub enum Command {
     Check,
 }
 
-/// Runs a command; the configuration has been read, so it is right.
+/// Runs a command; the configuration has been read, so it is right but for the key files that it names.
 pub fn run(command: &Command, config: &Config) -> Result<()> {
-    match command {
-        Command::Check => super::print(&describe(config)),
+    let Command::Check = command;
+    for settings in &config.zones {
+        if let Some(dnssec) = &settings.dnssec {
+            KeyFile::read(&dnssec.key, &settings.name).map_err(LoadError::from)?;
+        }
     }
+    super::print(&describe(config))
 }
 
 fn describe(config: &Config) -> String {
@@ -58,8 +64,12 @@ fn registration(registration: &Registration) -> String {
 
 fn zone(settings: &ZoneSettings) -> String {
     let nameservers: Vec<String> = settings.nameservers.iter().map(ToString::to_string).collect();
+    let signed = match &settings.dnssec {
+        Some(dnssec) => format!("signed with {}", dnssec.key.display()),
+        None => "not signed".into(),
+    };
     format!(
-        "answer for {} (NS {}; {} static names; TXT TTL {} s, negative TTL {} s)",
+        "answer for {} (NS {}; {} static names; TXT TTL {} s, negative TTL {} s; {signed})",
         settings.name,
         nameservers.join(", "),
         settings.statics.names().count(),

@@ -48,14 +48,14 @@ pub fn load(store: &Store, settings: &[ZoneSettings], clock: Clock) -> std::resu
     Ok(zones)
 }
 
-/// One zone; with `live` where it is being served already.
+/// One zone; it keeps its names and signatures where it is being served already.
 fn zone(
     rows: &Rows<'_>,
     settings: &ZoneSettings,
-    live: Option<Arc<Live>>,
+    served: Option<&Zone>,
     clock: Clock,
 ) -> std::result::Result<Zone, LoadError> {
-    let signing = signing(settings, clock)?;
+    let (live, signing) = (served.map(|zone| zone.live.clone()), signing(settings, served, clock)?);
     let ZoneSettings { name, soa, txt_ttl, statics, .. } = settings.clone();
     let taken: Vec<String> = labels_of(settings).collect();
     if let Some(label) = rows.first_owned(&name, taken.iter().map(String::as_str))? {
@@ -76,10 +76,15 @@ fn zone(
 }
 
 /// The signer that the zone's key file says, if the configuration names one.
-fn signing(settings: &ZoneSettings, clock: Clock) -> std::result::Result<Option<Arc<Signing>>, KeyFileError> {
+fn signing(
+    settings: &ZoneSettings,
+    served: Option<&Zone>,
+    clock: Clock,
+) -> std::result::Result<Option<Arc<Signing>>, KeyFileError> {
     let Some(dnssec) = &settings.dnssec else { return Ok(None) };
-    let file = KeyFile::read(&dnssec.key, &settings.name)?;
-    Ok(Signing::new(file.signing_keys(dnssec), clock).map(Arc::new))
+    let keys = KeyFile::read(&dnssec.key, &settings.name)?.signing_keys(dnssec);
+    let same = served.and_then(|zone| zone.signing.as_ref()).filter(|signing| signing.is_of(&keys));
+    Ok(same.cloned().or_else(|| Signing::new(keys, clock).map(Arc::new)))
 }
 
 /// The labels right below the apex that the configuration has records at or below.
@@ -98,8 +103,7 @@ impl Publisher {
             let current = inner.zones.load();
             let mut zones = Vec::new();
             for settings in &settings {
-                let live = zone_named(&current, &settings.name).map(|zone| zone.live.clone());
-                match zone(tx, settings, live, inner.clock) {
+                match zone(tx, settings, zone_named(&current, &settings.name), inner.clock) {
                     Ok(zone) => zones.push(zone),
                     Err(LoadError::Store(error)) => return Err(error),
                     Err(refusal) => return Ok(Err(refusal)),
@@ -115,9 +119,15 @@ impl Publisher {
 
     /// Puts the keys of another reading of a zone's key file in place.
     ///
-    /// On the write road, since the zones are replaced there alone, and the serial rises with it.
-    pub async fn rekey(&self, settings: &ZoneSettings) -> std::result::Result<(), LoadError> {
-        let signing = signing(settings, self.0.clock)?;
+    /// On the write road, since the zones are replaced there alone, and the serial rises with it. False: they are in
+    /// place already.
+    pub async fn rekey(&self, settings: &ZoneSettings) -> std::result::Result<bool, LoadError> {
+        let served = zone_named(&self.0.zones.load(), &settings.name).cloned();
+        let signing = signing(settings, served.as_ref(), self.0.clock)?;
+        let now = served.and_then(|zone| zone.signing);
+        if signing.as_ref().map(Arc::as_ptr) == now.as_ref().map(Arc::as_ptr) {
+            return Ok(false);
+        }
         let name = settings.name.clone();
         let change = {
             let name = name.clone();
@@ -132,7 +142,8 @@ impl Publisher {
             zones.iter_mut().filter(|zone| zone.name == name).for_each(|zone| zone.signing = signing.clone());
             inner.zones.replace(zones);
         };
-        self.0.writer.write(change, visible).await?
+        self.0.writer.write(change, visible).await??;
+        Ok(true)
     }
 
     /// Expires values and removes accounts whose time has come, for as long as the daemon runs.

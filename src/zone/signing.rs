@@ -83,8 +83,7 @@ pub struct Keys {
 /// A zone's signer.
 #[derive(Debug)]
 pub struct Signing {
-    apex: Name,
-    keys: Vec<Arc<ZoneKey>>,
+    keys: Keys,
     /// DNSKEY, and CDS with CDNSKEY where the parent is to hear of something.
     sets: Vec<RecordSet>,
     clock: Clock,
@@ -134,13 +133,11 @@ pub struct Unsigned<'a, I> {
 impl Signing {
     /// A signer; `None` in the phase in which the zone is not signed any more.
     pub fn new(keys: Keys, clock: Clock) -> Option<Self> {
-        let Keys { apex, phase, keys, ttl } = keys;
-        if phase == Phase::Unsigned {
+        if keys.phase == Phase::Unsigned {
             return None;
         }
         Some(Self {
-            sets: apex_sets(&apex, phase, &keys, ttl),
-            apex,
+            sets: apex_sets(&keys),
             keys,
             clock,
             spread: RandomState::new(),
@@ -149,6 +146,12 @@ impl Signing {
             datagrams: Turns::new(PER_SECOND, DATAGRAM_BURST),
             streams: Turns::new(PER_SECOND, STREAM_WAIT),
         })
+    }
+
+    /// Whether it serves these keys at this step already; then it is kept, and its signatures with it.
+    pub fn is_of(&self, keys: &Keys) -> bool {
+        let public = |keys: &Keys| keys.keys.iter().map(|key| key.dnskey().to_vec()).collect::<Vec<_>>();
+        (self.keys.phase, self.keys.ttl) == (keys.phase, keys.ttl) && public(&self.keys) == public(keys)
     }
 
     /// The sets that signing adds at the apex: DNSKEY, CDS, CDNSKEY.
@@ -217,7 +220,7 @@ impl Signing {
         I: Iterator<Item = R> + Clone,
     {
         let mut octets = Vec::new();
-        for key in &self.keys {
+        for key in &self.keys.keys {
             let head = RrsigHead {
                 covered: set.rtype,
                 algorithm: key.algorithm().number(),
@@ -227,13 +230,13 @@ impl Signing {
                 expires: at.plus(VALIDITY),
                 inception: at.minus(BACKDATED),
                 tag: key.tag(),
-                signer: &self.apex,
+                signer: &self.keys.apex,
             };
             head.write(&mut octets);
             let data = signed_data(&head, set.owner, set.rdatas.clone());
             octets.extend_from_slice(key.sign(&data).map_err(|_| Refused::Random)?.as_ref());
         }
-        Ok(Signed { print, at, octets: octets.into(), count: self.keys.len() })
+        Ok(Signed { print, at, octets: octets.into(), count: self.keys.keys.len() })
     }
 }
 
@@ -245,10 +248,12 @@ fn cache_key<'b>(owner: NameRef<'_>, rtype: RecordType, buffer: &'b mut [u8; MAX
 }
 
 /// RFC 7344 section 4: CDS and CDNSKEY say what the parent's DS set should be; RFC 8078 section 4: or that it go.
-fn apex_sets(apex: &Name, phase: Phase, keys: &[Arc<ZoneKey>], ttl: u32) -> Vec<RecordSet> {
+fn apex_sets(keys: &Keys) -> Vec<RecordSet> {
+    let Keys { apex, phase, keys, ttl } = keys;
+    let ttl = *ttl;
     let set = |rtype, rdatas| RecordSet { rtype, ttl, rdatas };
     let mut sets = vec![set(RecordType::DNSKEY, keys.iter().map(|key| key.dnskey().into()).collect())];
-    let (cds, cdnskey): (Box<[u8]>, Box<[u8]>) = match (phase.offer(), keys) {
+    let (cds, cdnskey): (Box<[u8]>, Box<[u8]>) = match (phase.offer(), &keys[..]) {
         (Offer::Nothing, _) | (_, []) => return sets,
         (Offer::First, [key, ..]) | (Offer::Last, [.., key]) => (key.ds(apex).into(), key.dnskey().into()),
         (Offer::Delete, _) => ([0; 5].into(), [0, 0, 3, 0, 0].into()),

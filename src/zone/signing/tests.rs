@@ -97,9 +97,9 @@ fn each_phase_has_its_keys_and_its_word_for_the_parent() {
         let signing = signing(phase, keys);
         let set = |rtype| signing.sets().iter().find(|set| set.rtype == rtype).map(|set| &set.rdatas[..]);
         assert_eq!((set(RecordType::DNSKEY).unwrap().len(), keys), (keys, phase.keys()));
-        let ds = |at: usize| signing.keys[at].ds(&apex()).into();
+        let ds = |at: usize| signing.keys.keys[at].ds(&apex()).into();
         assert_eq!(set(RecordType::CDS).map(|set| set[0].clone()), cds.map(ds), "{phase:?}");
-        let dnskey = |at: usize| signing.keys[at].dnskey().into();
+        let dnskey = |at: usize| signing.keys.keys[at].dnskey().into();
         assert_eq!(set(RecordType::CDNSKEY).map(|set| set[0].clone()), cds.map(dnskey), "{phase:?}");
         assert_eq!(signing.sign(&txt(&apex(), &[b"\x01a"])).unwrap().rdatas().count(), keys);
     }
