@@ -13,6 +13,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 
 use crate::config::keyfile::{KeyFile, KeyFileError};
 use crate::config::{Config, Dnssec, ZoneSettings};
@@ -22,7 +23,7 @@ use crate::time::{Clock, Timestamp};
 use crate::zone::signing::key::{Algorithm, ZoneKey};
 use crate::zone::signing::phase::{Offer, Phase};
 
-use super::{CliError, Result, print};
+use super::{CliError, Output, Result, print};
 use servers::{ParentDs, is_served, wait_until_served};
 use walk::{Need, Way, need};
 
@@ -35,7 +36,7 @@ pub enum Command {
     /// Make a zone's key; run it again to offer the key to the parent
     Init(Init),
     /// Show how far a zone has come, and what comes next
-    Status(Zone),
+    Status(Status),
     /// Print the DS record for the parent
     Ds(Zone),
     /// Replace a zone's key, one step each time
@@ -49,6 +50,15 @@ pub enum Command {
 pub struct Zone {
     /// The zone
     zone: ZoneName,
+}
+
+/// `dnssec status ZONE`
+#[derive(Debug, Args)]
+pub struct Status {
+    #[command(flatten)]
+    zone: Zone,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// `dnssec init ZONE`
@@ -86,7 +96,7 @@ fn server(text: &str) -> std::result::Result<SocketAddr, String> {
 pub fn run(command: Command, config: &Config) -> Result<()> {
     match command {
         Command::Init(init) => init_zone(&init, config),
-        Command::Status(zone) => status(&Place::find(config, &zone)?),
+        Command::Status(wanted) => status(wanted.output, &Place::find(config, &wanted.zone)?),
         Command::Ds(zone) => ds(&Place::find(config, &zone)?),
         Command::Rollover(step) => take_step(Way::Rollover, &step, &Place::find(config, &step.zone)?),
         Command::Remove(step) => take_step(Way::Remove, &step, &Place::find(config, &step.zone)?),
@@ -218,9 +228,12 @@ fn note(file: &mut KeyFile) -> Result<()> {
     file.save().map_err(failed)
 }
 
-fn status(place: &Place<'_>) -> Result<()> {
+fn status(output: Output, place: &Place<'_>) -> Result<()> {
     let mut file = place.read()?;
     note_if_served(&mut file, place)?;
+    if output.json {
+        return print(&as_json(&file, place).to_string());
+    }
     print(&report(&file, place))
 }
 
@@ -251,6 +264,20 @@ fn report(file: &KeyFile, place: &Place<'_>) -> String {
     out += &at_the_parent(file);
     out += &what_next(file, place);
     out.trim_end().to_owned()
+}
+
+fn as_json(file: &KeyFile, place: &Place<'_>) -> Value {
+    let key = |key: &Arc<ZoneKey>| json!({"tag": key.tag(), "algorithm": key.algorithm().number()});
+    json!({
+        "zone": file.zone,
+        "phase": file.phase,
+        "meaning": file.phase.meaning(),
+        "keys": file.keys.iter().map(key).collect::<Vec<_>>(),
+        "served": is_served(place.config, file, place.dnssec).is_ok(),
+        "since": file.seen.map(|seen| seen.to_string()),
+        "ds": records(file).lines().next(),
+        "next": what_next(file, place),
+    })
 }
 
 fn at_the_parent(file: &KeyFile) -> String {

@@ -301,6 +301,9 @@ mod tests {
     const ZONE: &str =
         "[[zone]]\nname = \"auth.example.org\"\nns = [\"ns1.example.org\"]\ncontact = \"a@example.org\"\n";
 
+    const INNER: &str = "[[zone]]\nname = \"in.auth.example.org\"\nns = [\"ns1.example.org\"]\ncontact = \"a@b.c\"\n";
+    const OTHER: &str = "[[zone]]\nname = \"auth.example.com\"\nns = [\"ns1.example.org\"]\ncontact = \"a@b.c\"\n";
+
     fn error(text: &str) -> String {
         Config::parse(Path::new("c.toml"), text).expect_err(text).to_string()
     }
@@ -320,6 +323,13 @@ mod tests {
             ("[api]\nkey = \"k.pem\"\n", "c.toml:2:7: api.key: ", "certificate"),
             ("[api]\ntrusted-proxies = [\"10.0.0.1\"]\n", "c.toml:2:19: api.trusted-proxies: ", "client-ip-header"),
             ("[log]\nlevel = \"x=y=z\"\n", "c.toml:2:9: log.level: ", "info"),
+            (&format!("{ZONE}dnskey-ttl = 7200\n"), "c.toml:5:14: zone[0].dnskey-ttl: ", "1 to 3600"),
+            (&format!("{ZONE}dnssec-key = \"k\"\n{INNER}"), "c.toml:5:14: zone[0].dnssec-key: ", "cannot be signed"),
+            (
+                &format!("{ZONE}dnssec-key = \"k\"\n{OTHER}dnssec-key = \"k\"\n"),
+                "c.toml:10:14: zone[1].dnssec-key: ",
+                "its own",
+            ),
         ] {
             let found = error(text);
             assert!(found.starts_with(start) && found.contains(advice), "{text:?}: {found}");
