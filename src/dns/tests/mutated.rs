@@ -128,7 +128,7 @@ fn assert_unbroken(responder: &Responder, rounds: usize, is_signed: bool) {
     // The mutations reach every road: NOERROR (and BADVERS), FORMERR, NXDOMAIN, NOTIMP, REFUSED, and no SERVFAIL.
     let [no_error, format_error, fault, name_error, not_implemented, refused, ..] = rcodes;
     assert!(
-        [no_error, format_error, name_error, not_implemented, refused].iter().all(|count| *count > 1_000),
+        [no_error, format_error, name_error, not_implemented, refused].iter().all(|count| *count > rounds / 200),
         "{rcodes:?}"
     );
     assert_eq!(fault, 0);
