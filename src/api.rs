@@ -45,7 +45,7 @@ use error::{method_not_allowed, no_such_page};
 use register::Registrar;
 
 /// What the endpoints work with; each takes the one or two that it needs out of it.
-#[derive(Clone)]
+#[derive(Clone, FromRef)]
 struct Handles {
     publisher: Publisher,
     credentials: Credentials,
@@ -53,24 +53,6 @@ struct Handles {
     registrar: Registrar,
     clients: Clients,
 }
-
-macro_rules! from_handles {
-    ($($field:ident: $kind:ty),*) => {
-        $(impl FromRef<Handles> for $kind {
-            fn from_ref(handles: &Handles) -> Self {
-                handles.$field.clone()
-            }
-        })*
-    };
-}
-
-from_handles!(
-    publisher: Publisher,
-    credentials: Credentials,
-    hasher: Hasher,
-    registrar: Registrar,
-    clients: Clients
-);
 
 /// The public API. Serve it with [`http::Server`], which names the peer of each request.
 pub fn router(
@@ -82,16 +64,13 @@ pub fn router(
 ) -> Router {
     let registrar = Registrar::new(&settings.registration, publisher.clone(), hasher.clone());
     let clients = Clients::new(&settings.trusted_proxies, settings.client_ip_header.as_deref());
-    let mut routes = Router::new()
+    let routes = Router::new()
+        .route("/register", post(register::register))
         .route("/update", post(update::update))
         .route("/health", get(health::health))
         .route("/v1/account", get(account::show).patch(account::edit).delete(account::delete))
         .route("/v1/account/rotate", post(rotate::rotate))
-        .route("/v1/txt", delete(values::retire));
-    if settings.registration != config::Registration::Closed {
-        routes = routes.route("/register", post(register::register));
-    }
-    let routes = routes
+        .route("/v1/txt", delete(values::retire))
         .fallback(no_such_page)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(body::whole))

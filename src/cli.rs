@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use thiserror::Error;
 
+use crate::config::keyfile::KeyFileError;
 use crate::config::{Config, ConfigError};
 use crate::daemon::DaemonError;
 use crate::publisher::LoadError;
@@ -81,13 +82,15 @@ pub enum CliError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
-    Load(#[from] LoadError),
+    Key(#[from] KeyFileError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Daemon(#[from] DaemonError),
     #[error(transparent)]
     Random(#[from] RandomError),
+    #[error("{0}")]
+    Usage(String),
     #[error("{0}")]
     Refused(String),
     #[error("no daemon answers at {}: {source}", path.display())]
@@ -100,7 +103,8 @@ impl CliError {
     /// The process's exit code: 2 for what the user wrote, 1 for what failed.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Load(LoadError::Owned { .. } | LoadError::Key(_)) => 2,
+            Self::Config(_) | Self::Key(_) | Self::Usage(_) => 2,
+            Self::Daemon(DaemonError::Load(LoadError::Owned { .. } | LoadError::Key(_))) => 2,
             _ => 1,
         }
     }

@@ -38,6 +38,16 @@ pub enum Denied {
     Fault(#[from] PublishError),
 }
 
+/// An account whose key was shown.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// The account.
+    pub account: Arc<Account>,
+    /// Whether the key is the one before the last rotation. It publishes until its grace time ends and does nothing
+    /// else: whoever rotated a stolen key must not find the thief rotating it again.
+    pub by_former_key: bool,
+}
+
 /// Verifies credentials; a cheap handle.
 #[derive(Clone)]
 pub struct Credentials(Arc<Inner>);
@@ -71,23 +81,23 @@ impl Credentials {
     ///
     /// Takes microseconds where the key was verified before, else a password hash. What is not a UUID and not 40
     /// characters is refused at once: its form tells the sender nothing about anybody's account.
-    pub async fn verify(&self, username: &str, key: &str, client: IpAddr) -> Result<Arc<Account>, Denied> {
+    pub async fn verify(&self, username: &str, key: &str, client: IpAddr) -> Result<Verified, Denied> {
         let (Ok(username), Ok(key)) = (username.parse::<Username>(), key.parse::<ApiKey>()) else {
             return Err(Denied::Forbidden);
         };
-        let account = match self.0.remembered.check(username, &key) {
-            Some(account) => account,
+        let verified = match self.0.remembered.check(username, &key) {
+            Some(account) => Verified { account, by_former_key: false },
             None => self.verify_slowly(username, key, Prefix::of(client)).await?,
         };
         // Only after the key: whether an account is limited to networks is its owner's business.
-        if !account.allow_from.allows(client) {
+        if !verified.account.allow_from.allows(client) {
             info!(%username, %client, "denied: not in the account's allowfrom");
             return Err(Denied::Forbidden);
         }
-        Ok(account)
+        Ok(verified)
     }
 
-    async fn verify_slowly(&self, username: Username, key: ApiKey, prefix: Prefix) -> Result<Arc<Account>, Denied> {
+    async fn verify_slowly(&self, username: Username, key: ApiKey, prefix: Prefix) -> Result<Verified, Denied> {
         let inner = &self.0;
         let pace = (prefix, username);
         inner.wrong_keys.try_now(&pace, Instant::now()).map_err(|retry_after| Denied::TooOften { retry_after })?;
@@ -108,7 +118,7 @@ impl Credentials {
             inner.remembered.remember(generation, &key, account.clone());
             self.modernise(&account, key, prefix);
         }
-        Ok(account)
+        Ok(Verified { account, by_former_key: found != 0 })
     }
 
     /// Reads an account off the async threads: a disk that stalls must not stall them.

@@ -15,7 +15,7 @@ use axum::Router;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::api;
 use crate::api::admin::Facts;
@@ -37,7 +37,7 @@ pub use pulse::Pulse;
 pub use sockets::Bound;
 
 use rekey::KeyFiles;
-use sockets::Sockets;
+use sockets::{AdminFile, Sockets};
 
 /// Connections of the API in all, and from one prefix. A proxy in front is one prefix.
 const API_CONNECTIONS: (usize, usize) = (1_024, 512);
@@ -74,7 +74,7 @@ pub enum DaemonError {
 pub struct Daemon {
     config: Config,
     bound: Bound,
-    owns_admin_socket: bool,
+    admin_file: Option<AdminFile>,
     house: House,
     tls: Option<Tls>,
     shutdown: watch::Sender<bool>,
@@ -91,12 +91,12 @@ impl Daemon {
     pub async fn start(config: Config) -> Result<Self, DaemonError> {
         let tls = config.api.tls.clone().map(Tls::load).transpose()?;
         // Before the store: a second daemon should hear of the port rather than wait for a lock.
-        let sockets = Sockets::bind(&config, &mut Inherited::from_env())?;
+        let mut sockets = Sockets::bind(&config, &mut Inherited::from_env())?;
         let key_files = KeyFiles::of(&config.zones);
         let house = House::open(&config)?;
         let mut daemon = Self {
             bound: sockets.bound(&config)?,
-            owns_admin_socket: sockets.owns_admin,
+            admin_file: sockets.admin_file.take(),
             zones: watch::Sender::new(config.zones.clone()),
             config,
             house,
@@ -129,18 +129,20 @@ impl Daemon {
             pulse.watch("DNS over TCP", move || heartbeat.value());
         }
         let writer = self.house.writer.clone();
-        pulse.watch("the store's writer", move || writer.heartbeat());
+        // Not whether it goes round: a disk that stalls is no reason to be restarted and to wait for the same disk.
+        pulse.watch_alive("the store's writer", move || writer.is_alive());
         pulse
     }
 
     /// Takes over the zones and the certificate of another reading of the configuration. What else has changed is
     /// named in the log: it needs a restart.
     pub async fn reload(&self, config: Config) -> Result<(), DaemonError> {
-        if let Some(tls) = &self.tls {
-            tls.reload()?;
-        }
         self.house.publisher.reload(config.zones.clone()).await?;
         self.zones.send_replace(config.zones.clone());
+        // A certificate that cannot be used must not hold up the zones, nor they it.
+        if let Some(Err(error)) = self.tls.as_ref().map(Tls::reload) {
+            error!("the certificate stays as it was: {error}");
+        }
         for key in self.config.changed_but_for_zones(&config) {
             warn!("`{key}` has changed; it takes effect with the next start");
         }
@@ -161,10 +163,7 @@ impl Daemon {
         if tokio::time::timeout(GRACE, tcp).await.is_err() {
             warn!("connections of DNS over TCP did not end in time and were cut");
         }
-        // One that systemd passed stays: the next daemon gets it again.
-        if self.owns_admin_socket {
-            _ = std::fs::remove_file(&self.bound.admin);
-        }
+        drop(self.admin_file);
         let (udp, house) = (self.udp, self.house);
         let rest = tokio::task::spawn_blocking(move || {
             udp.into_iter().for_each(UdpListener::stop);
@@ -210,7 +209,7 @@ impl Daemon {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::UnixListener::from_std(listener)?;
         let facts = Facts { started: Some(Instant::now()), listeners: self.bound.lines() };
-        let router = self.house.operator_router(facts, Some(sightings::hook(&self.house)));
+        let router = self.house.operator_router(facts, Some(sightings::hook(&self.house, &self.shutdown)));
         let (total, per_prefix) = PRIVATE_CONNECTIONS;
         let server = Server::new(router, Connections::new(total, per_prefix));
         self.http.spawn(server.serve_unix(listener, told(&self.shutdown)));

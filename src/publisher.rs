@@ -29,6 +29,9 @@ use crate::zone::{Zones, is_static, zone_named};
 pub use accounts::Edit;
 pub use upkeep::{LoadError, load};
 
+/// Labels that nobody may choose: programs look for them in every domain, and would trust what they find.
+const RESERVED: [&str; 8] = ["autoconfig", "autodiscover", "imap", "isatap", "localhost", "mail", "mta-sts", "wpad"];
+
 /// Why a change was refused, or could not be made.
 #[derive(Debug, Clone, Error)]
 pub enum PublishError {
@@ -38,6 +41,8 @@ pub enum PublishError {
     Disabled,
     #[error("there is no such account")]
     NoAccount,
+    #[error("this account may only narrow the networks that it can be used from")]
+    Wider,
     #[error("this server has no zone {0}")]
     NoZone(ZoneName),
     #[error("the subdomain {0} is taken")]
@@ -151,7 +156,7 @@ impl Publisher {
             let now = inner.clock.now();
             let value = LiveValue { txt, published: now, expires: now.plus(inner.limits.newest_lifetime) };
             tx.put_value(row.id, &value)?;
-            if let Author::Account(username) = by {
+            if let Some((username, _)) = row.account {
                 tx.published_at(username, now)?;
             }
             Ok(Ok((value, inner.settle(tx, &row, &owner)?)))
@@ -248,6 +253,9 @@ impl Inner {
         if subdomain.is_uuid_shaped() {
             return reserved("labels in the form of a UUID are given, not chosen");
         }
+        if RESERVED.contains(&subdomain.as_str()) {
+            return reserved("programs look for that name of their own accord");
+        }
         let zones = self.zones.load();
         if zone_named(&zones, zone).is_some_and(|zone| is_static(zone, subdomain.as_str())) {
             return reserved("the server's configuration has records there");
@@ -257,10 +265,13 @@ impl Inner {
 
     /// The row of an owner at which `by` may publish. The daemon's own `_acme-challenge` is made when it is first used.
     fn row_for(&self, tx: &Tx<'_>, by: Author, owner: &Owner) -> Decided<OwnerRow> {
-        let found = tx.owner(owner)?;
-        let Some(row) = found else {
+        // A zone that the configuration no longer has is not answered for, so nothing can be published in it.
+        if zone_named(&self.zones.load(), &owner.zone).is_none() {
+            return Ok(Err(PublishError::NoZone(owner.zone.clone())));
+        }
+        let Some(row) = tx.owner(owner)? else {
             let own = by == Author::Operator && owner.label == OwnerLabel::Challenge;
-            if !own || zone_named(&self.zones.load(), &owner.zone).is_none() {
+            if !own {
                 return Ok(Err(PublishError::NotOwner));
             }
             return Ok(Ok(OwnerRow { id: tx.insert_owner(owner, None)?, account: None }));

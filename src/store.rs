@@ -46,9 +46,13 @@ impl Store {
     pub fn open(path: &Path) -> Result<Arc<Self>, StoreError> {
         let lock = Lock::take(path)?;
         create_private(path)?;
-        let mut connection = connect(path)?;
-        schema::migrate(&mut connection, path)?;
-        quick_check(&connection, path)?;
+        let opened = || {
+            let mut connection = connect(path)?;
+            schema::migrate(&mut connection, path)?;
+            quick_check(&connection, path)?;
+            Ok(connection)
+        };
+        let connection = opened().map_err(|error: StoreError| error.of(path))?;
         // The schema's writes have made the WAL; from here on the files must stay the same two.
         let identity = Identity::of(path)?;
         Ok(Arc::new(Self { path: path.to_owned(), identity, reader: Mutex::new(connection), _lock: lock }))

@@ -105,12 +105,9 @@ impl Zones {
     }
 }
 
-/// The zone that `name` lies in: the deepest where zones nest.
+/// The zone that `name` lies in; no zone of a configuration lies in another.
 pub fn zone_of<'z>(zones: &'z [Zone], name: NameRef<'_>) -> Option<&'z Zone> {
-    zones
-        .iter()
-        .filter(|zone| name.below(zone.name.apex().as_ref()).is_some())
-        .max_by_key(|zone| zone.name.apex().as_wire().len())
+    zones.iter().find(|zone| name.below(zone.name.apex().as_ref()).is_some())
 }
 
 /// The zone with this apex.

@@ -31,10 +31,7 @@ pub async fn edit(
     fields: Fields,
 ) -> Result<Response, Failure> {
     let edit = Edit { allow_from: fields.allow_from()?, note: fields.note()? };
-    if edit.allow_from.as_ref().is_some_and(|wanted| !wanted.is_within(&account.allow_from)) {
-        return Err(Failure::Wider);
-    }
-    let account = publisher.edit(account.username, edit).await?;
+    let account = publisher.narrow(account.username, edit).await?;
     Ok(reply::json(StatusCode::OK, &AccountView::of(&account, &publisher)))
 }
 

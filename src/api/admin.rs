@@ -38,7 +38,7 @@ pub struct Facts {
     pub listeners: Vec<String>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, FromRef)]
 struct Handles {
     publisher: Publisher,
     hasher: Hasher,
@@ -46,24 +46,6 @@ struct Handles {
     facts: Arc<Facts>,
     watch: Option<Watch>,
 }
-
-macro_rules! from_handles {
-    ($($field:ident: $kind:ty),*) => {
-        $(impl FromRef<Handles> for $kind {
-            fn from_ref(handles: &Handles) -> Self {
-                handles.$field.clone()
-            }
-        })*
-    };
-}
-
-from_handles!(
-    publisher: Publisher,
-    hasher: Hasher,
-    metrics: Arc<Metrics>,
-    facts: Arc<Facts>,
-    watch: Option<Watch>
-);
 
 /// The operator's router. `watch` is where `/watch` hears of queries; without it that is 404.
 pub fn router(

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use crate::account::Account;
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, Verified};
 
 use super::client_ip::{ClientIp, Clients};
 use super::error::Failure;
@@ -19,7 +19,7 @@ use super::error::Failure;
 #[derive(Debug)]
 pub struct Authenticated(pub Arc<Account>);
 
-/// The same, or by the username and key as HTTP Basic credentials: for what acme-dns does not have.
+/// The same by the present key alone, or by the username and key as HTTP Basic credentials: for what acme-dns does not have.
 #[derive(Debug)]
 pub struct Login(pub Arc<Account>);
 
@@ -33,7 +33,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let (username, key) = api_headers(&parts.headers).unwrap_or_default();
-        verify(parts, state, username, key).await.map(Self)
+        verify(parts, state, username, key).await.map(|verified| Self(verified.account))
     }
 }
 
@@ -47,11 +47,15 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let pair = api_headers(&parts.headers).or_else(|| basic(&parts.headers)).unwrap_or_default();
-        verify(parts, state, pair.0, pair.1).await.map(Self)
+        let verified = verify(parts, state, pair.0, pair.1).await?;
+        if verified.by_former_key {
+            return Err(Failure::Forbidden("this key has been replaced; until it ends it only publishes"));
+        }
+        Ok(Self(verified.account))
     }
 }
 
-async fn verify<S>(parts: &mut Parts, state: &S, username: String, key: String) -> Result<Arc<Account>, Failure>
+async fn verify<S>(parts: &mut Parts, state: &S, username: String, key: String) -> Result<Verified, Failure>
 where
     S: Send + Sync,
     Credentials: FromRef<S>,

@@ -143,6 +143,7 @@ impl From<PublishError> for Failure {
             PublishError::NotOwner => Self::Forbidden("this account does not own that name"),
             PublishError::Disabled => Self::Forbidden("this account is disabled"),
             PublishError::NoAccount => Self::NotFound("there is no such account".into()),
+            PublishError::Wider => Self::Wider,
             PublishError::NoZone(_) => Self::field("bad_zone", "zone", error),
             PublishError::LabelTaken(subdomain) => Self::Taken(subdomain),
             PublishError::LabelReserved(..) => Self::field("bad_subdomain", "subdomain", error),

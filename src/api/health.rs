@@ -1,8 +1,7 @@
-//! `GET /health`: 200 and nothing else, as acme-dns answers; it says that the process serves HTTP.
-//! `/ready` on the metrics listener says more.
+//! `GET /health`: alive, as acme-dns says it: 200 and nothing else. Whether updates would succeed is `/ready`'s.
 
-use axum::http::StatusCode;
+use axum::http::{HeaderName, header};
 
-pub async fn health() -> StatusCode {
-    StatusCode::OK
+pub async fn health() -> [(HeaderName, &'static str); 1] {
+    [(header::CACHE_CONTROL, "no-store")]
 }

@@ -41,7 +41,7 @@ use super::tls::Tls;
 /// Octets of a request's head.
 const MAX_HEAD: usize = 32 * 1_024;
 /// Requests at once on one HTTP/2 connection.
-const MAX_STREAMS: u32 = 32;
+const MAX_STREAMS: u32 = 8;
 /// How long a connection that must make room may finish what it is at.
 const EVICTED: Duration = Duration::from_secs(2);
 

@@ -20,22 +20,10 @@ use super::reply;
 
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-#[derive(Clone)]
+#[derive(Clone, FromRef)]
 struct Handles {
     metrics: Arc<Metrics>,
     publisher: Publisher,
-}
-
-impl FromRef<Handles> for Publisher {
-    fn from_ref(handles: &Handles) -> Self {
-        handles.publisher.clone()
-    }
-}
-
-impl FromRef<Handles> for Arc<Metrics> {
-    fn from_ref(handles: &Handles) -> Self {
-        handles.metrics.clone()
-    }
 }
 
 /// The router of the metrics listener.
@@ -48,22 +36,24 @@ pub fn router(metrics: Arc<Metrics>, publisher: Publisher) -> Router {
         .with_state(Handles { metrics, publisher })
 }
 
-async fn exposition(
-    State(metrics): State<Arc<Metrics>>,
-    State(publisher): State<Publisher>,
-) -> Result<Response, Failure> {
-    let counts = read(&publisher, |publisher| publisher.store().read(|rows| rows.counts())).await?;
+/// The counters, whatever state the database is in: without it only the gauges are missing.
+async fn exposition(State(metrics): State<Arc<Metrics>>, State(publisher): State<Publisher>) -> Response {
+    let counts = read(&publisher, |publisher| publisher.store().read(|rows| rows.counts())).await.ok();
     let gauge = |count: i64| u64::try_from(count).unwrap_or_default();
-    let text = metrics.render(&[
-        ("txtgate_accounts", "Accounts, disabled ones included.", gauge(counts.accounts)),
-        ("txtgate_values", "Stored TXT values.", gauge(counts.values)),
-        ("txtgate_zones", "Zones served.", publisher.zones().load().len() as u64),
-    ]);
-    let kind = [(http::header::CONTENT_TYPE, HeaderValue::from_static(EXPOSITION))];
-    Ok((kind, text).into_response())
+    let mut gauges = vec![("txtgate_zones", "Zones served.", publisher.zones().load().len() as u64)];
+    if let Some(counts) = counts {
+        gauges.push(("txtgate_accounts", "Accounts, disabled ones included.", gauge(counts.accounts)));
+        gauges.push(("txtgate_values", "Stored TXT values.", gauge(counts.values)));
+    }
+    let headers = [
+        (http::header::CONTENT_TYPE, HeaderValue::from_static(EXPOSITION)),
+        (http::header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (headers, metrics.render(&gauges)).into_response()
 }
 
-/// 200 where updates would succeed, else 503; the body says what is wrong. Says nothing of delegations, which `doctor`
+/// 200 where the database is in place, readable, writable and has room, else 503; the body says what is wrong. A lock
+/// that another program holds shows only when an update meets it. Says nothing of delegations, which `doctor`
 /// looks at: a health check must not depend on the rest of the Internet.
 async fn ready(State(publisher): State<Publisher>) -> Response {
     let zones = publisher.zones().load().len();

@@ -34,6 +34,9 @@ const REGISTRATIONS: Rule = Rule {
     quiet: Duration::from_secs(60 * 60),
 };
 
+/// Registrations from one prefix with a secret: room for a fleet, and an end to what a leaked one can do.
+const REGISTRATIONS_WITH_SECRET: Rule = Rule { free: 1_000, longest: Duration::from_secs(30), ..REGISTRATIONS };
+
 /// Makes accounts, for whoever may have one.
 #[derive(Clone, Debug)]
 pub struct Registrar {
@@ -46,8 +49,8 @@ pub struct Registrar {
 enum Policy {
     /// Anybody, but not without end.
     Open(Pace<Prefix>),
-    /// Whoever shows a secret, as often as they like.
-    Secret(Secrets),
+    /// Whoever shows a secret, many times.
+    Secret(Secrets, Pace<Prefix>),
     /// Only the operator, who does not come this way.
     Closed,
 }
@@ -57,7 +60,7 @@ impl Registrar {
     pub fn new(registration: &Registration, publisher: Publisher, hasher: Hasher) -> Self {
         let policy = match registration {
             Registration::Open => Policy::Open(Pace::new(REGISTRATIONS)),
-            Registration::Secret(valid) => Policy::Secret(Secrets::new(valid)),
+            Registration::Secret(valid) => Policy::Secret(Secrets::new(valid), Pace::new(REGISTRATIONS_WITH_SECRET)),
             Registration::Closed => Policy::Closed,
         };
         Self { publisher, hasher, policy: Arc::new(policy) }
@@ -84,7 +87,7 @@ where
         let client = Prefix::of(client);
         match &*Registrar::from_ref(state).policy {
             Policy::Open(_) => Ok(Self { client, with_secret: false }),
-            Policy::Secret(secrets) => {
+            Policy::Secret(secrets, _) => {
                 let path = parts.extensions.get::<PathPrefix>().cloned().unwrap_or_default();
                 secrets.check(&parts.headers, &path, client)?;
                 Ok(Self { client, with_secret: true })
@@ -104,7 +107,7 @@ pub async fn register(
         let message = "a subdomain can be chosen only with a registration secret; leave it out";
         return Err(Failure::field("bad_subdomain", "subdomain", message));
     }
-    if let Policy::Open(pace) = &*registrar.policy {
+    if let Policy::Open(pace) | Policy::Secret(_, pace) = &*registrar.policy {
         let wait = pace.take(&registrant.client, Instant::now());
         wait.map_err(|retry_after| Failure::TooOften { retry_after })?;
     }

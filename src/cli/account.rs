@@ -5,11 +5,12 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::config::Config;
+use crate::name::Name;
 
 use super::operator::{Operator, encoded};
 use super::settings::{Format, Registered};
 use super::table::{cell, table};
-use super::{Output, Result, print};
+use super::{CliError, Output, Result, print};
 
 /// Accounts asked for at once by `account list`.
 const PAGE: usize = 500;
@@ -144,9 +145,13 @@ fn path(who: &Who, rest: &str) -> String {
 }
 
 fn create(operator: &Operator, wanted: &Create, config: &Config) -> Result<()> {
-    let domain = wanted.domain.trim_end_matches('.');
+    let typed: Name = match wanted.domain.strip_prefix("*.").unwrap_or(&wanted.domain).parse() {
+        Ok(name) => name,
+        Err(error) => return Err(CliError::Usage(format!("{:?} is no domain: {error}", wanted.domain))),
+    };
+    let domain = typed.to_string();
+    let domain = domain.as_str();
     let domain = domain.strip_prefix("_acme-challenge.").unwrap_or(domain);
-    let domain = domain.strip_prefix("*.").unwrap_or(domain);
     let body = json!({
         "subdomain": wanted.subdomain,
         "zone": wanted.zone,
@@ -162,7 +167,16 @@ fn create(operator: &Operator, wanted: &Create, config: &Config) -> Result<()> {
 /// Where the API listens, as far as the configuration tells; people who come from elsewhere give --server.
 fn listening(config: &Config) -> String {
     let scheme = if config.api.tls.is_some() { "https" } else { "http" };
-    config.api.listen.first().map_or_else(String::new, |address| format!("{scheme}://{address}"))
+    let Some(address) = config.api.listen.first() else { return String::new() };
+    if !address.ip().is_unspecified() {
+        return format!("{scheme}://{address}");
+    }
+    // Nobody connects to 0.0.0.0; the zone's own name is where most put the API.
+    let host = config.zones.first().map(|zone| zone.name.to_string()).unwrap_or_default();
+    match (scheme, address.port()) {
+        ("https", 443) | ("http", 80) => format!("{scheme}://{host}"),
+        (_, port) => format!("{scheme}://{host}:{port}"),
+    }
 }
 
 fn list(operator: &Operator, wanted: &List) -> Result<()> {

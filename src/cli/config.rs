@@ -6,7 +6,6 @@ use clap::Subcommand;
 
 use crate::config::keyfile::KeyFile;
 use crate::config::{Config, Registration, ZoneSettings};
-use crate::publisher::LoadError;
 
 use super::Result;
 
@@ -22,7 +21,7 @@ pub fn run(command: &Command, config: &Config) -> Result<()> {
     let Command::Check = command;
     for settings in &config.zones {
         if let Some(dnssec) = &settings.dnssec {
-            KeyFile::read(&dnssec.key, &settings.name).map_err(LoadError::from)?;
+            KeyFile::read(&dnssec.key, &settings.name)?;
         }
     }
     super::print(&describe(config))

@@ -18,7 +18,6 @@ use serde_json::{Value, json};
 use crate::config::keyfile::{KeyFile, KeyFileError};
 use crate::config::{Config, Dnssec, ZoneSettings};
 use crate::name::ZoneName;
-use crate::publisher::LoadError;
 use crate::time::{Clock, Timestamp};
 use crate::zone::signing::key::{Algorithm, ZoneKey};
 use crate::zone::signing::phase::{Offer, Phase};
@@ -113,15 +112,17 @@ struct Place<'c> {
 impl<'c> Place<'c> {
     fn find(config: &'c Config, Zone { zone }: &Zone) -> Result<Self> {
         let found = config.zones.iter().find(|settings| settings.name == *zone);
-        let settings = found.ok_or_else(|| refused(format!("the configuration has no zone {zone}")))?;
+        let settings = found.ok_or_else(|| CliError::Usage(format!("the configuration has no zone {zone}")))?;
         let dnssec = settings.dnssec.as_ref().ok_or_else(|| {
-            refused(format!("say first where the key will be: add `dnssec-key = \"{zone}.key\"` to the zone {zone}"))
+            CliError::Usage(format!(
+                "say first where the key will be: add `dnssec-key = \"{zone}.key\"` to the zone {zone}"
+            ))
         })?;
         Ok(Self { config, settings, dnssec })
     }
 
     fn read(&self) -> Result<KeyFile> {
-        KeyFile::read(&self.dnssec.key, &self.settings.name).map_err(failed)
+        Ok(KeyFile::read(&self.dnssec.key, &self.settings.name)?)
     }
 }
 
@@ -130,7 +131,7 @@ fn init_zone(init: &Init, config: &Config) -> Result<()> {
     match KeyFile::read(&place.dnssec.key, &place.settings.name) {
         Ok(_) => take_step(Way::Init, &init.step, &place),
         Err(KeyFileError::Missing { .. }) => create(init, &place),
-        Err(error) => Err(failed(error)),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -148,7 +149,7 @@ fn create(init: &Init, place: &Place<'_>) -> Result<()> {
     let (path, zone) = (place.dnssec.key.clone(), zone.clone());
     let mut file =
         KeyFile { path, zone, phase: Phase::Fresh, seen: None, doubled: None, ds_ttl: None, keys: vec![key] };
-    file.create().map_err(failed)?;
+    file.create()?;
     let made = format!("made the key {} in {}; keep a copy of that file", file.keys[0].tag(), file.path.display());
     settle(&mut file, place)?;
     print(&format!("{made}\n{}", report(&file, place)))
@@ -175,7 +176,7 @@ fn take_step(way: Way, step: &Step, place: &Place<'_>) -> Result<()> {
         file.doubled = None;
     }
     file.phase = next;
-    file.save().map_err(failed)?;
+    file.save()?;
     settle(&mut file, place)?;
     print(&report(&file, place))
 }
@@ -225,7 +226,7 @@ fn note(file: &mut KeyFile) -> Result<()> {
     if file.phase.keys() > 1 && file.doubled.is_none() {
         file.doubled = file.seen;
     }
-    file.save().map_err(failed)
+    Ok(file.save()?)
 }
 
 fn status(output: Output, place: &Place<'_>) -> Result<()> {
@@ -326,10 +327,6 @@ fn records(file: &KeyFile) -> String {
 /// The wall clock: what is written down is compared with it days later, by another process.
 fn now() -> Timestamp {
     Clock::start(None).now()
-}
-
-fn failed(error: KeyFileError) -> CliError {
-    LoadError::from(error).into()
 }
 
 fn refused(why: String) -> CliError {

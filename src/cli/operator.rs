@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Method, Request, Response};
+use axum::http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -63,29 +63,20 @@ impl Operator {
 
     /// Sends a request; its JSON reply, or the sentence that refused it.
     pub fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
-        let reply = self.runtime.block_on(async {
+        self.runtime.block_on(async {
             let reply = self.send(request(method, path, body)?).await?;
-            let status = reply.status();
-            let bytes = reply.into_body().collect().await.map_err(|error| refused(&error))?.to_bytes();
-            Ok::<_, CliError>((status, bytes))
-        })?;
-        let (status, bytes) = reply;
-        let value: Value = if bytes.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_slice(&bytes).map_err(|error| refused(&format!("an unreadable reply: {error}")))?
-        };
-        if status.is_success() {
-            return Ok(value);
-        }
-        let message = value["message"].as_str().or(value["error"].as_str());
-        Err(refused(&message.map_or_else(|| status.to_string(), str::to_owned)))
+            if reply.status().is_success() { json(reply).await } else { Err(refusal(reply).await) }
+        })
     }
 
     /// Sends a request and hands each line of the reply to `line` as it comes, until the reply ends or `line` fails.
     pub fn follow(&self, path: &str, mut line: impl FnMut(&str) -> Result<()>) -> Result<()> {
         self.runtime.block_on(async {
-            let mut body = self.send(request(Method::GET, path, None)?).await?.into_body();
+            let reply = self.send(request(Method::GET, path, None)?).await?;
+            if !reply.status().is_success() {
+                return Err(refusal(reply).await);
+            }
+            let mut body = reply.into_body();
             let mut pending = Vec::new();
             while let Some(frame) = body.frame().await {
                 let frame = frame.map_err(|error| refused(&error))?;
@@ -116,6 +107,27 @@ impl Drop for Operator {
             house.close();
         }
     }
+}
+
+async fn json(reply: Response<Body>) -> Result<Value> {
+    let bytes = reply.into_body().collect().await.map_err(|error| refused(&error))?.to_bytes();
+    if bytes.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(&bytes).map_err(|error| refused(&format!("an unreadable reply: {error}")))
+}
+
+/// The sentence with which a request was refused.
+async fn refusal(reply: Response<Body>) -> CliError {
+    let status = reply.status();
+    let value = match json(reply).await {
+        Ok(value) => value,
+        Err(error) => return error,
+    };
+    let message = value["message"].as_str().or(value["error"].as_str());
+    let message = message.map_or_else(|| status.to_string(), str::to_owned);
+    // What was typed is wrong, or it could not be done.
+    if status == StatusCode::BAD_REQUEST { CliError::Usage(message) } else { CliError::Refused(message) }
 }
 
 fn nobody_listens(error: &std::io::Error) -> bool {

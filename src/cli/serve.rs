@@ -58,13 +58,13 @@ async fn reload_from(path: &std::path::Path, daemon: &Daemon, level: &Level) {
         Err(error) => return error!(%error, "not reloaded"),
     };
     let filter = EnvFilter::new(&config.log.level);
+    if let Err(error) = daemon.reload(config).await {
+        return error!(%error, "not reloaded");
+    }
     if let Err(error) = level.reload(filter) {
         warn!(%error, "the log keeps its level");
     }
-    match daemon.reload(config).await {
-        Ok(()) => info!("reloaded"),
-        Err(error) => error!(%error, "not reloaded"),
-    }
+    info!("reloaded");
 }
 
 struct Signals {

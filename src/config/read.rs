@@ -218,25 +218,28 @@ impl Reader<'_> {
                     .source
                     .at(&format!("zone.{index}.name"), format!("the zone {} stands here twice", settings.name)));
             }
+            // Each zone is answered as a whole: a zone below another would be a delegation within it.
+            let nested = |earlier: &&ZoneSettings| {
+                settings.name.apex().is_in(earlier.name.apex()) || earlier.name.apex().is_in(settings.name.apex())
+            };
+            if let Some(other) = read.iter().find(nested) {
+                let problem =
+                    format!("{} and {} lie one in the other; use names side by side", settings.name, other.name);
+                return Err(self.source.at(&format!("zone.{index}.name"), problem));
+            }
             read.push(settings);
         }
-        self.can_be_signed(&read)?;
+        self.has_own_keys(&read)?;
         Ok(read)
     }
 
-    /// A zone within a signed one would need a delegation with a DS there, and both are answered for from here.
-    fn can_be_signed(&self, zones: &[ZoneSettings]) -> Result<()> {
+    /// Two zones in one file would each overwrite the other's keys.
+    fn has_own_keys(&self, zones: &[ZoneSettings]) -> Result<()> {
+        let key = |zone: &ZoneSettings| zone.dnssec.as_ref().map(|dnssec| dnssec.key.clone());
         for (index, zone) in zones.iter().enumerate() {
-            let Some(dnssec) = &zone.dnssec else { continue };
-            let wrong = |problem: String| Err(self.source.at(&format!("zone.{index}.dnssec-key"), problem));
-            if let Some(inner) =
-                zones.iter().find(|other| other.name != zone.name && other.name.apex().is_in(zone.name.apex()))
-            {
-                return wrong(format!("{} lies within {}, which therefore cannot be signed", inner.name, zone.name));
-            }
-            let same_key = |other: &ZoneSettings| other.dnssec.as_ref().is_some_and(|other| other.key == dnssec.key);
-            if zones[..index].iter().any(same_key) {
-                return wrong("another zone has this key file; each zone needs its own".into());
+            if key(zone).is_some() && zones[..index].iter().any(|earlier| key(earlier) == key(zone)) {
+                let problem = "another zone has this key file; each zone needs its own";
+                return Err(self.source.at(&format!("zone.{index}.dnssec-key"), problem));
             }
         }
         Ok(())
@@ -271,6 +274,10 @@ impl Reader<'_> {
         }
         let statics = StaticRecords::parse(&name, &nameservers, &zone.records)
             .map_err(|error| self.source.at_line(&key("records"), error.line, error.problem))?;
+        if let Some(ns) = statics.without_address(&name, &nameservers) {
+            let problem = format!("{ns} is in the zone and has no address; add `{ns}. A <address>` to `records`");
+            return Err(wrong("ns", &problem));
+        }
         let (refresh, retry, expire, negative_ttl) = (zone.refresh, zone.retry, zone.expire, zone.negative_ttl);
         let soa = Soa { mname, rname: contact.0, refresh, retry, expire, negative_ttl };
         let dnskey_ttl = zone.dnskey_ttl;
@@ -301,7 +308,6 @@ mod tests {
     const ZONE: &str =
         "[[zone]]\nname = \"auth.example.org\"\nns = [\"ns1.example.org\"]\ncontact = \"a@example.org\"\n";
 
-    const INNER: &str = "[[zone]]\nname = \"in.auth.example.org\"\nns = [\"ns1.example.org\"]\ncontact = \"a@b.c\"\n";
     const OTHER: &str = "[[zone]]\nname = \"auth.example.com\"\nns = [\"ns1.example.org\"]\ncontact = \"a@b.c\"\n";
 
     fn error(text: &str) -> String {
@@ -324,7 +330,6 @@ mod tests {
             ("[api]\ntrusted-proxies = [\"10.0.0.1\"]\n", "c.toml:2:19: api.trusted-proxies: ", "client-ip-header"),
             ("[log]\nlevel = \"x=y=z\"\n", "c.toml:2:9: log.level: ", "info"),
             (&format!("{ZONE}dnskey-ttl = 7200\n"), "c.toml:5:14: zone[0].dnskey-ttl: ", "1 to 3600"),
-            (&format!("{ZONE}dnssec-key = \"k\"\n{INNER}"), "c.toml:5:14: zone[0].dnssec-key: ", "cannot be signed"),
             (
                 &format!("{ZONE}dnssec-key = \"k\"\n{OTHER}dnssec-key = \"k\"\n"),
                 "c.toml:10:14: zone[1].dnssec-key: ",
@@ -340,6 +345,25 @@ mod tests {
     fn a_bad_record_names_its_line_in_the_file() {
         let text = format!("# first\n{ZONE}records = \"\"\"\nwww A 192.0.2.1\nbad A 1.2.3\n\"\"\"\n");
         assert!(error(&text).starts_with("c.toml:8:1: zone[0].records: "), "{}", error(&text));
+    }
+
+    #[test]
+    fn a_nameserver_in_the_zone_needs_an_address() {
+        let text = ZONE.replace("ns1.example.org", "ns1.auth.example.org");
+        assert!(error(&text).starts_with("c.toml:3:6: zone[0].ns: "), "{}", error(&text));
+        let text = format!("{text}records = \"ns1 AAAA 2001:db8::1\"\n");
+        assert!(Config::parse(Path::new("c.toml"), &text).is_ok());
+    }
+
+    #[test]
+    fn zones_lie_side_by_side() {
+        let both =
+            |first: &str, second: &str| [first, second].map(|name| ZONE.replace("auth.example.org", name)).concat();
+        for (first, second) in [("a.test", "a.test"), ("a.test", "x.a.test"), ("x.y.a.test", "a.test")] {
+            let found = error(&both(first, second));
+            assert!(found.starts_with("c.toml:6:8: zone[1].name: "), "{found}");
+        }
+        assert_eq!(Config::parse(Path::new("c.toml"), &both("a.test", "xa.test")).unwrap().zones.len(), 2);
     }
 
     #[test]

@@ -69,7 +69,8 @@ impl House {
     }
 
     async fn verify(&self, who: &Account, key: &ApiKey, from: IpAddr) -> Result<Arc<Account>, Denied> {
-        self.credentials.verify(&who.username.to_string(), key.reveal(), from).await
+        let verified = self.credentials.verify(&who.username.to_string(), key.reveal(), from).await?;
+        Ok(verified.account)
     }
 
     /// How many hashes were computed so far.

@@ -5,54 +5,70 @@ use std::time::{Duration, Instant};
 /// How long a loop may stand still. Each goes round several times a second.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A loop's name and its count.
-type Loop = (&'static str, Box<dyn Fn() -> u64 + Send>);
-
-/// The loops' counts, and when each was last seen to grow.
+/// The loops, and when each was last seen to have gone round.
 #[derive(Default)]
 pub struct Pulse {
-    loops: Vec<(Loop, u64, Instant)>,
+    loops: Vec<Loop>,
+}
+
+struct Loop {
+    name: &'static str,
+    /// Whether it has gone round since it was last asked.
+    moved: Box<dyn FnMut() -> bool + Send>,
+    at: Instant,
 }
 
 impl std::fmt::Debug for Pulse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.loops.iter().map(|((name, _), ..)| name)).finish()
+        f.debug_list().entries(self.loops.iter().map(|looped| looped.name)).finish()
     }
 }
 
 impl Pulse {
-    /// Watches a loop's count from now on.
+    /// Watches a loop that counts its rounds.
     pub fn watch(&mut self, name: &'static str, count: impl Fn() -> u64 + Send + 'static) {
-        self.loops.push(((name, Box::new(count)), 0, Instant::now()));
+        let mut seen = 0;
+        self.watch_alive(name, move || std::mem::replace(&mut seen, count()) != seen);
+    }
+
+    /// Watches a thread that may stand still for good reasons, but must be there.
+    pub fn watch_alive(&mut self, name: &'static str, moved: impl FnMut() -> bool + Send + 'static) {
+        self.loops.push(Loop { name, moved: Box::new(moved), at: Instant::now() });
     }
 
     /// The first loop that has stood still for over 10 seconds of being looked at.
     pub fn stopped(&mut self) -> Option<&'static str> {
         let now = Instant::now();
-        for ((_, count), seen, at) in &mut self.loops {
-            let current = count();
-            if current != *seen {
-                (*seen, *at) = (current, now);
+        for looped in &mut self.loops {
+            if (looped.moved)() {
+                looped.at = now;
             }
         }
-        self.loops.iter().find(|(.., at)| now.duration_since(*at) > PATIENCE).map(|((name, _), ..)| *name)
+        self.loops.iter().find(|looped| now.duration_since(looped.at) > PATIENCE).map(|looped| looped.name)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
 
     #[test]
     fn a_loop_that_stands_still_is_named() {
+        let rounds = Arc::new(AtomicU64::new(7));
+        let counted = rounds.clone();
         let mut pulse = Pulse::default();
-        pulse.watch("moving", || 7);
-        pulse.watch("stuck", || 0);
-        assert_eq!(pulse.stopped(), None);
-        for (.., at) in &mut pulse.loops {
-            *at -= 2 * PATIENCE;
-        }
-        pulse.loops[0].1 = 6;
-        assert_eq!(pulse.stopped(), Some("stuck"));
+        pulse.watch("counting", move || counted.load(Ordering::Relaxed));
+        pulse.watch_alive("waiting", || true);
+        let later = |pulse: &mut Pulse| {
+            pulse.loops.iter_mut().for_each(|looped| looped.at -= 2 * PATIENCE);
+            pulse.stopped()
+        };
+        assert_eq!(later(&mut pulse), None);
+        rounds.store(8, Ordering::Relaxed);
+        assert_eq!(later(&mut pulse), None);
+        assert_eq!(later(&mut pulse), Some("counting"));
     }
 }

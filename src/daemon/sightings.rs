@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use tokio::sync::mpsc::channel;
+use tokio::sync::watch;
 
 use crate::api::admin::Watch;
 use crate::dns::watch::Sighting;
@@ -12,15 +13,17 @@ use super::House;
 const WAITING: usize = 256;
 
 /// What the operator's router opens a stream of queries with.
-pub fn hook(house: &House) -> Watch {
-    let watchers = house.watchers.clone();
+pub fn hook(house: &House, shutdown: &watch::Sender<bool>) -> Watch {
+    let (watchers, shutdown) = (house.watchers.clone(), shutdown.subscribe());
     Watch::new(move |name| {
         let mut watch = watchers.watch(name).ok()?;
         let (lines, reader) = channel(WAITING);
+        let mut shutdown = shutdown.clone();
         tokio::spawn(async move {
             loop {
                 tokio::select! {
                     () = lines.closed() => return,
+                    _ = shutdown.wait_for(|stop| *stop) => return,
                     // A reader that is too slow misses lines; DNS never waits for it.
                     Some(sighting) = watch.next() => { _ = lines.try_send(line(&sighting)); }
                 }

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
+use socket2::{Domain, SockAddr, Socket, Type};
 use tracing::warn;
 
 use crate::config::Config;
@@ -12,6 +13,9 @@ use crate::net::bind::{self, BUFFER, UdpSockets};
 use crate::net::inherited::Inherited;
 
 use super::DaemonError;
+
+/// Operators that wait to be accepted.
+const BACKLOG: i32 = 16;
 
 /// What the daemon listens on, once all of it is bound.
 #[derive(Debug, Clone)]
@@ -45,8 +49,19 @@ pub(super) struct Sockets {
     pub api: Vec<TcpListener>,
     pub metrics: Vec<TcpListener>,
     pub admin: UnixListener,
-    /// Whether the socket's file is ours to remove.
-    pub owns_admin: bool,
+    /// Removes the socket's file with the daemon, however it ends, unless systemd made it.
+    pub admin_file: Option<AdminFile>,
+}
+
+/// The file of a socket of our own.
+#[derive(Debug)]
+pub(super) struct AdminFile(PathBuf);
+
+impl Drop for AdminFile {
+    fn drop(&mut self) {
+        // Gone already is as good.
+        _ = std::fs::remove_file(&self.0);
+    }
 }
 
 impl Sockets {
@@ -62,12 +77,14 @@ impl Sockets {
         };
         let (api, metrics) = (tcp(&config.api.listen)?, tcp(&config.metrics)?);
         let inherited_admin = inherited.unix(&config.admin_socket);
-        let owns_admin = inherited_admin.is_none();
-        let admin = inherited_admin.map_or_else(|| admin_socket(&config.admin_socket), Ok)?;
+        let (admin, admin_file) = match inherited_admin {
+            Some(listener) => (listener, None),
+            None => (admin_socket(&config.admin_socket)?, Some(AdminFile(config.admin_socket.clone()))),
+        };
         for left in inherited.unclaimed() {
             warn!("systemd passed {left}, which the configuration does not listen on");
         }
-        Ok(Self { dns, api, metrics, admin, owns_admin })
+        Ok(Self { dns, api, metrics, admin, admin_file })
     }
 
     pub fn bound(&self, config: &Config) -> io::Result<Bound> {
@@ -103,9 +120,16 @@ fn admin_socket(path: &Path) -> Result<UnixListener, DaemonError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
         _ => {}
     }
-    // The mode has to be right from the first moment; chmod afterwards would leave one in which others may connect.
-    let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
-    let listener = UnixListener::bind(path);
-    rustix::process::umask(before);
-    listener.map_err(failed)
+    listen_private(path).map_err(failed)
+}
+
+/// Binds with mode 0600 from the first moment: chmod afterwards would leave one in which others may connect, and the
+/// umask is the whole process's.
+fn listen_private(path: &Path) -> io::Result<UnixListener> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // Linux gives the socket's file the mode of the socket itself (unix(7)).
+    rustix::fs::fchmod(&socket, rustix::fs::Mode::from_raw_mode(0o600))?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }

@@ -27,7 +27,7 @@ pub const MAX_PER_PREFIX: usize = 64;
 /// The longest query that is read. No query needs more, and this times the connections is memory.
 const MAX_QUERY: usize = 4_096;
 /// Octets of answers that are gathered before they are sent.
-const MAX_ANSWERS: usize = 64 * 1_024;
+const MAX_ANSWERS: usize = 16 * 1_024;
 /// How long a connection takes queries after the shutdown began.
 const LAST_CALL: Duration = Duration::from_millis(100);
 /// How often the accept loop beats when nobody connects.

@@ -134,8 +134,13 @@ fn prepare(sockets: Vec<UdpSocket>) -> io::Result<UdpSockets> {
     for socket in &sockets {
         socket.set_nonblocking(false)?;
         let options = SockRef::from(socket);
-        options.set_recv_buffer_size(BUFFER)?;
-        options.set_send_buffer_size(BUFFER)?;
+        // One that systemd made larger than we may stays as it is. The kernel reports twice what it granted.
+        if options.recv_buffer_size()? / 2 < BUFFER {
+            options.set_recv_buffer_size(BUFFER)?;
+        }
+        if options.send_buffer_size()? / 2 < BUFFER {
+            options.set_send_buffer_size(BUFFER)?;
+        }
         never_fragment(socket, address)?;
         if address.ip().is_unspecified() {
             tell_destination(socket, address)?;

@@ -14,14 +14,14 @@ pub enum Holder {
     /// A process that we may look at.
     Process { id: u32, name: String },
     /// Only the user is known: looking into other users' processes takes root.
-    User { id: u32 },
+    User { name: String },
 }
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Process { id, name } => write!(f, "{name} (process {id})"),
-            Self::User { id } => write!(f, "a process of user {id}"),
+            Self::User { name } => write!(f, "{name} (a process of that user)"),
         }
     }
 }
@@ -29,10 +29,21 @@ impl fmt::Display for Holder {
 /// Finds the holder of a local port; `table` is `udp` or `tcp`.
 pub fn of_port(table: &str, port: u16) -> Option<Holder> {
     let socket = [table.to_owned(), format!("{table}6")].iter().find_map(|table| {
-        let text = fs::read_to_string(Path::new("/proc/net").join(table)).ok()?;
+        let text = fs::read_to_string(Path::new("/proc/self/net").join(table)).ok()?;
         text.lines().find_map(|line| socket_on(line, port))
     })?;
-    Some(process_with(socket.inode).unwrap_or(Holder::User { id: socket.user }))
+    Some(process_with(socket.inode).unwrap_or(Holder::User { name: user_name(socket.user) }))
+}
+
+/// A user's name, or its number where `/etc/passwd` does not have it.
+fn user_name(id: u32) -> String {
+    let text = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(id)).then(|| name.to_owned())
+    });
+    named.unwrap_or_else(|| format!("user {id}"))
 }
 
 struct Socket {

@@ -22,6 +22,13 @@ pub struct Edit {
     pub note: Option<Note>,
 }
 
+impl Edit {
+    fn apply(&self, account: &mut Account) {
+        account.allow_from = self.allow_from.clone().unwrap_or_else(|| account.allow_from.clone());
+        account.note = self.note.clone().unwrap_or_else(|| account.note.clone());
+    }
+}
+
 impl Publisher {
     /// An account as it is stored.
     pub fn account(&self, who: Username) -> Result<Option<Account>> {
@@ -42,11 +49,24 @@ impl Publisher {
         Ok(self.0.store.read(|rows| rows.accounts(after, limit, search))?)
     }
 
-    /// Changes limits and note.
+    /// Changes the note, and narrows the networks: [`PublishError::Wider`] where they would let in anybody else.
+    /// Decided on what is stored, so that two changes at once cannot undo each other.
+    pub async fn narrow(&self, who: Username, edit: Edit) -> Result<Account> {
+        self.alter(who, move |account, _| {
+            if edit.allow_from.as_ref().is_some_and(|wanted| !wanted.is_within(&account.allow_from)) {
+                return Err(PublishError::Wider);
+            }
+            edit.apply(account);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Changes limits and note, as the operator may.
     pub async fn edit(&self, who: Username, edit: Edit) -> Result<Account> {
         self.alter(who, move |account, _| {
-            account.allow_from = edit.allow_from.clone().unwrap_or_else(|| account.allow_from.clone());
-            account.note = edit.note.clone().unwrap_or_else(|| account.note.clone());
+            edit.apply(account);
+            Ok(())
         })
         .await
     }
@@ -57,6 +77,7 @@ impl Publisher {
             let former = std::mem::replace(&mut account.key, key.clone());
             let until = inner.clock.now().plus(grace);
             account.former_key = (!grace.is_zero()).then_some(FormerKey { hash: former, until });
+            Ok(())
         })
         .await?;
         info!(username = %who, grace_seconds = grace.as_secs(), "key rotated");
@@ -69,6 +90,7 @@ impl Publisher {
             if account.key == old {
                 account.key = new.clone();
             }
+            Ok(())
         })
         .await
         .map(drop)
@@ -93,18 +115,28 @@ impl Publisher {
     }
 
     async fn stand(&self, who: Username, standing: impl Fn(&Inner) -> Standing + Send + 'static) -> Result<()> {
-        let account = self.alter(who, move |account, inner| account.standing = standing(inner)).await?;
+        let stand = move |account: &mut Account, inner: &Inner| {
+            account.standing = standing(inner);
+            Ok(())
+        };
+        let account = self.alter(who, stand).await?;
         info!(username = %who, standing = ?account.standing, "account changed");
         Ok(())
     }
 
     /// Changes an account in place; DNS then shows its names as its standing says.
-    async fn alter(&self, who: Username, alter: impl Fn(&mut Account, &Inner) + Send + 'static) -> Result<Account> {
+    async fn alter(
+        &self,
+        who: Username,
+        alter: impl Fn(&mut Account, &Inner) -> Result<()> + Send + 'static,
+    ) -> Result<Account> {
         let inner = self.0.clone();
         let change = move |tx: &Tx<'_>| {
             let Some(mut account) = tx.account(who)? else { return Ok(Err(PublishError::NoAccount)) };
             let before = account.standing;
-            alter(&mut account, &inner);
+            if let Err(refusal) = alter(&mut account, &inner) {
+                return Ok(Err(refusal));
+            }
             tx.update_account(&account)?;
             let shown = if account.standing == before { Vec::new() } else { inner.reshow(tx, &account)? };
             Ok(Ok((account, shown)))

@@ -273,3 +273,51 @@ async fn a_backup_of_a_running_store_can_be_restored() {
     assert!(restore(&copy, &database).unwrap().is_some());
     assert_eq!(House::at(folder, limits).live(&account), "ba");
 }
+
+#[tokio::test]
+async fn nothing_is_published_in_a_zone_that_the_configuration_no_longer_has() {
+    let house = House::new(|_| {});
+    let account = house.register(None).await.unwrap();
+    let mut zones = config("").zones;
+    zones[0].name = "other.test".parse().unwrap();
+    house.publisher.reload(zones).await.unwrap();
+    let refused = house.publisher.publish(Author::Account(account.username), account.owners[0].clone(), txt('a')).await;
+    assert!(matches!(refused, Err(PublishError::NoZone(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn an_account_narrows_its_networks_and_never_widens_them() {
+    let house = House::new(|_| {});
+    let account = house.register(None).await.unwrap();
+    let to = |network: &str| Edit { allow_from: Some(AllowFrom::parse(&[network]).unwrap()), note: None };
+    house.publisher.narrow(account.username, to("10.0.0.0/8")).await.unwrap();
+    let refused = house.publisher.narrow(account.username, to("0.0.0.0/0")).await;
+    assert!(matches!(refused, Err(PublishError::Wider)), "{refused:?}");
+    let kept = house.publisher.account(account.username).unwrap().unwrap();
+    assert_eq!(kept.allow_from.networks().len(), 1);
+    house.publisher.edit(account.username, to("0.0.0.0/0")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_set_aside_whole_and_replaced() {
+    use crate::store::backup::{backup, restore};
+    let house = House::new(|_| {});
+    let account = house.register(None).await.unwrap();
+    house.publish(&account, "a").await;
+    let (database, copy) = (house.folder.path().join("t.db"), house.folder.path().join("copy.db"));
+    backup(&database, &copy).unwrap();
+    let House { publisher, thread, folder, limits } = house;
+    thread.unwrap().stop();
+    drop(publisher);
+    std::fs::write(&database, [0x55; 9_000]).unwrap();
+    let old = restore(&copy, &database).unwrap().unwrap();
+    assert_eq!(std::fs::read(old).unwrap(), [0x55; 9_000]);
+    let house = House::at(folder, limits);
+    assert_eq!(house.live(&account), "a");
+    // The next one does not overwrite what the first has kept.
+    let House { publisher, thread, folder, .. } = house;
+    thread.unwrap().stop();
+    drop(publisher);
+    assert!(restore(&copy, &database).unwrap().unwrap().ends_with("t.db.before-restore-2"));
+    assert!(folder.path().join("t.db.before-restore").exists());
+}

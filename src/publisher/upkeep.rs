@@ -29,10 +29,10 @@ const BATCH: usize = 500;
 #[derive(Debug, Clone, Error)]
 pub enum LoadError {
     #[error(
-        "the configuration of {zone} has records at or below {label}.{zone}, which an account owns; \
+        "line {line} of the records of {zone} is at or below {label}.{zone}, which an account owns; \
          move the records, or delete the account (`txtgate account show {label}.{zone}`)"
     )]
-    Owned { zone: ZoneName, label: String },
+    Owned { zone: ZoneName, label: String, line: usize },
     #[error(transparent)]
     Key(#[from] KeyFileError),
     #[error(transparent)]
@@ -59,7 +59,8 @@ fn zone(
     let ZoneSettings { name, soa, txt_ttl, statics, .. } = settings.clone();
     let taken: Vec<String> = labels_of(settings).collect();
     if let Some(label) = rows.first_owned(&name, taken.iter().map(String::as_str))? {
-        return Err(LoadError::Owned { zone: name, label: label.to_owned() });
+        let line = name.apex().child(label).map_or(1, |owner| statics.line_of(&owner));
+        return Err(LoadError::Owned { zone: name, label: label.to_owned(), line });
     }
     let live = match live {
         Some(live) => live,
@@ -165,9 +166,13 @@ impl Publisher {
     /// Clears what has expired. Answers left it out already; this raises the serial and frees the rows. Where the
     /// store cannot, the serial rises in memory alone, once for each moment of expiry.
     async fn expire_round(&self, seen: &mut Option<Timestamp>) {
-        let due = match self.0.store.read(|rows| rows.next_expiry()) {
-            Ok(next) => next.filter(|next| *next <= self.now()),
-            Err(error) => return warn!(%error, "cannot look for expired values"),
+        // Off the async threads: a disk that stalls must not stall DNS over TCP.
+        let store = self.0.store.clone();
+        let next = tokio::task::spawn_blocking(move || store.read(|rows| rows.next_expiry())).await;
+        let due = match next {
+            Ok(Ok(next)) => next.filter(|next| *next <= self.now()),
+            Ok(Err(error)) => return warn!(%error, "cannot look for expired values"),
+            Err(_) => return, // the runtime ends
         };
         let Some(due) = due else { return };
         loop {
@@ -201,7 +206,7 @@ impl Publisher {
 
     fn raise_serials(&self) {
         for zone in self.0.zones.load().iter() {
-            zone.live.set_serial(zone.serial().next(self.now()));
+            zone.live.raise_serial(zone.serial().next(self.now()));
         }
     }
 
@@ -220,7 +225,10 @@ impl Publisher {
     async fn remove_some(&self, unused_since: Option<Timestamp>) -> Result<usize> {
         let inner = self.0.clone();
         let change = move |tx: &Tx<'_>| {
-            let removable = tx.removable(inner.clock.now(), unused_since, BATCH)?;
+            let mut removable = tx.removable(inner.clock.now(), BATCH)?;
+            if let (Some(before), true) = (unused_since, removable.is_empty()) {
+                removable = tx.unused(before, BATCH)?;
+            }
             let mut shown = Vec::new();
             for account in &removable {
                 shown.extend(inner.remove(tx, account)?);

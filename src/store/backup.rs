@@ -1,7 +1,7 @@
 //! Copies of the database: made while it is in use, and put back when it is not.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,8 @@ pub fn backup(database: &Path, target: &Path) -> Result<super::Counts, StoreErro
 }
 
 /// Puts `backup` in the place of `database`, after verifying it; the database that was there is kept beside it and
-/// its path returned. No daemon may run on it.
+/// its path returned. No daemon may run on it. The new file belongs to whom the old one belonged, or else to the
+/// folder's owner: root restores for a daemon that is not root.
 pub fn restore(backup: &Path, database: &Path) -> Result<Option<PathBuf>, StoreError> {
     let _lock = Lock::take(database)?;
     verify(backup)?;
@@ -35,10 +36,20 @@ pub fn restore(backup: &Path, database: &Path) -> Result<Option<PathBuf>, StoreE
     create_new(&fresh)?;
     copy(&open_existing(backup)?, &fresh)?;
     verify(&fresh)?;
+    give_to_owner_of(if database.exists() { database } else { folder_of(database) }, &fresh)?;
     let old = set_aside(database)?;
     rename(&fresh, database)?;
     sync_folder(database)?;
     Ok(old)
+}
+
+fn give_to_owner_of(model: &Path, file: &Path) -> Result<(), StoreError> {
+    let owner = std::fs::metadata(model).map_err(|source| failed(model, source))?;
+    let is_already = std::fs::metadata(file).is_ok_and(|file| (file.uid(), file.gid()) == (owner.uid(), owner.gid()));
+    if is_already {
+        return Ok(());
+    }
+    chown(file, Some(owner.uid()), Some(owner.gid())).map_err(|source| failed(file, source))
 }
 
 /// Checks a file's pages, whose database it is, and its schema.
@@ -82,27 +93,49 @@ fn copy(source: &Connection, target: &Path) -> Result<(), StoreError> {
     File::open(target).and_then(|file| file.sync_all()).map_err(|source| failed(target, source))
 }
 
-/// Moves the database and what belongs to it aside: `txtgate.db.before-restore`.
+/// Keeps the database under another name beside its place: `txtgate.db.before-restore`, or with a number where that is
+/// taken. A whole one is linked, so that at every moment one database is in the place; a damaged one, whose WAL cannot
+/// be folded in, is moved together with what belongs to it.
 fn set_aside(database: &Path) -> Result<Option<PathBuf>, StoreError> {
     if !database.exists() {
         return Ok(None);
     }
-    // Opening and closing it folds its WAL in, so that what is set aside is whole.
-    open_existing(database)?.pragma_update(None, "journal_mode", "DELETE")?;
-    let old = with_suffix(database, ".before-restore");
-    rename(database, &old)?;
-    for suffix in ["-wal", "-shm"] {
-        _ = std::fs::remove_file(with_suffix(database, suffix));
+    let names = (1..).map(|number| match number {
+        1 => with_suffix(database, ".before-restore"),
+        _ => with_suffix(database, &format!(".before-restore-{number}")),
+    });
+    let Some(old) = names.into_iter().find(|name| !name.exists()) else { return Ok(None) };
+    if fold(database).is_ok() {
+        std::fs::hard_link(database, &old).map_err(|source| failed(&old, source))?;
+        return Ok(Some(old));
+    }
+    for suffix in ["-wal", "-shm", ""] {
+        let part = with_suffix(database, suffix);
+        if part.exists() {
+            rename(&part, &with_suffix(&old, suffix))?;
+        }
     }
     Ok(Some(old))
+}
+
+/// Writes the WAL's content into the database and removes the WAL.
+fn fold(database: &Path) -> Result<(), StoreError> {
+    let connection = open_existing(database)?;
+    connection.pragma_update(None, "journal_mode", "DELETE")?;
+    connection.close().map_err(|(_, error)| error)?;
+    Ok(())
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
     std::fs::rename(from, to).map_err(|source| failed(to, source))
 }
 
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 fn sync_folder(path: &Path) -> Result<(), StoreError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| failed(folder, source))
 }
 

@@ -1,6 +1,6 @@
 //! Why the store could not do something, in sentences for the operator.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::ErrorCode;
@@ -23,6 +23,8 @@ pub enum StoreError {
     File { path: PathBuf, source: Arc<std::io::Error> },
     #[error("the disk is full: {0}")]
     Full(String),
+    #[error("the database cannot be written ({0}); make its folder and files writable for this user")]
+    ReadOnly(String),
     #[error("another program has the database locked: {0}")]
     Busy(String),
     #[error("too many changes wait to be written")]
@@ -36,6 +38,19 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Names the file, where SQLite did not.
+    pub(super) fn of(self, path: &Path) -> Self {
+        let named = |text: String| format!("{}: {text}", path.display());
+        match self {
+            Self::ReadOnly(text) => Self::ReadOnly(named(text)),
+            Self::Corrupt(text) => Self::Corrupt(named(text)),
+            Self::Full(text) => Self::Full(named(text)),
+            Self::Busy(text) => Self::Busy(named(text)),
+            Self::Sqlite(text) => Self::Sqlite(named(text)),
+            other => other,
+        }
+    }
+
     /// Whether asking again later may help.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Full(_) | Self::Busy(_) | Self::Overloaded | Self::Stopped)
@@ -53,6 +68,7 @@ impl From<rusqlite::Error> for StoreError {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full(text),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy(text),
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => Self::ReadOnly(text),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(text),
             _ => Self::Sqlite(text),
         }

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
@@ -24,8 +23,6 @@ use super::{Rows, Store, StoreError, connect};
 const QUEUE: usize = 4_096;
 /// The most changes in one transaction, so that the first of them is not kept waiting.
 const GROUP: usize = 256;
-/// How often the thread wakes when there is nothing to do, to say that it lives.
-const IDLE: Duration = Duration::from_millis(500);
 
 /// A group's open transaction, as one change sees it.
 #[derive(Debug)]
@@ -53,7 +50,8 @@ impl<'t> Deref for Tx<'t> {
 #[derive(Clone, Debug)]
 pub struct Writer {
     queue: SyncSender<Message>,
-    heartbeat: Arc<AtomicU64>,
+    /// Lives as long as the thread does.
+    thread: Weak<()>,
 }
 
 /// Ends the writer thread, and waits for it.
@@ -84,18 +82,19 @@ impl Writer {
     ) -> Result<(Self, WriterThread), StoreError> {
         let connection = connect(store.path())?;
         let (queue, messages) = sync_channel(QUEUE);
-        let heartbeat = Arc::new(AtomicU64::new(0));
-        let core = Core { store, connection, zones, clock, metrics, heartbeat: heartbeat.clone() };
+        let alive = Arc::new(());
+        let weak = Arc::downgrade(&alive);
+        let core = Core { store, connection, zones, clock, metrics, _alive: alive };
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || core.run(&messages))
             .map_err(|error| StoreError::Sqlite(format!("cannot start the writer thread: {error}")))?;
-        Ok((Self { queue: queue.clone(), heartbeat }, WriterThread { queue, thread }))
+        Ok((Self { queue: queue.clone(), thread: weak }, WriterThread { queue, thread }))
     }
 
-    /// A number that grows as long as the thread goes round.
-    pub fn heartbeat(&self) -> u64 {
-        self.heartbeat.load(Ordering::Relaxed)
+    /// Whether the thread is there. It may wait for the disk for as long as that takes: DNS goes on meanwhile.
+    pub fn is_alive(&self) -> bool {
+        self.thread.strong_count() > 0
     }
 
     /// Makes a change durable, then visible, then returns.
@@ -178,18 +177,13 @@ struct Core {
     zones: Zones,
     clock: Clock,
     metrics: Arc<Metrics>,
-    heartbeat: Arc<AtomicU64>,
+    _alive: Arc<()>,
 }
 
 impl Core {
     fn run(mut self, messages: &Receiver<Message>) {
         loop {
-            self.heartbeat.fetch_add(1, Ordering::Relaxed);
-            let first = match messages.recv_timeout(IDLE) {
-                Ok(Message::Change(first)) => first,
-                Err(RecvTimeoutError::Timeout) => continue,
-                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-            };
+            let Ok(Message::Change(first)) = messages.recv() else { return };
             let mut group = vec![first];
             let mut stop = false;
             while group.len() < GROUP && !stop {
@@ -254,7 +248,7 @@ impl Core {
         let zones = self.zones.load();
         for (name, serial) in serials {
             if let Some(zone) = zone_named(&zones, name) {
-                zone.live.set_serial(*serial);
+                zone.live.raise_serial(*serial);
             }
         }
     }

@@ -95,9 +95,11 @@ impl Live {
         Serial(self.serial.load(Ordering::Acquire))
     }
 
-    /// Sets the serial; only the one writer does.
-    pub fn set_serial(&self, serial: Serial) {
-        self.serial.store(serial.0, Ordering::Release);
+    /// Raises the serial; one that is not after the present one changes nothing (RFC 1982).
+    pub fn raise_serial(&self, serial: Serial) {
+        let after = |current| serial.is_after(Serial(current)).then_some(serial.0);
+        // An error says that it stayed as it was.
+        _ = self.serial.fetch_update(Ordering::AcqRel, Ordering::Acquire, after);
     }
 
     fn shard(&self, key: &[u8]) -> &RwLock<Shard> {

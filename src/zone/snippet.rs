@@ -3,7 +3,6 @@
 //! Strict on purpose: whatever this daemon could not answer rightly is an error that names the line.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry as Slot;
 
 use domain::base::iana::Class;
 use domain::base::name::ToName;
@@ -34,16 +33,18 @@ pub struct SnippetError {
 
 /// The record sets of the configuration, by name; names that only have something below them are there as empty.
 #[derive(Clone, Debug, Default)]
-pub struct StaticRecords(HashMap<Name, Vec<RecordSet>>);
+pub struct StaticRecords {
+    sets: HashMap<Name, Vec<RecordSet>>,
+    /// The line of the snippet in which a name first stands, for errors that show only later.
+    lines: HashMap<Name, usize>,
+}
 
 impl StaticRecords {
-    /// Reads a snippet. The NS set of the apex comes from `nameservers`, whose addresses must be given where their
-    /// names are in the zone.
+    /// Reads a snippet. The NS set of the apex comes from `nameservers`.
     pub fn parse(zone: &ZoneName, nameservers: &[Name], snippet: &str) -> Result<Self, SnippetError> {
-        let mut reader = Reader { zone, records: Self::default(), lines: HashMap::new() };
-        reader.records.0.insert(zone.apex().clone(), vec![ns_set(nameservers)]);
+        let mut reader = Reader { zone, records: Self::default() };
+        reader.records.sets.insert(zone.apex().clone(), vec![ns_set(nameservers)]);
         reader.read(snippet)?;
-        reader.records.has_addresses(zone, nameservers)?;
         reader.has_no_loops()?;
         reader.records.add_empty_non_terminals(zone);
         Ok(reader.records)
@@ -51,40 +52,37 @@ impl StaticRecords {
 
     /// The record sets at a name; `None` where neither it nor anything below it is in the configuration.
     pub fn at(&self, name: NameRef<'_>) -> Option<&[RecordSet]> {
-        self.0.get(name.as_wire()).map(Vec::as_slice)
+        self.sets.get(name.as_wire()).map(Vec::as_slice)
     }
 
     /// The longest TTL of any set.
     pub fn longest_ttl(&self) -> Option<u32> {
-        self.0.values().flatten().map(|set| set.ttl).max()
+        self.sets.values().flatten().map(|set| set.ttl).max()
     }
 
     /// All names, in no order.
     pub fn names(&self) -> impl Iterator<Item = &Name> {
-        self.0.keys()
+        self.sets.keys()
     }
 
-    fn has_addresses(&self, zone: &ZoneName, nameservers: &[Name]) -> Result<(), SnippetError> {
+    /// The first line of the snippet with a record at a name or below it; 1 where there is none.
+    pub fn line_of(&self, name: &Name) -> usize {
+        self.lines.iter().filter(|(owner, _)| owner.is_in(name)).map(|(_, line)| *line).min().unwrap_or(1)
+    }
+
+    /// The first nameserver whose name is in the zone and that has no address there: nobody could reach it.
+    pub fn without_address<'n>(&self, zone: &ZoneName, nameservers: &'n [Name]) -> Option<&'n Name> {
         let is_address = |set: &RecordSet| matches!(set.rtype, RecordType::A | RecordType::AAAA);
-        let missing = nameservers
-            .iter()
-            .filter(|ns| ns.is_in(zone.apex()))
-            .find(|ns| !self.at(ns.as_ref()).is_some_and(|sets| sets.iter().any(is_address)));
-        match missing {
-            None => Ok(()),
-            Some(ns) => Err(SnippetError {
-                line: 1,
-                problem: format!("the nameserver {ns} is in the zone and has no address here; add `{ns}. A <address>`"),
-            }),
-        }
+        let has_address = |ns: &&Name| self.at(ns.as_ref()).is_some_and(|sets| sets.iter().any(is_address));
+        nameservers.iter().filter(|ns| ns.is_in(zone.apex())).find(|ns| !has_address(ns))
     }
 
     fn add_empty_non_terminals(&mut self, zone: &ZoneName) {
-        let names: Vec<Name> = self.0.keys().cloned().collect();
+        let names: Vec<Name> = self.sets.keys().cloned().collect();
         for name in names {
             let mut above = name.parent();
             while let Some(name) = above.filter(|name| name.is_in(zone.apex())) {
-                self.0.entry(name.clone()).or_default();
+                self.sets.entry(name.clone()).or_default();
                 above = name.parent();
             }
         }
@@ -105,8 +103,6 @@ fn ns_set(nameservers: &[Name]) -> RecordSet {
 struct Reader<'a> {
     zone: &'a ZoneName,
     records: StaticRecords,
-    /// The line in which a name first stood, for errors that show only at the end.
-    lines: HashMap<Name, usize>,
 }
 
 impl Reader<'_> {
@@ -122,7 +118,7 @@ impl Reader<'_> {
                 Ok(None) => return Ok(()),
                 Ok(Some(Entry::Record(record))) => {
                     let line = line_before(&text, file.current_offset());
-                    self.add(record).map_err(|problem| SnippetError { line, problem })?;
+                    self.add(&record, line).map_err(|problem| SnippetError { line, problem })?;
                 }
                 Ok(Some(Entry::Include { .. })) => {
                     let line = line_before(&text, file.current_offset());
@@ -134,7 +130,7 @@ impl Reader<'_> {
         }
     }
 
-    fn add(&mut self, record: ScannedRecord) -> Result<(), String> {
+    fn add(&mut self, record: &ScannedRecord, line: usize) -> Result<(), String> {
         let owner = wire_name(record.owner())?;
         let rtype = RecordType::from(record.rtype().to_int());
         self.admit(&owner, rtype, record.class())?;
@@ -145,7 +141,7 @@ impl Reader<'_> {
         if ttl >= 1 << 31 {
             return Err(format!("the TTL {ttl} is over 2147483647 (RFC 2181 section 8)"));
         }
-        let sets = self.records.0.entry(owner.clone()).or_default();
+        let sets = self.records.sets.entry(owner.clone()).or_default();
         let is_cname = rtype == RecordType::CNAME;
         if sets.iter().any(|set| is_cname || set.rtype == RecordType::CNAME) {
             return Err(format!(
@@ -156,9 +152,7 @@ impl Reader<'_> {
             None => sets.push(RecordSet { rtype, ttl, rdatas: vec![rdata.into()] }),
             Some(set) => extend(set, ttl, rdata.into(), &owner)?,
         }
-        if let Slot::Vacant(first) = self.lines.entry(owner) {
-            first.insert(0);
-        }
+        self.records.lines.entry(owner).or_insert(line);
         Ok(())
     }
 
@@ -195,14 +189,16 @@ impl Reader<'_> {
 
     /// No CNAME of the configuration leads back to itself or through too many others.
     fn has_no_loops(&self) -> Result<(), SnippetError> {
-        for start in self.records.0.keys() {
+        let mut starts: Vec<&Name> = self.records.sets.keys().collect();
+        starts.sort_by_key(|name| self.records.lines.get(*name));
+        for start in starts {
             let mut name = start.clone();
             let mut steps = 0;
             while let Some(target) = self.records.at(name.as_ref()).and_then(cname_target) {
                 steps += 1;
                 if steps > MAX_CHAIN {
                     let problem = format!("the CNAME at {start} leads through over {MAX_CHAIN} others, or in a circle");
-                    return Err(SnippetError { line: 1, problem });
+                    return Err(SnippetError { line: self.records.line_of(start), problem });
                 }
                 name = Name::from_wire(target).unwrap_or_else(|_| self.zone.apex().clone());
             }
@@ -340,9 +336,8 @@ mod tests {
             (1, "x CH TXT a\n"),
             (1, "_acme-challenge TXT a\n"),
             (3, "x TXT (\n a\n b ) extra(\n"),
-            (1, "x CNAME y\ny CNAME x\n"),
+            (2, "; circle\nx CNAME x\n"),
             (2, "x A 192.0.2.1\nx TXT \"a\n"),
-            (1, "www A 192.0.2.1\n"),
         ] {
             // The last two show only when all is read, and then name the snippet's start.
             let text =

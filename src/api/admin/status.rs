@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::metrics::Metrics;
 use crate::publisher::Publisher;
+use crate::store::StoreError;
 
 use super::super::account::read;
 use super::super::reply;
@@ -19,8 +20,11 @@ pub async fn status(
     State(metrics): State<Arc<Metrics>>,
     State(facts): State<Arc<Facts>>,
 ) -> Result<Response, Failure> {
-    let counts = read(&publisher, |publisher| publisher.store().read(|rows| rows.counts())).await?;
-    let in_place = publisher.store().is_in_place().map_err(|error| error.to_string());
+    let (counts, in_place) = read(&publisher, |publisher| {
+        let counts = publisher.store().read(|rows| rows.counts())?;
+        Ok::<_, StoreError>((counts, publisher.store().is_in_place().map_err(|error| error.to_string())))
+    })
+    .await?;
     let zones = publisher.zones().load();
     let zones: Vec<_> = zones.iter().map(|zone| json!({ "name": zone.name, "serial": zone.serial().0 })).collect();
     let body = json!({

@@ -49,6 +49,10 @@ async fn a_rotated_key_is_shown_once_and_the_former_works_for_its_grace() {
     let rotated = Registered(reply.json());
     assert_eq!(rotated.text("username"), account.text("username"));
     assert_ne!(rotated.text("password"), account.text("password"));
+    // A stolen key that was replaced must not be able to replace its successor.
+    for route in ["POST /v1/account/rotate", "GET /v1/account", "DELETE /v1/account"] {
+        site.ask(route, &account.headers(), "").await.is_failure(401, "forbidden");
+    }
     for works in [&rotated, &account] {
         assert_eq!(site.update(works, &txt("a")).await.status, 200);
     }

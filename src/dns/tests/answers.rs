@@ -146,19 +146,6 @@ fn the_end_of_a_chain_decides_on_the_rcode() {
 }
 
 #[test]
-fn the_deepest_zone_answers() {
-    let mut inner = zone();
-    inner.name = "inner.auth.example.org".parse().unwrap();
-    inner.statics = StaticRecords::default();
-    inner.live = Arc::new(Live::new(Serial(9)));
-    let responder = responder_of(Zones::new(vec![zone(), inner]));
-    let mut out = Vec::new();
-    responder.respond(&query("shop.inner.auth.example.org", 16), source(Transport::Udp), &mut out).unwrap();
-    let reply = Message::from_vec(&out).unwrap();
-    assert_eq!(reply.authorities[0].name.to_string(), "inner.auth.example.org.");
-}
-
-#[test]
 fn our_faults_are_servfail_and_never_a_statement() {
     let mut out = Vec::new();
     let empty = responder_of(Zones::default());

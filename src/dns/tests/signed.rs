@@ -59,10 +59,9 @@ impl Lab {
     fn start(zone: Zone, keys: &[Arc<ZoneKey>]) -> Self {
         let responder = responder_of(Zones::new(vec![zone]));
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let sockets = bind::udp("127.0.0.1:0".parse().unwrap(), 1, &mut Inherited::default()).unwrap();
+        let (sockets, listener) = both_sockets();
         let udp = udp::spawn(sockets, &responder).unwrap();
         let port = udp.address().port();
-        let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let shutdown = watch::Sender::new(false);
         let entered = runtime.enter();
@@ -124,6 +123,15 @@ impl Lab {
         let Some(said) = self.run("unbound-host", &arguments) else { return };
         assert!(said.contains("(secure)") && !said.contains("insecure"), "unbound-host {name} {rtype}: {said}");
     }
+}
+
+/// UDP and TCP on one port; another test may have taken it for one of them in between.
+fn both_sockets() -> (bind::UdpSockets, std::net::TcpListener) {
+    let attempt = || {
+        let sockets = bind::udp("127.0.0.1:0".parse().unwrap(), 1, &mut Inherited::default()).unwrap();
+        std::net::TcpListener::bind(sockets.address).ok().map(|listener| (sockets, listener))
+    };
+    (0..50).find_map(|_| attempt()).expect("a free port")
 }
 
 fn anchors(folder: &Path, keys: &[Arc<ZoneKey>], port: u16) {

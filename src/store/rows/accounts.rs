@@ -92,18 +92,27 @@ impl Rows<'_> {
         Ok(())
     }
 
-    /// At most `limit` accounts that are due to be removed: deleted ones whose time has come, and, with
-    /// `unused_since`, active ones that were registered before and never published.
-    pub fn removable(&self, now: Timestamp, unused_since: Option<Timestamp>, limit: usize) -> Result<Vec<Account>> {
+    /// At most `limit` deleted accounts whose time has come.
+    pub fn removable(&self, now: Timestamp, limit: usize) -> Result<Vec<Account>> {
+        let sql = concat!("SELECT ", account_columns!(), " FROM accounts a WHERE remove_at <= ?1 LIMIT ?2");
+        self.some_accounts(sql, now, limit)
+    }
+
+    /// At most `limit` active accounts that were registered before `before` and never published. Looks at every
+    /// account where few are so.
+    pub fn unused(&self, before: Timestamp, limit: usize) -> Result<Vec<Account>> {
         let sql = concat!(
             "SELECT ",
             account_columns!(),
-            " FROM accounts a WHERE remove_at <= ?1 OR (last_update IS NULL AND disabled = 0 AND created < ?2) LIMIT ?3"
+            " FROM accounts a WHERE last_update IS NULL AND disabled = 0 AND created < ?1 LIMIT ?2"
         );
+        self.some_accounts(sql, before, limit)
+    }
+
+    fn some_accounts(&self, sql: &str, when: Timestamp, limit: usize) -> Result<Vec<Account>> {
         let mut statement = self.connection.prepare_cached(sql)?;
-        let unused_since = unused_since.unwrap_or(Timestamp::from_unix(0));
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = statement.query_map(params![now, unused_since, limit], account_row)?;
+        let rows = statement.query_map(params![when, limit], account_row)?;
         rows.map(|raw| self.with_owners(raw?)).collect()
     }
 

@@ -1,0 +1,13 @@
+//! What the HTTP API says, octet by octet.
+
+mod addresses;
+mod cors;
+mod errors;
+mod limits;
+mod paths;
+mod register;
+mod registration;
+mod secrecy;
+mod tls;
+mod update;
+mod v1;

@@ -1,0 +1,108 @@
+//! Bodies that are too long, requests that never end, connections that say nothing.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::http::{connect, get, post, request};
+use crate::harness::{Account, Process, Settings, value};
+
+const MAX_BODY: usize = 64 * 1_024;
+/// How long a head may take, and a body.
+const HEAD: Duration = Duration::from_secs(10);
+const BODY: Duration = Duration::from_secs(20);
+/// What a busy machine may add.
+const SLACK: Duration = Duration::from_secs(8);
+
+#[test]
+fn a_body_past_64_kib_is_413() {
+    let daemon = Process::start(&Settings::default());
+    let padded = |length: usize| format!("{{\"x\":\"{}\"}}", "a".repeat(length - 8));
+    assert_eq!(post(daemon.api(), "/register", &[], &padded(MAX_BODY)).status, 201);
+    post(daemon.api(), "/register", &[], &padded(MAX_BODY + 1)).assert_error(413, "body_too_large");
+    let account = Account::register(daemon.api());
+    account.send(daemon.api(), "POST", "/update", &padded(MAX_BODY + 1)).assert_error(413, "body_too_large");
+}
+
+#[test]
+fn a_chunked_body_past_64_kib_is_413() {
+    let daemon = Process::start(&Settings::default());
+    let mut wire = connect(daemon.api());
+    let chunk = "a".repeat(MAX_BODY);
+    wire.send("POST /register HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    wire.send(format!("{MAX_BODY:x}\r\n{chunk}\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n"));
+    wire.receive().assert_error(413, "body_too_large");
+}
+
+#[test]
+fn a_body_that_announces_too_much_is_not_waited_for() {
+    let daemon = Process::start(&Settings::default());
+    let mut wire = connect(daemon.api());
+    wire.send("POST /register HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n{");
+    wire.receive().assert_error(413, "body_too_large");
+}
+
+#[test]
+fn a_head_past_32_kib_is_431() {
+    let daemon = Process::start(&Settings::default());
+    let mut wire = connect(daemon.api());
+    wire.send(format!("GET /health HTTP/1.1\r\nHost: x\r\nX-Long: {}", "a".repeat(40_000)));
+    assert_eq!(wire.receive().status, 431);
+    assert_eq!(get(daemon.api(), "/health").status, 200);
+}
+
+#[test]
+fn a_client_that_waits_for_100_continue_gets_it() {
+    let daemon = Process::start(&Settings::default());
+    let mut wire = connect(daemon.api());
+    wire.send("POST /register HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    assert_eq!(wire.receive().status, 100);
+    wire.send("{}");
+    assert_eq!(wire.receive().status, 201);
+}
+
+/// Takes 10 seconds: the daemon's own limit, which is what is tested.
+#[test]
+fn connections_without_a_whole_head_are_closed() {
+    let daemon = Process::start(&Settings::default());
+    let start = Instant::now();
+    let mut silent = connect(daemon.api());
+    let mut half = connect(daemon.api());
+    half.send("POST /update HTTP/1.1\r\nHost: x\r\nX-Ap");
+    let mut kept = connect(daemon.api());
+    assert_eq!(kept.exchange(request("GET", "/health", &[], "")).status, 200);
+    let mut slow = connect(daemon.api());
+    for octet in "GET / HT".chars() {
+        slow.send(octet.to_string());
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    let left = |start: Instant| (HEAD + SLACK).saturating_sub(start.elapsed());
+    for (what, wire) in
+        [("silent", &mut silent), ("half a head", &mut half), ("dripping", &mut slow), ("kept", &mut kept)]
+    {
+        let (closed, said) = wire.closes_within(left(start).max(Duration::from_secs(1)));
+        assert!(closed, "{what}: still open after {:?}", start.elapsed());
+        assert!(said.is_empty() || said.starts_with("HTTP/1.1 408"), "{what}: {said}");
+    }
+    assert!(start.elapsed() >= HEAD - Duration::from_secs(1), "not before: {:?}", start.elapsed());
+}
+
+/// Takes 20 seconds: the daemon's own limit, which is what is tested.
+#[test]
+fn a_body_that_never_comes_is_408() {
+    let daemon = Process::start(&Settings::default());
+    let account = Account::register(daemon.api());
+    let whole = account.request("POST", "/update", &account.body(&value(1)));
+    let mut wire = connect(daemon.api());
+    wire.0.set_read_timeout(Some(BODY + SLACK)).unwrap();
+    let reply = wire.exchange(&whole[..whole.len() - 1]);
+    reply.assert_error(408, "timeout");
+    assert_eq!(reply.header("connection"), Some("close"));
+}
+
+#[test]
+fn many_idle_connections_do_not_keep_others_out() {
+    let daemon = Process::start(&Settings::default());
+    let idle: Vec<_> = (0..600).map(|_| connect(daemon.api())).collect();
+    let account = Account::register(daemon.api());
+    account.publish(daemon.api(), &value(1));
+    drop(idle);
+}

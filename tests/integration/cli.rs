@@ -1,0 +1,241 @@
+//! The operator's commands, with a daemon and without one.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+use hickory_proto::op::ResponseCode;
+use serde_json::{Value, json};
+
+use crate::harness::dns::{TXT, ask, query, txts};
+use crate::harness::process::BINARY;
+use crate::harness::{Account, Home, PATIENCE, Process, Settings, ZONE, value};
+
+fn json_of(home: &Home, arguments: &[&str]) -> Value {
+    let all: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
+    let text = home.run_ok(&all);
+    assert_eq!(text.lines().count(), 1, "one line of JSON: {text}");
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn created(home: &Home, more: &[&str]) -> Account {
+    let arguments: Vec<&str> = ["account", "create", "example.com"].into_iter().chain(more.iter().copied()).collect();
+    Account::of(&json_of(home, &arguments))
+}
+
+/// The life of an account by the operator's commands alone; the same with a daemon and without.
+fn an_accounts_life(home: &Home) {
+    let account = created(home, &["--subdomain", "shop", "--allowfrom", "127.0.0.0/8"]);
+    assert_eq!(account.fulldomain, format!("shop.{ZONE}"));
+    for who in [&account.username, "shop", &account.fulldomain] {
+        let shown = json_of(home, &["account", "show", who]);
+        assert_eq!((&shown["username"], &shown["note"]), (&json!(account.username), &json!("example.com")));
+        assert_eq!(shown["allowfrom"], json!(["127.0.0.0/8"]));
+    }
+    let edited = json_of(home, &["account", "edit", "shop", "--allow-all", "--note", "the shop"]);
+    assert_eq!((&edited["allowfrom"], &edited["note"]), (&json!([]), &json!("the shop")));
+    let list = json_of(home, &["account", "list", "--search", "the sh"]);
+    assert_eq!(list.as_array().map(Vec::len), Some(1));
+    let rotated = Account::of(&json_of(home, &["account", "rotate", "shop", "--grace", "1h"]));
+    assert_ne!(rotated.password, account.password);
+    let published = json_of(home, &["txt", "publish", "shop", &value(1)]);
+    assert_eq!(published["txt"], json!(value(1)));
+    assert_eq!(json_of(home, &["txt", "list", "shop"])["values"][0]["txt"], json!(value(1)));
+    assert_eq!(json_of(home, &["txt", "retire", "shop", &value(1)]), json!({"retired": 1}));
+    for (command, state) in [("disable", "disabled"), ("enable", "active"), ("delete", "deleted"), ("enable", "active")]
+    {
+        assert_eq!(json_of(home, &["account", command, "shop"])["state"], json!(state), "{command}");
+    }
+    assert_eq!(json_of(home, &["account", "delete", "shop", "--now"])["state"], json!("removed"));
+    let (code, said) = home.run_err(&["account", "show", "shop"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("shop"), "{said}");
+    let (code, said) = home.run_err(&["account", "create", "example.com", "--subdomain", "shop"]);
+    assert!(code == Some(1) && said.contains("taken"), "a chosen label is never given to somebody else: {said}");
+}
+
+#[test]
+fn an_accounts_life_with_a_daemon() {
+    let daemon = Process::start(&Settings::default());
+    an_accounts_life(daemon.home());
+}
+
+#[test]
+fn an_accounts_life_without_a_daemon() {
+    an_accounts_life(&Home::new(&Settings::default()));
+}
+
+#[test]
+fn what_was_made_without_a_daemon_works_with_one() {
+    let home = Home::new(&Settings::default());
+    let account = created(&home, &[]);
+    home.run_ok(&["txt", "publish", &account.subdomain, &value(1)]);
+    let daemon = home.start();
+    assert_eq!(txts(daemon.dns(), &account.fulldomain), [value(1)]);
+    account.publish(daemon.api(), &value(2));
+}
+
+#[test]
+fn what_the_operator_does_is_seen_at_once() {
+    let daemon = Process::start(&Settings::default());
+    let account = created(daemon.home(), &[]);
+    account.publish(daemon.api(), &value(1));
+    daemon.home().run_ok(&["account", "disable", &account.username]);
+    account.update(daemon.api(), &value(2)).assert_error(401, "forbidden");
+    ask(daemon.dns(), &query(&account.fulldomain, TXT)).assert_negative(ResponseCode::NoError);
+    daemon.home().run_ok(&["account", "enable", &account.username]);
+    assert_eq!(txts(daemon.dns(), &account.fulldomain), [value(1)]);
+    daemon.home().run_ok(&["account", "edit", &account.username, "--allowfrom", "192.0.2.0/24"]);
+    account.update(daemon.api(), &value(3)).assert_error(401, "forbidden");
+    daemon.home().run_ok(&["account", "delete", &account.username, "--now"]);
+    ask(daemon.dns(), &query(&account.fulldomain, TXT)).assert_negative(ResponseCode::NXDomain);
+}
+
+#[test]
+fn the_zones_own_challenge_can_be_published_by_the_operator() {
+    let daemon = Process::start(&Settings::default());
+    daemon.home().run_ok(&["txt", "publish", "_acme-challenge", &value(1)]);
+    assert_eq!(txts(daemon.dns(), &format!("_acme-challenge.{ZONE}")), [value(1)]);
+}
+
+#[test]
+fn a_new_account_is_printed_for_people_with_its_cname_and_settings() {
+    let daemon = Process::start(&Settings::default());
+    let text = daemon.home().run_ok(&["account", "create", "*.example.com", "--server", "https://auth.test/"]);
+    for part in ["_acme-challenge.example.com. CNAME ", "ACME_DNS_API_BASE=https://auth.test", "certbot", "acme.sh"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let file = daemon.home().run_ok(&["account", "create", "example.com", "--format", "goacmedns"]);
+    let file: Value = serde_json::from_str(&file).unwrap();
+    Account::of(&file["example.com"]).publish(daemon.api(), &value(1));
+}
+
+#[test]
+fn tables_have_headings_and_a_row_for_each() {
+    let daemon = Process::start(&Settings::default());
+    let accounts = [(); 3].map(|()| created(daemon.home(), &[]));
+    let table = daemon.home().run_ok(&["account", "list"]);
+    assert!(table.lines().next().unwrap().to_lowercase().contains("username"), "{table}");
+    assert!(accounts.iter().all(|account| table.contains(&account.username)), "{table}");
+}
+
+#[test]
+fn status_tells_what_is_served() {
+    let daemon = Process::start(&Settings::default());
+    let account = Account::register(daemon.api());
+    account.publish(daemon.api(), &value(1));
+    let status = json_of(daemon.home(), &["status"]);
+    assert_eq!((&status["accounts"], &status["values"]), (&json!(1), &json!(1)));
+    assert_eq!(status["zones"][0]["name"], json!(ZONE));
+    assert!(status["listeners"].as_array().unwrap().iter().any(|line| *line == json!(daemon.lines()[0])), "{status}");
+    assert!(daemon.home().run_ok(&["status"]).contains(ZONE));
+}
+
+#[test]
+fn watch_shows_a_query_and_ends_with_the_reader() {
+    let daemon = Process::start(&Settings::default());
+    let account = Account::register(daemon.api());
+    account.publish(daemon.api(), &value(1));
+    let mut command = Command::new(BINARY);
+    command.args(["watch", &account.subdomain, "--json", "--config"]).arg(daemon.home().config());
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let output = child.stdout.take().unwrap();
+    let (sender, lines) = std::sync::mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        BufReader::new(output).lines().map_while(Result::ok).for_each(|line| _ = sender.send(line))
+    });
+    let start = std::time::Instant::now();
+    let line = loop {
+        // Until the watch has begun there is nobody to tell.
+        ask(daemon.dns(), &query(&account.fulldomain, TXT));
+        ask(daemon.dns(), &query(ZONE, TXT));
+        match lines.recv_timeout(std::time::Duration::from_millis(50)) {
+            Ok(line) => break line,
+            Err(error) => assert!(start.elapsed() < PATIENCE, "{error}"),
+        }
+    };
+    child.kill().unwrap();
+    child.wait().unwrap();
+    reader.join().unwrap();
+    let seen: Value = serde_json::from_str(&line).unwrap();
+    let expected = [("source", "127.0.0.1"), ("transport", "udp"), ("type", "TXT"), ("rcode", "NOERROR")];
+    expected.into_iter().for_each(|(key, value)| assert_eq!(seen[key], json!(value), "{line}"));
+    assert_eq!(seen["values"], json!([value(1)]));
+    assert!(lines.try_iter().all(|line| !line.contains(&format!("\"{ZONE}\""))), "other names are not shown");
+    assert_eq!(txts(daemon.dns(), &account.fulldomain), [value(1)], "the daemon goes on");
+}
+
+#[test]
+fn watch_and_status_without_a_daemon_say_so() {
+    let home = Home::new(&Settings::default());
+    let (code, said) = home.run_err(&["watch", "x"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("no daemon answers at"), "{said}");
+}
+
+#[test]
+fn a_backup_while_in_use_is_whole_and_can_be_restored() {
+    let daemon = Process::start(&Settings::default());
+    let account = Account::register(daemon.api());
+    account.publish(daemon.api(), &value(1));
+    let home = daemon.home().clone();
+    let copy = home.path().join("copy.db");
+    let file = copy.to_str().unwrap();
+    assert!(home.run_ok(&["backup", file]).contains("1 accounts and 1 values"));
+    assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o077, 0);
+    assert_eq!(home.run_err(&["backup", file]).0, Some(1), "an older copy is not overwritten");
+    account.publish(daemon.api(), &value(2));
+    let (code, said) = home.run_err(&["restore", file]);
+    assert!(code == Some(1) && said.contains("another txtgate"), "not under a running daemon: {said}");
+    assert!(daemon.terminate().0.success());
+    let said = home.run_ok(&["restore", file]);
+    assert!(said.contains("before-restore"), "{said}");
+    let daemon = home.start();
+    assert_eq!(txts(daemon.dns(), &account.fulldomain), [value(1)], "as it was then");
+    account.publish(daemon.api(), &value(3));
+}
+
+#[test]
+fn what_is_no_backup_is_not_restored() {
+    let home = Home::new(&Settings::default());
+    let account = created(&home, &[]);
+    let nonsense = home.path().join("nonsense.db");
+    std::fs::write(&nonsense, "x".repeat(10_000)).unwrap();
+    for file in [nonsense.to_str().unwrap(), "/does/not/exist.db"] {
+        assert_eq!(home.run_err(&["restore", file]).0, Some(1), "{file}");
+    }
+    account.publish(home.start().api(), &value(1));
+}
+
+#[test]
+fn generated_texts_are_there() {
+    let home = Home::new(&Settings::default());
+    for (shell, part) in [("bash", "_txtgate"), ("zsh", "#compdef txtgate"), ("fish", "complete -c txtgate")] {
+        assert!(home.run_ok(&["completions", shell]).contains(part), "{shell}");
+    }
+    let man = home.run_ok(&["man"]);
+    assert!(man.contains(".TH txtgate") && man.contains("account") && man.contains("restore"));
+    assert!(home.run_ok(&["--version"]).starts_with("txtgate "));
+}
+
+#[test]
+fn exit_codes_tell_mistakes_from_failures() {
+    let home = Home::new(&Settings::default());
+    home.run_ok(&["config", "check"]);
+    home.run_ok(&["--help"]);
+    for mistake in
+        [&["nonsense"][..], &["account", "create"], &["account", "create", "x", "--format", "y"], &["serve", "--x"]]
+    {
+        assert_eq!(home.run_err(mistake).0, Some(2), "{mistake:?}");
+    }
+    for failure in [
+        &["account", "show", "nobody"][..],
+        &["txt", "publish", "nobody", &value(1)],
+        &["account", "create", "x.com", "--subdomain", "a.b"],
+    ] {
+        assert_eq!(home.run_err(failure).0, Some(1), "{failure:?}");
+    }
+    home.run_ok(&["account", "create", "example.com", "--subdomain", "shop"]);
+    let (code, said) = home.run_err(&["txt", "publish", "shop", "short"]);
+    assert!(code == Some(1) && said.contains("43"), "{said}");
+}

@@ -1,0 +1,8 @@
+//! What DNS says, octet by octet.
+
+mod answers;
+mod limits;
+mod questions;
+mod sizes;
+mod statics;
+mod tcp;

@@ -1,0 +1,130 @@
+//! HTTP/1.1 by hand: what is sent are the test's own octets, and what comes back is kept as it came.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use serde_json::Value;
+use socket2::{Domain, Socket, Type};
+
+use super::PATIENCE;
+
+/// A reply.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub status: u16,
+    /// The status line and the headers, as they came.
+    pub head: String,
+    pub body: String,
+}
+
+impl Reply {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// That it is a failure in acme-dns's form with this status and code.
+    pub fn assert_error(&self, status: u16, code: &str) {
+        assert_eq!(self.status, status, "{self:?}");
+        assert!(self.body.starts_with(&format!("{{\"error\": \"{code}\"")), "{self:?}");
+        assert_eq!(self.header("content-type"), Some("application/json"), "{self:?}");
+        assert!(!self.body.contains('\n') && self.json()["message"].is_string(), "{self:?}");
+    }
+}
+
+/// A connection that speaks HTTP/1.1.
+pub struct Wire<S>(pub S);
+
+/// A plain one.
+pub fn connect(server: SocketAddr) -> Wire<TcpStream> {
+    connect_from(Ipv4Addr::LOCALHOST, server)
+}
+
+/// A plain one from another loopback address.
+pub fn connect_from(local: Ipv4Addr, server: SocketAddr) -> Wire<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((local, 0)).into()).unwrap();
+    socket.connect(&server.into()).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    Wire(stream)
+}
+
+impl Wire<TcpStream> {
+    /// Whether the server closes it within a time; what it said before.
+    pub fn closes_within(&mut self, time: Duration) -> (bool, String) {
+        self.0.set_read_timeout(Some(time)).unwrap();
+        let mut said = Vec::new();
+        let closed = match self.0.read_to_end(&mut said) {
+            Ok(_) => true,
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        };
+        (closed, String::from_utf8_lossy(&said).into_owned())
+    }
+}
+
+impl<S: Read + Write> Wire<S> {
+    pub fn send(&mut self, octets: impl AsRef<[u8]>) {
+        self.0.write_all(octets.as_ref()).unwrap();
+        self.0.flush().unwrap();
+    }
+
+    pub fn receive(&mut self) -> Reply {
+        self.try_receive().expect("a reply over HTTP")
+    }
+
+    /// A reply; `None` where the connection ends before it is whole.
+    pub fn try_receive(&mut self) -> Option<Reply> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut octet = [0];
+            self.0.read_exact(&mut octet).ok()?;
+            head.push(octet[0]);
+        }
+        let head = String::from_utf8(head).unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let mut reply = Reply { status, head, body: String::new() };
+        assert!(reply.header("transfer-encoding").is_none(), "a length is simpler for clients: {reply:?}");
+        let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).ok()?;
+        reply.body = String::from_utf8(body).unwrap();
+        Some(reply)
+    }
+
+    pub fn exchange(&mut self, octets: impl AsRef<[u8]>) -> Reply {
+        self.send(octets);
+        self.receive()
+    }
+}
+
+/// A request's octets. `headers` are whole lines.
+pub fn request(method: &str, path: &str, headers: &[&str], body: &str) -> Vec<u8> {
+    let mut out = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
+    headers.iter().for_each(|line| out.push_str(&format!("{line}\r\n")));
+    if !body.is_empty() {
+        out.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
+    (out + "\r\n" + body).into_bytes()
+}
+
+/// One request on a connection of its own.
+pub fn send(server: SocketAddr, method: &str, path: &str, headers: &[&str], body: &str) -> Reply {
+    connect(server).exchange(request(method, path, headers, body))
+}
+
+pub fn get(server: SocketAddr, path: &str) -> Reply {
+    send(server, "GET", path, &[], "")
+}
+
+pub fn post(server: SocketAddr, path: &str, headers: &[&str], body: &str) -> Reply {
+    send(server, "POST", path, headers, body)
+}

@@ -1,0 +1,73 @@
+//! A certificate authority of the test's own, and clients that trust it.
+
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use super::PATIENCE;
+use super::http::Wire;
+
+/// The name in every certificate.
+pub const HOST: &str = "auth.test";
+
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: CertificateDer<'static>,
+}
+
+impl Authority {
+    pub fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).unwrap().der().clone();
+        Self { issuer: Issuer::new(params, key), certificate }
+    }
+
+    /// Writes `cert.pem` and `key.pem` into a folder; the certificate's octets.
+    pub fn issue(&self, folder: &Path) -> Vec<u8> {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![HOST.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+        std::fs::write(folder.join("cert.pem"), certificate.pem()).unwrap();
+        certificate.der().to_vec()
+    }
+
+    /// A client's settings, with the protocols that it offers by ALPN.
+    pub fn client(&self, protocols: &[&str]) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.clone()).unwrap();
+        let provider = Arc::new(ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        Arc::new(config)
+    }
+
+    /// A connection after its handshake.
+    pub fn connect(&self, server: SocketAddr, protocols: &[&str]) -> Wire<StreamOwned<ClientConnection, TcpStream>> {
+        let mut tcp = TcpStream::connect(server).unwrap();
+        tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut tls = ClientConnection::new(self.client(protocols), ServerName::try_from(HOST).unwrap()).unwrap();
+        while tls.is_handshaking() {
+            tls.complete_io(&mut tcp).expect("a handshake");
+        }
+        Wire(StreamOwned::new(tls, tcp))
+    }
+}
+
+/// The certificate that a server has shown.
+pub fn shown(wire: &Wire<StreamOwned<ClientConnection, TcpStream>>) -> Vec<u8> {
+    wire.0.conn.peer_certificates().unwrap()[0].to_vec()
+}
+
+/// The protocol that was settled.
+pub fn alpn(wire: &Wire<StreamOwned<ClientConnection, TcpStream>>) -> Option<String> {
+    wire.0.conn.alpn_protocol().map(|protocol| String::from_utf8_lossy(protocol).into_owned())
+}

@@ -1,0 +1,74 @@
+//! `kill -9` in the middle of updates, again and again.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::harness::dns::txts;
+use crate::harness::http::connect;
+use crate::harness::{Account, Home, Settings, value};
+
+const ROUNDS: u64 = 200;
+const WRITERS: usize = 4;
+/// Of each writer's acknowledged values so many are looked for, the newest: all, unless the machine is fast. With those
+/// that were cut off between them, at most one a round, they are fewer than the daemon keeps.
+const KEPT: usize = 700;
+
+/// One writer's account, and what it was told is published.
+struct Writer {
+    account: Account,
+    acknowledged: Mutex<Vec<String>>,
+}
+
+impl Writer {
+    /// Publishes until the daemon is gone.
+    fn write(&self, api: SocketAddr, next: &AtomicU64) {
+        let mut wire = connect(api);
+        loop {
+            let txt = value(next.fetch_add(1, Ordering::Relaxed));
+            match self.account.update_on(&mut wire, &txt) {
+                Some(reply) if reply.status == 200 => self.acknowledged.lock().unwrap().push(txt),
+                Some(reply) => panic!("{reply:?}"),
+                None => return,
+            }
+        }
+    }
+
+    /// How many of the newest acknowledged values DNS does not have.
+    fn lost(&self, dns: SocketAddr) -> usize {
+        let acknowledged = self.acknowledged.lock().unwrap();
+        let newest = &acknowledged[acknowledged.len().saturating_sub(KEPT)..];
+        let served: BTreeSet<String> = txts(dns, &self.account.fulldomain).into_iter().collect();
+        newest.iter().filter(|txt| !served.contains(*txt)).count()
+    }
+}
+
+/// Each round: several writers at once, a kill at a moment that differs, a restart, and a look at every writer's newest
+/// acknowledged values, those of earlier rounds among them. An update that was cut off may be there or not.
+#[test]
+fn every_acknowledged_value_is_served_after_kill_9() {
+    let start = Instant::now();
+    let home = Home::new(&Settings::default().with("values", "max-values = 1000").with("log", "level = \"warn\""));
+    let mut daemon = home.start();
+    let register = || Writer { account: Account::register(daemon.api()), acknowledged: Mutex::default() };
+    let writers: Vec<Writer> = (0..WRITERS).map(|_| register()).collect();
+    let next = AtomicU64::new(0);
+    let mut lost = 0;
+    for round in 0..ROUNDS {
+        let api = daemon.api();
+        std::thread::scope(|scope| {
+            writers.iter().for_each(|writer| _ = scope.spawn(|| writer.write(api, &next)));
+            // From before the first reply to well into the stream of them; 97 has no common factor with 61.
+            std::thread::sleep(Duration::from_millis(20 + round * 97 % 61));
+            daemon.kill();
+        });
+        daemon = home.start();
+        lost += writers.iter().map(|writer| writer.lost(daemon.dns())).sum::<usize>();
+    }
+    let acknowledged: usize = writers.iter().map(|writer| writer.acknowledged.lock().unwrap().len()).sum();
+    println!("kill -9: rounds={ROUNDS} acknowledged={acknowledged} lost={lost}, {:?}", start.elapsed());
+    assert_eq!(lost, 0);
+    assert!(acknowledged as u64 > ROUNDS, "too few updates to mean anything: {acknowledged}");
+}
