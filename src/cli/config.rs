@@ -1,13 +1,14 @@
-//! `config check`: reads the configuration as `serve` would, and says what it would do.
+//! `config check`: reads the configuration and the certificate as `serve` would, and says what it would do.
 
 use std::fmt::Write;
 
 use clap::Subcommand;
 
+use crate::api::tls::Tls;
 use crate::config::keyfile::KeyFile;
 use crate::config::{Config, Registration, ZoneSettings};
 
-use super::Result;
+use super::{CliError, Result};
 
 /// `config ...`
 #[derive(Debug, Subcommand)]
@@ -19,6 +20,9 @@ pub enum Command {
 /// Runs a command; the configuration has been read, so it is right but for the key files that it names.
 pub fn run(command: &Command, config: &Config) -> Result<()> {
     let Command::Check = command;
+    if let Some(files) = config.api.tls.clone() {
+        Tls::load(files).map_err(|error| CliError::Usage(error.to_string()))?;
+    }
     for settings in &config.zones {
         if let Some(dnssec) = &settings.dnssec {
             KeyFile::read(&dnssec.key, &settings.name)?;

@@ -223,19 +223,20 @@ fn exit_codes_tell_mistakes_from_failures() {
     let home = Home::new(&Settings::default());
     home.run_ok(&["config", "check"]);
     home.run_ok(&["--help"]);
-    for mistake in
-        [&["nonsense"][..], &["account", "create"], &["account", "create", "x", "--format", "y"], &["serve", "--x"]]
-    {
+    for mistake in [
+        &["nonsense"][..],
+        &["account", "create"],
+        &["account", "create", "x", "--format", "y"],
+        &["account", "create", "x.com", "--subdomain", "a.b"],
+        &["account", "create", "a b"],
+        &["serve", "--x"],
+    ] {
         assert_eq!(home.run_err(mistake).0, Some(2), "{mistake:?}");
     }
-    for failure in [
-        &["account", "show", "nobody"][..],
-        &["txt", "publish", "nobody", &value(1)],
-        &["account", "create", "x.com", "--subdomain", "a.b"],
-    ] {
+    for failure in [&["account", "show", "nobody"][..], &["txt", "publish", "nobody", &value(1)]] {
         assert_eq!(home.run_err(failure).0, Some(1), "{failure:?}");
     }
     home.run_ok(&["account", "create", "example.com", "--subdomain", "shop"]);
     let (code, said) = home.run_err(&["txt", "publish", "shop", "short"]);
-    assert!(code == Some(1) && said.contains("43"), "{said}");
+    assert!(code == Some(2) && said.contains("43"), "{said}");
 }

@@ -103,7 +103,7 @@ fn attempt(turn: u32, server: SocketAddr) -> Socket {
 fn descriptors(wanted: u64) -> u64 {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = Some(wanted.min(limit.maximum.unwrap_or(wanted)).max(limit.current.unwrap_or(wanted)));
-    setrlimit(Resource::Nofile, limit.clone()).unwrap();
+    setrlimit(Resource::Nofile, limit).unwrap();
     limit.current.unwrap_or(wanted)
 }
 
