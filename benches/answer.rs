@@ -96,6 +96,7 @@ fn responder(labels: &[String]) -> Result<Responder, Failure> {
         txt_ttl: 1,
         statics: StaticRecords::parse(&"auth.example.org".parse()?, &[ns], "ns1 A 192.0.2.1")?,
         live: Arc::new(live),
+        signing: None,
     };
     let (zones, metrics) = (Zones::new(vec![zone]), Arc::new(Metrics::default()));
     // Limited as by default; no limit is reached, since these queries come from the loopback.

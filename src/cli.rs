@@ -2,6 +2,7 @@
 
 mod account;
 mod config;
+mod dnssec;
 mod generate;
 mod operator;
 mod serve;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use thiserror::Error;
 
+use crate::config::keyfile::KeyFileError;
 use crate::config::{Config, ConfigError};
 use crate::daemon::DaemonError;
 use crate::publisher::LoadError;
@@ -47,6 +49,9 @@ enum Command {
     /// Publish, list and retire TXT values
     #[command(subcommand)]
     Txt(txt::Command),
+    /// Sign zones: make keys, replace them, remove them
+    #[command(subcommand)]
+    Dnssec(dnssec::Command),
     /// Show what the running daemon serves
     Status(Output),
     /// Show the DNS queries for one name as they come; end with Ctrl-C
@@ -77,6 +82,8 @@ pub enum CliError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
+    Key(#[from] KeyFileError),
+    #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Daemon(#[from] DaemonError),
@@ -96,7 +103,8 @@ impl CliError {
     /// The process's exit code: 2 for what the user wrote, 1 for what failed.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Usage(_) | Self::Daemon(DaemonError::Load(LoadError::Owned { .. })) => 2,
+            Self::Config(_) | Self::Key(_) | Self::Usage(_) => 2,
+            Self::Daemon(DaemonError::Load(LoadError::Owned { .. } | LoadError::Key(_))) => 2,
             _ => 1,
         }
     }
@@ -113,6 +121,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Config(command) => config::run(&command, &config()?),
         Command::Account(command) => account::run(command, &config()?),
         Command::Txt(command) => txt::run(command, &config()?),
+        Command::Dnssec(command) => dnssec::run(command, &config()?),
         Command::Status(output) => status::status(output, &config()?),
         Command::Watch(watch) => watch::watch(&watch, &config()?),
         Command::Backup(backup) => storage::backup(&backup, &config()?),

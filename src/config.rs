@@ -5,6 +5,7 @@
 
 pub mod error;
 pub mod file;
+pub mod keyfile;
 mod read;
 
 use std::net::SocketAddr;
@@ -134,6 +135,26 @@ pub struct ZoneSettings {
     pub txt_ttl: u32,
     /// The NS set and the records of the snippet.
     pub statics: StaticRecords,
+    /// How it is signed, if it is.
+    pub dnssec: Option<Dnssec>,
+}
+
+/// How a zone is signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dnssec {
+    /// The file of its keys, which `txtgate dnssec init` makes and nothing else.
+    pub key: PathBuf,
+    /// Seconds that resolvers may keep the keys.
+    pub dnskey_ttl: u32,
+}
+
+impl ZoneSettings {
+    /// The longest that a resolver may keep anything of the zone: what was served before a change is in no cache any
+    /// more when so much time has passed.
+    pub fn longest_ttl(&self) -> u32 {
+        let own = [self.soa.negative_ttl, self.txt_ttl, self.dnssec.as_ref().map_or(0, |dnssec| dnssec.dnskey_ttl)];
+        own.into_iter().chain(self.statics.longest_ttl()).max().unwrap_or(0)
+    }
 }
 
 impl Config {

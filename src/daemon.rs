@@ -2,6 +2,7 @@
 
 mod house;
 mod pulse;
+mod rekey;
 mod selfquery;
 mod sightings;
 mod sockets;
@@ -20,7 +21,7 @@ use crate::api;
 use crate::api::admin::Facts;
 use crate::api::http::Server;
 use crate::api::tls::{Tls, TlsError};
-use crate::config::Config;
+use crate::config::{Config, ZoneSettings};
 use crate::cookie::{CookieSecret, Cookies};
 use crate::dns::identity::Identity;
 use crate::dns::limits::Limits;
@@ -38,6 +39,7 @@ pub use house::House;
 pub use pulse::Pulse;
 pub use sockets::Bound;
 
+use rekey::KeyFiles;
 use sockets::{AdminFile, Sockets};
 
 /// Connections of the API in all, and from one prefix. A proxy in front is one prefix.
@@ -82,6 +84,8 @@ pub struct Daemon {
     manners: Manners,
     tls: Option<Tls>,
     shutdown: watch::Sender<bool>,
+    /// The zones as they were last loaded.
+    zones: watch::Sender<Vec<ZoneSettings>>,
     udp: Vec<UdpListener>,
     tcp: Vec<TcpServer>,
     http: JoinSet<()>,
@@ -94,11 +98,13 @@ impl Daemon {
         let tls = config.api.tls.clone().map(Tls::load).transpose()?;
         // Before the store: a second daemon should hear of the port rather than wait for a lock.
         let mut sockets = Sockets::bind(&config, &mut Inherited::from_env())?;
+        let key_files = KeyFiles::of(&config.zones);
         let house = House::open(&config)?;
         let mut daemon = Self {
             manners: manners(&config)?,
             bound: sockets.bound(&config)?,
             admin_file: sockets.admin_file.take(),
+            zones: watch::Sender::new(config.zones.clone()),
             config,
             house,
             tls,
@@ -109,7 +115,7 @@ impl Daemon {
             upkeep: Vec::new(),
         };
         daemon.serve(sockets)?;
-        daemon.keep_up();
+        daemon.keep_up(key_files);
         Ok(daemon)
     }
 
@@ -142,6 +148,7 @@ impl Daemon {
             self.manners.cookies.replace(secrets);
         }
         self.house.publisher.reload(config.zones.clone()).await?;
+        self.zones.send_replace(config.zones.clone());
         // A certificate that cannot be used must not hold up the zones, nor they it.
         if let Some(Err(error)) = self.tls.as_ref().map(Tls::reload) {
             error!("the certificate stays as it was: {error}");
@@ -220,8 +227,10 @@ impl Daemon {
         Ok(())
     }
 
-    fn keep_up(&mut self) {
+    fn keep_up(&mut self, key_files: KeyFiles) {
         let publisher = self.house.publisher.clone();
+        let rekeying = key_files.keep_fresh(publisher.clone(), self.zones.subscribe());
+        self.upkeep.push(tokio::spawn(rekeying).abort_handle());
         let purge_unused = self.config.api.purge_unused;
         self.upkeep.push(tokio::spawn(publisher.keep_up(purge_unused)).abort_handle());
         if self.config.cookie_secrets.is_none() {

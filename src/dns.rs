@@ -10,6 +10,8 @@
 //! `benches/answer.rs`.
 
 pub mod answer;
+pub mod ask;
+pub mod dnssec;
 pub mod ede;
 pub mod encode;
 pub mod identity;
@@ -26,6 +28,7 @@ use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
@@ -37,8 +40,10 @@ use crate::name::MAX_NAME;
 use crate::secret::RandomError;
 use crate::time::{Clock, Timestamp};
 use crate::zone::Zones;
+use crate::zone::signing::Way;
 
 use answer::{Answer, answer};
+use dnssec::{Proof, prove};
 use encode::{Carrier, Extras, encode, encode_fault};
 use identity::Identity;
 use limits::{Limits, Verdict};
@@ -67,6 +72,13 @@ impl Transport {
             Self::Tcp => Carrier::Stream,
         }
     }
+
+    fn way(self) -> Way {
+        match self.carrier() {
+            Carrier::Datagram => Way::Datagram,
+            Carrier::Stream => Way::Stream,
+        }
+    }
 }
 
 /// Who asked, and how.
@@ -85,6 +97,9 @@ pub struct Responded {
     pub rcode: ResponseCode,
     /// Whether it did not fit and says so (TC).
     pub is_truncated: bool,
+    /// How long the next query of the same connection must wait, so that signatures are made no faster than is good
+    /// for everybody. Zero over UDP.
+    pub pause: Duration,
 }
 
 /// Answers queries; a cheap handle that each listener thread has a clone of.
@@ -135,14 +150,24 @@ impl Responder {
         match Question::read(packet, &mut lower) {
             Ok(question) => {
                 let zones = self.zones.load();
-                let answer = match question.class() {
+                let mut answer = match question.class() {
                     Class::In => answer(&zones, &question, now),
                     Class::Chaos => self.manners.identity.answer(&question),
                 };
+                let pause = match question.class() {
+                    Class::In => prove(&zones, &question, source.transport.way(), now, &mut answer),
+                    Class::Chaos => Duration::ZERO,
+                };
+                if matches!(answer.proof, Proof::Withheld) && source.transport != Transport::Udp {
+                    // A stream has nowhere to send its client to: no answer, and the client asks again.
+                    self.metrics.dropped.one();
+                    return None;
+                }
                 if self.watchers.are_there() {
                     self.watchers.tell(now, source, &question, &answer);
                 }
-                self.reply(&question.echo, question.rtype(), &answer, source, now, out)
+                let replied = self.reply(&question.echo, question.rtype(), &answer, source, now, out)?;
+                Some(Responded { pause, ..replied })
             }
             Err(Refusal::Drop) => {
                 self.metrics.dropped.one();
@@ -195,7 +220,7 @@ impl Responder {
         if !fits {
             self.metrics.truncated.one();
         }
-        Responded { rcode, is_truncated: !fits }
+        Responded { rcode, is_truncated: !fits, pause: Duration::ZERO }
     }
 
     fn caught(

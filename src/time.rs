@@ -34,6 +34,11 @@ impl Timestamp {
         Self::from_unix(self.as_unix().saturating_add(after.as_secs()))
     }
 
+    /// This moment less `before`; saturates.
+    pub fn minus(self, before: Duration) -> Self {
+        Self::from_unix(self.as_unix().saturating_sub(before.as_secs()))
+    }
+
     /// How long from `earlier` to here; zero where that is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(u64::from(self.0.saturating_sub(earlier.0)))
@@ -63,6 +68,7 @@ impl fmt::Display for Timestamp {
 pub struct Clock {
     started: Instant,
     wall: Duration,
+    newest: Duration,
 }
 
 impl Clock {
@@ -71,12 +77,19 @@ impl Clock {
     pub fn start(newest: Option<Timestamp>) -> Self {
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let newest = newest.map_or(Duration::ZERO, |at| Duration::from_secs(at.as_unix()));
-        Self { started: Instant::now(), wall: wall.max(newest) }
+        Self { started: Instant::now(), wall: wall.max(newest), newest }
     }
 
     /// The time now.
     pub fn now(&self) -> Timestamp {
         Timestamp::from_unix((self.wall + self.started.elapsed()).as_secs())
+    }
+
+    /// What the wall clock says now, jumps included: the time that others compare a signature's with. `None` where
+    /// that is before `newest`: it cannot be right, and nothing may be dated by it.
+    pub fn wall(&self) -> Option<Timestamp> {
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        (wall >= self.newest).then(|| Timestamp::from_unix(wall.as_secs()))
     }
 }
 
@@ -140,5 +153,7 @@ mod tests {
         let newest = Timestamp::from_unix(4_000_000_000);
         assert!(Clock::start(Some(newest)).now() >= newest);
         assert!(Clock::start(None).now() < newest);
+        assert_eq!(Clock::start(Some(newest)).wall(), None);
+        assert!(Clock::start(None).wall().is_some_and(|wall| wall < newest));
     }
 }

@@ -4,18 +4,21 @@
 //! of a copy; an update of one name never stops the readers of the others.
 
 pub mod live;
+pub mod signing;
 pub mod snippet;
 pub mod soa;
 
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
+use hickory_proto::rr::RecordType;
 
 use crate::name::{CHALLENGE_LABEL, Name, NameRef, ZoneName};
 use crate::serial::Serial;
 use crate::txt::RecordSet;
 
 use live::{Live, Slot};
+use signing::Signing;
 use snippet::StaticRecords;
 use soa::Soa;
 
@@ -32,6 +35,8 @@ pub struct Zone {
     pub statics: StaticRecords,
     /// The accounts' names and values; shared by all generations of this zone's settings.
     pub live: Arc<Live>,
+    /// What signs it; `None` where it is not signed.
+    pub signing: Option<Arc<Signing>>,
 }
 
 /// What a zone holds at a name.
@@ -66,6 +71,11 @@ impl Zone {
             None if first == CHALLENGE_LABEL.as_bytes() => Node::Owner(Slot::Empty),
             None => Node::Nowhere,
         })
+    }
+
+    /// The set of a type that signing adds at the apex.
+    pub fn signing_set(&self, rtype: RecordType) -> Option<&RecordSet> {
+        self.signing.as_ref()?.sets().iter().find(|set| set.rtype == rtype)
     }
 
     /// The SOA serial now.

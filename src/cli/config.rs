@@ -5,6 +5,7 @@ use std::fmt::Write;
 use clap::Subcommand;
 
 use crate::api::tls::Tls;
+use crate::config::keyfile::KeyFile;
 use crate::config::{Config, Registration, ZoneSettings};
 
 use super::{CliError, Result};
@@ -16,16 +17,18 @@ pub enum Command {
     Check,
 }
 
-/// Runs a command; the configuration has been read, so it is right.
+/// Runs a command; the configuration has been read, so it is right but for the key files that it names.
 pub fn run(command: &Command, config: &Config) -> Result<()> {
-    match command {
-        Command::Check => {
-            if let Some(files) = config.api.tls.clone() {
-                Tls::load(files).map_err(|error| CliError::Usage(error.to_string()))?;
-            }
-            super::print(&describe(config))
+    let Command::Check = command;
+    if let Some(files) = config.api.tls.clone() {
+        Tls::load(files).map_err(|error| CliError::Usage(error.to_string()))?;
+    }
+    for settings in &config.zones {
+        if let Some(dnssec) = &settings.dnssec {
+            KeyFile::read(&dnssec.key, &settings.name)?;
         }
     }
+    super::print(&describe(config))
 }
 
 fn describe(config: &Config) -> String {
@@ -64,8 +67,12 @@ fn registration(registration: &Registration) -> String {
 
 fn zone(settings: &ZoneSettings) -> String {
     let nameservers: Vec<String> = settings.nameservers.iter().map(ToString::to_string).collect();
+    let signed = match &settings.dnssec {
+        Some(dnssec) => format!("signed with {}", dnssec.key.display()),
+        None => "not signed".into(),
+    };
     format!(
-        "answer for {} (NS {}; {} static names; TXT TTL {} s, negative TTL {} s)",
+        "answer for {} (NS {}; {} static names; TXT TTL {} s, negative TTL {} s; {signed})",
         settings.name,
         nameservers.join(", "),
         settings.statics.names().count(),

@@ -177,6 +177,10 @@ pub struct Zone {
     #[serde(default = "txt_ttl")]
     pub txt_ttl: u32,
     #[serde(default)]
+    pub dnssec_key: Option<PathBuf>,
+    #[serde(default = "dnskey_ttl")]
+    pub dnskey_ttl: u32,
+    #[serde(default)]
     pub records: String,
 }
 
@@ -199,6 +203,10 @@ fn negative_ttl() -> u32 {
 
 fn txt_ttl() -> u32 {
     1
+}
+
+fn dnskey_ttl() -> u32 {
+    3_600
 }
 
 /// An address and a port to listen on.

@@ -16,7 +16,7 @@ use crate::zone::snippet::StaticRecords;
 use crate::zone::soa::{Contact, Soa};
 
 use super::error::{ConfigError, Source};
-use super::{Api, Config, Dns, Log, Registration, TlsFiles, ValueLimits, ZoneSettings, file};
+use super::{Api, Config, Dns, Dnssec, Log, Registration, TlsFiles, ValueLimits, ZoneSettings, file};
 
 type Result<T> = std::result::Result<T, ConfigError>;
 
@@ -253,7 +253,20 @@ impl Reader<'_> {
             }
             read.push(settings);
         }
+        self.has_own_keys(&read)?;
         Ok(read)
+    }
+
+    /// Two zones in one file would each overwrite the other's keys.
+    fn has_own_keys(&self, zones: &[ZoneSettings]) -> Result<()> {
+        let key = |zone: &ZoneSettings| zone.dnssec.as_ref().map(|dnssec| dnssec.key.clone());
+        for (index, zone) in zones.iter().enumerate() {
+            if key(zone).is_some() && zones[..index].iter().any(|earlier| key(earlier) == key(zone)) {
+                let problem = "another zone has this key file; each zone needs its own";
+                return Err(self.source.at(&format!("zone.{index}.dnssec-key"), problem));
+            }
+        }
+        Ok(())
     }
 
     fn zone(&self, index: usize, zone: &file::Zone) -> Result<ZoneSettings> {
@@ -279,6 +292,7 @@ impl Reader<'_> {
             ("expire", zone.expire, 3_600, 31_536_000),
             ("negative-ttl", zone.negative_ttl, 0, 3_600),
             ("txt-ttl", zone.txt_ttl, 0, 3_600),
+            ("dnskey-ttl", zone.dnskey_ttl, 1, 3_600),
         ] {
             self.in_range(&key(name), u64::from(found), least, most)?;
         }
@@ -290,7 +304,9 @@ impl Reader<'_> {
         }
         let (refresh, retry, expire, negative_ttl) = (zone.refresh, zone.retry, zone.expire, zone.negative_ttl);
         let soa = Soa { mname, rname: contact.0, refresh, retry, expire, negative_ttl };
-        Ok(ZoneSettings { name, nameservers, soa, txt_ttl: zone.txt_ttl, statics })
+        let dnskey_ttl = zone.dnskey_ttl;
+        let dnssec = zone.dnssec_key.as_ref().map(|key| Dnssec { key: self.folder.join(key), dnskey_ttl });
+        Ok(ZoneSettings { name, nameservers, soa, txt_ttl: zone.txt_ttl, statics, dnssec })
     }
 }
 
@@ -316,6 +332,8 @@ mod tests {
     const ZONE: &str =
         "[[zone]]\nname = \"auth.example.org\"\nns = [\"ns1.example.org\"]\ncontact = \"a@example.org\"\n";
 
+    const OTHER: &str = "[[zone]]\nname = \"auth.example.com\"\nns = [\"ns1.example.org\"]\ncontact = \"a@b.c\"\n";
+
     fn error(text: &str) -> String {
         Config::parse(Path::new("c.toml"), text).expect_err(text).to_string()
     }
@@ -337,6 +355,12 @@ mod tests {
             ("[api]\nkey = \"k.pem\"\n", "c.toml:2:7: api.key: ", "certificate"),
             ("[api]\ntrusted-proxies = [\"10.0.0.1\"]\n", "c.toml:2:19: api.trusted-proxies: ", "client-ip-header"),
             ("[log]\nlevel = \"x=y=z\"\n", "c.toml:2:9: log.level: ", "info"),
+            (&format!("{ZONE}dnskey-ttl = 7200\n"), "c.toml:5:14: zone[0].dnskey-ttl: ", "1 to 3600"),
+            (
+                &format!("{ZONE}dnssec-key = \"k\"\n{OTHER}dnssec-key = \"k\"\n"),
+                "c.toml:10:14: zone[1].dnssec-key: ",
+                "its own",
+            ),
         ] {
             let found = error(text);
             assert!(found.starts_with(start) && found.contains(advice), "{text:?}: {found}");

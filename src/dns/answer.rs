@@ -10,6 +10,7 @@ use crate::zone::live::Slot;
 use crate::zone::snippet::{MAX_CHAIN, cname_target};
 use crate::zone::{Node, Zone, zone_of};
 
+use super::dnssec::Proof;
 use super::ede::Ede;
 use super::question::Question;
 
@@ -28,6 +29,8 @@ pub struct Answer<'z> {
     pub negative: Option<&'z Zone>,
     /// Why, where the rcode does not say it all.
     pub ede: Option<Ede>,
+    /// Signatures, where the zone is signed and the client wants them. Added around the decision, never by it.
+    pub proof: Proof,
 }
 
 /// The records in an answer.
@@ -45,6 +48,18 @@ pub enum Records<'z> {
     Identity(&'z str),
 }
 
+impl Records<'_> {
+    /// Seconds that a resolver may keep them.
+    pub fn ttl(&self) -> u32 {
+        match self {
+            Self::None | Self::Identity(_) => 0,
+            Self::Soa(zone) => zone.soa.negative_ttl,
+            Self::Static(set) => set.ttl,
+            Self::Live(txt) => txt.ttl,
+        }
+    }
+}
+
 /// The TXT record set of an owner at one moment.
 #[derive(Debug)]
 pub struct LiveTxt {
@@ -56,7 +71,7 @@ pub struct LiveTxt {
 
 impl LiveTxt {
     /// The values that live now, newest first.
-    pub fn values(&self) -> impl Iterator<Item = &TxtValue> {
+    pub fn values(&self) -> impl Iterator<Item = &TxtValue> + Clone {
         self.slot.values().iter().filter(|value| value.is_live(self.now)).map(|value: &LiveValue| &value.txt)
     }
 }
@@ -85,6 +100,9 @@ pub fn answer<'z>(zones: &'z [Zone], question: &Question<'_>, now: Timestamp) ->
             Node::Nowhere => return Answer::name_error(zone).with(aliases),
         };
         if let Some(set) = sets.iter().find(|set| is_asked(set, question.rtype())) {
+            return Answer::found(Records::Static(set)).with(aliases);
+        }
+        if let Some(set) = zone.signing_set(question.rtype()).filter(|_| name == zone.name.apex().as_ref()) {
             return Answer::found(Records::Static(set)).with(aliases);
         }
         let Some(alias) = sets.iter().find(|set| set.rtype == RecordType::CNAME) else {
@@ -155,7 +173,8 @@ impl<'z> Answer<'z> {
 
     /// A response code and no records.
     pub fn bare(rcode: ResponseCode) -> Self {
-        Self { rcode, is_authoritative: false, aliases: Vec::new(), records: Records::None, negative: None, ede: None }
+        let (records, proof) = (Records::None, Proof::None);
+        Self { rcode, is_authoritative: false, aliases: Vec::new(), records, negative: None, ede: None, proof }
     }
 
     fn with(self, aliases: Vec<&'z RecordSet>) -> Self {

@@ -28,6 +28,8 @@ impl Ede {
     pub const DISABLED: Self = Self::fixed(0, "account disabled");
     /// The name is registered and has no value; no code of its own.
     pub const NO_VALUE: Self = Self::fixed(0, "no value published");
+    /// RFC 8914 section 4.1: the wall clock is behind what is stored, so signatures would carry a wrong time.
+    pub const CLOCK: Self = Self::fixed(0, "the clock is wrong, nothing is signed");
     /// RFC 8914 section 4.15.
     pub const NOT_READY: Self = Self::fixed(14, "zones are not loaded yet");
     /// RFC 8914 section 4.19.

@@ -4,14 +4,17 @@
 //! set (RFC 2181 section 9).
 
 use std::io::Write;
+use std::sync::Arc;
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use crate::cookie::{CLIENT, SERVER};
 use crate::zone::Zone;
+use crate::zone::signing::Signed;
 
 use super::answer::{Answer, Records};
+use super::dnssec::{Proof, Signatures};
 use super::question::{Echo, Edns, HEADER};
 
 /// The UDP size that we announce and keep to: it fits every path without fragments (RFC 9715 section 3.2).
@@ -121,18 +124,45 @@ impl Writer<'_> {
     }
 
     fn records(&mut self, echo: &Echo<'_>, answer: &Answer<'_>) -> Fits {
+        let signatures = match &answer.proof {
+            Proof::None => None,
+            Proof::Withheld => return None,
+            Proof::Signed(signatures) => Some(&**signatures),
+        };
         let mut owner = QNAME;
-        for alias in &answer.aliases {
+        for (index, alias) in answer.aliases.iter().enumerate() {
             let target = alias.rdatas.first()?;
             self.record(0, owner, alias.rtype, alias.ttl, target)?;
             // The target stands at the end of the message now, written out: the next owner points there.
-            owner = self.len() - target.len();
+            let next = self.len() - target.len();
+            self.rrsigs(0, owner, alias.ttl, signatures.and_then(|s| s.aliases.get(index)))?;
+            owner = next;
         }
         self.found(owner, &answer.records)?;
-        match answer.negative {
-            None => Some(()),
-            Some(zone) => self.soa(1, apex_in(echo, zone), zone),
+        self.rrsigs(0, owner, answer.records.ttl(), signatures.and_then(|s| s.records.as_ref()))?;
+        if let Some(zone) = answer.negative {
+            self.soa(1, apex_in(echo, zone), zone)?;
+            self.rrsigs(1, apex_in(echo, zone), zone.soa.negative_ttl, signatures.and_then(|s| s.soa.as_ref()))?;
         }
+        match signatures {
+            None => Some(()),
+            Some(signatures) => self.denial(owner, signatures),
+        }
+    }
+
+    fn denial(&mut self, owner: usize, signatures: &Signatures) -> Fits {
+        let Some(denial) = &signatures.denial else { return Some(()) };
+        let section = usize::from(!denial.is_answer);
+        self.record(section, owner, RecordType::NSEC, denial.ttl, &denial.rdata)?;
+        self.rrsigs(section, owner, denial.ttl, Some(&denial.signed))
+    }
+
+    /// An RRSIG has the owner and the TTL of what it signs (RFC 4034 section 3).
+    fn rrsigs(&mut self, section: usize, owner: usize, ttl: u32, signed: Option<&Arc<Signed>>) -> Fits {
+        for rdata in signed.into_iter().flat_map(|signed| signed.rdatas()) {
+            self.record(section, owner, RecordType::RRSIG, ttl, rdata)?;
+        }
+        Some(())
     }
 
     fn found(&mut self, owner: usize, records: &Records<'_>) -> Fits {
@@ -225,7 +255,7 @@ fn apex_in(echo: &Echo<'_>, zone: &Zone) -> usize {
     HEADER + echo.question.len() - TYPE_AND_CLASS - zone.name.apex().as_wire().len()
 }
 
-/// The OPT record of a reply (RFC 6891 section 6.1): version 0, and no flag but DO, which is copied.
+/// The OPT record of a reply (RFC 6891 section 6.1): version 0, and no flag but DO, which is copied, and CO.
 struct Opt<'a> {
     edns: Edns,
     answer: &'a Answer<'a>,
@@ -264,7 +294,9 @@ impl Opt<'_> {
 
     fn write(&self, out: &mut Vec<u8>) {
         const ROOT_AND_TYPE: [u8; 3] = [0, 0, 41];
-        let flags = if self.edns.dnssec_ok { 0x8000 } else { 0 };
+        // CO is for those alone who understand it: an answer with signatures (RFC 9824 section 5.1).
+        let compact = self.edns.compact_ok && !matches!(self.answer.proof, Proof::None);
+        let flags = u16::from(self.edns.dnssec_ok) << 15 | u16::from(compact) << 14;
         out.extend_from_slice(&ROOT_AND_TYPE);
         let mut u16 = |number: u16| out.extend_from_slice(&number.to_be_bytes());
         u16(UDP_SIZE);

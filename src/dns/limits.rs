@@ -15,6 +15,7 @@ use hickory_proto::op::ResponseCode;
 use crate::net::prefix::Prefix;
 
 use super::answer::{Answer, Records};
+use super::dnssec::Proof;
 use super::{Source, Transport};
 
 /// Places for networks: half a megabyte, and never more. Networks that meet in a place share its limit. Forged sources
@@ -75,11 +76,13 @@ impl Limits {
 
     /// Judges an answer. `is_known`: the client has shown a cookie of ours, so that its address is its own.
     ///
-    /// Live values are exempt: they are what all of this is for, and little larger than their query.
+    /// Live values are exempt where they are not signed: they are what all of this is for, and little larger than
+    /// their query. With signatures they would be worth having sent to somebody else.
     pub fn judge(&self, source: Source, answer: &Answer<'_>, is_known: bool) -> Verdict {
         let Some(table) = &self.0 else { return Verdict::Send };
         let is_exempt = source.transport != Transport::Udp || is_known || source.address.is_loopback();
-        if is_exempt || matches!(answer.records, Records::Live(_)) {
+        let is_small = matches!((&answer.records, &answer.proof), (Records::Live(_), Proof::None));
+        if is_exempt || is_small {
             return Verdict::Send;
         }
         let now = u64::try_from(table.started.elapsed().as_nanos()).unwrap_or(u64::MAX);

@@ -45,6 +45,8 @@ pub struct Edns {
     pub version: u8,
     /// DNSSEC OK: copied into the reply (RFC 3225 section 3).
     pub dnssec_ok: bool,
+    /// Compact answers OK: the client takes NXDOMAIN together with a compact denial (RFC 9824 section 5.1).
+    pub compact_ok: bool,
     /// Whether the client asks how long a connection may idle (RFC 7828).
     pub keepalive: bool,
     /// Whether the client asks which server it is that answers (RFC 5001).
@@ -254,6 +256,7 @@ impl Edns {
             udp_size: opt.class,
             version,
             dnssec_ok: flags & 0x80 != 0,
+            compact_ok: flags & 0x40 != 0,
             keepalive: false,
             nsid: false,
             cookie: None,

@@ -187,7 +187,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
             match whole_query(&received[done..]) {
                 Ok(Some(query)) => {
                     done += 2 + query.len();
-                    self.append_answer(query, answers);
+                    let pause = self.append_answer(query, answers);
+                    if !pause.is_zero() {
+                        tokio::time::sleep(pause).await;
+                    }
                 }
                 Ok(None) => break Ok(done > 0),
                 Err(error) => break Err(error),
@@ -201,16 +204,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         end
     }
 
-    fn append_answer(&self, query: &[u8], answers: &mut Vec<u8>) {
+    /// Appends the answer, and says how long to wait before anything else is done for this client.
+    fn append_answer(&self, query: &[u8], answers: &mut Vec<u8>) -> Duration {
         let start = answers.len();
         answers.extend_from_slice(&[0; 2]);
-        if self.responder.respond(query, self.source, answers).is_none() {
+        let Some(responded) = self.responder.respond(query, self.source, answers) else {
             answers.truncate(start);
-            return;
-        }
+            return Duration::ZERO;
+        };
         // The encoder keeps to 65,535 octets.
         let length = (answers.len() - start - 2) as u16;
         answers[start..start + 2].copy_from_slice(&length.to_be_bytes());
+        responded.pause
     }
 
     async fn write(&mut self, answers: &mut Vec<u8>) -> io::Result<()> {

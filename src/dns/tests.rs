@@ -4,7 +4,9 @@ mod answers;
 mod differential;
 mod manners;
 mod mutated;
+mod proofs;
 mod questions;
+mod signed;
 mod sizes;
 mod tcp;
 mod udp;
@@ -80,7 +82,7 @@ pub fn zone() -> Zone {
     live.put("over", Some(Slot::Expired(Timestamp::from_unix(10))));
     let many: Vec<LiveValue> = ('A'..='Z').chain('a'..='z').map(|letter| value(letter, true)).collect();
     live.put("many", Some(Slot::of(&many)));
-    Zone { name: APEX.parse().unwrap(), soa, txt_ttl: 1, statics, live: Arc::new(live) }
+    Zone { name: APEX.parse().unwrap(), soa, txt_ttl: 1, statics, live: Arc::new(live), signing: None }
 }
 
 pub fn responder() -> Responder {

@@ -7,12 +7,14 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use crate::config::ZoneSettings;
+use crate::config::keyfile::{KeyFile, KeyFileError};
 use crate::name::ZoneName;
 use crate::serial::Serial;
 use crate::store::writer::Tx;
 use crate::store::{Rows, Store, StoreError};
 use crate::time::{Clock, Timestamp};
 use crate::zone::live::{Live, Slot};
+use crate::zone::signing::Signing;
 use crate::zone::{Zone, zone_named};
 
 use super::{PublishError, Publisher, Result};
@@ -32,6 +34,8 @@ pub enum LoadError {
     )]
     Owned { zone: ZoneName, label: String, line: usize },
     #[error(transparent)]
+    Key(#[from] KeyFileError),
+    #[error(transparent)]
     Store(#[from] StoreError),
 }
 
@@ -44,13 +48,14 @@ pub fn load(store: &Store, settings: &[ZoneSettings], clock: Clock) -> std::resu
     Ok(zones)
 }
 
-/// One zone; with `live` where it is being served already.
+/// One zone; it keeps its names and signatures where it is being served already.
 fn zone(
     rows: &Rows<'_>,
     settings: &ZoneSettings,
-    live: Option<Arc<Live>>,
+    served: Option<&Zone>,
     clock: Clock,
 ) -> std::result::Result<Zone, LoadError> {
+    let (live, signing) = (served.map(|zone| zone.live.clone()), signing(settings, served, clock)?);
     let ZoneSettings { name, soa, txt_ttl, statics, .. } = settings.clone();
     let taken: Vec<String> = labels_of(settings).collect();
     if let Some(label) = rows.first_owned(&name, taken.iter().map(String::as_str))? {
@@ -68,7 +73,19 @@ fn zone(
             Arc::new(live)
         }
     };
-    Ok(Zone { name, soa, txt_ttl, statics, live })
+    Ok(Zone { name, soa, txt_ttl, statics, live, signing })
+}
+
+/// The signer that the zone's key file says, if the configuration names one.
+fn signing(
+    settings: &ZoneSettings,
+    served: Option<&Zone>,
+    clock: Clock,
+) -> std::result::Result<Option<Arc<Signing>>, KeyFileError> {
+    let Some(dnssec) = &settings.dnssec else { return Ok(None) };
+    let keys = KeyFile::read(&dnssec.key, &settings.name)?.signing_keys(dnssec);
+    let same = served.and_then(|zone| zone.signing.as_ref()).filter(|signing| signing.is_of(&keys));
+    Ok(same.cloned().or_else(|| Signing::new(keys, clock).map(Arc::new)))
 }
 
 /// The labels right below the apex that the configuration has records at or below.
@@ -87,8 +104,7 @@ impl Publisher {
             let current = inner.zones.load();
             let mut zones = Vec::new();
             for settings in &settings {
-                let live = zone_named(&current, &settings.name).map(|zone| zone.live.clone());
-                match zone(tx, settings, live, inner.clock) {
+                match zone(tx, settings, zone_named(&current, &settings.name), inner.clock) {
                     Ok(zone) => zones.push(zone),
                     Err(LoadError::Store(error)) => return Err(error),
                     Err(refusal) => return Ok(Err(refusal)),
@@ -100,6 +116,35 @@ impl Publisher {
         let inner = self.0.clone();
         self.0.writer.write(change, move |zones| inner.zones.replace(zones.clone())).await??;
         Ok(())
+    }
+
+    /// Puts the keys of another reading of a zone's key file in place.
+    ///
+    /// On the write road, since the zones are replaced there alone, and the serial rises with it. False: they are in
+    /// place already.
+    pub async fn rekey(&self, settings: &ZoneSettings) -> std::result::Result<bool, LoadError> {
+        let served = zone_named(&self.0.zones.load(), &settings.name).cloned();
+        let signing = signing(settings, served.as_ref(), self.0.clock)?;
+        let now = served.and_then(|zone| zone.signing);
+        if signing.as_ref().map(Arc::as_ptr) == now.as_ref().map(Arc::as_ptr) {
+            return Ok(false);
+        }
+        let name = settings.name.clone();
+        let change = {
+            let name = name.clone();
+            move |tx: &Tx<'_>| {
+                tx.touch(&name);
+                Ok(Ok::<_, LoadError>(()))
+            }
+        };
+        let inner = self.0.clone();
+        let visible = move |(): &()| {
+            let mut zones = Vec::clone(&inner.zones.load());
+            zones.iter_mut().filter(|zone| zone.name == name).for_each(|zone| zone.signing = signing.clone());
+            inner.zones.replace(zones);
+        };
+        self.0.writer.write(change, visible).await??;
+        Ok(true)
     }
 
     /// Expires values and removes accounts whose time has come, for as long as the daemon runs.

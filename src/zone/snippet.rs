@@ -55,6 +55,11 @@ impl StaticRecords {
         self.sets.get(name.as_wire()).map(Vec::as_slice)
     }
 
+    /// The longest TTL of any set.
+    pub fn longest_ttl(&self) -> Option<u32> {
+        self.sets.values().flatten().map(|set| set.ttl).max()
+    }
+
     /// All names, in no order.
     pub fn names(&self) -> impl Iterator<Item = &Name> {
         self.sets.keys()
@@ -171,9 +176,13 @@ impl Reader<'_> {
             RecordType::NS if owner == apex => Err("the apex's NS come from the key `ns`; leave them out".into()),
             RecordType::NS => Err(format!("nothing below the apex can be delegated, and {owner} has an NS")),
             RecordType::DNAME => Err("DNAME is not answered; write CNAMEs".into()),
-            RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3 | RecordType::NSEC3PARAM | RecordType::DNSKEY => {
-                Err(format!("{rtype} records are made by signing, not by hand; leave them out"))
-            }
+            RecordType::RRSIG
+            | RecordType::NSEC
+            | RecordType::NSEC3
+            | RecordType::NSEC3PARAM
+            | RecordType::DNSKEY
+            | RecordType::CDS
+            | RecordType::CDNSKEY => Err(format!("{rtype} records are made by signing, not by hand; leave them out")),
             _ => Ok(()),
         }
     }

@@ -3,7 +3,8 @@
 # command:package. Without one of these there is no lab; without a client only that client is left out.
 # The python is Debian's own, by its path: dnspython comes with it, not with another that stands before it in PATH.
 lab_tools=(pebble:pebble unbound:unbound nsd:nsd dig:bind9-dnsutils curl:curl jq:jq openssl:openssl ip:iproute2
-    /usr/bin/python3:python3 strace:strace unshare:util-linux)
+    /usr/bin/python3:python3 strace:strace unshare:util-linux
+    ldns-signzone:ldnsutils)
 client_tools=(certbot:certbot lego:lego dehydrated:dehydrated uacme:uacme)
 
 # missing_packages TOOL...: the packages to install, one a line.

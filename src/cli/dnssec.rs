@@ -1,0 +1,334 @@
+//! `dnssec`: makes a zone's key, and walks the zone from unsigned to signed, to another key and back.
+//!
+//! Each way is one command that is run again for each step; it says what it did, what is to be done elsewhere, and from
+//! when on the next step is safe, and it refuses a step that is not.
+
+mod servers;
+mod walk;
+
+use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::config::keyfile::{KeyFile, KeyFileError};
+use crate::config::{Config, Dnssec, ZoneSettings};
+use crate::name::ZoneName;
+use crate::time::{Clock, Timestamp};
+use crate::zone::signing::key::{Algorithm, ZoneKey};
+use crate::zone::signing::phase::{Offer, Phase};
+
+use super::{CliError, Output, Result, print};
+use servers::{ParentDs, is_served, wait_until_served};
+use walk::{Need, Way, need};
+
+/// What is taken for the TTL of the parent's DS where nobody says: as long as the usual parents have.
+const USUAL_DS_TTL: u32 = 86_400;
+
+/// `dnssec ...`
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a zone's key; run it again to offer the key to the parent
+    Init(Init),
+    /// Show how far a zone has come, and what comes next
+    Status(Status),
+    /// Print the DS record for the parent
+    Ds(Zone),
+    /// Replace a zone's key, one step each time
+    Rollover(Step),
+    /// Make a zone unsigned again, one step each time
+    Remove(Step),
+}
+
+/// Which zone.
+#[derive(Debug, Args)]
+pub struct Zone {
+    /// The zone
+    zone: ZoneName,
+}
+
+/// `dnssec status ZONE`
+#[derive(Debug, Args)]
+pub struct Status {
+    #[command(flatten)]
+    zone: Zone,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// `dnssec init ZONE`
+#[derive(Debug, Args)]
+pub struct Init {
+    #[command(flatten)]
+    step: Step,
+    /// 13 (ECDSA P-256) or 15 (Ed25519)
+    #[arg(long, default_value = "13")]
+    algorithm: Algorithm,
+}
+
+/// A step of any way.
+#[derive(Debug, Args)]
+pub struct Step {
+    #[command(flatten)]
+    zone: Zone,
+    /// A server of the parent zone, to be asked which DS it has: an address, with a port unless it is 53
+    #[arg(long, value_name = "ADDRESS", value_parser = server)]
+    parent: Option<SocketAddr>,
+    /// How long caches may keep the parent's former DS, in seconds [default: as the parent says, or a day]
+    #[arg(long, value_name = "SECONDS")]
+    ds_ttl: Option<u32>,
+    /// Take the step although it is not safe: resolvers may fail until their caches have forgotten
+    #[arg(long)]
+    force: bool,
+}
+
+fn server(text: &str) -> std::result::Result<SocketAddr, String> {
+    let address = text.parse().or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53)));
+    address.map_err(|_| "write an address like 192.0.2.1, 192.0.2.1:5353 or [2001:db8::1]:53".into())
+}
+
+/// Runs a command.
+pub fn run(command: Command, config: &Config) -> Result<()> {
+    match command {
+        Command::Init(init) => init_zone(&init, config),
+        Command::Status(wanted) => status(wanted.output, &Place::find(config, &wanted.zone)?),
+        Command::Ds(zone) => ds(&Place::find(config, &zone)?),
+        Command::Rollover(step) => take_step(Way::Rollover, &step, &Place::find(config, &step.zone)?),
+        Command::Remove(step) => take_step(Way::Remove, &step, &Place::find(config, &step.zone)?),
+    }
+}
+
+/// A zone of the configuration, and its part on signing.
+struct Place<'c> {
+    config: &'c Config,
+    settings: &'c ZoneSettings,
+    dnssec: &'c Dnssec,
+}
+
+impl<'c> Place<'c> {
+    fn find(config: &'c Config, Zone { zone }: &Zone) -> Result<Self> {
+        let found = config.zones.iter().find(|settings| settings.name == *zone);
+        let settings = found.ok_or_else(|| CliError::Usage(format!("the configuration has no zone {zone}")))?;
+        let dnssec = settings.dnssec.as_ref().ok_or_else(|| {
+            CliError::Usage(format!(
+                "say first where the key will be: add `dnssec-key = \"{zone}.key\"` to the zone {zone}"
+            ))
+        })?;
+        Ok(Self { config, settings, dnssec })
+    }
+
+    fn read(&self) -> Result<KeyFile> {
+        Ok(KeyFile::read(&self.dnssec.key, &self.settings.name)?)
+    }
+}
+
+fn init_zone(init: &Init, config: &Config) -> Result<()> {
+    let place = Place::find(config, &init.step.zone)?;
+    match KeyFile::read(&place.dnssec.key, &place.settings.name) {
+        Ok(_) => take_step(Way::Init, &init.step, &place),
+        Err(KeyFileError::Missing { .. }) => create(init, &place),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn create(init: &Init, place: &Place<'_>) -> Result<()> {
+    let zone = &place.settings.name;
+    if let Some(parent) = init.step.parent.filter(|_| !init.step.force)
+        && !ParentDs::ask(parent, zone.apex()).map_err(refused)?.is_empty()
+    {
+        return Err(refused(format!(
+            "the parent has a DS of {zone} already, so another key would make it fail everywhere; put the lost key \
+             back, or have the DS removed first"
+        )));
+    }
+    let key = Arc::new(ZoneKey::generate(init.algorithm).map_err(|error| refused(error.to_string()))?);
+    let (path, zone) = (place.dnssec.key.clone(), zone.clone());
+    let mut file =
+        KeyFile { path, zone, phase: Phase::Fresh, seen: None, doubled: None, ds_ttl: None, keys: vec![key] };
+    file.create()?;
+    let made = format!("made the key {} in {}; keep a copy of that file", file.keys[0].tag(), file.path.display());
+    settle(&mut file, place)?;
+    print(&format!("{made}\n{}", report(&file, place)))
+}
+
+fn take_step(way: Way, step: &Step, place: &Place<'_>) -> Result<()> {
+    let mut file = place.read()?;
+    let next = way.next(file.phase).map_err(refused)?;
+    note_if_served(&mut file, place)?;
+    let need = need(&file, next, place.settings, place.dnssec);
+    let parent = check(&need, step, &file)?;
+    match next {
+        Phase::Doubled => {
+            let algorithm = file.keys[0].algorithm();
+            file.keys.push(Arc::new(ZoneKey::generate(algorithm).map_err(|error| refused(error.to_string()))?));
+        }
+        Phase::Offered if file.keys.len() > 1 => _ = file.keys.remove(0),
+        _ => {}
+    }
+    let is_by_parent = matches!(next, Phase::Switched | Phase::Withdrawn);
+    file.seen = is_by_parent.then(now);
+    file.ds_ttl = is_by_parent.then(|| step.ds_ttl.or(parent).unwrap_or(USUAL_DS_TTL));
+    if next == Phase::Offered {
+        file.doubled = None;
+    }
+    file.phase = next;
+    file.save()?;
+    settle(&mut file, place)?;
+    print(&report(&file, place))
+}
+
+/// Whether the step may be taken now; the TTL of the parent's DS where it was asked.
+fn check(need: &Need, step: &Step, file: &KeyFile) -> Result<Option<u32>> {
+    if step.force {
+        return Ok(None);
+    }
+    let apex = file.zone.apex();
+    let unsafe_step = |why: String| Err(refused(format!("not yet: {why} (--force takes the step anyway)")));
+    match need {
+        Need::Nothing => Ok(None),
+        Need::Served => unsafe_step("the daemon does not serve the last step; start or reload it".into()),
+        Need::Until { at, .. } if *at <= now() => Ok(None),
+        Need::Until { at, why } => unsafe_step(format!("{why}; wait until {at}")),
+        Need::ParentHasLast | Need::ParentHasNone => {
+            let Some(server) = step.parent else {
+                return unsafe_step(
+                    "name a server of the parent with --parent, so that its DS can be looked at".into(),
+                );
+            };
+            let ds = ParentDs::ask(server, apex).map_err(refused)?;
+            let is_there = match (need, file.keys.last()) {
+                (Need::ParentHasLast, Some(key)) => ds.is_of(key, apex),
+                _ => ds.is_empty(),
+            };
+            if is_there { Ok(ds.ttl()) } else { unsafe_step(format!("{server} still has another DS set")) }
+        }
+    }
+}
+
+/// Writes down since when the daemon serves a step: waits of the next one count from there.
+fn settle(file: &mut KeyFile, place: &Place<'_>) -> Result<()> {
+    if wait_until_served(place.config, file, place.dnssec).is_ok() { note(file) } else { Ok(()) }
+}
+
+fn note_if_served(file: &mut KeyFile, place: &Place<'_>) -> Result<()> {
+    if is_served(place.config, file, place.dnssec).is_ok() { note(file) } else { Ok(()) }
+}
+
+fn note(file: &mut KeyFile) -> Result<()> {
+    if file.seen.is_some() {
+        return Ok(());
+    }
+    file.seen = Some(now());
+    if file.phase.keys() > 1 && file.doubled.is_none() {
+        file.doubled = file.seen;
+    }
+    Ok(file.save()?)
+}
+
+fn status(output: Output, place: &Place<'_>) -> Result<()> {
+    let mut file = place.read()?;
+    note_if_served(&mut file, place)?;
+    if output.json {
+        return print(&as_json(&file, place).to_string());
+    }
+    print(&report(&file, place))
+}
+
+fn ds(place: &Place<'_>) -> Result<()> {
+    let file = place.read()?;
+    let records = records(&file);
+    if file.phase == Phase::Fresh {
+        return print(&format!("{records}; not yet: see `txtgate dnssec status {}`", file.zone));
+    }
+    print(records.trim_end())
+}
+
+/// Where the zone is, what the parent should have, and what comes next.
+fn report(file: &KeyFile, place: &Place<'_>) -> String {
+    let mut out = format!("{}: {}\n", file.zone, file.phase.meaning());
+    for key in &file.keys {
+        _ = writeln!(out, "  key {}, algorithm {}", key.tag(), key.algorithm().number());
+    }
+    match is_served(place.config, file, place.dnssec) {
+        Ok(()) => {}
+        Err(why) => {
+            _ = writeln!(out, "  the daemon does not serve this yet ({why}); start it, or reload it, and look again");
+        }
+    }
+    if let Some(seen) = file.seen {
+        _ = writeln!(out, "  known to be so since {seen}");
+    }
+    out += &at_the_parent(file);
+    out += &what_next(file, place);
+    out.trim_end().to_owned()
+}
+
+fn as_json(file: &KeyFile, place: &Place<'_>) -> Value {
+    let key = |key: &Arc<ZoneKey>| json!({"tag": key.tag(), "algorithm": key.algorithm().number()});
+    json!({
+        "zone": file.zone,
+        "phase": file.phase,
+        "meaning": file.phase.meaning(),
+        "keys": file.keys.iter().map(key).collect::<Vec<_>>(),
+        "served": is_served(place.config, file, place.dnssec).is_ok(),
+        "since": file.seen.map(|seen| seen.to_string()),
+        "ds": records(file).lines().next(),
+        "next": what_next(file, place),
+    })
+}
+
+fn at_the_parent(file: &KeyFile) -> String {
+    match file.phase {
+        Phase::Fresh | Phase::Unsigned | Phase::Withdrawn => String::new(),
+        Phase::Withdrawing => "at the parent: remove the DS; CDS asks for it as well\n".into(),
+        _ => format!("at the parent, alone; CDS asks for it as well:\n{}", records(file)),
+    }
+}
+
+fn what_next(file: &KeyFile, place: &Place<'_>) -> String {
+    let zone = &file.zone;
+    let Some(way) = Way::of(file.phase) else {
+        return match file.phase {
+            Phase::Unsigned => "next: take `dnssec-key` out of the configuration, reload, delete the key file".into(),
+            _ => format!("nothing has to follow; `txtgate dnssec rollover {zone}` begins to replace the key"),
+        };
+    };
+    let Ok(next) = way.next(file.phase) else { return String::new() };
+    let command = format!("txtgate dnssec {} {zone}", way.as_str());
+    match need(file, next, place.settings, place.dnssec) {
+        Need::Nothing => format!("next: `{command}`"),
+        Need::Served => format!("next: `{command}`, some time after the daemon serves this step"),
+        Need::Until { at, .. } if at <= now() => format!("next: `{command}`, now"),
+        Need::Until { at, why } => format!("next: `{command}`, not before {at}: {why}"),
+        Need::ParentHasLast | Need::ParentHasNone => {
+            format!("next: `{command} --parent ADDRESS`, once every server of the parent has changed")
+        }
+    }
+}
+
+/// The DS that the parent should have, and the key that it is made from, as zone-file lines.
+fn records(file: &KeyFile) -> String {
+    let key = match file.phase.offer() {
+        Offer::Last => file.keys.last(),
+        _ => file.keys.first(),
+    };
+    let Some(key) = key else { return String::new() };
+    let ds = key.ds(file.zone.apex());
+    let digest: String = ds[4..].iter().map(|octet| format!("{octet:02X}")).collect();
+    let (zone, tag, algorithm) = (&file.zone, key.tag(), key.algorithm().number());
+    let public = STANDARD.encode(&key.dnskey()[4..]);
+    format!("{zone}. IN DS {tag} {algorithm} 2 {digest}\n; made from {zone}. IN DNSKEY 257 3 {algorithm} {public}\n")
+}
+
+/// The wall clock: what is written down is compared with it days later, by another process.
+fn now() -> Timestamp {
+    Clock::start(None).now()
+}
+
+fn refused(why: String) -> CliError {
+    CliError::Refused(why)
+}

@@ -1,0 +1,115 @@
+//! What the daemon and the parent's servers say now.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+
+use crate::config::keyfile::KeyFile;
+use crate::config::{Config, Dnssec};
+use crate::dns::ask::ask;
+use crate::name::Name;
+use crate::time::Clock;
+use crate::txt::RecordSet;
+use crate::zone::signing::Signing;
+use crate::zone::signing::key::ZoneKey;
+
+/// How long a running daemon may take to take a changed key file over. It looks at it every second.
+const TAKE_OVER: Duration = Duration::from_secs(5);
+const BETWEEN: Duration = Duration::from_millis(250);
+
+/// Waits until the daemon serves what the key file says; otherwise why it does not.
+pub fn wait_until_served(config: &Config, file: &KeyFile, dnssec: &Dnssec) -> Result<(), String> {
+    let start = Instant::now();
+    loop {
+        match is_served(config, file, dnssec) {
+            Err(_) if start.elapsed() < TAKE_OVER => std::thread::sleep(BETWEEN),
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Whether the daemon serves what the key file says.
+pub fn is_served(config: &Config, file: &KeyFile, dnssec: &Dnssec) -> Result<(), String> {
+    // invariant: a configuration has at least one address
+    let server = config.dns.listen.first().copied().ok_or("the configuration has no DNS address")?;
+    let server = SocketAddr::new(reachable(server.ip()), server.port());
+    let signing = Signing::new(file.signing_keys(dnssec), Clock::start(None));
+    let wanted: &[RecordSet] = signing.as_ref().map_or(&[], Signing::sets);
+    for rtype in [RecordType::DNSKEY, RecordType::CDS, RecordType::CDNSKEY] {
+        let reply =
+            ask(server, file.zone.apex(), rtype).map_err(|error| format!("no answer from {server}: {error}"))?;
+        let mut found: Vec<_> = reply.records.into_iter().map(|(_, rdata)| rdata).collect();
+        let of_type = wanted.iter().filter(|set| set.rtype == rtype);
+        let mut expected: Vec<_> = of_type.flat_map(|set| &set.rdatas).map(|rdata| rdata.to_vec()).collect();
+        found.sort_unstable();
+        expected.sort_unstable();
+        if reply.rcode != ResponseCode::NoError || found != expected {
+            return Err(format!("{server} does not serve the {rtype} records of this step"));
+        }
+    }
+    Ok(())
+}
+
+/// All addresses are reached by loopback.
+fn reachable(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    }
+}
+
+/// The DS set that a server of the parent has: its TTL and each RDATA.
+#[derive(Debug)]
+pub struct ParentDs(Vec<(u32, Vec<u8>)>);
+
+impl ParentDs {
+    /// Asks.
+    pub fn ask(server: SocketAddr, apex: &Name) -> Result<Self, String> {
+        let reply = ask(server, apex, RecordType::DS)
+            .map_err(|error| format!("no answer from the parent {server}: {error}"))?;
+        match reply.rcode {
+            ResponseCode::NoError => Ok(Self(reply.records)),
+            rcode => Err(format!("the parent {server} says {rcode} to the DS of {apex}")),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Seconds that it may be kept.
+    pub fn ttl(&self) -> Option<u32> {
+        self.0.iter().map(|(ttl, _)| *ttl).max()
+    }
+
+    /// Whether it is of this key and no other; other digests of the same key are no harm.
+    pub fn is_of(&self, key: &ZoneKey, apex: &Name) -> bool {
+        let ds = key.ds(apex);
+        // Key tag and algorithm.
+        self.0.iter().all(|(_, rdata)| rdata.starts_with(&ds[..3])) && self.0.iter().any(|(_, rdata)| *rdata == ds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zone::signing::key::Algorithm;
+
+    #[test]
+    fn the_parents_ds_must_be_of_this_key_alone() {
+        let apex: Name = "auth.example.org".parse().unwrap();
+        let [one, other] = [(); 2].map(|()| ZoneKey::generate(Algorithm::EcdsaP256).unwrap());
+        let set = |rdatas: &[Vec<u8>]| ParentDs(rdatas.iter().map(|rdata| (300, rdata.clone())).collect());
+        let mut sha384 = one.ds(&apex);
+        (sha384[3], sha384[4]) = (4, 0);
+        assert!(set(&[one.ds(&apex)]).is_of(&one, &apex) && set(&[sha384.clone(), one.ds(&apex)]).is_of(&one, &apex));
+        for wrong in [&[][..], &[sha384], &[one.ds(&apex), other.ds(&apex)], &[other.ds(&apex)]] {
+            assert!(!set(wrong).is_of(&one, &apex));
+        }
+        assert_eq!(set(&[one.ds(&apex)]).ttl(), Some(300));
+    }
+}

@@ -1,0 +1,66 @@
+//! Key files that change while the daemon runs: `txtgate dnssec` writes them, and each step is served a second later.
+
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tracing::{error, info};
+
+use crate::config::ZoneSettings;
+use crate::publisher::{LoadError, Publisher};
+
+/// Between two looks.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// What tells one version of a file from another; a new one is always another file. `None`: there is none.
+type Stamp = Option<(u64, u64, i64, i64)>;
+
+/// The versions of the key files that are being served.
+#[derive(Debug, Default)]
+pub struct KeyFiles(HashMap<PathBuf, Stamp>);
+
+impl KeyFiles {
+    /// Those of now. To be taken before the files are read: a change in between is then seen as one.
+    pub fn of(zones: &[ZoneSettings]) -> Self {
+        let keys = zones.iter().filter_map(|zone| zone.dnssec.as_ref());
+        Self(keys.map(|dnssec| (dnssec.key.clone(), stamp(&dnssec.key))).collect())
+    }
+
+    /// Takes changed files over, for as long as the daemon runs. `zones` is what is being served.
+    pub async fn keep_fresh(mut self, publisher: Publisher, zones: watch::Receiver<Vec<ZoneSettings>>) {
+        let mut rounds = tokio::time::interval(ROUND);
+        loop {
+            rounds.tick().await;
+            let current = zones.borrow().clone();
+            for zone in &current {
+                self.look_at(zone, &publisher).await;
+            }
+        }
+    }
+
+    async fn look_at(&mut self, zone: &ZoneSettings, publisher: &Publisher) {
+        let Some(dnssec) = &zone.dnssec else { return };
+        let found = stamp(&dnssec.key);
+        if self.0.insert(dnssec.key.clone(), found) == Some(found) {
+            return;
+        }
+        match publisher.rekey(zone).await {
+            Ok(false) => {}
+            Ok(true) => info!(zone = %zone.name, "the key file has changed and is in use"),
+            // Said once for each version; what was read before stays in use.
+            Err(error) => {
+                error!(zone = %zone.name, %error, "the zone is signed with its former keys");
+                if matches!(error, LoadError::Store(_)) {
+                    self.0.remove(&dnssec.key); // not the file's fault: look again
+                }
+            }
+        }
+    }
+}
+
+fn stamp(path: &Path) -> Stamp {
+    let file = std::fs::metadata(path).ok()?;
+    Some((file.dev(), file.ino(), file.mtime(), file.mtime_nsec()))
+}

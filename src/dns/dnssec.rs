@@ -1,0 +1,192 @@
+//! What is added to a decided answer of a signed zone: signatures, and the proof of what is not there.
+//!
+//! Negative answers are compact denials (RFC 9824): one NSEC at the very name that was asked for, whose types leave
+//! out the one asked for. A name that does not exist is denied as one that exists and holds nothing but NXNAME.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+
+use crate::name::{MAX_NAME, NameRef};
+use crate::time::Timestamp;
+use crate::txt::{RecordSet, TXT_VALUE, TxtValue};
+use crate::zone::live::Slot;
+use crate::zone::signing::nsec::{NXNAME, nsec_rdata};
+use crate::zone::signing::{Refused, Signed, Signing, Unsigned, Way};
+use crate::zone::{Node, Zone, zone_of};
+
+use super::answer::{Answer, Records};
+use super::ede::Ede;
+use super::question::Question;
+
+/// How an answer is proven.
+#[derive(Debug)]
+pub enum Proof {
+    /// Not at all: the zone is not signed, or the client does not want to know.
+    None,
+    /// It could not be signed now, so nothing of it is sent: come back over TCP.
+    Withheld,
+    /// With these.
+    Signed(Box<Signatures>),
+}
+
+/// The signatures of an answer's sets, each beside its set.
+#[derive(Debug, Default)]
+pub struct Signatures {
+    /// Of the CNAMEs that were followed, in order.
+    pub aliases: Vec<Arc<Signed>>,
+    /// Of the records in the answer.
+    pub records: Option<Arc<Signed>>,
+    /// Of the SOA in the authority section.
+    pub soa: Option<Arc<Signed>>,
+    /// What is not there.
+    pub denial: Option<Denial>,
+}
+
+/// An NSEC made for one question.
+#[derive(Debug)]
+pub struct Denial {
+    /// Its RDATA.
+    pub rdata: Vec<u8>,
+    /// As long as the SOA allows (RFC 9077).
+    pub ttl: u32,
+    /// Its signatures.
+    pub signed: Arc<Signed>,
+    /// Whether it is what was asked for.
+    pub is_answer: bool,
+}
+
+/// Adds what a signed zone owes to an answer, if the client wants it (DO, RFC 3225). Returns how long the answer must
+/// be held back: only ever over a stream.
+pub fn prove<'z>(
+    zones: &'z [Zone],
+    question: &Question<'_>,
+    way: Way,
+    now: Timestamp,
+    answer: &mut Answer<'z>,
+) -> Duration {
+    let Some(edns) = question.echo.edns.filter(|edns| edns.dnssec_ok && answer.is_authoritative) else {
+        return Duration::ZERO;
+    };
+    // Most daemons sign nothing, and then no name has to be looked up twice.
+    if zones.iter().all(|zone| zone.signing.is_none()) {
+        return Duration::ZERO;
+    }
+    let Some(zone) = zone_of(zones, question.name()) else { return Duration::ZERO };
+    let Some(signing) = zone.signing.as_deref() else { return Duration::ZERO };
+    let mut prover = Prover { zone, signing, rtype: question.rtype(), way, now, pause: Duration::ZERO };
+    match prover.signatures(question.name(), answer) {
+        Ok(signatures) => {
+            if signatures.denial.as_ref().is_some_and(|denial| denial.is_answer) {
+                answer.negative = None;
+            }
+            answer.proof = Proof::Signed(Box::new(signatures));
+        }
+        Err(Refused::Busy) => answer.proof = Proof::Withheld,
+        Err(Refused::Clock) => *answer = Answer { ede: Some(Ede::CLOCK), ..Answer::fault() },
+        Err(Refused::Random) => *answer = Answer::fault(),
+    }
+    // RFC 9824 section 5.1: the response code is restored for those who say that they understand both.
+    if answer.rcode == ResponseCode::NXDomain && !edns.compact_ok {
+        answer.rcode = ResponseCode::NoError;
+    }
+    prover.pause
+}
+
+struct Prover<'z> {
+    zone: &'z Zone,
+    signing: &'z Signing,
+    rtype: RecordType,
+    way: Way,
+    now: Timestamp,
+    pause: Duration,
+}
+
+impl<'z> Prover<'z> {
+    fn signatures(&mut self, asked: NameRef<'_>, answer: &Answer<'z>) -> Result<Signatures, Refused> {
+        let mut signatures = Signatures::default();
+        let mut buffer = [0; MAX_NAME];
+        let mut owner = asked;
+        for alias in &answer.aliases {
+            signatures.aliases.push(self.set(owner, alias)?);
+            let target = alias.rdatas.first().map(|rdata| &rdata[..]).unwrap_or(&[0]);
+            owner = NameRef::lowered(target, &mut buffer);
+        }
+        signatures.records = match &answer.records {
+            // What the server says of itself is in no zone.
+            Records::None | Records::Identity(_) => None,
+            Records::Soa(_) => Some(self.soa()?),
+            Records::Static(set) => Some(self.set(owner, set)?),
+            Records::Live(txt) => {
+                let rdatas = txt.values().map(txt_rdata);
+                Some(self.signing.sign(&Unsigned { owner, rtype: RecordType::TXT, ttl: txt.ttl, rdatas })?)
+            }
+        };
+        if answer.negative.is_some() {
+            let is_answer = self.rtype == RecordType::NSEC;
+            if !is_answer {
+                signatures.soa = Some(self.soa()?);
+            }
+            signatures.denial = Some(self.denial(owner, answer.rcode, is_answer)?);
+        }
+        Ok(signatures)
+    }
+
+    fn set(&self, owner: NameRef<'_>, set: &RecordSet) -> Result<Arc<Signed>, Refused> {
+        let RecordSet { rtype, ttl, ref rdatas } = *set;
+        self.signing.sign(&Unsigned { owner, rtype, ttl, rdatas: rdatas.iter() })
+    }
+
+    fn soa(&self) -> Result<Arc<Signed>, Refused> {
+        let mut rdata = Vec::with_capacity(128);
+        self.zone.soa.write_rdata(self.zone.serial(), &mut rdata);
+        let (owner, ttl) = (self.zone.name.apex().as_ref(), self.zone.soa.negative_ttl);
+        self.signing.sign(&Unsigned { owner, rtype: RecordType::SOA, ttl, rdatas: std::iter::once(&rdata) })
+    }
+
+    fn denial(&mut self, owner: NameRef<'_>, rcode: ResponseCode, is_answer: bool) -> Result<Denial, Refused> {
+        let is_missing = rcode == ResponseCode::NXDomain;
+        let rdata = if is_missing {
+            nsec_rdata(owner, std::iter::once(NXNAME))
+        } else {
+            nsec_rdata(owner, self.types_at(owner).into_iter())
+        };
+        let ttl = self.zone.soa.negative_ttl;
+        let set = Unsigned { owner, rtype: RecordType::NSEC, ttl, rdatas: std::iter::once(&rdata) };
+        let signed = if is_missing {
+            let (signed, pause) = self.signing.sign_denial(&set, self.way)?;
+            self.pause = pause;
+            signed
+        } else {
+            self.signing.sign(&set)?
+        };
+        Ok(Denial { rdata, ttl, signed, is_answer })
+    }
+
+    /// The types at a name, but for the one asked for: the answer says already that it is not there, and a value that
+    /// has been published in this very moment must not make the proof say otherwise.
+    fn types_at(&self, name: NameRef<'_>) -> Vec<RecordType> {
+        let of = |sets: &[RecordSet]| sets.iter().map(|set| set.rtype).collect::<Vec<_>>();
+        let mut types = match self.zone.locate(name) {
+            Some(Node::Apex(sets)) => [&[RecordType::SOA][..], &of(sets), &of(self.signing.sets())].concat(),
+            Some(Node::Static(sets)) => of(sets),
+            Some(Node::Owner(slot)) if self.has_value(&slot) => vec![RecordType::TXT],
+            _ => Vec::new(),
+        };
+        types.retain(|rtype| *rtype != self.rtype && self.rtype != RecordType::ANY);
+        types
+    }
+
+    fn has_value(&self, slot: &Slot) -> bool {
+        slot.values().iter().any(|value| value.is_live(self.now))
+    }
+}
+
+/// One character-string: its length, and the value.
+fn txt_rdata(value: &TxtValue) -> [u8; 1 + TXT_VALUE] {
+    let mut rdata = [TXT_VALUE as u8; 1 + TXT_VALUE];
+    rdata[1..].copy_from_slice(value.as_bytes());
+    rdata
+}

@@ -1,0 +1,141 @@
+//! What a signed zone answers, message by message.
+
+use super::signed::{key, signed_by};
+use super::*;
+use crate::zone::signing::key::Algorithm;
+use crate::zone::signing::phase::Phase;
+use crate::zone::signing::{Keys, Signing};
+
+const DO: u16 = 0x8000;
+const CO: u16 = 0x4000;
+const NSEC: u16 = 47;
+
+fn responder() -> Responder {
+    responder_of(Zones::new(vec![signed_by(Phase::Offered, vec![key(Algorithm::EcdsaP256)])]))
+}
+
+fn ask_with(responder: &Responder, label: &str, rtype: u16, flags: u16, transport: Transport) -> Option<Vec<u8>> {
+    let name = if label.is_empty() { APEX.to_owned() } else { format!("{label}.{APEX}") };
+    let mut out = Vec::new();
+    let packet = with_opt(query(&name, rtype), 1_232, 0, flags, &[]);
+    responder.respond(&packet, source(transport), &mut out).map(|_| out)
+}
+
+fn ask(label: &str, rtype: u16, flags: u16) -> Message {
+    Message::from_vec(&ask_with(&responder(), label, rtype, flags, Transport::Udp).unwrap()).unwrap()
+}
+
+fn types(records: &[Record]) -> Vec<u16> {
+    records.iter().map(|record| record.record_type().into()).collect()
+}
+
+/// The RDATA of the NSEC, as octets.
+fn nsec_in(octets: &[u8]) -> Vec<u8> {
+    let mut walk = crate::dns::wire::Walk::behind_header(octets);
+    walk.name().unwrap();
+    walk.take(4).unwrap();
+    let records = std::iter::from_fn(|| walk.record());
+    records.filter(|record| record.rtype == NSEC).map(|record| record.rdata.to_vec()).next().unwrap()
+}
+
+fn bits(label: &str, rtype: u16) -> Vec<u8> {
+    let rdata = nsec_in(&ask_with(&responder(), label, rtype, DO, Transport::Udp).unwrap());
+    let next = [&b"\x01\0"[..], name(&format!("{label}.{APEX}")).as_wire()].concat();
+    rdata.strip_prefix(&next[..]).expect("the name right behind").to_vec()
+}
+
+#[test]
+fn without_do_a_signed_zone_answers_like_any_other() {
+    let missing = ask("nothing", 16, 0);
+    assert_eq!((rcode(&missing), types(&missing.authorities)), (ResponseCode::NXDomain, vec![6]));
+    assert_eq!(types(&ask("shop", 16, 0).answers), [16, 16]);
+    assert_eq!(types(&ask("", 48, 0).answers), [48]);
+    assert_eq!(rcode(&ask("nothing", 128, DO)), ResponseCode::FormErr);
+}
+
+#[test]
+fn each_set_has_its_signature_beside_it() {
+    assert_eq!(types(&ask("shop", 16, DO).answers), [16, 16, 46]);
+    assert_eq!(types(&ask("alias2", 1, DO).answers), [5, 46, 5, 46, 1, 46]);
+    assert_eq!(types(&ask("", 6, DO).answers), [6, 46]);
+    assert_eq!(types(&ask("", 255, DO).answers), [6, 46]);
+    let negative = ask("shop", 1, DO);
+    assert_eq!((types(&negative.answers), types(&negative.authorities)), (vec![], vec![6, 46, 47, 46]));
+    // RFC 9077: as long as the SOA says, each of them.
+    assert!(negative.authorities.iter().all(|record| record.ttl == 30));
+    let asked_for = ask("shop", NSEC, DO);
+    assert_eq!((types(&asked_for.answers), types(&asked_for.authorities)), (vec![47, 46], vec![]));
+    assert_eq!(types(&ask("to-empty", 16, DO).answers), [5, 46]);
+    let ds = ask("", 43, DO);
+    assert_eq!((types(&ds.answers), types(&ds.authorities)), (vec![], vec![6, 46, 47, 46]));
+}
+
+#[test]
+fn a_missing_name_is_denied_by_nxname_and_restored_where_wanted() {
+    let compact = ask("nothing", 16, DO);
+    assert_eq!((rcode(&compact), types(&compact.authorities)), (ResponseCode::NoError, vec![6, 46, 47, 46]));
+    assert_eq!(bits("nothing", 16), b"\x00\x11\0\0\0\0\0\x03\0\0\0\0\0\0\0\0\0\0\x80");
+    let restored = ask_with(&responder(), "nothing", 16, DO | CO, Transport::Udp).unwrap();
+    assert_eq!(restored[3] & 0xf, 3);
+    assert!(restored.ends_with(b"\x00\x00\x29\x04\xd0\x00\x00\xc0\x00\x00\x00"), "DO and CO: {restored:?}");
+    let unsigned = with_opt(query("nothing.auth.example.org", 16), 1_232, 0, DO | CO, &[]);
+    assert!(raw(&unsigned, Transport::Udp).unwrap().ends_with(b"\x80\x00\x00\x00"), "CO is not echoed");
+    assert_eq!(rcode(&ask("gone", 16, DO)), ResponseCode::NoError);
+}
+
+#[test]
+fn bitmaps_hold_the_types_that_are_there() {
+    const RRSIG_AND_NSEC: &[u8] = b"\x00\x06\0\0\0\0\0\x03";
+    assert_eq!(bits("down", 16), RRSIG_AND_NSEC, "an empty non-terminal has no NXNAME");
+    assert_eq!(bits("empty", 16), RRSIG_AND_NSEC);
+    assert_eq!(bits("past", 1), RRSIG_AND_NSEC, "expired values are not there");
+    assert_eq!(bits("off", 1), RRSIG_AND_NSEC);
+    assert_eq!(bits("shop", 1), b"\x00\x06\0\0\x80\0\0\x03");
+    assert_eq!(bits("_acme-challenge", 257), RRSIG_AND_NSEC);
+    let apex = nsec_in(&ask_with(&responder(), "", 16, DO, Transport::Udp).unwrap());
+    // NS SOA RRSIG NSEC DNSKEY CDS CDNSKEY, and CAA in the second block.
+    assert!(apex.ends_with(b"\x00\x08\x22\0\0\0\0\x03\x80\x18\x01\x01\x40"), "{apex:?}");
+}
+
+#[test]
+fn past_the_limit_datagrams_are_truncated_and_live_answers_go_on() {
+    let responder = responder();
+    let flood = |number: u32, transport| ask_with(&responder, &format!("f{number}"), 16, DO, transport);
+    let is_truncated = |octets: &[u8]| octets[2] & 2 != 0;
+    let first = (0..3_000).find(|number| is_truncated(&flood(*number, Transport::Udp).unwrap())).expect("a limit");
+    let limited = flood(5_000, Transport::Udp).unwrap();
+    assert_eq!((limited[3] & 0xf, &limited[6..12]), (0, &[0, 0, 0, 0, 0, 1][..]), "after {first}");
+    for (label, rtype) in [("shop", 16), ("", 6), ("", 257), ("empty", 16)] {
+        let reply = ask_with(&responder, label, rtype, DO, Transport::Udp).unwrap();
+        assert!(!is_truncated(&reply), "{label} {rtype}");
+    }
+    assert!(!is_truncated(&flood(6_000, Transport::Tcp).unwrap()));
+}
+
+#[test]
+fn over_tcp_a_denial_waits_its_turn_and_never_truncates() {
+    let responder = responder();
+    let mut longest = std::time::Duration::ZERO;
+    for number in 0..3_000 {
+        let mut out = Vec::new();
+        let packet = with_opt(query(&format!("t{number}.{APEX}"), 16), 1_232, 0, DO, &[]);
+        match responder.respond(&packet, source(Transport::Tcp), &mut out) {
+            Some(responded) => longest = longest.max(responded.pause),
+            None => return assert!(longest >= std::time::Duration::from_millis(900), "{longest:?} at {number}"),
+        }
+        assert!(out[2] & 2 == 0);
+    }
+    panic!("no limit");
+}
+
+#[test]
+fn a_wrong_clock_is_servfail_for_those_who_would_check() {
+    let newest = Timestamp::from_unix(4_200_000_000);
+    let keys = Keys { apex: name(APEX), phase: Phase::Offered, keys: vec![key(Algorithm::EcdsaP256)], ttl: 60 };
+    let signing = Signing::new(keys, Clock::start(Some(newest))).map(Arc::new);
+    let responder = responder_of(Zones::new(vec![Zone { signing, ..zone() }]));
+    let reply = ask_with(&responder, "shop", 16, DO, Transport::Udp).unwrap();
+    assert_eq!((reply[3] & 0xf, reply[2] & 4), (2, 0));
+    let reply = ask_with(&responder, "shop", 16, 0, Transport::Udp).unwrap();
+    assert_eq!((reply[3] & 0xf, reply[7]), (0, 2));
+}
