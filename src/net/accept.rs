@@ -15,7 +15,7 @@ use super::prefix::Prefix;
 const PAUSE: Duration = Duration::from_millis(100);
 /// The pause ends early, at one of so many steps, when the connection that was told to close is gone: a backlog of
 /// hundreds would else keep a newcomer waiting for a minute.
-const STEPS: u32 = 20;
+const STEPS: u32 = 5;
 /// How often such an error is logged.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 /// Connections that may be on their way out before the listener slows down.

@@ -227,8 +227,8 @@ fn exit_codes_tell_mistakes_from_failures() {
         &["nonsense"][..],
         &["account", "create"],
         &["account", "create", "x", "--format", "y"],
-        &["account", "create", "exa mple"],
         &["account", "create", "x.com", "--subdomain", "a.b"],
+        &["account", "create", "a b"],
         &["serve", "--x"],
     ] {
         assert_eq!(home.run_err(mistake).0, Some(2), "{mistake:?}");

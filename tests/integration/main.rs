@@ -3,13 +3,8 @@
 //! Nothing here goes through a resolver or an HTTP client that would hide faults. Each test has a daemon of its own, in
 //! a folder of its own, on ports that the kernel has chosen.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "tests stop at the first surprise"
-)]
+// Clippy takes helpers outside of `#[test]` functions for production code; here a panic is what a failure is.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod api;
 mod cli;
