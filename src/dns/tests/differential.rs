@@ -18,6 +18,8 @@ use crate::zone::Zone;
 
 const ORDINARY: usize = 50_000;
 const MANY: usize = 1_000_000;
+/// Names with 0 to 25 values: 8 fill a datagram without EDNS, 21 the largest one.
+const NUMBERED: usize = 26;
 
 /// What the other codec says to a query; `None`: nothing.
 struct Other {
@@ -256,6 +258,7 @@ const TYPES: [u16; 16] = [16, 16, 16, 16, 1, 28, 2, 5, 6, 257, 255, 128, 251, 25
 fn generated(dice: &mut Dice) -> Vec<u8> {
     let name = match dice.roll(16) {
         0 => ["example.org", "org", "", "xauth.example.org"][dice.roll(4)].to_owned(),
+        1..4 => format!("n{}.{APEX}", dice.roll(NUMBERED)),
         _ => format!("{}.{APEX}", NAMES[dice.roll(NAMES.len())]),
     };
     let cased = name.chars().map(|c| if dice.roll(4) == 0 { c.to_ascii_uppercase() } else { c });
@@ -294,10 +297,20 @@ fn generated(dice: &mut Dice) -> Vec<u8> {
     packet
 }
 
+/// The zone of the other tests, and a name for each number of values up to those that fit no datagram.
+fn numbered() -> Zone {
+    let zone = zone();
+    let values: Vec<LiveValue> = ('a'..='z').map(|letter| value(letter, true)).collect();
+    for count in 0..NUMBERED {
+        zone.live.put(&format!("n{count}"), Some(Slot::of(&values[..count])));
+    }
+    zone
+}
+
 /// The first difference in `rounds` generated queries. `spoil` may change what we reply.
 fn difference(rounds: usize, mut spoil: impl FnMut(usize, &mut Vec<u8>)) -> Option<String> {
-    let responder = responder();
-    let other = Other { zones: vec![zone()], now: responder.clock.now() };
+    let responder = responder_of(Zones::new(vec![numbered()]));
+    let other = Other { zones: vec![numbered()], now: responder.clock.now() };
     let mut dice = Dice(0x6469_6666);
     let mut out = Vec::new();
     for round in 0..rounds {
