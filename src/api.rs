@@ -22,7 +22,6 @@ mod rotate;
 mod secrets;
 #[cfg(test)]
 mod tests;
-pub mod tls;
 mod update;
 mod values;
 mod views;

@@ -62,6 +62,10 @@ pub struct Log {
 pub struct Dns {
     /// UDP and TCP addresses.
     pub listen: Vec<SocketAddr>,
+    /// Addresses of DNS over TLS.
+    pub tls_listen: Vec<SocketAddr>,
+    /// The certificate of DNS over TLS; there where it listens.
+    pub tls: Option<TlsFiles>,
     /// UDP threads for each address; at least 1.
     pub threads: usize,
     /// Answers to one network over UDP; 0: no limit.

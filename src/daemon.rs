@@ -20,20 +20,20 @@ use tracing::{error, info, warn};
 use crate::api;
 use crate::api::admin::Facts;
 use crate::api::http::Server;
-use crate::api::tls::{Tls, TlsError};
 use crate::config::{Config, ZoneSettings};
 use crate::cookie::{CookieSecret, Cookies};
 use crate::dns::identity::Identity;
 use crate::dns::limits::Limits;
 use crate::dns::tcp::{MAX_CONNECTIONS, MAX_PER_PREFIX, TcpServer};
 use crate::dns::udp::UdpListener;
-use crate::dns::{Manners, Responder, tcp, udp};
+use crate::dns::{self, Manners, Responder, tcp, udp};
 use crate::net::bind::BindError;
 use crate::net::connections::Connections;
 use crate::net::inherited::Inherited;
 use crate::publisher::LoadError;
 use crate::secret::{HashError, RandomError};
 use crate::store::StoreError;
+use crate::tls::{self, Tls, TlsError};
 
 pub use house::House;
 pub use pulse::Pulse;
@@ -82,7 +82,8 @@ pub struct Daemon {
     admin_file: Option<AdminFile>,
     house: House,
     manners: Manners,
-    tls: Option<Tls>,
+    api_tls: Option<Tls>,
+    dot_tls: Option<Tls>,
     shutdown: watch::Sender<bool>,
     /// The zones as they were last loaded.
     zones: watch::Sender<Vec<ZoneSettings>>,
@@ -95,7 +96,8 @@ pub struct Daemon {
 impl Daemon {
     /// Opens the store, loads the zones, binds every socket, and only then begins to serve.
     pub async fn start(config: Config) -> Result<Self, DaemonError> {
-        let tls = config.api.tls.clone().map(Tls::load).transpose()?;
+        let api_tls = config.api.tls.clone().map(|files| Tls::load(files, tls::HTTP)).transpose()?;
+        let dot = config.dns.tls.clone().map(|files| Tls::load(files, tls::DOT)).transpose()?;
         // Before the store: a second daemon should hear of the port rather than wait for a lock.
         let mut sockets = Sockets::bind(&config, &mut Inherited::from_env())?;
         let key_files = KeyFiles::of(&config.zones);
@@ -107,7 +109,8 @@ impl Daemon {
             zones: watch::Sender::new(config.zones.clone()),
             config,
             house,
-            tls,
+            api_tls,
+            dot_tls: dot,
             shutdown: watch::Sender::new(false),
             udp: Vec::new(),
             tcp: Vec::new(),
@@ -150,8 +153,10 @@ impl Daemon {
         self.house.publisher.reload(config.zones.clone()).await?;
         self.zones.send_replace(config.zones.clone());
         // A certificate that cannot be used must not hold up the zones, nor they it.
-        if let Some(Err(error)) = self.tls.as_ref().map(Tls::reload) {
-            error!("the certificate stays as it was: {error}");
+        for tls in self.api_tls.iter().chain(&self.dot_tls) {
+            if let Err(error) = tls.reload() {
+                error!("the certificate stays as it was: {error}");
+            }
         }
         for key in self.config.changed_but_for_zones(&config) {
             warn!("`{key}` has changed; it takes effect with the next start");
@@ -193,10 +198,15 @@ impl Daemon {
             self.udp.push(udp::spawn(udp, &responder)?);
             self.tcp.push(tcp::serve(tcp, responder.clone(), connections.clone(), self.shutdown.subscribe())?);
         }
+        for (listener, tls) in sockets.dot.into_iter().zip(self.dot_tls.iter().cycle()) {
+            let (responder, connections) = (responder.clone(), connections.clone());
+            let shutdown = self.shutdown.subscribe();
+            self.tcp.push(dns::tls::serve(listener, tls.clone(), responder, connections, shutdown)?);
+        }
         let (publisher, metrics) = (house.publisher.clone(), house.metrics.clone());
         let (credentials, hasher) = (house.credentials.clone(), house.hasher.clone());
         let public = api::router(&self.config.api, publisher.clone(), credentials, hasher, metrics.clone());
-        self.serve_http(public, sockets.api, API_CONNECTIONS, self.tls.clone())?;
+        self.serve_http(public, sockets.api, API_CONNECTIONS, self.api_tls.clone())?;
         self.serve_http(api::metrics::router(metrics, publisher), sockets.metrics, PRIVATE_CONNECTIONS, None)?;
         self.serve_operator(sockets.admin)
     }
@@ -236,7 +246,7 @@ impl Daemon {
         if self.config.cookie_secrets.is_none() {
             self.upkeep.push(tokio::spawn(change_secrets(self.manners.cookies.clone())).abort_handle());
         }
-        if let Some(tls) = self.tls.clone() {
+        for tls in self.api_tls.iter().chain(&self.dot_tls).cloned() {
             self.upkeep.push(tokio::spawn(tls.keep_fresh()).abort_handle());
         }
         if let Some(&address) = self.bound.dns.first() {

@@ -20,6 +20,7 @@ pub mod question;
 pub mod tcp;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 pub mod udp;
 pub mod watch;
 mod wire;
@@ -55,6 +56,7 @@ use watch::Watchers;
 pub enum Transport {
     Udp,
     Tcp,
+    Tls,
 }
 
 impl Transport {
@@ -63,13 +65,14 @@ impl Transport {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
         }
     }
 
     fn carrier(self) -> Carrier {
         match self {
             Self::Udp => Carrier::Datagram,
-            Self::Tcp => Carrier::Stream,
+            Self::Tcp | Self::Tls => Carrier::Stream,
         }
     }
 

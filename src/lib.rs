@@ -34,7 +34,7 @@
 //! | 6 | [`daemon`] | everything started, bound, reloaded and drained |
 //! | 5 | [`dns`], [`api`] | the two fronts: bytes at one end, domain types at the other |
 //! | 4 | [`credentials`] | who may walk the write road |
-//! | 3 | [`publisher`] | the write road and its rules |
+//! | 3 | [`publisher`], [`tls`] | the write road and its rules; certificates of the listeners |
 //! | 2 | [`store`], [`config`], [`hasher`] | durable state; the configuration; key hashing |
 //! | 1 | [`zone`], [`net`], [`remembered`], [`pace`] | what DNS sees; sockets; what is remembered; growing delays |
 //! | 0 | [`name`], [`txt`], [`account`], [`secret`], [`cookie`], [`serial`], [`time`], [`metrics`] | the words |
@@ -58,5 +58,6 @@ pub mod secret;
 pub mod serial;
 pub mod store;
 pub mod time;
+pub mod tls;
 pub mod txt;
 pub mod zone;

@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use clap::Subcommand;
 
-use crate::api::tls::Tls;
 use crate::config::keyfile::KeyFile;
 use crate::config::{Config, Registration, ZoneSettings};
+use crate::tls::{self, Tls};
 
 use super::{CliError, Result};
 
@@ -20,8 +20,10 @@ pub enum Command {
 /// Runs a command; the configuration has been read, so it is right but for the key files that it names.
 pub fn run(command: &Command, config: &Config) -> Result<()> {
     let Command::Check = command;
-    if let Some(files) = config.api.tls.clone() {
-        Tls::load(files).map_err(|error| CliError::Usage(error.to_string()))?;
+    for (files, protocols) in [(&config.api.tls, tls::HTTP), (&config.dns.tls, tls::DOT)] {
+        if let Some(files) = files.clone() {
+            Tls::load(files, protocols).map_err(|error| CliError::Usage(error.to_string()))?;
+        }
     }
     for settings in &config.zones {
         if let Some(dnssec) = &settings.dnssec {
@@ -37,6 +39,9 @@ fn describe(config: &Config) -> String {
     say(format!("keep accounts and values in {}", config.database.display()));
     for address in &config.dns.listen {
         say(format!("answer DNS on {address}, UDP ({} threads) and TCP", config.dns.threads));
+    }
+    for address in &config.dns.tls_listen {
+        say(format!("answer DNS over TLS on {address}"));
     }
     let scheme = if config.api.tls.is_some() { "https" } else { "http" };
     for address in &config.api.listen {

@@ -64,6 +64,9 @@ pub enum LogFormat {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Dns {
     pub listen: Vec<Listen>,
+    pub tls_listen: Vec<Listen>,
+    pub certificate: Option<PathBuf>,
+    pub key: Option<PathBuf>,
     pub threads: usize,
     pub answers_per_second: u32,
     pub cookie_secret_file: Option<PathBuf>,
@@ -75,6 +78,9 @@ impl Default for Dns {
     fn default() -> Self {
         Self {
             listen: vec![Listen::loopback(5300)],
+            tls_listen: Vec::new(),
+            certificate: None,
+            key: None,
             threads: 0,
             answers_per_second: 100,
             cookie_secret_file: None,

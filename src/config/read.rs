@@ -38,7 +38,7 @@ impl Config {
             database: reader.folder.join(&file.database),
             admin_socket: reader.folder.join(&file.admin_socket),
             log: reader.log(&file.log)?,
-            dns: reader.dns(&file.dns)?,
+            dns: reader.dns(&file.dns, &file.api)?,
             cookie_secrets: reader.cookie_secrets(&file.dns)?,
             api: reader.api(&file.api)?,
             metrics: addresses(&file.metrics.listen),
@@ -68,7 +68,7 @@ impl Reader<'_> {
         Ok(Log { level: log.level.clone(), format: log.format })
     }
 
-    fn dns(&self, dns: &file::Dns) -> Result<Dns> {
+    fn dns(&self, dns: &file::Dns, api: &file::Api) -> Result<Dns> {
         if dns.listen.is_empty() {
             return Err(self
                 .source
@@ -79,6 +79,8 @@ impl Reader<'_> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Dns {
             listen: addresses(&dns.listen),
+            tls_listen: addresses(&dns.tls_listen),
+            tls: self.dns_tls(dns, api)?,
             threads: if dns.threads == 0 { cores } else { dns.threads },
             answers_per_second: dns.answers_per_second,
             nsid: self.told("dns.nsid", &dns.nsid)?,
@@ -105,7 +107,7 @@ impl Reader<'_> {
         let trusted_proxies = self.proxies(api)?;
         Ok(Api {
             listen: addresses(&api.listen),
-            tls: self.tls(api)?,
+            tls: self.tls("api", api.certificate.as_ref(), api.key.as_ref())?,
             registration: self.registration(api)?,
             trusted_proxies,
             client_ip_header: api.client_ip_header.clone(),
@@ -115,14 +117,29 @@ impl Reader<'_> {
         })
     }
 
-    fn tls(&self, api: &file::Api) -> Result<Option<TlsFiles>> {
-        match (&api.certificate, &api.key) {
+    fn tls(&self, table: &str, certificate: Option<&PathBuf>, key: Option<&PathBuf>) -> Result<Option<TlsFiles>> {
+        let wrong = |name: &str, problem| Err(self.source.at(&format!("{table}.{name}"), problem));
+        match (certificate, key) {
             (None, None) => Ok(None),
             (Some(certificate), Some(key)) => {
                 Ok(Some(TlsFiles { certificate: self.folder.join(certificate), key: self.folder.join(key) }))
             }
-            (Some(_), None) => Err(self.source.at("api.certificate", "a certificate needs its private key; add `key`")),
-            (None, Some(_)) => Err(self.source.at("api.key", "a key needs its certificate chain; add `certificate`")),
+            (Some(_), None) => wrong("certificate", "a certificate needs its private key; add `key`"),
+            (None, Some(_)) => wrong("key", "a key needs its certificate chain; add `certificate`"),
+        }
+    }
+
+    /// The certificate of DNS over TLS: its own, or the API's.
+    fn dns_tls(&self, dns: &file::Dns, api: &file::Api) -> Result<Option<TlsFiles>> {
+        let own = self.tls("dns", dns.certificate.as_ref(), dns.key.as_ref())?;
+        if dns.tls_listen.is_empty() {
+            return Ok(None);
+        }
+        match own.map_or_else(|| self.tls("api", api.certificate.as_ref(), api.key.as_ref()), |own| Ok(Some(own)))? {
+            Some(files) => Ok(Some(files)),
+            None => {
+                Err(self.source.at("dns.tls-listen", "DNS over TLS needs `certificate` and `key` in [dns] or in [api]"))
+            }
         }
     }
 

@@ -22,6 +22,8 @@ const BACKLOG: i32 = 16;
 pub struct Bound {
     /// DNS, over UDP and TCP.
     pub dns: Vec<SocketAddr>,
+    /// DNS over TLS.
+    pub dot: Vec<SocketAddr>,
     /// The API.
     pub api: Vec<SocketAddr>,
     /// Whether the API speaks TLS.
@@ -37,15 +39,17 @@ impl Bound {
     pub fn lines(&self) -> Vec<String> {
         let scheme = if self.tls { "https" } else { "http" };
         let dns = self.dns.iter().map(|address| format!("dns {address}"));
+        let dot = self.dot.iter().map(|address| format!("dns-tls {address}"));
         let api = self.api.iter().map(|address| format!("api {scheme}://{address}"));
         let metrics = self.metrics.iter().map(|address| format!("metrics http://{address}"));
-        dns.chain(api).chain(metrics).chain([format!("admin {}", self.admin.display())]).collect()
+        dns.chain(dot).chain(api).chain(metrics).chain([format!("admin {}", self.admin.display())]).collect()
     }
 }
 
 /// The sockets of a configuration, all bound and none served yet.
 pub(super) struct Sockets {
     pub dns: Vec<(UdpSockets, TcpListener)>,
+    pub dot: Vec<TcpListener>,
     pub api: Vec<TcpListener>,
     pub metrics: Vec<TcpListener>,
     pub admin: UnixListener,
@@ -75,7 +79,7 @@ impl Sockets {
         let mut tcp = |addresses: &[SocketAddr]| {
             addresses.iter().map(|&address| bind::tcp(address, inherited)).collect::<Result<Vec<_>, _>>()
         };
-        let (api, metrics) = (tcp(&config.api.listen)?, tcp(&config.metrics)?);
+        let (dot, api, metrics) = (tcp(&config.dns.tls_listen)?, tcp(&config.api.listen)?, tcp(&config.metrics)?);
         let inherited_admin = inherited.unix(&config.admin_socket);
         let (admin, admin_file) = match inherited_admin {
             Some(listener) => (listener, None),
@@ -84,7 +88,7 @@ impl Sockets {
         for left in inherited.unclaimed() {
             warn!("systemd passed {left}, which the configuration does not listen on");
         }
-        Ok(Self { dns, api, metrics, admin, admin_file })
+        Ok(Self { dns, dot, api, metrics, admin, admin_file })
     }
 
     pub fn bound(&self, config: &Config) -> io::Result<Bound> {
@@ -93,6 +97,7 @@ impl Sockets {
         };
         Ok(Bound {
             dns: self.dns.iter().map(|(udp, _)| udp.address).collect(),
+            dot: addresses(&self.dot)?,
             api: addresses(&self.api)?,
             tls: config.api.tls.is_some(),
             metrics: addresses(&self.metrics)?,

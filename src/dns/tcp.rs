@@ -20,7 +20,7 @@ use super::{Heartbeat, Responder, Source, Transport};
 /// How long a connection may stay without a whole query (RFC 7766 section 6.2.3). Single octets do not prolong it.
 pub const IDLE: Duration = Duration::from_secs(10);
 /// How long a client may take to take its answers.
-const WRITE: Duration = Duration::from_secs(5);
+pub(super) const WRITE: Duration = Duration::from_secs(5);
 /// Connections in all, and from one prefix.
 pub const MAX_CONNECTIONS: usize = 4_096;
 pub const MAX_PER_PREFIX: usize = 64;
@@ -48,16 +48,26 @@ pub fn serve(
     connections: Connections,
     shutdown: watch::Receiver<bool>,
 ) -> io::Result<TcpServer> {
-    let listener = TcpListener::from_std(listener)?;
-    let address = listener.local_addr()?;
-    let heartbeat = Heartbeat::default();
-    let acceptor = Acceptor::new("DNS over TCP", listener, connections);
-    let limits = Limits { idle: IDLE, write: WRITE };
-    let task = tokio::spawn(accept_all(acceptor, Talker { responder, limits, shutdown }, heartbeat.clone()));
-    Ok(TcpServer { address, heartbeat, task })
+    let acceptor = Acceptor::new("DNS over TCP", TcpListener::from_std(listener)?, connections);
+    let talker = Talker { responder, limits: Limits { idle: IDLE, write: WRITE }, shutdown };
+    TcpServer::start(acceptor, talker, Talker::serve_tcp)
 }
 
 impl TcpServer {
+    /// Runs an accept loop that hands each connection to `serve`.
+    pub(super) fn start<F>(
+        acceptor: Acceptor,
+        talker: Talker,
+        serve: impl FnMut(Talker, TcpStream, SocketAddr, Seat) -> F + Send + 'static,
+    ) -> io::Result<Self>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (address, heartbeat) = (acceptor.address()?, Heartbeat::default());
+        let task = tokio::spawn(accept_all(acceptor, talker, heartbeat.clone(), serve));
+        Ok(Self { address, heartbeat, task })
+    }
+
     /// The address that it is bound to.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -91,7 +101,14 @@ pub(super) struct Talker {
     pub shutdown: watch::Receiver<bool>,
 }
 
-pub(super) async fn accept_all(mut acceptor: Acceptor, talker: Talker, heartbeat: Heartbeat) {
+pub(super) async fn accept_all<F>(
+    mut acceptor: Acceptor,
+    talker: Talker,
+    heartbeat: Heartbeat,
+    mut serve: impl FnMut(Talker, TcpStream, SocketAddr, Seat) -> F,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
     let mut shutdown = talker.shutdown.clone();
     let mut turns = interval(TURN);
     let mut open = JoinSet::new();
@@ -100,7 +117,7 @@ pub(super) async fn accept_all(mut acceptor: Acceptor, talker: Talker, heartbeat
         tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => break,
             (stream, peer, seat) = acceptor.accept() => {
-                open.spawn(talker.clone().serve_tcp(stream, peer, seat));
+                open.spawn(serve(talker.clone(), stream, peer, seat));
                 // The closed ones leave the set, or a flood would fill it.
                 while open.try_join_next().is_some() {}
             }
@@ -112,7 +129,7 @@ pub(super) async fn accept_all(mut acceptor: Acceptor, talker: Talker, heartbeat
 }
 
 impl Talker {
-    async fn serve_tcp(self, stream: TcpStream, peer: SocketAddr, seat: Seat) {
+    pub(super) async fn serve_tcp(self, stream: TcpStream, peer: SocketAddr, seat: Seat) {
         // Answers are written whole; waiting for more to send would only delay them.
         _ = stream.set_nodelay(true);
         let source = Source { address: peer.ip().to_canonical(), transport: Transport::Tcp };

@@ -36,6 +36,11 @@ impl Acceptor {
     }
 
     /// The next connection. Errors are handled in here. Safe to drop at any await: no connection is lost.
+    /// The address that it listens on.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
     pub async fn accept(&mut self) -> (TcpStream, SocketAddr, Seat) {
         loop {
             if self.connections.leaving() > MAX_LEAVING {

@@ -7,7 +7,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::api::tls::tests::{Client, Files};
+use crate::tls::HTTP;
+use crate::tls::tests::{Client, Files};
 
 const QUICK: Times = Times {
     handshake: Duration::from_millis(300),
@@ -210,7 +211,7 @@ fn futures_of(every: Duration, count: usize) -> impl hyper::body::Body<Data = ax
 #[tokio::test]
 async fn tls_speaks_what_alpn_settles() {
     let files = Files::new();
-    let server = Running::new(Some(Tls::load(files.files()).unwrap()), Connections::new(8, 8)).await;
+    let server = Running::new(Some(Tls::load(files.files(), HTTP).unwrap()), Connections::new(8, 8)).await;
     for (alpn, version) in [(&b"http/1.1"[..], "HTTP/1.1"), (b"h2", "HTTP/2.0"), (b"", "HTTP/1.1")] {
         let client = Client::trusting(&files, alpn);
         assert_eq!(client.get(server.address, "/version").await, version);
@@ -220,7 +221,7 @@ async fn tls_speaks_what_alpn_settles() {
 #[tokio::test]
 async fn a_tls_client_that_stands_still_is_closed_at_every_step() {
     let files = Files::new();
-    let server = Running::new(Some(Tls::load(files.files()).unwrap()), Connections::new(8, 8)).await;
+    let server = Running::new(Some(Tls::load(files.files(), HTTP).unwrap()), Connections::new(8, 8)).await;
     let (_, took) = rest(&mut server.send("").await).await;
     assert!(took < Duration::from_secs(1), "no handshake: {took:?}");
     for (alpn, bytes) in [(&b"h2"[..], ""), (b"h2", "PRI * HT"), (b"http/1.1", ""), (b"http/1.1", "GET /")] {

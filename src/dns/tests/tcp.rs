@@ -29,7 +29,7 @@ async fn server(connections: Connections, idle: Duration) -> Server {
     let limits = Limits { idle, write: Duration::from_millis(500) };
     let acceptor = Acceptor::new("test", listener, connections.clone());
     let talker = Talker { responder: responder(), limits, shutdown };
-    let task = tokio::spawn(accept_all(acceptor, talker, Heartbeat::default()));
+    let task = tokio::spawn(accept_all(acceptor, talker, Heartbeat::default(), Talker::serve_tcp));
     Server { address, shutdown: sender, connections, task }
 }
 
@@ -208,4 +208,34 @@ async fn the_accept_loop_beats_when_idle() {
     assert!(server.address().port() != 0 && IDLE == Duration::from_secs(10));
     drop(shutdown);
     timeout(Duration::from_secs(5), server.finished()).await.expect("ends without its sender");
+}
+
+#[tokio::test]
+async fn over_tls_it_is_the_same_conversation() {
+    use crate::tls::tests::{Client, Files};
+    use crate::tls::{DOT, Tls};
+
+    let files = Files::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (_keep, shutdown) = watch::channel(false);
+    let tls = Tls::load(files.files(), DOT).unwrap();
+    let running = crate::dns::tls::serve(listener, tls, responder(), Connections::new(4, 4), shutdown).unwrap();
+    let mut stream = Client::trusting(&files, b"dot").connect(address).await;
+    stream.write_all(&[framed(1, "shop.auth.example.org"), framed(2, "shop.auth.example.org")].concat()).await.unwrap();
+    for id in [1, 2] {
+        let length = stream.read_u16().await.unwrap();
+        let mut message = vec![0; usize::from(length)];
+        stream.read_exact(&mut message).await.unwrap();
+        let message = Message::from_vec(&message).unwrap();
+        assert_eq!((message.metadata.id & 0xff, message.answers.len()), (id, 2));
+    }
+    // Whoever does not speak TLS gets no DNS.
+    let mut plain = TcpStream::connect(address).await.unwrap();
+    plain.write_all(&framed(3, "shop.auth.example.org")).await.unwrap();
+    let mut reply = Vec::new();
+    _ = timeout(Duration::from_secs(5), plain.read_to_end(&mut reply)).await.expect("closed");
+    assert!(reply.first().is_none_or(|octet| *octet == 21), "an alert at most: {reply:?}");
+    drop(running);
 }

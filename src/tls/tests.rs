@@ -129,7 +129,7 @@ fn shown(tls: &Tls) -> Vec<u8> {
 #[test]
 fn a_changed_certificate_is_taken_and_a_broken_one_is_not() {
     let files = Files::new();
-    let tls = Tls::load(files.files()).unwrap();
+    let tls = Tls::load(files.files(), HTTP).unwrap();
     let first = shown(&tls);
     files.put(1);
     tls.reload_if_changed();
@@ -149,19 +149,19 @@ fn a_changed_certificate_is_taken_and_a_broken_one_is_not() {
 fn what_is_wrong_with_the_files_is_said() {
     let files = Files::new();
     std::fs::remove_file(files.path("k.pem")).unwrap();
-    let error = Tls::load(files.files()).unwrap_err().to_string();
+    let error = Tls::load(files.files(), HTTP).unwrap_err().to_string();
     assert!(error.contains("k.pem"), "{error}");
     files.write(PAIRS[0].0, PAIRS[1].1);
-    let error = Tls::load(files.files()).unwrap_err().to_string();
+    let error = Tls::load(files.files(), HTTP).unwrap_err().to_string();
     assert!(error.contains("c.pem does not go with its key"), "{error}");
     files.write("text", PAIRS[1].1);
-    assert!(matches!(Tls::load(files.files()), Err(TlsError::NoCertificate(_))));
+    assert!(matches!(Tls::load(files.files(), HTTP), Err(TlsError::NoCertificate(_))));
 }
 
 #[tokio::test]
 async fn connections_after_a_reload_see_the_new_certificate() {
     let files = Files::new();
-    let tls = Tls::load(files.files()).unwrap();
+    let tls = Tls::load(files.files(), HTTP).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let connections = crate::net::connections::Connections::new(8, 8);

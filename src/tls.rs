@@ -1,4 +1,4 @@
-//! The API's certificate: read from files, and read again when they change, without a restart.
+//! Certificates of the API and of DNS over TLS: read from files, and read again when they change, without a restart.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -17,6 +17,11 @@ use tokio_rustls::rustls::{self, ServerConfig};
 use tracing::{error, info};
 
 use crate::config::TlsFiles;
+
+/// What the API speaks (RFC 7301 section 6).
+pub const HTTP: &[&[u8]] = &[b"h2", b"http/1.1"];
+/// What DNS over TLS speaks (RFC 7858).
+pub const DOT: &[&[u8]] = &[b"dot"];
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -52,8 +57,8 @@ struct Current {
 type Seen = [Option<(i64, i64, u64, u64)>; 2];
 
 impl Tls {
-    /// Reads the files. TLS 1.2 and 1.3; HTTP/2 and HTTP/1.1 by ALPN.
-    pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
+    /// Reads the files. TLS 1.2 and 1.3; `protocols` are what ALPN may settle on, the best first.
+    pub fn load(files: TlsFiles, protocols: &[&[u8]]) -> Result<Self, TlsError> {
         let (seen, key) = (look(&files), ArcSwap::from_pointee(read(&files)?));
         let current = Arc::new(Current { files, key, seen: Mutex::new(seen) });
         // The provider is named: a process-wide default could be another one, or none.
@@ -61,7 +66,7 @@ impl Tls {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(current.clone());
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(Self { current, config: Arc::new(config) })
     }
 
@@ -126,4 +131,4 @@ fn read(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

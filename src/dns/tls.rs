@@ -1,0 +1,48 @@
+//! DNS over TLS (RFC 7858): the loop of DNS over TCP behind a handshake, with the same limits.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tracing::debug;
+
+use crate::net::accept::Acceptor;
+use crate::net::connections::{Connections, Seat};
+use crate::tls::Tls;
+
+use super::tcp::{IDLE, Limits, Talker, TcpServer, WRITE};
+use super::{Responder, Source, Transport};
+
+/// How long a handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// Starts to accept connections, until `shutdown` is true or its sender is gone. Wants a tokio runtime around it.
+pub fn serve(
+    listener: std::net::TcpListener,
+    tls: Tls,
+    responder: Responder,
+    connections: Connections,
+    shutdown: watch::Receiver<bool>,
+) -> io::Result<TcpServer> {
+    let acceptor = Acceptor::new("DNS over TLS", TcpListener::from_std(listener)?, connections);
+    let talker = Talker { responder, limits: Limits { idle: IDLE, write: WRITE }, shutdown };
+    let serve = move |talker: Talker, stream, peer, seat| serve_tls(tls.clone(), talker, stream, peer, seat);
+    TcpServer::start(acceptor, talker, serve)
+}
+
+async fn serve_tls(tls: Tls, talker: Talker, stream: TcpStream, peer: SocketAddr, seat: Seat) {
+    _ = stream.set_nodelay(true);
+    let source = Source { address: peer.ip().to_canonical(), transport: Transport::Tls };
+    let handshake = tokio::select! {
+        done = timeout(HANDSHAKE, tls.acceptor().accept(stream)) => done,
+        () = seat.evicted() => return,
+    };
+    match handshake {
+        Ok(Ok(stream)) => talker.serve(stream, source, &seat).await,
+        Ok(Err(error)) => debug!(%peer, "TLS handshake: {error}"),
+        Err(_) => debug!(%peer, "TLS handshake: too slow"),
+    }
+}
