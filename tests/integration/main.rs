@@ -11,6 +11,7 @@ mod cli;
 mod clients;
 mod config;
 mod dns;
+mod dnssec;
 mod floods;
 mod harness;
 mod layers;

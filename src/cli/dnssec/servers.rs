@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
+use thiserror::Error;
 
 use crate::config::keyfile::KeyFile;
 use crate::config::{Config, Dnssec};
@@ -19,34 +20,42 @@ use crate::zone::signing::key::ZoneKey;
 const TAKE_OVER: Duration = Duration::from_secs(5);
 const BETWEEN: Duration = Duration::from_millis(250);
 
-/// Waits until the daemon serves what the key file says; otherwise why it does not.
-pub fn wait_until_served(config: &Config, file: &KeyFile, dnssec: &Dnssec) -> Result<(), String> {
+/// Why a step is not in effect.
+#[derive(Debug, Error)]
+pub enum NotServed {
+    #[error("no answer from {0}: {1}")]
+    NoAnswer(SocketAddr, std::io::Error),
+    #[error("{0} does not serve the {1} records of this step")]
+    Otherwise(SocketAddr, RecordType),
+}
+
+/// Waits until the daemon, if one answers, serves what the key file says; otherwise why it does not.
+pub fn wait_until_served(config: &Config, file: &KeyFile, dnssec: &Dnssec) -> Result<(), NotServed> {
     let start = Instant::now();
     loop {
         match is_served(config, file, dnssec) {
-            Err(_) if start.elapsed() < TAKE_OVER => std::thread::sleep(BETWEEN),
+            Err(NotServed::Otherwise(..)) if start.elapsed() < TAKE_OVER => std::thread::sleep(BETWEEN),
             outcome => return outcome,
         }
     }
 }
 
 /// Whether the daemon serves what the key file says.
-pub fn is_served(config: &Config, file: &KeyFile, dnssec: &Dnssec) -> Result<(), String> {
+pub fn is_served(config: &Config, file: &KeyFile, dnssec: &Dnssec) -> Result<(), NotServed> {
     // invariant: a configuration has at least one address
-    let server = config.dns.listen.first().copied().ok_or("the configuration has no DNS address")?;
+    let server = config.dns.listen[0];
     let server = SocketAddr::new(reachable(server.ip()), server.port());
     let signing = Signing::new(file.signing_keys(dnssec), Clock::start(None));
     let wanted: &[RecordSet] = signing.as_ref().map_or(&[], Signing::sets);
     for rtype in [RecordType::DNSKEY, RecordType::CDS, RecordType::CDNSKEY] {
-        let reply =
-            ask(server, file.zone.apex(), rtype).map_err(|error| format!("no answer from {server}: {error}"))?;
+        let reply = ask(server, file.zone.apex(), rtype).map_err(|error| NotServed::NoAnswer(server, error))?;
         let mut found: Vec<_> = reply.records.into_iter().map(|(_, rdata)| rdata).collect();
         let of_type = wanted.iter().filter(|set| set.rtype == rtype);
         let mut expected: Vec<_> = of_type.flat_map(|set| &set.rdatas).map(|rdata| rdata.to_vec()).collect();
         found.sort_unstable();
         expected.sort_unstable();
         if reply.rcode != ResponseCode::NoError || found != expected {
-            return Err(format!("{server} does not serve the {rtype} records of this step"));
+            return Err(NotServed::Otherwise(server, rtype));
         }
     }
     Ok(())
