@@ -63,7 +63,8 @@ impl Files {
         files
     }
 
-    fn put(&self, pair: usize) {
+    /// Writes the first or the second certificate and its key.
+    pub fn put(&self, pair: usize) {
         self.write(PAIRS[pair].0, PAIRS[pair].1);
     }
 
@@ -156,19 +157,4 @@ fn what_is_wrong_with_the_files_is_said() {
     assert!(error.contains("c.pem does not go with its key"), "{error}");
     files.write("text", PAIRS[1].1);
     assert!(matches!(Tls::load(files.files(), HTTP), Err(TlsError::NoCertificate(_))));
-}
-
-#[tokio::test]
-async fn connections_after_a_reload_see_the_new_certificate() {
-    let files = Files::new();
-    let tls = Tls::load(files.files(), HTTP).unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let connections = crate::net::connections::Connections::new(8, 8);
-    let server = crate::api::http::Server::new(axum::Router::new(), connections);
-    tokio::spawn(server.serve(listener, Some(tls.clone()), std::future::pending()));
-    Client::trusting(&files, b"h2").connect(address).await;
-    files.put(1);
-    tls.reload().unwrap();
-    Client::trusting(&files, b"h2").connect(address).await;
 }

