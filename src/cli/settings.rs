@@ -44,8 +44,8 @@ impl Registered<'_> {
             Format::Text => self.everything(),
             Format::Json => self.reply.to_string(),
             Format::Goacmedns => format!("{:#}", self.account_file()),
-            Format::Lego => self.lego(),
-            Format::Traefik => self.traefik(),
+            Format::Lego => self.with_account_file("acme-dns.json", &self.lego()),
+            Format::Traefik => self.with_account_file("/etc/traefik/acme-dns.json", &self.traefik()),
             Format::CertManager => self.cert_manager(),
             Format::Caddy => self.caddy(),
             Format::Certbot => self.certbot(),
@@ -78,9 +78,9 @@ impl Registered<'_> {
             "account file (lego, Traefik, cert-manager, Caddy): acme-dns.json",
             format!("{:#}", self.account_file()),
         );
+        out += &part("lego", self.lego());
+        out += &part("Traefik", self.traefik());
         for (title, format) in [
-            ("lego", Format::Lego),
-            ("Traefik", Format::Traefik),
             ("cert-manager", Format::CertManager),
             ("Caddy", Format::Caddy),
             ("certbot", Format::Certbot),
@@ -101,6 +101,12 @@ impl Registered<'_> {
             "server_url": self.server,
         });
         json!({ self.domain: account })
+    }
+
+    /// Commands that write the account file, and then the client's own settings.
+    fn with_account_file(&self, path: &str, settings: &str) -> String {
+        let file = self.account_file();
+        format!("umask 077; cat > {path} <<'EOF'\n{file:#}\nEOF\n{settings}")
     }
 
     fn lego(&self) -> String {
@@ -179,12 +185,11 @@ mod tests {
     #[test]
     fn every_form_names_what_its_client_needs() {
         let reply =
-            json!({"username": "U", "password": "P", "fulldomain": "s.auth.test", "subdomain": "S", "allowfrom": []});
+            json!({"username": "U", "password": "KEY", "fulldomain": "s.auth.test", "subdomain": "S", "allowfrom": []});
         let registered = Registered { domain: "example.com", server: "https://api.test", reply: &reply };
         for format in Format::value_variants() {
             let text = registered.settings(*format);
-            let needs_key = !matches!(format, Format::Lego | Format::Traefik);
-            assert!(!needs_key || text.contains('P'), "{format:?}: {text}");
+            assert!(text.contains("KEY"), "{format:?}: {text}");
         }
         assert!(registered.settings(Format::Text).contains("_acme-challenge.example.com. CNAME s.auth.test."));
         let file: Value = serde_json::from_str(&registered.settings(Format::Goacmedns)).unwrap();

@@ -221,8 +221,9 @@ impl Batch {
         let slices: [_; BATCH] = array::from_fn(|index| [IoSlice::new(replies.octets_of(run.start + index))]);
         let (slices, peers) = (&slices[..run.len()], &replies.peers[run.clone()]);
         let fd = self.socket.as_raw_fd();
+        // Without waiting: replies that no longer fit the send buffer are lost rather than holding up the queries.
         let mut send = |control: &[ControlMessage<'_>]| {
-            sendmmsg(fd, &mut self.outgoing, slices, peers, control, MsgFlags::empty()).map(Iterator::count)
+            sendmmsg(fd, &mut self.outgoing, slices, peers, control, MsgFlags::MSG_DONTWAIT).map(Iterator::count)
         };
         Ok(match replies.asked[run.start] {
             None => send(&[]),
