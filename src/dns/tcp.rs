@@ -166,7 +166,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         let mut deadline = Instant::now() + self.limits.idle;
         while self.read(&mut received, deadline).await? {
             if self.answer_all(&mut received, &mut answers).await? {
-                self.seat.touch();
                 deadline = Instant::now() + self.limits.idle;
             }
         }
@@ -203,6 +202,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         let end = loop {
             match whole_query(&received[done..]) {
                 Ok(Some(query)) => {
+                    if done == 0 {
+                        // Before the answer: who has it has been active, whatever comes in meanwhile.
+                        self.seat.touch();
+                    }
                     done += 2 + query.len();
                     let pause = self.append_answer(query, answers);
                     if !pause.is_zero() {
