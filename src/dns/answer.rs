@@ -4,6 +4,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use crate::name::{MAX_NAME, NameRef};
+use crate::serial::Serial;
 use crate::time::Timestamp;
 use crate::txt::{LiveValue, RecordSet, TxtValue};
 use crate::zone::live::Slot;
@@ -27,6 +28,8 @@ pub struct Answer<'z> {
     pub records: Records<'z>,
     /// The zone whose SOA goes into the authority section (RFC 2308 section 3).
     pub negative: Option<&'z Zone>,
+    /// The serial of the SOA in this answer, read once: a commit between signing and writing must not part the two.
+    pub serial: Serial,
     /// Why, where the rcode does not say it all.
     pub ede: Option<Ede>,
     /// Signatures, where the zone is signed and the client wants them. Added around the decision, never by it.
@@ -143,17 +146,28 @@ fn at_owner(zone: &Zone, rtype: RecordType, slot: Slot, now: Timestamp) -> Answe
 impl<'z> Answer<'z> {
     /// Records, or the end of a chain that leads out of the zone.
     pub fn found(records: Records<'z>) -> Self {
-        Self { is_authoritative: true, records, ..Self::bare(ResponseCode::NoError) }
+        let serial = if let Records::Soa(zone) = &records { zone.serial() } else { Serial(0) };
+        Self { is_authoritative: true, serial, records, ..Self::bare(ResponseCode::NoError) }
     }
 
     /// The name is there and has no records of this type (NOERROR, RFC 2308 section 2.2).
     pub fn no_data(zone: &'z Zone) -> Self {
-        Self { is_authoritative: true, negative: Some(zone), ..Self::bare(ResponseCode::NoError) }
+        Self {
+            is_authoritative: true,
+            negative: Some(zone),
+            serial: zone.serial(),
+            ..Self::bare(ResponseCode::NoError)
+        }
     }
 
     /// Nothing is at the name or below it (NXDOMAIN, RFC 8020).
     pub fn name_error(zone: &'z Zone) -> Self {
-        Self { is_authoritative: true, negative: Some(zone), ..Self::bare(ResponseCode::NXDomain) }
+        Self {
+            is_authoritative: true,
+            negative: Some(zone),
+            serial: zone.serial(),
+            ..Self::bare(ResponseCode::NXDomain)
+        }
     }
 
     /// The name is in no zone of ours.
@@ -174,7 +188,16 @@ impl<'z> Answer<'z> {
     /// A response code and no records.
     pub fn bare(rcode: ResponseCode) -> Self {
         let (records, proof) = (Records::None, Proof::None);
-        Self { rcode, is_authoritative: false, aliases: Vec::new(), records, negative: None, ede: None, proof }
+        Self {
+            rcode,
+            is_authoritative: false,
+            aliases: Vec::new(),
+            records,
+            negative: None,
+            serial: Serial(0),
+            ede: None,
+            proof,
+        }
     }
 
     fn with(self, aliases: Vec<&'z RecordSet>) -> Self {

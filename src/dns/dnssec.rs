@@ -10,6 +10,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use crate::name::{MAX_NAME, NameRef};
+use crate::serial::Serial;
 use crate::time::Timestamp;
 use crate::txt::{RecordSet, TXT_VALUE, TxtValue};
 use crate::zone::live::Slot;
@@ -117,7 +118,7 @@ impl<'z> Prover<'z> {
         signatures.records = match &answer.records {
             // What the server says of itself is in no zone.
             Records::None | Records::Identity(_) => None,
-            Records::Soa(_) => Some(self.soa()?),
+            Records::Soa(_) => Some(self.soa(answer.serial)?),
             Records::Static(set) => Some(self.set(owner, set)?),
             Records::Live(txt) => {
                 let rdatas = txt.values().map(txt_rdata);
@@ -127,7 +128,7 @@ impl<'z> Prover<'z> {
         if answer.negative.is_some() {
             let is_answer = self.rtype == RecordType::NSEC;
             if !is_answer {
-                signatures.soa = Some(self.soa()?);
+                signatures.soa = Some(self.soa(answer.serial)?);
             }
             signatures.denial = Some(self.denial(owner, answer.rcode, is_answer)?);
         }
@@ -139,9 +140,9 @@ impl<'z> Prover<'z> {
         self.signing.sign(&Unsigned { owner, rtype, ttl, rdatas: rdatas.iter() })
     }
 
-    fn soa(&self) -> Result<Arc<Signed>, Refused> {
+    fn soa(&self, serial: Serial) -> Result<Arc<Signed>, Refused> {
         let mut rdata = Vec::with_capacity(128);
-        self.zone.soa.write_rdata(self.zone.serial(), &mut rdata);
+        self.zone.soa.write_rdata(serial, &mut rdata);
         let (owner, ttl) = (self.zone.name.apex().as_ref(), self.zone.soa.negative_ttl);
         self.signing.sign(&Unsigned { owner, rtype: RecordType::SOA, ttl, rdatas: std::iter::once(&rdata) })
     }

@@ -10,6 +10,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use crate::cookie::{CLIENT, SERVER};
+use crate::serial::Serial;
 use crate::zone::Zone;
 use crate::zone::signing::Signed;
 
@@ -138,10 +139,10 @@ impl Writer<'_> {
             self.rrsigs(0, owner, alias.ttl, signatures.and_then(|s| s.aliases.get(index)))?;
             owner = next;
         }
-        self.found(owner, &answer.records)?;
+        self.found(owner, answer)?;
         self.rrsigs(0, owner, answer.records.ttl(), signatures.and_then(|s| s.records.as_ref()))?;
         if let Some(zone) = answer.negative {
-            self.soa(1, apex_in(echo, zone), zone)?;
+            self.soa(1, apex_in(echo, zone), zone, answer.serial)?;
             self.rrsigs(1, apex_in(echo, zone), zone.soa.negative_ttl, signatures.and_then(|s| s.soa.as_ref()))?;
         }
         match signatures {
@@ -165,10 +166,10 @@ impl Writer<'_> {
         Some(())
     }
 
-    fn found(&mut self, owner: usize, records: &Records<'_>) -> Fits {
-        match records {
+    fn found(&mut self, owner: usize, answer: &Answer<'_>) -> Fits {
+        match &answer.records {
             Records::None => {}
-            Records::Soa(zone) => self.soa(0, owner, zone)?,
+            Records::Soa(zone) => self.soa(0, owner, zone, answer.serial)?,
             Records::Static(set) => {
                 for rdata in &set.rdatas {
                     self.record(0, owner, set.rtype, set.ttl, rdata)?;
@@ -195,10 +196,10 @@ impl Writer<'_> {
     }
 
     /// The TTL and the MINIMUM are one number, so that the smaller of the two rules (RFC 2308 section 3).
-    fn soa(&mut self, section: usize, owner: usize, zone: &Zone) -> Fits {
+    fn soa(&mut self, section: usize, owner: usize, zone: &Zone, serial: Serial) -> Fits {
         let length_at = self.out.len() + 10;
         self.fixed(section, owner, RecordType::SOA, zone.soa.negative_ttl, 0)?;
-        zone.soa.write_rdata(zone.serial(), self.out);
+        zone.soa.write_rdata(serial, self.out);
         // Two names and five numbers: below 65,536 by far.
         let length = (self.out.len() - length_at - 2) as u16;
         self.out[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());

@@ -209,6 +209,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
                     done += 2 + query.len();
                     let pause = self.append_answer(query, answers);
                     if !pause.is_zero() {
+                        // What is ready goes out first; and it waits for us, so it is not idle.
+                        self.write(answers).await?;
+                        self.seat.touch();
                         tokio::time::sleep(pause).await;
                     }
                 }
