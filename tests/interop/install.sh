@@ -73,3 +73,11 @@ install_missing() {
         tail -n 5 "$work/apt.log"
     }
 }
+
+# The newest pebble and our client of the newest lego, into the work folder; Go keeps what it has fetched and compiled.
+pebble_version=v2.10.1
+build_newest() {
+    mkdir -p "$work/go/bin"
+    GOBIN=$work/go/bin go install "github.com/letsencrypt/pebble/v2/cmd/pebble@$pebble_version"
+    (cd "$here/go" && go build -o "$work/go/bin/client" .)
+}

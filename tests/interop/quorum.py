@@ -1,4 +1,4 @@
-"""The CA's multi-perspective rule as a DNS forwarder: quorum.py LISTEN-ADDRESS VANTAGE-ADDRESS...
+"""The CA's multi-perspective rule as a DNS forwarder over UDP and TCP: quorum.py LISTEN-ADDRESS VANTAGE-ADDRESS...
 
 Each question goes to all vantage points at once. The answer is the one that all of them but one agree on: same rcode,
 same set of answer records (TTL and order apart). Otherwise it is SERVFAIL. One line a question goes to stdout:
@@ -16,7 +16,7 @@ import dns.rcode
 import dns.rdatatype
 
 SECONDS = 5
-WITHOUT_EDNS = 512  # the asker speaks plain DNS over UDP
+WITHOUT_EDNS = 512  # what an asker takes over UDP: it speaks plain DNS
 
 background = set()  # asyncio itself holds tasks weakly
 
@@ -41,8 +41,8 @@ async def ask(vantage, question):
     return vantage, reply, dns.rcode.to_text(reply.rcode())
 
 
-def answer(query, reply):
-    """Bytes for the asker; a reply of None is a missing quorum."""
+def answer(query, reply, limit):
+    """At most `limit` bytes for the asker; a reply of None is a missing quorum."""
     response = dns.message.make_response(query, recursion_available=True)
     if reply is None:
         response.set_rcode(dns.rcode.SERVFAIL)
@@ -50,14 +50,14 @@ def answer(query, reply):
     response.set_rcode(reply.rcode())
     response.answer = reply.answer
     try:
-        return response.to_wire(max_size=WITHOUT_EDNS)
+        return response.to_wire(max_size=limit)
     except dns.exception.TooBig:
         response.answer = []
         response.flags |= dns.flags.TC
         return response.to_wire()
 
 
-async def decide(query, vantages, send):
+async def decide(query, vantages, limit, send):
     """Sends as soon as the outcome is certain, yet hears everyone out for the log."""
     question = query.question[0]
     needed, groups, sent, said = len(vantages) - 1, {}, None, {}
@@ -71,17 +71,26 @@ async def decide(query, vantages, send):
         most = max(groups.values(), key=len, default=[])
         if sent is None and len(most) >= needed:
             sent = most[0][1].rcode()
-            send(answer(query, most[0][1]))
+            send(answer(query, most[0][1], limit))
         elif sent is None and len(most) + waiting < needed:
             sent = dns.rcode.SERVFAIL
-            send(answer(query, None))
+            send(answer(query, None, limit))
     agreed = {vantage for vantage, _ in most}
     others = [f"{vantage}={outcome}" for vantage, outcome in said.items() if vantage not in agreed]
     kind, rcode = dns.rdatatype.to_text(question.rdtype), dns.rcode.to_text(sent)
     print(kind, question.name, rcode, f"{len(agreed)}/{len(vantages)}", *others, flush=True)
 
 
-class Quorum(asyncio.DatagramProtocol):
+def question_of(data):
+    """The query in these bytes, or None: of anything else there is nothing to decide."""
+    try:
+        query = dns.message.from_wire(data)
+    except dns.exception.DNSException:
+        return None
+    return None if query.flags & dns.flags.QR or len(query.question) != 1 else query
+
+
+class Datagrams(asyncio.DatagramProtocol):
     def __init__(self, vantages):
         self.vantages = vantages
 
@@ -89,19 +98,33 @@ class Quorum(asyncio.DatagramProtocol):
         self.transport = transport
 
     def datagram_received(self, data, peer):
-        try:
-            query = dns.message.from_wire(data)
-        except dns.exception.DNSException:
+        query = question_of(data)
+        if query is None:
             return
-        if query.flags & dns.flags.QR or len(query.question) != 1:
-            return
-        task = asyncio.ensure_future(decide(query, self.vantages, lambda wire: self.transport.sendto(wire, peer)))
+        send = lambda wire: self.transport.sendto(wire, peer)
+        task = asyncio.ensure_future(decide(query, self.vantages, WITHOUT_EDNS, send))
         background.add(task)
         task.add_done_callback(background.discard)
 
 
+async def stream(vantages, reader, writer):
+    """A connection: one question after the other."""
+    try:
+        while True:
+            length = int.from_bytes(await reader.readexactly(2), "big")
+            query = question_of(await reader.readexactly(length))
+            if query is None:
+                break
+            await decide(query, vantages, 65535, lambda wire: writer.write(len(wire).to_bytes(2, "big") + wire))
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass
+    finally:
+        writer.close()
+
+
 async def main(listen, *vantages):
-    await asyncio.get_running_loop().create_datagram_endpoint(lambda: Quorum(vantages), local_addr=(listen, 53))
+    await asyncio.get_running_loop().create_datagram_endpoint(lambda: Datagrams(vantages), local_addr=(listen, 53))
+    await asyncio.start_server(lambda reader, writer: stream(vantages, reader, writer), listen, 53)
     await asyncio.Event().wait()
 
 

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# newest.sh WORK-FOLDER TXTGATE-BINARY: the same lab with the newest pebble and the newest lego, built as Go modules by
+# `run --go`: what Debian's packages of them cannot do. Started as the first process of its own namespaces.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+work=$1 binary=$2
+export TMPDIR=$work/tmp
+mkdir "$TMPDIR"
+. "$here/lib.sh"
+. "$here/lab.sh"
+. "$here/vantage.sh"
+. "$here/checks.sh"
+
+completed=no
+finish() {
+    [[ $completed == yes ]] || fail "the test did not run to its end"
+    stop_all
+    summary
+}
+trap 'finish || exit 1' EXIT
+
+client=$work/go/bin/client
+export PATH=$work/go/bin:$PATH # the newest pebble before Debian's
+
+# way TEXT CLIENT-WAY FOLDER NAME...: one certificate, and how long it took.
+way() {
+    local text=$1 kind=$2 dir=$work/$3 began=$EPOCHREALTIME took; shift 3
+    mkdir -p "$dir"
+    if ! "$client" "$kind" "$dir" "$@" >>"$dir.log" 2>&1; then
+        fail "$text: no certificate; the end of its log:"
+        tail -n 12 "$dir.log"
+        return
+    fi
+    took=$(since "$began")
+    check "$text: $took s; $(names "$dir/fullchain.pem" | paste -sd ' ')" certified "$dir/fullchain.pem" "$@"
+}
+
+# add_cname NAME TARGET: what the owner of example.com does once, in the middle of everything.
+add_cname() {
+    local file=$work/user/example.com.zone serial
+    serial=$(awk 'NR == 1 { print $7 }' "$file")
+    echo "$1. 60 IN CNAME $2." >>"$file"
+    sed -i "1s/ $serial / $((serial + 1)) /" "$file"
+    kill -HUP "$user_pid"
+    eventually 10 cname_is_there "$1"
+}
+cname_is_there() { dig +short +tries=1 +time=1 "@$user_dns" CNAME "$1" | grep -q .; }
+
+# lego registers by itself, stops, and says which CNAME it needs; the second run then goes through.
+acme_dns_with_a_file() {
+    local host=file.example.com fulldomain
+    export ACME_DNS_API_BASE=$TXTGATE_URL ACME_DNS_STORAGE_PATH=$work/lego-file.json
+    mkdir -p "$work/lego-file"
+    "$client" acme-dns "$work/lego-file" "$host" "*.$host" >"$work/lego-file.log" 2>&1 || true
+    check "the newest lego, acme-dns: registers, and asks for the CNAME" grep -q "CNAME" "$work/lego-file.log"
+    fulldomain=$(jq -r --arg host "$host" '.[$host].fulldomain' "$work/lego-file.json")
+    check "the CNAME is added while everything runs" add_cname "_acme-challenge.$host" "$fulldomain"
+    way "the newest lego, acme-dns, accounts in a file" acme-dns lego-file "$host" "*.$host"
+    unset ACME_DNS_API_BASE ACME_DNS_STORAGE_PATH
+}
+
+# publish ACCOUNT VALUE: through the acme-dns API.
+publish() {
+    local file=$work/accounts/$1.json
+    curl -sf -H "X-Api-User: $(jq -r .username "$file")" -H "X-Api-Key: $(jq -r .password "$file")" \
+        --json "{\"subdomain\": \"$(jq -r .subdomain "$file")\", \"txt\": \"$2\"}" "$TXTGATE_URL/update"
+}
+
+# The label is made of the ACME account's URL, so its CNAME can be added only when that is known.
+present_label() {
+    local name=$1._acme-challenge.label.example.com
+    cname_is_there "$name" || add_cname "$name" "$(jq -r .fulldomain "$work/accounts/label.json")"
+    publish label "$2"
+}
+
+account_label_by_cname() {
+    export -f present_label publish add_cname cname_is_there eventually
+    PRESENT_COMMAND='present_label "$@"' way "dns-account-01 through a CNAME" dns-account-01 label \
+        label.example.com "*.label.example.com"
+}
+
+build_network
+make_ca >"$work/openssl.log" 2>&1
+start_txtgate
+check "POST /register for label is 201" register label
+start_parents
+export work user_dns user_pid=${pid_of[user]}
+start_vantage_points
+start_pebble
+
+acme_dns_with_a_file
+account_label_by_cname
+no_key_in_the_log
+completed=yes
