@@ -61,6 +61,7 @@ fn account(zone: &ZoneName, now: Timestamp) -> Result<(Account, TxtValue), Failu
         allow_from: AllowFrom::default(),
         note: Note::default(),
         owners: vec![Owner::subdomain(zone.clone(), subdomain)],
+        aliases: Vec::new(),
         created: now,
         last_update: Some(now),
         standing: Standing::Active,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::name::Owner;
+use crate::name::{Alias, Owner};
 use crate::secret::ApiKeyHash;
 use crate::time::Timestamp;
 
@@ -185,6 +185,20 @@ pub struct FormerKey {
     pub until: Timestamp,
 }
 
+/// The most owners that an account may have.
+pub const MAX_OWNERS: usize = 100;
+/// The most aliases that an account may have.
+pub const MAX_ALIASES: usize = 100;
+
+/// An alias as one account has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OwnAlias {
+    /// The name in somebody's zone.
+    pub alias: Alias,
+    /// The one of the account's owners that it stands for.
+    pub owner: Owner,
+}
+
 /// Stored credentials, owners and limits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Account {
@@ -200,12 +214,21 @@ pub struct Account {
     pub note: Note,
     /// Where it may publish; never empty, the first one came with the registration.
     pub owners: Vec<Owner>,
+    /// Names in other zones that stand for its owners, by name.
+    pub aliases: Vec<OwnAlias>,
     /// When it was registered.
     pub created: Timestamp,
     /// When it last published.
     pub last_update: Option<Timestamp>,
     /// Active, disabled or deleted.
     pub standing: Standing,
+}
+
+impl Account {
+    /// The owner that an alias stands for.
+    pub fn owner_behind(&self, alias: &Alias) -> Option<&Owner> {
+        self.aliases.iter().find(|own| own.alias == *alias).map(|own| &own.owner)
+    }
 }
 
 #[cfg(test)]

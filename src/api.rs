@@ -5,6 +5,7 @@
 
 mod account;
 pub mod admin;
+mod aliases;
 mod auth;
 mod body;
 mod client_ip;
@@ -20,6 +21,7 @@ mod register;
 mod reply;
 mod rotate;
 mod secrets;
+mod subdomains;
 #[cfg(test)]
 mod tests;
 mod update;
@@ -69,6 +71,8 @@ pub fn router(
         .route("/health", get(health::health))
         .route("/v1/account", get(account::show).patch(account::edit).delete(account::delete))
         .route("/v1/account/rotate", post(rotate::rotate))
+        .route("/v1/subdomains", post(subdomains::add).delete(subdomains::remove))
+        .route("/v1/aliases", post(aliases::add).delete(aliases::remove))
         .route("/v1/txt", delete(values::retire))
         .fallback(no_such_page)
         .method_not_allowed_fallback(method_not_allowed)

@@ -1,5 +1,7 @@
 //! Domain names: [`Name`] in canonical wire form, the apex of a zone, and the labels that accounts own.
 
+mod alias;
+
 use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
@@ -8,6 +10,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
+
+pub use alias::{Alias, AliasError};
 
 /// Octets of a name on the wire, the root's zero octet included (RFC 1035 section 2.3.4).
 pub const MAX_NAME: usize = 255;

@@ -4,6 +4,7 @@
 //! what is durable; once it is committed the zone shows it, and only then does the caller hear of it.
 
 mod accounts;
+mod names;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -14,23 +15,21 @@ use std::sync::Arc;
 use thiserror::Error;
 use tracing::info;
 
-use crate::account::{Account, AllowFrom, Note, Standing, Username};
+use crate::account::{Account, AllowFrom, MAX_ALIASES, MAX_OWNERS, Note, Standing, Username};
 use crate::config::ValueLimits;
 use crate::metrics::Metrics;
-use crate::name::{Owner, OwnerLabel, Subdomain, ZoneName};
+use crate::name::{Alias, Owner, OwnerLabel, Subdomain, ZoneName};
 use crate::secret::ApiKeyHash;
 use crate::store::writer::{Tx, Writer};
 use crate::store::{OwnerRow, Store, StoreError};
 use crate::time::{Clock, Timestamp};
 use crate::txt::{LiveValue, TxtValue};
 use crate::zone::live::Slot;
-use crate::zone::{Zones, is_static, zone_named};
+use crate::zone::{Zones, zone_named};
 
 pub use accounts::Edit;
+pub use names::Choice;
 pub use upkeep::{LoadError, load};
-
-/// Labels that nobody may choose: programs look for them in every domain, and would trust what they find.
-const RESERVED: [&str; 8] = ["autoconfig", "autodiscover", "imap", "isatap", "localhost", "mail", "mta-sts", "wpad"];
 
 /// Why a change was refused, or could not be made.
 #[derive(Debug, Clone, Error)]
@@ -49,6 +48,14 @@ pub enum PublishError {
     LabelTaken(Subdomain),
     #[error("the subdomain {0} cannot be chosen: {1}")]
     LabelReserved(Subdomain, &'static str),
+    #[error("an account has at most {MAX_OWNERS} subdomains; remove one, or register another account")]
+    TooManyOwners,
+    #[error("an account has at most {MAX_ALIASES} aliases; remove one first")]
+    TooManyAliases,
+    #[error("this is the account's last subdomain; delete the account instead")]
+    LastOwner,
+    #[error("{0} lies in a zone of this server; an alias is a name in the zone of somebody else")]
+    AliasOfOurs(Alias),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -69,10 +76,8 @@ pub enum Author {
 /// What a registration asks for.
 #[derive(Debug, Clone)]
 pub struct Registering {
-    /// The zone; the first one where none is named.
-    pub zone: Option<ZoneName>,
-    /// A label of choice; a random UUID where none is named.
-    pub subdomain: Option<Subdomain>,
+    /// Its first name.
+    pub choice: Choice,
     /// From where the account may be used.
     pub allow_from: AllowFrom,
     /// A remark.
@@ -81,8 +86,16 @@ pub struct Registering {
     pub key: ApiKeyHash,
 }
 
-/// A label as it will be seen: what [`Slot`] it holds, or none.
-type Shown = (Owner, Option<Slot>);
+/// Something as it is seen after a change.
+#[derive(Debug, Clone)]
+enum Shown {
+    /// An owner: what [`Slot`] it holds, or that there is none.
+    Owner(Owner, Option<Slot>),
+    /// An alias that one account more has.
+    Alias(Alias),
+    /// An alias that one account less has.
+    NoAlias(Alias),
+}
 
 /// A handle to the write road. Cheap to clone.
 #[derive(Clone)]
@@ -138,7 +151,10 @@ impl Publisher {
     pub async fn register(&self, wanted: Registering) -> Result<Account> {
         let inner = self.0.clone();
         let account = self
-            .change(move |tx| inner.insert(tx, &wanted), |account| vec![(account.owners[0].clone(), Some(Slot::Empty))])
+            .change(
+                move |tx| inner.insert(tx, &wanted),
+                |account| vec![Shown::Owner(account.owners[0].clone(), Some(Slot::Empty))],
+            )
             .await?;
         self.0.metrics.registrations.one();
         info!(username = %account.username, owner = %account.owners[0], "registered");
@@ -208,18 +224,11 @@ impl Publisher {
 
 impl Inner {
     fn insert(&self, tx: &Tx<'_>, wanted: &Registering) -> Decided<Account> {
-        let zone = match self.zone_wanted(wanted.zone.as_ref()) {
-            Ok(zone) => zone,
+        let owner = match self.free_owner(tx, &wanted.choice)? {
+            Ok(owner) => owner,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let subdomain = wanted.subdomain.clone().unwrap_or_else(Subdomain::random);
-        let owner = Owner::subdomain(zone.clone(), subdomain.clone());
-        if let Some(refusal) = self.refusal_of_choice(wanted, &zone) {
-            return Ok(Err(refusal));
-        }
-        if tx.owner(&owner)?.is_some() || tx.is_buried(&owner)? {
-            return Ok(Err(PublishError::LabelTaken(subdomain)));
-        }
+        tx.touch(&owner.zone);
         let account = Account {
             username: Username::random(),
             key: wanted.key.clone(),
@@ -227,40 +236,13 @@ impl Inner {
             allow_from: wanted.allow_from.clone(),
             note: wanted.note.clone(),
             owners: vec![owner],
+            aliases: Vec::new(),
             created: self.clock.now(),
             last_update: None,
             standing: Standing::Active,
         };
         tx.insert_account(&account)?;
-        tx.touch(&zone);
         Ok(Ok(account))
-    }
-
-    fn zone_wanted(&self, wanted: Option<&ZoneName>) -> Result<ZoneName> {
-        let zones = self.zones.load();
-        match wanted {
-            Some(name) if zone_named(&zones, name).is_none() => Err(PublishError::NoZone(name.clone())),
-            Some(name) => Ok(name.clone()),
-            // invariant: a configuration has at least one zone
-            None => Ok(zones[0].name.clone()),
-        }
-    }
-
-    /// Why a label of choice may not be had, whoever has it.
-    fn refusal_of_choice(&self, wanted: &Registering, zone: &ZoneName) -> Option<PublishError> {
-        let subdomain = wanted.subdomain.as_ref()?;
-        let reserved = |why| Some(PublishError::LabelReserved(subdomain.clone(), why));
-        if subdomain.is_uuid_shaped() {
-            return reserved("labels in the form of a UUID are given, not chosen");
-        }
-        if RESERVED.contains(&subdomain.as_str()) {
-            return reserved("programs look for that name of their own accord");
-        }
-        let zones = self.zones.load();
-        if zone_named(&zones, zone).is_some_and(|zone| is_static(zone, subdomain.as_str())) {
-            return reserved("the server's configuration has records there");
-        }
-        None
     }
 
     /// The row of an owner at which `by` may publish. The daemon's own `_acme-challenge` is made when it is first used.
@@ -310,15 +292,21 @@ impl Inner {
             Some(at) if live.is_empty() => Slot::Expired(at),
             _ => Slot::of(&live),
         };
-        Ok((owner.clone(), Some(slot)))
+        Ok(Shown::Owner(owner.clone(), Some(slot)))
     }
 
     fn show(&self, shown: Vec<Shown>) {
         let zones = self.zones.load();
-        for (owner, slot) in shown {
-            // An owner of a zone that the configuration no longer has is not answered for.
-            if let Some(zone) = zone_named(&zones, &owner.zone) {
-                zone.live.put(owner.label.as_str(), slot);
+        for shown in shown {
+            match shown {
+                // An owner of a zone that the configuration no longer has is not answered for.
+                Shown::Owner(owner, slot) => {
+                    if let Some(zone) = zone_named(&zones, &owner.zone) {
+                        zone.live.put(owner.label.as_str(), slot);
+                    }
+                }
+                Shown::Alias(alias) => self.zones.aliases().add(&alias),
+                Shown::NoAlias(alias) => self.zones.aliases().remove(&alias),
             }
         }
     }

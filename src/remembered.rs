@@ -161,6 +161,7 @@ mod tests {
             allow_from: AllowFrom::default(),
             note: Note::default(),
             owners: Vec::new(),
+            aliases: Vec::new(),
             created: Timestamp::from_unix(0),
             last_update: None,
             standing: Standing::Active,

@@ -3,6 +3,7 @@
 //! Readers take a snapshot of the list of zones (no lock) and, for a live name, one of 1,024 shard locks for the time
 //! of a copy; an update of one name never stops the readers of the others.
 
+pub mod aliases;
 pub mod live;
 pub mod signing;
 pub mod snippet;
@@ -17,6 +18,7 @@ use crate::name::{CHALLENGE_LABEL, Name, NameRef, ZoneName};
 use crate::serial::Serial;
 use crate::txt::RecordSet;
 
+use aliases::Aliases;
 use live::{Live, Slot};
 use signing::Signing;
 use snippet::StaticRecords;
@@ -84,24 +86,36 @@ impl Zone {
     }
 }
 
-/// The zones that this daemon answers for; a cheap handle that all listeners and the publisher share.
+/// The zones that this daemon answers for, and the aliases of its accounts in the zones of others; a cheap handle that
+/// all listeners and the publisher share.
 #[derive(Clone, Debug, Default)]
-pub struct Zones(Arc<ArcSwap<Vec<Zone>>>);
+pub struct Zones(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    zones: ArcSwap<Vec<Zone>>,
+    aliases: Aliases,
+}
 
 impl Zones {
     /// A handle to these zones. The first is the one that registrations get unless they name another.
     pub fn new(zones: Vec<Zone>) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(zones)))
+        Self(Arc::new(Shared { zones: ArcSwap::from_pointee(zones), aliases: Aliases::default() }))
+    }
+
+    /// The aliases of all accounts.
+    pub fn aliases(&self) -> &Aliases {
+        &self.0.aliases
     }
 
     /// The zones as of now, without a lock.
     pub fn load(&self) -> Guard<Arc<Vec<Zone>>> {
-        self.0.load()
+        self.0.zones.load()
     }
 
     /// Puts another generation in place; readers see the old one or the new one, whole.
     pub fn replace(&self, zones: Vec<Zone>) {
-        self.0.store(Arc::new(zones));
+        self.0.zones.store(Arc::new(zones));
     }
 }
 

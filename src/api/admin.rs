@@ -4,6 +4,7 @@
 //! daemon runs, calls this same router in its own process.
 
 mod accounts;
+mod names;
 mod status;
 mod values;
 mod watch;
@@ -61,6 +62,8 @@ pub fn router(
         .route("/accounts/{who}/rotate", post(accounts::rotate))
         .route("/accounts/{who}/disable", post(accounts::disable))
         .route("/accounts/{who}/enable", post(accounts::enable))
+        .route("/accounts/{who}/subdomains", post(names::add_subdomain).delete(names::remove_subdomain))
+        .route("/accounts/{who}/aliases", post(names::add_alias).delete(names::remove_alias))
         .route("/txt", get(values::list).post(values::publish).delete(values::retire))
         .route("/status", get(status::status))
         .route("/watch", get(watch::watch))

@@ -147,6 +147,10 @@ impl From<PublishError> for Failure {
             PublishError::NoZone(_) => Self::field("bad_zone", "zone", error),
             PublishError::LabelTaken(subdomain) => Self::Taken(subdomain),
             PublishError::LabelReserved(..) => Self::field("bad_subdomain", "subdomain", error),
+            PublishError::AliasOfOurs(_) => Self::field("bad_alias", "alias", error),
+            PublishError::TooManyOwners | PublishError::TooManyAliases | PublishError::LastOwner => {
+                Self::Conflict(error.to_string())
+            }
             PublishError::Store(error) => error.into(),
         }
     }

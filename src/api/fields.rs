@@ -9,7 +9,8 @@ use axum::extract::{FromRequest, Request};
 use serde_json::Value;
 
 use crate::account::{AllowFrom, Note};
-use crate::name::{Subdomain, ZoneName};
+use crate::name::{Alias, Subdomain, ZoneName};
+use crate::publisher::Choice;
 use crate::time::Span;
 use crate::txt::TxtValue;
 
@@ -76,9 +77,16 @@ impl Fields {
         self.parsed("subdomain", "bad_subdomain")?.ok_or_else(missing)
     }
 
-    /// The subdomain that a registration asks for, if any.
-    pub fn chosen_subdomain(&self) -> Result<Option<Subdomain>, Failure> {
-        self.parsed_unless_empty("subdomain", "bad_subdomain")
+    /// The name that a registration asks for.
+    pub fn choice(&self) -> Result<Choice, Failure> {
+        let subdomain = self.parsed_unless_empty("subdomain", "bad_subdomain")?;
+        Ok(Choice { zone: self.zone()?, subdomain })
+    }
+
+    /// The alias that is acted upon.
+    pub fn alias(&self) -> Result<Alias, Failure> {
+        let missing = || Failure::field("bad_alias", "alias", "write the alias, like `_acme-challenge.example.com`");
+        self.parsed("alias", "bad_alias")?.ok_or_else(missing)
     }
 
     /// A zone, if one is named.

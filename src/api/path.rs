@@ -9,8 +9,16 @@ use axum::http::uri::PathAndQuery;
 use axum::http::{Request, Uri};
 
 /// Where the routes end; what stands before one is the client's base path.
-const ENDS: [&[&str]; 6] =
-    [&["update"], &["register"], &["health"], &["v1", "account"], &["v1", "account", "rotate"], &["v1", "txt"]];
+const ENDS: [&[&str]; 8] = [
+    &["update"],
+    &["register"],
+    &["health"],
+    &["v1", "account"],
+    &["v1", "account", "rotate"],
+    &["v1", "subdomains"],
+    &["v1", "aliases"],
+    &["v1", "txt"],
+];
 
 /// The segments before the route. One of them may be a registration secret.
 #[derive(Clone, Default)]

@@ -13,10 +13,9 @@ use serde::Serialize;
 use crate::account::{Account, AllowFrom, Note, Username};
 use crate::config::Registration;
 use crate::hasher::Hasher;
-use crate::name::{Subdomain, ZoneName};
 use crate::net::prefix::Prefix;
 use crate::pace::{Pace, Rule};
-use crate::publisher::{Publisher, Registering};
+use crate::publisher::{Choice, Publisher, Registering};
 use crate::secret::ApiKey;
 
 use super::client_ip::{ClientIp, Clients};
@@ -65,6 +64,19 @@ impl Registrar {
         };
         Self { publisher, hasher, policy: Arc::new(policy) }
     }
+
+    /// Counts a registration, if this one may take place now.
+    pub fn admit(&self, registrant: &Registrant, choice: &Choice) -> Result<(), Failure> {
+        if !registrant.with_secret && choice.subdomain.is_some() {
+            let message = "a subdomain can be chosen only with a registration secret; leave it out";
+            return Err(Failure::field("bad_subdomain", "subdomain", message));
+        }
+        if let Policy::Open(pace) | Policy::Secret(_, pace) = &*self.policy {
+            let wait = pace.take(&registrant.client, Instant::now());
+            wait.map_err(|retry_after| Failure::TooOften { retry_after })?;
+        }
+        Ok(())
+    }
 }
 
 /// Somebody who may register.
@@ -103,21 +115,13 @@ pub async fn register(
     fields: Fields,
 ) -> Result<Response, Failure> {
     let wanted = Wanted::read(&fields)?;
-    if !registrant.with_secret && wanted.subdomain.is_some() {
-        let message = "a subdomain can be chosen only with a registration secret; leave it out";
-        return Err(Failure::field("bad_subdomain", "subdomain", message));
-    }
-    if let Policy::Open(pace) | Policy::Secret(_, pace) = &*registrar.policy {
-        let wait = pace.take(&registrant.client, Instant::now());
-        wait.map_err(|retry_after| Failure::TooOften { retry_after })?;
-    }
+    registrar.admit(&registrant, &wanted.choice)?;
     wanted.register(&registrar.publisher, &registrar.hasher, registrant.client).await
 }
 
 /// What a registration's body asks for.
 pub struct Wanted {
-    zone: Option<ZoneName>,
-    subdomain: Option<Subdomain>,
+    choice: Choice,
     allow_from: AllowFrom,
     note: Note,
 }
@@ -126,8 +130,7 @@ impl Wanted {
     /// Reads the body; all of it is optional.
     pub fn read(fields: &Fields) -> Result<Self, Failure> {
         Ok(Self {
-            zone: fields.zone()?,
-            subdomain: fields.chosen_subdomain()?,
+            choice: fields.choice()?,
             allow_from: fields.allow_from()?.unwrap_or_default(),
             note: fields.note()?.unwrap_or_default(),
         })
@@ -137,8 +140,8 @@ impl Wanted {
     pub async fn register(self, publisher: &Publisher, hasher: &Hasher, client: Prefix) -> Result<Response, Failure> {
         let key = ApiKey::random()?;
         let hash = hasher.hash(key.clone(), client).await?;
-        let Self { zone, subdomain, allow_from, note } = self;
-        let account = publisher.register(Registering { zone, subdomain, allow_from, note, key: hash }).await?;
+        let Self { choice, allow_from, note } = self;
+        let account = publisher.register(Registering { choice, allow_from, note, key: hash }).await?;
         Ok(reply::json(StatusCode::CREATED, &Registered::of(&account, &key)))
     }
 }

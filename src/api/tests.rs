@@ -3,6 +3,7 @@
 mod admin;
 mod contract;
 mod own_account;
+mod own_names;
 mod registration;
 mod replay;
 

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::account::{Account, AllowFrom, Note, Standing, Username};
-use crate::name::{Owner, ZoneName};
+use crate::account::{Account, AllowFrom, Note, OwnAlias, Standing, Username};
+use crate::name::{Alias, Owner, ZoneName};
 use crate::publisher::Publisher;
 use crate::time::Timestamp;
 use crate::txt::{LiveValue, TxtValue};
@@ -88,6 +88,20 @@ pub struct AccountView {
     removed_at: Option<String>,
     fulldomains: Vec<String>,
     owners: Vec<OwnerView>,
+    aliases: Vec<AliasView>,
+}
+
+/// An alias, and the name that it stands for.
+#[derive(Debug, Serialize)]
+struct AliasView {
+    alias: Alias,
+    fulldomain: String,
+}
+
+impl AliasView {
+    fn of(own: &OwnAlias) -> Self {
+        Self { alias: own.alias.clone(), fulldomain: own.owner.to_string() }
+    }
 }
 
 impl AccountView {
@@ -111,6 +125,7 @@ impl AccountView {
             removed_at,
             fulldomains: account.owners.iter().map(ToString::to_string).collect(),
             owners: account.owners.iter().map(|owner| OwnerView::of(owner, publisher)).collect(),
+            aliases: account.aliases.iter().map(AliasView::of).collect(),
         }
     }
 }

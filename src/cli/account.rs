@@ -1,5 +1,7 @@
 //! `account ...`: who may publish.
 
+mod names;
+
 use axum::http::Method;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -28,6 +30,13 @@ pub enum Command {
     Edit(Edit),
     /// Give an account a new key
     Rotate(Rotate),
+    /// Give an account another subdomain; prints its name
+    AddSubdomain(names::AddSubdomain),
+    /// Take a subdomain away from an account, with its values and aliases
+    RemoveSubdomain(names::RemoveSubdomain),
+    /// Names in other zones that stand for an account's own, for clients that do not follow CNAMEs
+    #[command(subcommand)]
+    Alias(names::Alias),
     /// Stop an account: its key fails, its names give no data
     Disable(Who),
     /// Let a disabled or deleted account work again
@@ -131,6 +140,9 @@ pub fn run(command: Command, config: &Config) -> Result<()> {
             let body = json!({ "grace": wanted.grace });
             shown(wanted.who.output, &operator.call(Method::POST, &path(&wanted.who, "/rotate"), Some(&body))?)
         }
+        Command::AddSubdomain(wanted) => names::add_subdomain(&operator, &wanted),
+        Command::RemoveSubdomain(wanted) => names::remove_subdomain(&operator, &wanted),
+        Command::Alias(wanted) => names::alias(&operator, &wanted),
         Command::Disable(who) => shown(who.output, &operator.call(Method::POST, &path(&who, "/disable"), None)?),
         Command::Enable(who) => shown(who.output, &operator.call(Method::POST, &path(&who, "/enable"), None)?),
         Command::Delete(wanted) => {
@@ -211,7 +223,7 @@ fn edit(operator: &Operator, wanted: &Edit) -> Result<()> {
     shown(wanted.who.output, &operator.call(Method::PATCH, &path(&wanted.who, ""), Some(&body))?)
 }
 
-/// One account as rows of key and value, a row for each name and for each value there.
+/// One account as rows of key and value, a row for each name, for each value there and for each alias.
 fn shown(output: Output, reply: &Value) -> Result<()> {
     if output.json {
         return print(&reply.to_string());
@@ -220,12 +232,17 @@ fn shown(output: Output, reply: &Value) -> Result<()> {
     for (key, value) in reply.as_object().into_iter().flatten() {
         match key.as_str() {
             "owners" => value.as_array().into_iter().flatten().for_each(|owner| owner_rows(owner, &mut rows)),
+            "aliases" => value.as_array().into_iter().flatten().for_each(|alias| rows.push(alias_row(alias))),
             // The same names, for lists.
             "fulldomains" => {}
             _ => rows.push(vec![key.replace('_', " "), cell(value)]),
         }
     }
     print(&table(&["what", "value"], &rows))
+}
+
+fn alias_row(alias: &Value) -> Vec<String> {
+    vec!["alias".into(), format!("{} for {}", cell(&alias["alias"]), cell(&alias["fulldomain"]))]
 }
 
 fn owner_rows(owner: &Value, rows: &mut Vec<Vec<String>>) {

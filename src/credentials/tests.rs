@@ -8,10 +8,9 @@ use crate::account::{AllowFrom, Note};
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::name::Subdomain;
-use crate::publisher::{Edit, Registering, load};
+use crate::publisher::{Choice, Edit, Registering, load};
 use crate::store::Store;
 use crate::store::writer::{Writer, WriterThread};
-use crate::zone::Zones;
 
 /// Everything between the API and the disk, on a real file. Tests of the API live in one as well.
 pub(crate) struct House {
@@ -45,7 +44,7 @@ impl House {
         let config = Config::parse(Path::new("c.toml"), ZONES).unwrap();
         let store = Store::open(&folder.path().join("t.db")).unwrap();
         let clock = Clock::start(None);
-        let zones = Zones::new(load(&store, &config.zones, clock).unwrap());
+        let zones = load(&store, &config.zones, clock).unwrap();
         let metrics = Arc::new(Metrics::default());
         let (writer, _writer) = Writer::start(store.clone(), zones.clone(), clock, metrics.clone()).unwrap();
         let remembered = Remembered::new().unwrap();
@@ -59,7 +58,7 @@ impl House {
 
     pub async fn register_with(&self, hash: ApiKeyHash, allow_from: &[&str]) -> Account {
         let allow_from = AllowFrom::parse(allow_from).unwrap();
-        let wanted = Registering { zone: None, subdomain: None, allow_from, note: Note::default(), key: hash };
+        let wanted = Registering { choice: Choice::default(), allow_from, note: Note::default(), key: hash };
         self.publisher.register(wanted).await.unwrap()
     }
 

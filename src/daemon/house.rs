@@ -40,7 +40,7 @@ impl House {
         let metrics = Arc::new(Metrics::default());
         let store = Store::open(&config.database)?;
         let clock = Clock::start(store.read(|rows| rows.newest())?);
-        let zones = Zones::new(load(&store, &config.zones, clock)?);
+        let zones = load(&store, &config.zones, clock)?;
         let (writer, thread) = Writer::start(store.clone(), zones.clone(), clock, metrics.clone())?;
         let remembered = Remembered::new()?;
         let forgetful = remembered.clone();

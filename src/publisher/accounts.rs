@@ -5,11 +5,10 @@ use std::time::Duration;
 use tracing::info;
 
 use crate::account::{Account, AllowFrom, FormerKey, Note, Standing, Username};
-use crate::name::{Owner, OwnerLabel};
+use crate::name::Owner;
 use crate::secret::ApiKeyHash;
 use crate::store::StoreError;
 use crate::store::writer::Tx;
-use crate::zone::live::Slot;
 
 use super::{Decided, Inner, PublishError, Publisher, Result, Shown};
 
@@ -141,32 +140,32 @@ impl Publisher {
             let shown = if account.standing == before { Vec::new() } else { inner.reshow(tx, &account)? };
             Ok(Ok((account, shown)))
         };
-        let (account, _) = self.change_account(change).await?;
-        Ok(account)
+        self.change_account(who, change).await
     }
 
     async fn remove(&self, who: Username) -> Result<()> {
         let inner = self.0.clone();
         let change = move |tx: &Tx<'_>| {
             let Some(account) = tx.account(who)? else { return Ok(Err(PublishError::NoAccount)) };
-            let shown = inner.remove(tx, &account)?;
-            Ok(Ok((account, shown)))
+            Ok(Ok(((), inner.remove(tx, &account)?)))
         };
-        self.change_account(change).await?;
+        self.change_account(who, change).await?;
         info!(username = %who, "account removed");
         Ok(())
     }
 
-    async fn change_account(
+    /// Makes a change of an account's, after which nothing is remembered of it.
+    pub(super) async fn change_account<T: Send + 'static>(
         &self,
-        change: impl FnMut(&Tx<'_>) -> Decided<(Account, Vec<Shown>)> + Send + 'static,
-    ) -> Result<(Account, Vec<Shown>)> {
+        who: Username,
+        change: impl FnMut(&Tx<'_>) -> Decided<(T, Vec<Shown>)> + Send + 'static,
+    ) -> Result<T> {
         let inner = self.0.clone();
-        self.change(change, move |(account, shown)| {
-            (inner.forget)(account.username);
+        let shown = move |(_, shown): &(T, Vec<Shown>)| {
+            (inner.forget)(who);
             shown.clone()
-        })
-        .await
+        };
+        self.change(change, shown).await.map(|(changed, _)| changed)
     }
 }
 
@@ -182,17 +181,11 @@ impl Inner {
         Ok(shown)
     }
 
-    /// Removes an account for good. Labels that were chosen leave a tombstone: whoever still has a CNAME to one must
-    /// not find a stranger behind it. Random ones are never given twice.
+    /// Removes an account for good.
     pub(super) fn remove(&self, tx: &Tx<'_>, account: &Account) -> std::result::Result<Vec<Shown>, StoreError> {
-        let mut shown: Vec<(Owner, Option<Slot>)> = Vec::new();
+        let mut shown = Vec::new();
         for owner in &account.owners {
-            let chosen = matches!(&owner.label, OwnerLabel::Subdomain(subdomain) if !subdomain.is_uuid_shaped());
-            if chosen {
-                tx.bury(owner, self.clock.now())?;
-            }
-            tx.touch(&owner.zone);
-            shown.push((owner.clone(), None));
+            shown.extend(self.give_up(tx, account, owner)?);
         }
         tx.remove_account(account.username)?;
         Ok(shown)

@@ -1,3 +1,5 @@
+mod names;
+
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -33,7 +35,7 @@ impl House {
     fn at(folder: TempDir, limits: ValueLimits) -> Self {
         let store = Store::open(&folder.path().join("t.db")).unwrap();
         let clock = Clock::start(store.read(|rows| rows.newest()).unwrap());
-        let zones = Zones::new(load(&store, &config("").zones, clock).unwrap());
+        let zones = load(&store, &config("").zones, clock).unwrap();
         let metrics = Arc::new(Metrics::default());
         let (writer, thread) = Writer::start(store.clone(), zones.clone(), clock, metrics.clone()).unwrap();
         let publisher = Publisher::new(store, writer, zones, clock, limits, metrics, |_| {});
@@ -49,8 +51,7 @@ impl House {
 
     async fn register(&self, label: Option<&str>) -> Result<Account> {
         let wanted = Registering {
-            zone: None,
-            subdomain: label.map(|label| label.parse().unwrap()),
+            choice: Choice { zone: None, subdomain: label.map(|label| label.parse().unwrap()) },
             allow_from: AllowFrom::default(),
             note: Note::default(),
             key: ApiKeyHash::of(&ApiKey::random().unwrap()).unwrap(),

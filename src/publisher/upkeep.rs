@@ -15,7 +15,7 @@ use crate::store::{Rows, Store, StoreError};
 use crate::time::{Clock, Timestamp};
 use crate::zone::live::{Live, Slot};
 use crate::zone::signing::Signing;
-use crate::zone::{Zone, zone_named};
+use crate::zone::{Zone, Zones, zone_named};
 
 use super::{PublishError, Publisher, Result};
 
@@ -40,11 +40,13 @@ pub enum LoadError {
 }
 
 /// The zones of a configuration, with everything that the store has for them.
-pub fn load(store: &Store, settings: &[ZoneSettings], clock: Clock) -> std::result::Result<Vec<Zone>, LoadError> {
+pub fn load(store: &Store, settings: &[ZoneSettings], clock: Clock) -> std::result::Result<Zones, LoadError> {
     let mut zones = Vec::new();
     for settings in settings {
         zones.push(store.read(|rows| Ok(zone(rows, settings, None, clock)))??);
     }
+    let zones = Zones::new(zones);
+    store.read(|rows| rows.each_alias(|alias| zones.aliases().add(alias)))?;
     Ok(zones)
 }
 

@@ -1,6 +1,7 @@
 //! The statements: rows to domain types and back.
 
 mod accounts;
+mod names;
 
 use std::str::FromStr;
 

@@ -10,7 +10,8 @@ use super::StoreError;
 pub const APPLICATION_ID: i64 = 0x7478_7467;
 
 /// Each entry lifts the schema by one version; `user_version` counts those that were applied.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
 CREATE TABLE accounts (
     id          INTEGER PRIMARY KEY,
     username    TEXT NOT NULL UNIQUE,
@@ -57,7 +58,17 @@ CREATE TABLE tombstones (                  -- chosen labels of removed accounts,
     removed INTEGER NOT NULL,
     PRIMARY KEY (zone, name)
 ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+CREATE TABLE aliases (                     -- names in other zones that stand for an account's owner, for it alone
+    account INTEGER NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    name    TEXT NOT NULL,
+    owner   INTEGER NOT NULL REFERENCES owners (id) ON DELETE CASCADE,
+    PRIMARY KEY (account, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX aliases_owner ON aliases (owner);
+",
+];
 
 /// The newest schema that this version knows.
 pub const VERSION: i64 = MIGRATIONS.len() as i64;

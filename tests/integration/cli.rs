@@ -92,6 +92,32 @@ fn what_the_operator_does_is_seen_at_once() {
 }
 
 #[test]
+fn one_account_has_several_names_and_aliases() {
+    let daemon = Process::start(&Settings::default());
+    let home = daemon.home();
+    let account = created(home, &[]);
+    let added = json_of(home, &["account", "add-subdomain", &account.username, "shop", "--zone", ZONE]);
+    assert_eq!(added["fulldomain"], json!(format!("shop.{ZONE}")));
+    let shop = Account { subdomain: "shop".into(), ..account.clone() };
+    shop.publish(daemon.api(), &value(1));
+    assert_eq!(txts(daemon.dns(), &format!("shop.{ZONE}")), [value(1)]);
+    let (code, said) = home.run_err(&["account", "alias", "add", "shop", "_acme-challenge.example.com"]);
+    assert!(code == Some(2) && said.contains("subdomain"), "which of the two: {said}");
+    let alias = ["account", "alias", "add", "shop", "_acme-challenge.example.com", "shop"];
+    assert!(home.run_ok(&alias).contains(&format!("_acme-challenge.example.com stands for shop.{ZONE}")));
+    let shown = home.run_ok(&["account", "show", "shop"]);
+    assert!(shown.contains(&format!("_acme-challenge.example.com for shop.{ZONE}")), "{shown}");
+    let (code, said) = home.run_err(&["account", "alias", "add", "shop", "example.com", "shop"]);
+    assert!(code == Some(2) && said.contains("_acme-challenge.example.com"), "{said}");
+    let removed = json_of(home, &["account", "alias", "remove", "shop", "_acme-challenge.example.com"]);
+    assert_eq!(removed, json!({"removed": 1}));
+    let left = json_of(home, &["account", "remove-subdomain", &account.username, "shop"]);
+    assert_eq!(left["fulldomains"], json!([account.fulldomain]));
+    shop.update(daemon.api(), &value(2)).assert_error(401, "forbidden");
+    ask(daemon.dns(), &query(&format!("shop.{ZONE}"), TXT)).assert_negative(ResponseCode::NXDomain);
+}
+
+#[test]
 fn the_zones_own_challenge_can_be_published_by_the_operator() {
     let daemon = Process::start(&Settings::default());
     daemon.home().run_ok(&["txt", "publish", "_acme-challenge", &value(1)]);

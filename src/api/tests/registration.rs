@@ -7,15 +7,15 @@ use super::*;
 use crate::secret::SecretHash;
 
 /// Long enough, and different in each base64.
-const SECRET: &str = "??>>~~sesame-open-1234567890/ok";
+pub const SECRET: &str = "??>>~~sesame-open-1234567890/ok";
 
-async fn secret_site() -> Site {
+pub async fn secret_site() -> Site {
     let hash = SecretHash::of(SECRET).unwrap();
     let other = SecretHash::of("another-secret-of-some-length").unwrap();
     Site::new(&format!("registration = \"secret\"\nregistration-secrets = [\"{other}\", \"{hash}\"]")).await
 }
 
-fn basic(credentials: &str) -> String {
+pub fn basic(credentials: &str) -> String {
     format!("Authorization: Basic {}\r\n", STANDARD.encode(credentials))
 }
 

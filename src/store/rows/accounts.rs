@@ -2,12 +2,12 @@
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use crate::account::{Account, AllowFrom, FormerKey, Standing, Username};
+use crate::account::{Account, AllowFrom, FormerKey, OwnAlias, Standing, Username};
 use crate::name::Owner;
 use crate::secret::ApiKeyHash;
 use crate::time::Timestamp;
 
-use super::{Result, Rows, StoreError, owner_of, parse, standing, unreadable};
+use super::{Result, Rows, StoreError, parse, standing, unreadable};
 
 /// The columns that [`account_row`] reads, in its order.
 macro_rules! account_columns {
@@ -18,12 +18,12 @@ macro_rules! account_columns {
 }
 
 impl Rows<'_> {
-    /// An account and its owners.
+    /// An account and its names.
     pub fn account(&self, username: Username) -> Result<Option<Account>> {
         let sql = concat!("SELECT ", account_columns!(), " FROM accounts a WHERE username = ?1");
         let mut statement = self.connection.prepare_cached(sql)?;
         let found = statement.query_row([username.to_string()], account_row).optional()?;
-        found.map(|raw| self.with_owners(raw)).transpose()
+        found.map(|raw| self.with_names(raw)).transpose()
     }
 
     /// Accounts by name, from behind `after`, at most `limit`; where `search` is not empty, those with it in their
@@ -40,10 +40,10 @@ impl Rows<'_> {
         let after = after.map(|username| username.to_string()).unwrap_or_default();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = statement.query_map(params![after, search.to_lowercase(), limit], account_row)?;
-        rows.map(|raw| self.with_owners(raw?)).collect()
+        rows.map(|raw| self.with_names(raw?)).collect()
     }
 
-    /// Stores a new account and its owners.
+    /// Stores a new account and its names.
     pub fn insert_account(&self, account: &Account) -> Result<()> {
         let sql = "INSERT INTO accounts (username, key_hash, allowfrom, note, created) VALUES (?1, ?2, ?3, ?4, ?5)";
         self.connection.prepare_cached(sql)?.execute(params![
@@ -54,7 +54,8 @@ impl Rows<'_> {
             account.created,
         ])?;
         let id = self.connection.last_insert_rowid();
-        account.owners.iter().try_for_each(|owner| self.insert_owner(owner, Some(id)).map(drop))
+        account.owners.iter().try_for_each(|owner| self.insert_owner(owner, Some(id)).map(drop))?;
+        account.aliases.iter().try_for_each(|own| self.put_alias(&own.alias, &own.owner))
     }
 
     /// Replaces what an account may change: keys, limits, note and standing.
@@ -113,16 +114,12 @@ impl Rows<'_> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = statement.query_map(params![when, limit], account_row)?;
-        rows.map(|raw| self.with_owners(raw?)).collect()
+        rows.map(|raw| self.with_names(raw?)).collect()
     }
 
-    fn with_owners(&self, raw: RawAccount) -> Result<Account> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT zone, name FROM owners WHERE account = ?1 ORDER BY id")?;
-        let rows = statement.query_map([raw.id], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
-        let owners = rows.map(|row| row.map_err(Into::into).and_then(|(zone, name)| owner_of(&zone, &name)));
-        let owners = owners.collect::<Result<_>>()?;
-        raw.into_account(owners)
+    fn with_names(&self, raw: RawAccount) -> Result<Account> {
+        let (owners, aliases) = (self.owners_of(raw.id)?, self.aliases_of(raw.id)?);
+        raw.into_account(owners, aliases)
     }
 }
 
@@ -157,7 +154,7 @@ fn account_row(row: &Row<'_>) -> rusqlite::Result<RawAccount> {
 }
 
 impl RawAccount {
-    fn into_account(self, owners: Vec<Owner>) -> Result<Account> {
+    fn into_account(self, owners: Vec<Owner>, aliases: Vec<OwnAlias>) -> Result<Account> {
         let former_key = |(hash, until): (String, Timestamp)| {
             let hash = parse::<ApiKeyHash>("former key hash", &hash)?;
             Ok::<_, StoreError>(FormerKey { hash, until })
@@ -170,6 +167,7 @@ impl RawAccount {
             allow_from: AllowFrom::parse(&networks).map_err(|e| unreadable("allowfrom", &e))?,
             note: parse("note", &self.note)?,
             owners,
+            aliases,
             created: self.created,
             last_update: self.last_update,
             standing: standing(self.disabled, self.remove_at),

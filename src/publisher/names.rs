@@ -1,0 +1,176 @@
+//! The further names of an account: more owners, and the aliases that stand for them.
+
+use tracing::info;
+
+use crate::account::{Account, MAX_ALIASES, MAX_OWNERS, OwnAlias, Standing, Username};
+use crate::name::{Alias, Owner, OwnerLabel, Subdomain, ZoneName};
+use crate::store::StoreError;
+use crate::store::writer::Tx;
+use crate::zone::live::Slot;
+use crate::zone::{is_static, zone_named, zone_of};
+
+use super::{Decided, Inner, PublishError, Publisher, Result, Shown};
+
+/// Labels that nobody may choose: programs look for them in every domain, and would trust what they find.
+const RESERVED: [&str; 8] = ["autoconfig", "autodiscover", "imap", "isatap", "localhost", "mail", "mta-sts", "wpad"];
+
+/// A subdomain that is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// The zone; the first one where none is named.
+    pub zone: Option<ZoneName>,
+    /// A label of choice; a random UUID where none is named.
+    pub subdomain: Option<Subdomain>,
+}
+
+impl Publisher {
+    /// Gives an active account another subdomain. The name exists in DNS from then on, without a value.
+    pub async fn add_subdomain(&self, who: Username, choice: Choice) -> Result<Owner> {
+        let inner = self.0.clone();
+        let change = move |tx: &Tx<'_>| {
+            let account = match active(tx, who)? {
+                Ok(account) => account,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            if account.owners.len() >= MAX_OWNERS {
+                return Ok(Err(PublishError::TooManyOwners));
+            }
+            let owner = match inner.free_owner(tx, &choice)? {
+                Ok(owner) => owner,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            tx.add_owner(&owner, who)?;
+            tx.touch(&owner.zone);
+            Ok(Ok((owner.clone(), vec![Shown::Owner(owner, Some(Slot::Empty))])))
+        };
+        let owner = self.change_account(who, change).await?;
+        info!(username = %who, %owner, "subdomain added");
+        Ok(owner)
+    }
+
+    /// Takes a subdomain away from an account, with its values and the aliases that stand for it. An account keeps
+    /// its last one.
+    pub async fn remove_subdomain(&self, who: Username, owner: Owner) -> Result<()> {
+        let inner = self.0.clone();
+        let gone = owner.clone();
+        let change = move |tx: &Tx<'_>| {
+            let Some(account) = tx.account(who)? else { return Ok(Err(PublishError::NoAccount)) };
+            if !account.owners.contains(&gone) {
+                return Ok(Err(PublishError::NotOwner));
+            }
+            if account.owners.len() == 1 {
+                return Ok(Err(PublishError::LastOwner));
+            }
+            let shown = inner.give_up(tx, &account, &gone)?;
+            tx.remove_owner(&gone)?;
+            Ok(Ok(((), shown)))
+        };
+        self.change_account(who, change).await?;
+        info!(username = %who, %owner, "subdomain removed");
+        Ok(())
+    }
+
+    /// Has an alias stand for one of an active account's owners, in place of the one that it stood for so far.
+    pub async fn add_alias(&self, who: Username, alias: Alias, owner: Owner) -> Result<()> {
+        let inner = self.0.clone();
+        let change = move |tx: &Tx<'_>| {
+            let account = match active(tx, who)? {
+                Ok(account) => account,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            if !account.owners.contains(&owner) {
+                return Ok(Err(PublishError::NotOwner));
+            }
+            if zone_of(&inner.zones.load(), alias.name().as_ref()).is_some() {
+                return Ok(Err(PublishError::AliasOfOurs(alias.clone())));
+            }
+            let is_new = account.owner_behind(&alias).is_none();
+            if is_new && account.aliases.len() >= MAX_ALIASES {
+                return Ok(Err(PublishError::TooManyAliases));
+            }
+            tx.put_alias(&alias, &owner)?;
+            Ok(Ok(((), is_new.then(|| Shown::Alias(alias.clone())).into_iter().collect())))
+        };
+        self.change_account(who, change).await
+    }
+
+    /// Takes an alias away from an account; whether it had it.
+    pub async fn remove_alias(&self, who: Username, alias: Alias) -> Result<bool> {
+        let change = move |tx: &Tx<'_>| {
+            let Some(account) = tx.account(who)? else { return Ok(Err(PublishError::NoAccount)) };
+            tx.remove_alias(&alias, who)?;
+            let had = account.owner_behind(&alias).is_some();
+            Ok(Ok((had, had.then(|| Shown::NoAlias(alias.clone())).into_iter().collect())))
+        };
+        self.change_account(who, change).await
+    }
+}
+
+fn active(tx: &Tx<'_>, who: Username) -> Decided<Account> {
+    Ok(match tx.account(who)? {
+        None => Err(PublishError::NoAccount),
+        Some(account) if account.standing != Standing::Active => Err(PublishError::Disabled),
+        Some(account) => Ok(account),
+    })
+}
+
+impl Inner {
+    /// The owner that is asked for, if it may be had.
+    pub(super) fn free_owner(&self, tx: &Tx<'_>, choice: &Choice) -> Decided<Owner> {
+        let zone = match self.zone_wanted(choice.zone.as_ref()) {
+            Ok(zone) => zone,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if let Some(refusal) = choice.subdomain.as_ref().and_then(|chosen| self.refusal_of_choice(chosen, &zone)) {
+            return Ok(Err(refusal));
+        }
+        let subdomain = choice.subdomain.clone().unwrap_or_else(Subdomain::random);
+        let owner = Owner::subdomain(zone, subdomain.clone());
+        let is_taken = tx.owner(&owner)?.is_some() || tx.is_buried(&owner)?;
+        Ok(if is_taken { Err(PublishError::LabelTaken(subdomain)) } else { Ok(owner) })
+    }
+
+    fn zone_wanted(&self, wanted: Option<&ZoneName>) -> Result<ZoneName> {
+        let zones = self.zones.load();
+        match wanted {
+            Some(name) if zone_named(&zones, name).is_none() => Err(PublishError::NoZone(name.clone())),
+            Some(name) => Ok(name.clone()),
+            // invariant: a configuration has at least one zone
+            None => Ok(zones[0].name.clone()),
+        }
+    }
+
+    /// Why a label of choice may not be had, whoever has it.
+    fn refusal_of_choice(&self, chosen: &Subdomain, zone: &ZoneName) -> Option<PublishError> {
+        let reserved = |why| Some(PublishError::LabelReserved(chosen.clone(), why));
+        if chosen.is_uuid_shaped() {
+            return reserved("labels in the form of a UUID are given, not chosen");
+        }
+        if RESERVED.contains(&chosen.as_str()) {
+            return reserved("programs look for that name of their own accord");
+        }
+        let zones = self.zones.load();
+        if zone_named(&zones, zone).is_some_and(|zone| is_static(zone, chosen.as_str())) {
+            return reserved("the server's configuration has records there");
+        }
+        None
+    }
+
+    /// What DNS sees when an account gives up one of its owners. A label that was chosen leaves a tombstone: whoever
+    /// still has a CNAME to it must not find a stranger behind it. Random ones are never given twice.
+    pub(super) fn give_up(
+        &self,
+        tx: &Tx<'_>,
+        account: &Account,
+        owner: &Owner,
+    ) -> std::result::Result<Vec<Shown>, StoreError> {
+        let chosen = matches!(&owner.label, OwnerLabel::Subdomain(subdomain) if !subdomain.is_uuid_shaped());
+        if chosen {
+            tx.bury(owner, self.clock.now())?;
+        }
+        tx.touch(&owner.zone);
+        let aliases = account.aliases.iter().filter(|own| own.owner == *owner);
+        let aliases = aliases.map(|OwnAlias { alias, .. }| Shown::NoAlias(alias.clone()));
+        Ok(aliases.chain([Shown::Owner(owner.clone(), None)]).collect())
+    }
+}
