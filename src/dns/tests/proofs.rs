@@ -1,13 +1,24 @@
 //! What a signed zone answers, message by message.
 
+use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+
 use super::signed::{key, signed_by};
 use super::*;
-use crate::zone::signing::key::Algorithm;
+use crate::dns::answer::answer;
+use crate::dns::dnssec::prove;
+use crate::dns::encode::{Carrier, Extras, encode};
+use crate::dns::question::Question;
+use crate::dns::wire::Walk;
+use crate::name::MAX_NAME;
+use crate::zone::signing::Way;
+use crate::zone::signing::key::{Algorithm, ZoneKey};
 use crate::zone::signing::phase::Phase;
 use crate::zone::signing::{Keys, Signing};
 
 const DO: u16 = 0x8000;
 const CO: u16 = 0x4000;
+const SOA: u16 = 6;
+const RRSIG: u16 = 46;
 const NSEC: u16 = 47;
 
 fn responder() -> Responder {
@@ -29,13 +40,30 @@ fn types(records: &[Record]) -> Vec<u16> {
     records.iter().map(|record| record.record_type().into()).collect()
 }
 
-/// The RDATA of the NSEC, as octets.
-fn nsec_in(octets: &[u8]) -> Vec<u8> {
-    let mut walk = crate::dns::wire::Walk::behind_header(octets);
+/// Type and RDATA of each record, as octets.
+fn records_in(octets: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    let mut walk = Walk::behind_header(octets);
     walk.name().unwrap();
     walk.take(4).unwrap();
-    let records = std::iter::from_fn(|| walk.record());
-    records.filter(|record| record.rtype == NSEC).map(|record| record.rdata.to_vec()).next().unwrap()
+    std::iter::from_fn(move || walk.record()).map(|record| (record.rtype, record.rdata))
+}
+
+/// The RDATA of the NSEC, as octets.
+fn nsec_in(octets: &[u8]) -> Vec<u8> {
+    records_in(octets).find(|(rtype, _)| *rtype == NSEC).map(|(_, rdata)| rdata.to_vec()).unwrap()
+}
+
+/// Whether the SOA's signature is one of this very SOA (RFC 4034 section 3.1.8.1).
+fn is_soa_signed_by(octets: &[u8], key: &ZoneKey) -> bool {
+    let apex = name(APEX);
+    let (_, soa) = records_in(octets).find(|(rtype, _)| *rtype == SOA).unwrap();
+    let covers_soa = |(rtype, rdata): &(u16, &[u8])| *rtype == RRSIG && rdata.starts_with(&SOA.to_be_bytes());
+    let (_, rrsig) = records_in(octets).find(covers_soa).unwrap();
+    let (head, signature) = rrsig.split_at(18 + apex.as_wire().len());
+    let (ttl, length) = (&head[4..8], (soa.len() as u16).to_be_bytes());
+    let signed = [head, apex.as_wire(), &[0, 6, 0, 1], ttl, &length, soa].concat();
+    let public = [&[4][..], &key.dnskey()[4..]].concat();
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, public).verify(&signed, signature).is_ok()
 }
 
 fn bits(label: &str, rtype: u16) -> Vec<u8> {
@@ -138,4 +166,22 @@ fn a_wrong_clock_is_servfail_for_those_who_would_check() {
     assert_eq!((reply[3] & 0xf, reply[2] & 4), (2, 0));
     let reply = ask_with(&responder, "shop", 16, 0, Transport::Udp).unwrap();
     assert_eq!((reply[3] & 0xf, reply[7]), (0, 2));
+}
+
+#[test]
+fn a_commit_while_an_answer_is_made_does_not_part_its_soa_from_the_signature() {
+    let key = key(Algorithm::EcdsaP256);
+    let zones = [signed_by(Phase::Offered, vec![key.clone()])];
+    for (label, rtype) in [("shop.", 1), ("nothing.", 16), ("", 6)] {
+        let packet = with_opt(query(&format!("{label}{APEX}"), rtype), 1_232, 0, DO, &[]);
+        let (mut lower, mut out, now) = ([0; MAX_NAME], Vec::new(), Timestamp::from_unix(20));
+        let question = Question::read(&packet, &mut lower).unwrap();
+        let mut answer = answer(&zones, &question, now);
+        let raise = || zones[0].live.raise_serial(zones[0].serial().next(now));
+        raise();
+        prove(&zones, &question, Way::Datagram, now, &mut answer);
+        raise();
+        assert!(encode(&question.echo, &answer, Extras::default(), Carrier::Datagram, &mut out));
+        assert!(is_soa_signed_by(&out, &key), "{label}{APEX} {rtype}");
+    }
 }

@@ -1,12 +1,14 @@
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::signed::{key, signed_by};
 use super::*;
 use crate::dns::Heartbeat;
 use crate::dns::tcp::{IDLE, Limits, Talker, accept_all, serve};
@@ -14,6 +16,9 @@ use crate::net::accept::Acceptor;
 use crate::net::bind;
 use crate::net::connections::Connections;
 use crate::net::inherited::Inherited;
+use crate::net::prefix::Prefix;
+use crate::zone::signing::key::Algorithm;
+use crate::zone::signing::phase::Phase;
 
 struct Server {
     address: SocketAddr,
@@ -49,7 +54,7 @@ fn framed(id: u8, name: &str) -> Vec<u8> {
     [&(packet.len() as u16).to_be_bytes()[..], &packet].concat()
 }
 
-async fn next(stream: &mut TcpStream) -> Message {
+async fn next(stream: &mut (impl AsyncRead + Unpin)) -> Message {
     let read = async {
         let length = stream.read_u16().await.unwrap();
         let mut message = vec![0; usize::from(length)];
@@ -238,4 +243,36 @@ async fn over_tls_it_is_the_same_conversation() {
     _ = timeout(Duration::from_secs(5), plain.read_to_end(&mut reply)).await.expect("closed");
     assert!(reply.first().is_none_or(|octet| *octet == 21), "an alert at most: {reply:?}");
     drop(running);
+}
+
+#[tokio::test]
+async fn answers_that_are_ready_do_not_wait_behind_the_pause_for_a_signature() {
+    let responder = responder_of(Zones::new(vec![signed_by(Phase::Offered, vec![key(Algorithm::EcdsaP256)])]));
+    let missing = |number: u32| with_opt(query(&format!("m{number}.{APEX}"), 16), 1_232, 0, 0x8000, &[]);
+    let is_paused = |number: &u32| {
+        let responded = responder.respond(&missing(*number), source(Transport::Tcp), &mut Vec::new()).unwrap();
+        responded.pause > Duration::from_millis(200)
+    };
+    (0..1_000).find(is_paused).expect("a pause");
+    // In this process, with one thread: while the server sleeps nobody writes, and nobody else has to be waited for.
+    let (mut client, stream) = tokio::io::duplex(65_536);
+    let (_keep, shutdown) = watch::channel(false);
+    let limits = Limits { idle: Duration::from_secs(5), write: Duration::from_secs(5) };
+    let talker = Talker { responder, limits, shutdown };
+    tokio::spawn(async move {
+        let seat = Connections::new(1, 1).admit(Prefix::V4([127, 0, 0]));
+        talker.serve(stream, source(Transport::Tcp), &seat).await;
+    });
+    let missing = missing(1_000);
+    let missing = [&(missing.len() as u16).to_be_bytes()[..], &missing].concat();
+    client.write_all(&[framed(1, APEX), missing, framed(3, APEX)].concat()).await.unwrap();
+    assert_eq!(next(&mut client).await.metadata.id, 0xab01);
+    assert_eq!(next(&mut client).await.metadata.id, 0xabcd);
+    let third = std::future::poll_fn(|context| {
+        let mut octet = [0];
+        let is_there = Pin::new(&mut client).poll_read(context, &mut ReadBuf::new(&mut octet)).is_ready();
+        std::task::Poll::Ready(is_there)
+    });
+    assert!(!third.await, "it comes after the pause; those before have come without it");
+    assert_eq!(next(&mut client).await.metadata.id, 0xab03);
 }
