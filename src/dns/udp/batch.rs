@@ -154,7 +154,8 @@ impl Batch {
         }
     }
 
-    /// Waits for a datagram and takes it and those that stand behind it. None where the read timeout ends first.
+    /// Waits for a datagram and takes it and those that stand behind it. None where the read timeout ends first. What
+    /// came beside one that is an error is taken.
     pub fn receive(&mut self) -> io::Result<()> {
         self.received.clear();
         match self.receive_waiting() {
@@ -171,7 +172,10 @@ impl Batch {
         for message in recvmmsg(fd, &mut self.incoming, slices.iter_mut(), wait_for_one, None)? {
             let asked = match self.kind {
                 Kind::Bound => None,
-                Kind::WildcardV4 | Kind::WildcardV6 => message.cmsgs()?.find_map(Asked::of),
+                // An error says that there was no room for it, and concerns this one datagram alone.
+                Kind::WildcardV4 | Kind::WildcardV6 => {
+                    message.cmsgs().ok().and_then(|mut control| control.find_map(Asked::of))
+                }
             };
             // A place without an address or a destination keeps its number, and gets no reply.
             let peer = message.address.unwrap_or_else(|| std::net::SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0).into());
@@ -180,6 +184,7 @@ impl Batch {
         if self.received.iter().any(|datagram| !self.can_reply(datagram)) {
             // The kernel has left less room in that place than the next datagram needs.
             self.incoming = self.kind.headers();
+            return Err(io::Error::other("a query came without the address that it was sent to, and gets no answer"));
         }
         Ok(())
     }
@@ -253,4 +258,44 @@ fn is_passing(kind: ErrorKind) -> bool {
 fn address_of(peer: &SockaddrStorage) -> Option<(IpAddr, u16)> {
     let v4 = peer.as_sockaddr_in().map(|v4| (v4.ip().into(), v4.port()));
     v4.or_else(|| peer.as_sockaddr_in6().map(|v6| (v6.ip().to_canonical(), v6.port())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use nix::sys::socket::setsockopt;
+    use nix::sys::socket::sockopt::{Ipv6RecvPacketInfo, ReceiveTimestamp};
+
+    use super::*;
+
+    /// Queries that get themselves back, of one batch; and whether it was received without an error.
+    fn echo(batch: &mut Batch) -> (usize, bool) {
+        let mut count = 0;
+        let received = batch.receive();
+        batch.answer(|query, _, out| {
+            count += 1;
+            out.extend_from_slice(query);
+            true
+        });
+        batch.send();
+        (count, received.is_ok())
+    }
+
+    #[test]
+    fn after_a_datagram_whose_address_was_cut_off_the_next_are_answered() {
+        let Ok(socket) = UdpSocket::bind("[::]:0") else { return };
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        setsockopt(&socket, Ipv6RecvPacketInfo, &true).unwrap();
+        let (options, port) = (socket.try_clone().unwrap(), socket.local_addr().unwrap().port());
+        let mut batch = Batch::new(socket, Ipv6Addr::UNSPECIFIED.into());
+        let Ok(client) = UdpSocket::bind("[::1]:0") else { return };
+        client.connect(("::1", port)).unwrap();
+        // As a socket could come from a service manager: with a second control message, for which there is no room.
+        for (has_timestamps, outcome) in [(false, (1, true)), (true, (0, false)), (false, (1, true))] {
+            setsockopt(&options, ReceiveTimestamp, &has_timestamps).unwrap();
+            client.send(b"query").unwrap();
+            assert_eq!(echo(&mut batch), outcome, "timestamps: {has_timestamps}");
+        }
+    }
 }
