@@ -35,7 +35,6 @@ pub async fn keep_asking(address: SocketAddr, zones: Zones) {
     }
 }
 
-/// Whether the answer has our id, no error, and one record.
 async fn ask(address: SocketAddr, zones: &Zones, id: u16) -> io::Result<bool> {
     let mut query = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     query[..2].copy_from_slice(&id.to_be_bytes());
@@ -47,7 +46,17 @@ async fn ask(address: SocketAddr, zones: &Zones, id: u16) -> io::Result<bool> {
     socket.send(&query).await?;
     let mut answer = [0; 512];
     let length = socket.recv(&mut answer).await?;
-    Ok(length > 12 && answer[..2] == id.to_be_bytes() && answer[3] & 0x0f == 0 && answer[6..8] == [0, 1])
+    Ok(is_of_ours(&answer[..length], id))
+}
+
+/// Whether the answer has our id, no error, and one record; or says TC instead, which is what a network over its limit
+/// gets, be it our own.
+fn is_of_ours(answer: &[u8], id: u16) -> bool {
+    let Some(&[id0, id1, flags, rcode, _, _, count0, count1, ..]) = answer.first_chunk::<12>() else {
+        return false;
+    };
+    let is_truncated = flags & 0x02 != 0;
+    [id0, id1] == id.to_be_bytes() && rcode & 0x0f == 0 && ([count0, count1] == [0, 1] || is_truncated)
 }
 
 /// All addresses are reached by loopback.
@@ -61,4 +70,19 @@ fn reachable(ip: IpAddr) -> IpAddr {
 
 fn any(ip: IpAddr) -> IpAddr {
     if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_over_the_limit_of_our_own_network_is_no_wrong_one() {
+        let answer = |flags, rcode, count| [7, 8, flags, rcode, 0, 1, 0, count, 0, 0, 0, 0];
+        assert!(is_of_ours(&answer(0x84, 0, 1), 0x0708) && is_of_ours(&answer(0x82, 0, 0), 0x0708));
+        for wrong in [answer(0x84, 0, 0), answer(0x84, 2, 0), answer(0x86, 5, 0), answer(0x84, 0, 2)] {
+            assert!(!is_of_ours(&wrong, 0x0708), "{wrong:?}");
+        }
+        assert!(!is_of_ours(&answer(0x84, 0, 1), 0x0709) && !is_of_ours(&answer(0x84, 0, 1)[..11], 0x0708));
+    }
 }
