@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Signed;
 
@@ -41,32 +41,42 @@ impl Cache {
 
     /// What is kept under a key.
     pub fn find(&self, key: &[u8]) -> Option<Arc<Signed>> {
-        let mut shard = self.shard(key).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self.shard(key);
         if let Some(found) = shard.young.get(key) {
             return Some(found.clone());
         }
         let (key, found) = shard.old.remove_entry(key)?;
-        shard.insert(key, found.clone(), self.room);
+        let retired = shard.insert(key, found.clone(), self.room);
+        drop(shard);
+        drop(retired);
         Some(found)
     }
 
     /// Keeps signatures, in place of older ones.
     pub fn put(&self, key: &[u8], signed: Arc<Signed>) {
-        self.shard(key).lock().unwrap_or_else(PoisonError::into_inner).insert(key.into(), signed, self.room);
+        let retired = self.shard(key).insert(key.into(), signed, self.room);
+        drop(retired);
     }
 
-    fn shard(&self, key: &[u8]) -> &Mutex<Shard> {
+    fn shard(&self, key: &[u8]) -> MutexGuard<'_, Shard> {
         // The high bits: the maps use the low ones. The remainder is below SHARDS, so the index always fits.
-        &self.shards[(self.spread.hash_one(key) >> 48) as usize % SHARDS]
+        let shard = &self.shards[(self.spread.hash_one(key) >> 48) as usize % SHARDS];
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Shard {
-    fn insert(&mut self, key: Box<[u8]>, signed: Arc<Signed>, room: usize) {
-        if self.young.len() >= room && !self.young.contains_key(&key) {
-            self.old = std::mem::replace(&mut self.young, Generation::with_hasher(self.old.hasher().clone()));
-        }
+    /// Returns the generation that had to go, where one had: thousands of entries, which are freed when nobody waits
+    /// for the lock.
+    #[must_use]
+    fn insert(&mut self, key: Box<[u8]>, signed: Arc<Signed>, room: usize) -> Option<Generation> {
+        let is_full = self.young.len() >= room && !self.young.contains_key(&key);
+        let retired = is_full.then(|| {
+            let young = Generation::with_hasher(self.old.hasher().clone());
+            std::mem::replace(&mut self.old, std::mem::replace(&mut self.young, young))
+        });
         self.young.insert(key, signed);
+        retired
     }
 }
 
@@ -92,5 +102,16 @@ mod tests {
         let entries = |shard: &Mutex<Shard>| shard.lock().map(|shard| shard.young.len() + shard.old.len()).unwrap();
         assert!(cache.shards.iter().map(entries).sum::<usize>() <= 64 * 20);
         assert!(cache.find(&0_u64.to_be_bytes()).is_none());
+    }
+
+    #[test]
+    fn a_generation_is_handed_out_of_the_lock_rather_than_freed_under_it() {
+        let cache = Cache::new(64 * 20);
+        let kept = signed(7);
+        let mut shard = cache.shard(b"");
+        let retired: Vec<_> =
+            (0..30_u8).map(|number| shard.insert([number].into(), kept.clone(), cache.room)).collect();
+        assert_eq!(retired.iter().flatten().map(HashMap::len).collect::<Vec<_>>(), [0, 10]);
+        assert_eq!(Arc::strong_count(&kept), 31, "nothing of it has been freed");
     }
 }
