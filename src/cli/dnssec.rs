@@ -114,8 +114,11 @@ impl<'c> Place<'c> {
         let found = config.zones.iter().find(|settings| settings.name == *zone);
         let settings = found.ok_or_else(|| CliError::Usage(format!("the configuration has no zone {zone}")))?;
         let dnssec = settings.dnssec.as_ref().ok_or_else(|| {
+            // Beside the database: that folder is the daemon's own.
+            let key = config.database.with_file_name(format!("{zone}.key"));
             CliError::Usage(format!(
-                "say first where the key will be: add `dnssec-key = \"{zone}.key\"` to the zone {zone}"
+                "say first where the key will be: add `dnssec-key = \"{}\"` to the zone {zone}",
+                key.display()
             ))
         })?;
         Ok(Self { config, settings, dnssec })

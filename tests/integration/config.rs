@@ -45,6 +45,18 @@ fn commented_keys_are_real_ones() {
     assert!(api.registration_secrets_file.is_some());
 }
 
+/// In a folder of root's they could be read by nobody: the service's user exists only while it runs.
+#[test]
+fn examples_of_private_files_lie_where_the_service_owns_them() {
+    let unit = include_str!("../../systemd/txtgate.service");
+    assert!(unit.contains("\nDynamicUser=yes\n") && unit.contains("\nStateDirectory=txtgate\n"));
+    let file: File = all_keys().try_into().unwrap();
+    let private = [&file.dns.cookie_secret_file, &file.api.registration_secrets_file, &file.zone[0].dnssec_key];
+    for path in private.map(|path| path.as_ref().expect("an example")) {
+        assert!(path.starts_with("/var/lib/txtgate/"), "{}", path.display());
+    }
+}
+
 /// The other way round: no key that the daemon knows is missing.
 #[test]
 fn every_key_stands_in_the_shipped_file() {
