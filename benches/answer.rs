@@ -6,9 +6,12 @@
 // What it prints is what it is for.
 #![allow(clippy::print_stdout)]
 
+#[path = "shared/zone.rs"]
+mod shared;
+
 use std::alloc::System;
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,33 +19,24 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use txtgate::dns::limits::Limits;
 use txtgate::dns::udp::spawn;
 use txtgate::dns::watch::Watchers;
-use txtgate::dns::{Manners, Responder, Source, Transport};
+use txtgate::dns::{Manners, Responder};
 use txtgate::metrics::Metrics;
-use txtgate::name::{Name, Subdomain};
 use txtgate::net::bind;
 use txtgate::net::inherited::Inherited;
-use txtgate::serial::Serial;
-use txtgate::time::{Clock, Timestamp};
-use txtgate::txt::LiveValue;
-use txtgate::zone::live::{Live, Slot};
-use txtgate::zone::snippet::StaticRecords;
-use txtgate::zone::soa::Soa;
-use txtgate::zone::{Zone, Zones};
+use txtgate::time::Clock;
+use txtgate::zone::Zones;
+
+use shared::{A, Failure, TXT, labels, query, source, zone};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-type Failure = Box<dyn std::error::Error>;
-
-const NAMES: usize = 10_000;
 const ROUNDS: usize = 11;
 const PER_ROUND: usize = 200_000;
 const ROUND_TRIPS: usize = 20_000;
-const TXT: u16 = 16;
-const A: u16 = 1;
 
 fn main() -> Result<(), Failure> {
-    let labels: Vec<String> = (0..NAMES).map(|_| Subdomain::random().as_str().to_owned()).collect();
+    let labels = labels();
     let responder = responder(&labels)?;
     let hits: Vec<Vec<u8>> = labels.iter().map(|label| query(label, TXT)).collect();
     let no_data: Vec<Vec<u8>> = labels.iter().map(|label| query(label, A)).collect();
@@ -77,58 +71,24 @@ fn print(what: &str, cost: Cost) -> usize {
 }
 
 fn responder(labels: &[String]) -> Result<Responder, Failure> {
-    let ns: Name = "ns1.auth.example.org".parse()?;
-    let live = Live::new(Serial(1));
-    for label in labels {
-        let (published, expires) = (Timestamp::from_unix(0), Timestamp::from_unix(u64::MAX));
-        live.put(label, Some(Slot::of(&[LiveValue { txt: "v".repeat(43).parse()?, published, expires }])));
-    }
-    let zone = Zone {
-        name: "auth.example.org".parse()?,
-        soa: Soa {
-            mname: ns.clone(),
-            rname: "hostmaster.example.org".parse()?,
-            refresh: 3_600,
-            retry: 600,
-            expire: 86_400,
-            negative_ttl: 60,
-        },
-        txt_ttl: 1,
-        statics: StaticRecords::parse(&"auth.example.org".parse()?, &[ns], "ns1 A 192.0.2.1")?,
-        live: Arc::new(live),
-        signing: None,
-    };
-    let (zones, metrics) = (Zones::new(vec![zone]), Arc::new(Metrics::default()));
+    let (zones, metrics) = (Zones::new(vec![zone(labels, None)?]), Arc::new(Metrics::default()));
     // Limited as by default; no limit is reached, since these queries come from the loopback.
     let manners = Manners { limits: Limits::new(100), ..Manners::plain()? };
     Ok(Responder::new(zones, Clock::start(None), metrics, Watchers::default(), manners))
 }
 
-/// With EDNS, as resolvers ask.
-fn query(label: &str, rtype: u16) -> Vec<u8> {
-    let mut packet = b"\xab\xcd\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01".to_vec();
-    for label in [label, "auth", "example", "org", ""] {
-        packet.push(label.len() as u8);
-        packet.extend_from_slice(label.as_bytes());
-    }
-    packet.extend_from_slice(&rtype.to_be_bytes());
-    packet.extend_from_slice(b"\x00\x01\x00\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00");
-    packet
-}
-
 fn respond_all(responder: &Responder, queries: &[Vec<u8>]) -> Cost {
-    let source = Source { address: IpAddr::V4(Ipv4Addr::LOCALHOST), transport: Transport::Udp };
     let mut out = Vec::with_capacity(4_096);
     let mut rounds = Vec::with_capacity(ROUNDS);
     // A thread's first look at the zones sets up its place among their readers.
-    responder.respond(&queries[0], source, &mut out);
+    responder.respond(&queries[0], source(), &mut out);
     let region = Region::new(ALLOCATOR);
     for _ in 0..ROUNDS {
         let start = Instant::now();
         // 7919 is prime: a stride through all names that no cache foresees.
         for turn in 0..PER_ROUND {
             out.clear();
-            black_box(responder.respond(&queries[turn * 7_919 % queries.len()], source, &mut out));
+            black_box(responder.respond(&queries[turn * 7_919 % queries.len()], source(), &mut out));
         }
         rounds.push(start.elapsed().as_nanos() / PER_ROUND as u128);
     }

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRef, FromRequestParts};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use crate::account::Account;
-use crate::credentials::{Credentials, Verified};
+use crate::credentials::Verified;
 
-use super::client_ip::{ClientIp, Clients};
+use super::Handles;
+use super::client_ip::ClientIp;
 use super::error::Failure;
 
 /// An account by `X-Api-User` and `X-Api-Key`, as acme-dns's clients send them. An `Authorization` beside them is
@@ -23,29 +24,19 @@ pub struct Authenticated(pub Arc<Account>);
 #[derive(Debug)]
 pub struct Login(pub Arc<Account>);
 
-impl<S> FromRequestParts<S> for Authenticated
-where
-    S: Send + Sync,
-    Credentials: FromRef<S>,
-    Clients: FromRef<S>,
-{
+impl FromRequestParts<Handles> for Authenticated {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, state: &Handles) -> Result<Self, Failure> {
         let (username, key) = api_headers(&parts.headers).unwrap_or_default();
         verify(parts, state, username, key).await.map(|verified| Self(verified.account))
     }
 }
 
-impl<S> FromRequestParts<S> for Login
-where
-    S: Send + Sync,
-    Credentials: FromRef<S>,
-    Clients: FromRef<S>,
-{
+impl FromRequestParts<Handles> for Login {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, state: &Handles) -> Result<Self, Failure> {
         let pair = api_headers(&parts.headers).or_else(|| basic(&parts.headers)).unwrap_or_default();
         let verified = verify(parts, state, pair.0, pair.1).await?;
         if verified.by_former_key {
@@ -55,14 +46,9 @@ where
     }
 }
 
-async fn verify<S>(parts: &mut Parts, state: &S, username: String, key: String) -> Result<Verified, Failure>
-where
-    S: Send + Sync,
-    Credentials: FromRef<S>,
-    Clients: FromRef<S>,
-{
+async fn verify(parts: &mut Parts, state: &Handles, username: String, key: String) -> Result<Verified, Failure> {
     let ClientIp(client) = ClientIp::from_request_parts(parts, state).await?;
-    Ok(Credentials::from_ref(state).verify(&username, &key, client).await?)
+    Ok(state.credentials.verify(&username, &key, client).await?)
 }
 
 fn api_headers(headers: &HeaderMap) -> Option<(String, String)> {

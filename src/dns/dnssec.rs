@@ -59,8 +59,8 @@ pub struct Denial {
     pub is_answer: bool,
 }
 
-/// Adds what a signed zone owes to an answer, if the client wants it (DO, RFC 3225). Returns how long the answer must
-/// be held back: only ever over a stream.
+/// Adds what a signed zone owes to an answer, if the client wants it (DO, RFC 3225). Returns how long the client's next
+/// query must wait: only ever over a stream.
 pub fn prove<'z>(
     zones: &'z [Zone],
     question: &Question<'_>,
