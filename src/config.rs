@@ -44,6 +44,8 @@ pub struct Config {
     pub metrics: Vec<SocketAddr>,
     /// How many values an owner holds, and for how long.
     pub values: ValueLimits,
+    /// The recursive resolvers that are asked for checks; none: those of the system.
+    pub resolvers: Vec<SocketAddr>,
     /// The zones; at least one, and the first is the default for registrations.
     pub zones: Vec<ZoneSettings>,
 }
@@ -180,6 +182,7 @@ impl Config {
             ("api", self.api != other.api),
             ("metrics", self.metrics != other.metrics),
             ("values", self.values != other.values),
+            ("resolvers", self.resolvers != other.resolvers),
         ];
         changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
     }

@@ -36,7 +36,7 @@
 //! | 4 | [`credentials`] | who may walk the write road |
 //! | 3 | [`publisher`], [`tls`] | the write road and its rules; certificates of the listeners |
 //! | 2 | [`store`], [`config`], [`hasher`] | durable state; the configuration; key hashing |
-//! | 1 | [`zone`], [`net`], [`remembered`], [`pace`] | what DNS sees; sockets; what is remembered; growing delays |
+//! | 1 | [`zone`], [`net`], [`remembered`], [`pace`], [`lookup`] | what DNS sees; sockets; what is remembered; growing delays; questions to other servers |
 //! | 0 | [`name`], [`txt`], [`account`], [`secret`], [`cookie`], [`serial`], [`time`], [`metrics`] | the words |
 
 pub mod account;
@@ -48,6 +48,7 @@ pub mod credentials;
 pub mod daemon;
 pub mod dns;
 pub mod hasher;
+pub mod lookup;
 pub mod metrics;
 pub mod name;
 pub mod net;

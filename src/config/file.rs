@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct File {
     pub database: PathBuf,
     pub admin_socket: PathBuf,
+    pub resolvers: Vec<String>,
     pub log: Log,
     pub dns: Dns,
     pub api: Api,
@@ -25,6 +26,7 @@ impl Default for File {
         Self {
             database: "txtgate.db".into(),
             admin_socket: "txtgate.sock".into(),
+            resolvers: Vec::new(),
             log: Log::default(),
             dns: Dns::default(),
             api: Api::default(),

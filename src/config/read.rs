@@ -1,6 +1,6 @@
 //! From the file's shape to the daemon's types: every rule that one key alone cannot tell.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +17,9 @@ use crate::zone::soa::{Contact, Soa};
 
 use super::error::{ConfigError, Source};
 use super::{Api, Config, Dns, Dnssec, Log, Registration, TlsFiles, ValueLimits, ZoneSettings, file};
+
+/// Where a resolver listens whose port is not told.
+const DNS_PORT: u16 = 53;
 
 type Result<T> = std::result::Result<T, ConfigError>;
 
@@ -43,6 +46,7 @@ impl Config {
             api: reader.api(&file.api)?,
             metrics: addresses(&file.metrics.listen),
             values: reader.values(&file.values)?,
+            resolvers: reader.resolvers(&file.resolvers)?,
             zones: reader.zones(&file.zone)?,
         })
     }
@@ -233,6 +237,16 @@ impl Reader<'_> {
         })
     }
 
+    fn resolvers(&self, resolvers: &[String]) -> Result<Vec<SocketAddr>> {
+        let wanted = "write its address, like \"192.0.2.53\" or \"[2001:db8::53]:5353\"";
+        let read = |(index, text): (usize, &String)| {
+            let address = text.parse().or_else(|_| text.parse().map(|ip: IpAddr| SocketAddr::new(ip, DNS_PORT)));
+            let wrong = |_| self.source.at(&format!("resolvers.{index}"), format!("{text:?} is no resolver; {wanted}"));
+            address.map_err(wrong)
+        };
+        resolvers.iter().enumerate().map(read).collect()
+    }
+
     fn span(&self, key: &str, text: &str) -> Result<Duration> {
         let span: Span = text.parse().map_err(|error| self.source.at(key, format!("{error}")))?;
         self.in_range(key, span.0.as_secs(), 60, 400 * 86_400)?;
@@ -371,6 +385,7 @@ mod tests {
             ("[api]\nregistration-secrets = [\"hunter2\"]\n", "c.toml:2:25: api.registration-secrets[0]: ", "sha256:"),
             ("[api]\nkey = \"k.pem\"\n", "c.toml:2:7: api.key: ", "certificate"),
             ("[api]\ntrusted-proxies = [\"10.0.0.1\"]\n", "c.toml:2:19: api.trusted-proxies: ", "client-ip-header"),
+            ("resolvers = [\"ns.test\"]\n", "c.toml:1:14: resolvers[0]: ", "192.0.2.53"),
             ("[log]\nlevel = \"x=y=z\"\n", "c.toml:2:9: log.level: ", "info"),
             (&format!("{ZONE}dnskey-ttl = 7200\n"), "c.toml:5:14: zone[0].dnskey-ttl: ", "1 to 3600"),
             (
