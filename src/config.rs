@@ -66,7 +66,9 @@ pub struct Dns {
     pub listen: Vec<SocketAddr>,
     /// Addresses of DNS over TLS.
     pub tls_listen: Vec<SocketAddr>,
-    /// The certificate of DNS over TLS; there where it listens.
+    /// Addresses of DNS over QUIC.
+    pub quic_listen: Vec<SocketAddr>,
+    /// The certificate of DNS over TLS and QUIC; there where one of them listens.
     pub tls: Option<TlsFiles>,
     /// UDP threads for each address; at least 1.
     pub threads: usize,

@@ -8,6 +8,7 @@ mod sightings;
 mod sockets;
 
 use std::io;
+use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -24,9 +25,9 @@ use crate::config::{Config, ZoneSettings};
 use crate::cookie::{CookieSecret, Cookies};
 use crate::dns::identity::Identity;
 use crate::dns::limits::Limits;
-use crate::dns::tcp::{MAX_CONNECTIONS, MAX_PER_PREFIX, TcpServer};
+use crate::dns::listener::StreamListener;
 use crate::dns::udp::UdpListener;
-use crate::dns::{self, Manners, Responder, tcp, udp};
+use crate::dns::{self, Manners, Responder, quic, tcp, udp};
 use crate::net::bind::BindError;
 use crate::net::connections::Connections;
 use crate::net::inherited::Inherited;
@@ -46,7 +47,7 @@ use sockets::{AdminFile, Sockets};
 const API_CONNECTIONS: (usize, usize) = (1_024, 512);
 /// Connections of the metrics listener and of the operator's socket, each.
 const PRIVATE_CONNECTIONS: (usize, usize) = (64, 64);
-/// How long DNS over TCP gets to finish what is in flight.
+/// How long DNS over TCP, TLS and QUIC gets to finish what is in flight.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long a secret for DNS cookies is in use.
 const SECRET_LIFETIME: Duration = Duration::from_secs(26 * 3_600);
@@ -83,12 +84,12 @@ pub struct Daemon {
     house: House,
     manners: Manners,
     api_tls: Option<Tls>,
-    dot_tls: Option<Tls>,
+    dns_tls: Option<Tls>,
     shutdown: watch::Sender<bool>,
     /// The zones as they were last loaded.
     zones: watch::Sender<Vec<ZoneSettings>>,
     udp: Vec<UdpListener>,
-    tcp: Vec<TcpServer>,
+    streams: Vec<StreamListener>,
     http: JoinSet<()>,
     upkeep: Vec<AbortHandle>,
 }
@@ -97,7 +98,7 @@ impl Daemon {
     /// Opens the store, loads the zones, binds every socket, and only then begins to serve.
     pub async fn start(config: Config) -> Result<Self, DaemonError> {
         let api_tls = config.api.tls.clone().map(|files| Tls::load(files, tls::HTTP)).transpose()?;
-        let dot = config.dns.tls.clone().map(|files| Tls::load(files, tls::DOT)).transpose()?;
+        let dns_tls = config.dns.tls.clone().map(|files| Tls::load(files, tls::DOT)).transpose()?;
         // Before the store: a second daemon should hear of the port rather than wait for a lock.
         let mut sockets = Sockets::bind(&config, &mut Inherited::from_env())?;
         let key_files = KeyFiles::of(&config.zones);
@@ -110,10 +111,10 @@ impl Daemon {
             config,
             house,
             api_tls,
-            dot_tls: dot,
+            dns_tls,
             shutdown: watch::Sender::new(false),
             udp: Vec::new(),
-            tcp: Vec::new(),
+            streams: Vec::new(),
             http: JoinSet::new(),
             upkeep: Vec::new(),
         };
@@ -134,9 +135,9 @@ impl Daemon {
             let heartbeat = heartbeat.clone();
             pulse.watch("DNS over UDP", move || heartbeat.value());
         }
-        for heartbeat in self.tcp.iter().map(TcpServer::heartbeat) {
-            let heartbeat = heartbeat.clone();
-            pulse.watch("DNS over TCP", move || heartbeat.value());
+        for listener in &self.streams {
+            let heartbeat = listener.heartbeat().clone();
+            pulse.watch(listener.what(), move || heartbeat.value());
         }
         let writer = self.house.writer.clone();
         // Not whether it goes round: a disk that stalls is no reason to be restarted and to wait for the same disk.
@@ -153,7 +154,7 @@ impl Daemon {
         self.house.publisher.reload(config.zones.clone()).await?;
         self.zones.send_replace(config.zones.clone());
         // A certificate that cannot be used must not hold up the zones, nor they it.
-        for tls in self.api_tls.iter().chain(&self.dot_tls) {
+        for tls in self.api_tls.iter().chain(&self.dns_tls) {
             if let Err(error) = tls.reload() {
                 error!("the certificate stays as it was: {error}");
             }
@@ -170,13 +171,13 @@ impl Daemon {
         // Nobody listening for it means that nothing runs any more.
         _ = self.shutdown.send(true);
         while self.http.join_next().await.is_some() {}
-        let tcp = async {
-            for server in self.tcp {
-                server.finished().await;
+        let streams = async {
+            for listener in self.streams {
+                listener.finished().await;
             }
         };
-        if tokio::time::timeout(GRACE, tcp).await.is_err() {
-            warn!("connections of DNS over TCP did not end in time and were cut");
+        if tokio::time::timeout(GRACE, streams).await.is_err() {
+            warn!("connections of DNS did not end in time and were cut");
         }
         drop(self.admin_file);
         let (udp, house) = (self.udp, self.house);
@@ -193,22 +194,33 @@ impl Daemon {
         let house = &self.house;
         let (zones, metrics, watchers) = (house.zones.clone(), house.metrics.clone(), house.watchers.clone());
         let responder = Responder::new(zones, house.clock, metrics, watchers, self.manners.clone());
-        let connections = Connections::new(MAX_CONNECTIONS, MAX_PER_PREFIX);
+        let connections = Connections::new(tcp::MAX_CONNECTIONS, tcp::MAX_PER_PREFIX);
         for (udp, tcp) in sockets.dns {
             self.udp.push(udp::spawn(udp, &responder)?);
-            self.tcp.push(tcp::serve(tcp, responder.clone(), connections.clone(), self.shutdown.subscribe())?);
+            self.streams.push(tcp::serve(tcp, responder.clone(), connections.clone(), self.shutdown.subscribe())?);
         }
-        for (listener, tls) in sockets.dot.into_iter().zip(self.dot_tls.iter().cycle()) {
+        for (listener, tls) in sockets.dot.into_iter().zip(self.dns_tls.iter().cycle()) {
             let (responder, connections) = (responder.clone(), connections.clone());
             let shutdown = self.shutdown.subscribe();
-            self.tcp.push(dns::tls::serve(listener, tls.clone(), responder, connections, shutdown)?);
+            self.streams.push(dns::tls::serve(listener, tls.clone(), responder, connections, shutdown)?);
         }
+        self.serve_quic(sockets.doq, &responder)?;
+        let house = &self.house;
         let (publisher, metrics) = (house.publisher.clone(), house.metrics.clone());
         let (credentials, hasher) = (house.credentials.clone(), house.hasher.clone());
         let public = api::router(&self.config.api, publisher.clone(), credentials, hasher, metrics.clone());
         self.serve_http(public, sockets.api, API_CONNECTIONS, self.api_tls.clone())?;
         self.serve_http(api::metrics::router(metrics, publisher), sockets.metrics, PRIVATE_CONNECTIONS, None)?;
         self.serve_operator(sockets.admin)
+    }
+
+    fn serve_quic(&mut self, sockets: Vec<UdpSocket>, responder: &Responder) -> Result<(), DaemonError> {
+        let connections = Connections::new(quic::MAX_CONNECTIONS, quic::MAX_PER_PREFIX);
+        for (socket, tls) in sockets.into_iter().zip(self.dns_tls.iter().cycle()) {
+            let (tls, shutdown) = (tls.speaking(tls::DOQ)?, self.shutdown.subscribe());
+            self.streams.push(quic::serve(socket, &tls, responder.clone(), connections.clone(), shutdown)?);
+        }
+        Ok(())
     }
 
     fn serve_http(
@@ -246,7 +258,7 @@ impl Daemon {
         if self.config.cookie_secrets.is_none() {
             self.upkeep.push(tokio::spawn(change_secrets(self.manners.cookies.clone())).abort_handle());
         }
-        for tls in self.api_tls.iter().chain(&self.dot_tls).cloned() {
+        for tls in self.api_tls.iter().chain(&self.dns_tls).cloned() {
             self.upkeep.push(tokio::spawn(tls.keep_fresh()).abort_handle());
         }
         if let Some(&address) = self.bound.dns.first() {

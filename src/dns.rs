@@ -16,7 +16,9 @@ pub mod ede;
 pub mod encode;
 pub mod identity;
 pub mod limits;
+pub mod listener;
 pub mod question;
+pub mod quic;
 pub mod tcp;
 #[cfg(test)]
 mod tests;
@@ -57,6 +59,7 @@ pub enum Transport {
     Udp,
     Tcp,
     Tls,
+    Quic,
 }
 
 impl Transport {
@@ -66,13 +69,14 @@ impl Transport {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
             Self::Tls => "tls",
+            Self::Quic => "quic",
         }
     }
 
     fn carrier(self) -> Carrier {
         match self {
             Self::Udp => Carrier::Datagram,
-            Self::Tcp | Self::Tls => Carrier::Stream,
+            Self::Tcp | Self::Tls | Self::Quic => Carrier::Stream,
         }
     }
 
@@ -144,7 +148,29 @@ impl Responder {
     ///
     /// A panic on the way is SERVFAIL for this one query, and the caller's loop goes on.
     pub fn respond(&self, packet: &[u8], source: Source, out: &mut Vec<u8>) -> Option<Responded> {
-        self.caught(packet, out, |out| self.respond_or_panic(packet, source, out))
+        let responded = self.caught(packet, out, |out| self.respond_or_panic(packet, source, out))?;
+        match source.transport {
+            // The many, for whom one more count would cost more than it tells: they are the rest of all.
+            Transport::Udp => {}
+            Transport::Tcp => self.metrics.over_tcp.one(),
+            Transport::Tls => self.metrics.over_tls.one(),
+            Transport::Quic => self.metrics.over_quic.one(),
+        }
+        Some(responded)
+    }
+
+    /// The same with the reply's length before it, as on streams (RFC 1035 section 4.2.2).
+    fn respond_framed(&self, packet: &[u8], source: Source, out: &mut Vec<u8>) -> Option<Responded> {
+        let start = out.len();
+        out.extend_from_slice(&[0; 2]);
+        let Some(responded) = self.respond(packet, source, out) else {
+            out.truncate(start);
+            return None;
+        };
+        // The encoder keeps to 65,535 octets.
+        let length = (out.len() - start - 2) as u16;
+        out[start..start + 2].copy_from_slice(&length.to_be_bytes());
+        Some(responded)
     }
 
     fn respond_or_panic(&self, packet: &[u8], source: Source, out: &mut Vec<u8>) -> Option<Responded> {

@@ -55,6 +55,10 @@ const RCODES: [&str; 7] = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP
 #[derive(Debug, Default)]
 pub struct Metrics {
     queries: [[Counter; TYPES.len()]; RCODES.len()],
+    /// DNS queries answered over TCP, over TLS and over QUIC; the others came over UDP.
+    pub over_tcp: Counter,
+    pub over_tls: Counter,
+    pub over_quic: Counter,
     /// DNS messages that got no answer: responses, and too short ones.
     pub dropped: Counter,
     /// Answers that did not fit, or were over the limit, and said so (TC).
@@ -99,6 +103,16 @@ impl Metrics {
                 let count = counter.value();
                 _ = writeln!(out, "txtgate_dns_answers_total{{rcode=\"{rcode}\",type=\"{rtype}\"}} {count}");
             }
+        }
+        family(
+            &mut out,
+            "txtgate_dns_connection_answers_total",
+            "counter",
+            "Of these, those over connections, by kind.",
+        );
+        for (transport, counter) in [("tcp", &self.over_tcp), ("tls", &self.over_tls), ("quic", &self.over_quic)] {
+            let count = counter.value();
+            _ = writeln!(out, "txtgate_dns_connection_answers_total{{transport=\"{transport}\"}} {count}");
         }
         family(&mut out, "txtgate_dns_cookies_total", "counter", "DNS queries with a cookie, by whether it is ours.");
         for (valid, counter) in ["no", "yes"].iter().zip(&self.cookies) {

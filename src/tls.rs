@@ -1,4 +1,4 @@
-//! Certificates of the API and of DNS over TLS: read from files, and read again when they change, without a restart.
+//! Certificates of the API and of DNS over TLS and QUIC: read from files, and read again when they change, without a restart.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -22,6 +22,8 @@ use crate::config::TlsFiles;
 pub const HTTP: &[&[u8]] = &[b"h2", b"http/1.1"];
 /// What DNS over TLS speaks (RFC 7858).
 pub const DOT: &[&[u8]] = &[b"dot"];
+/// What DNS over QUIC speaks (RFC 9250 section 4.1.1).
+pub const DOQ: &[&[u8]] = &[b"doq"];
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -60,7 +62,15 @@ impl Tls {
     /// Reads the files. TLS 1.2 and 1.3; `protocols` are what ALPN may settle on, the best first.
     pub fn load(files: TlsFiles, protocols: &[&[u8]]) -> Result<Self, TlsError> {
         let (seen, key) = (look(&files), ArcSwap::from_pointee(read(&files)?));
-        let current = Arc::new(Current { files, key, seen: Mutex::new(seen) });
+        Self::with(Arc::new(Current { files, key, seen: Mutex::new(seen) }), protocols)
+    }
+
+    /// The same certificate, also after each reload of either, for a listener that speaks something else.
+    pub fn speaking(&self, protocols: &[&[u8]]) -> Result<Self, TlsError> {
+        Self::with(self.current.clone(), protocols)
+    }
+
+    fn with(current: Arc<Current>, protocols: &[&[u8]]) -> Result<Self, TlsError> {
         // The provider is named: a process-wide default could be another one, or none.
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
@@ -73,6 +83,11 @@ impl Tls {
     /// Accepts handshakes with the certificate that is current at each.
     pub fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.config.clone())
+    }
+
+    /// The same for QUIC, which brings handshakes of its own.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        self.config.clone()
     }
 
     /// Reads the files again. Where they cannot be used the certificate stays as it is.

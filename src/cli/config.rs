@@ -43,6 +43,9 @@ fn describe(config: &Config) -> String {
     for address in &config.dns.tls_listen {
         say(format!("answer DNS over TLS on {address}"));
     }
+    for address in &config.dns.quic_listen {
+        say(format!("answer DNS over QUIC on {address}"));
+    }
     let scheme = if config.api.tls.is_some() { "https" } else { "http" };
     for address in &config.api.listen {
         say(format!("serve the API on {scheme}://{address}; {}", registration(&config.api.registration)));

@@ -67,6 +67,7 @@ pub enum LogFormat {
 pub struct Dns {
     pub listen: Vec<Listen>,
     pub tls_listen: Vec<Listen>,
+    pub quic_listen: Vec<Listen>,
     pub certificate: Option<PathBuf>,
     pub key: Option<PathBuf>,
     pub threads: usize,
@@ -81,6 +82,7 @@ impl Default for Dns {
         Self {
             listen: vec![Listen::loopback(5300)],
             tls_listen: Vec::new(),
+            quic_listen: Vec::new(),
             certificate: None,
             key: None,
             threads: 0,

@@ -84,6 +84,7 @@ impl Reader<'_> {
         Ok(Dns {
             listen: addresses(&dns.listen),
             tls_listen: addresses(&dns.tls_listen),
+            quic_listen: self.quic_listen(dns)?,
             tls: self.dns_tls(dns, api)?,
             threads: if dns.threads == 0 { cores } else { dns.threads },
             answers_per_second: dns.answers_per_second,
@@ -133,16 +134,31 @@ impl Reader<'_> {
         }
     }
 
-    /// The certificate of DNS over TLS: its own, or the API's.
+    fn quic_listen(&self, dns: &file::Dns) -> Result<Vec<SocketAddr>> {
+        let addresses = addresses(&dns.quic_listen);
+        let is_taken = |quic: &&SocketAddr| quic.port() == 53 || dns.listen.iter().any(|dns| dns.0 == **quic);
+        match addresses.iter().find(|quic| quic.port() > 0 && is_taken(quic)) {
+            None => Ok(addresses),
+            Some(taken) => {
+                let problem = format!("{taken} is for plain DNS; write another port, by convention 853 (RFC 9250)");
+                Err(self.source.at("dns.quic-listen", problem))
+            }
+        }
+    }
+
+    /// The certificate of DNS over TLS and QUIC: their own, or the API's.
     fn dns_tls(&self, dns: &file::Dns, api: &file::Api) -> Result<Option<TlsFiles>> {
         let own = self.tls("dns", dns.certificate.as_ref(), dns.key.as_ref())?;
-        if dns.tls_listen.is_empty() {
-            return Ok(None);
-        }
+        let (key, what) = match (dns.tls_listen.is_empty(), dns.quic_listen.is_empty()) {
+            (true, true) => return Ok(None),
+            (false, _) => ("dns.tls-listen", "TLS"),
+            (true, false) => ("dns.quic-listen", "QUIC"),
+        };
         match own.map_or_else(|| self.tls("api", api.certificate.as_ref(), api.key.as_ref()), |own| Ok(Some(own)))? {
             Some(files) => Ok(Some(files)),
             None => {
-                Err(self.source.at("dns.tls-listen", "DNS over TLS needs `certificate` and `key` in [dns] or in [api]"))
+                let problem = format!("DNS over {what} needs `certificate` and `key` in [dns] or in [api]");
+                Err(self.source.at(key, problem))
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The sockets of a configuration: all bound before any is served.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -24,6 +24,8 @@ pub struct Bound {
     pub dns: Vec<SocketAddr>,
     /// DNS over TLS.
     pub dot: Vec<SocketAddr>,
+    /// DNS over QUIC.
+    pub doq: Vec<SocketAddr>,
     /// The API.
     pub api: Vec<SocketAddr>,
     /// Whether the API speaks TLS.
@@ -40,9 +42,11 @@ impl Bound {
         let scheme = if self.tls { "https" } else { "http" };
         let dns = self.dns.iter().map(|address| format!("dns {address}"));
         let dot = self.dot.iter().map(|address| format!("dns-tls {address}"));
+        let doq = self.doq.iter().map(|address| format!("dns-quic {address}"));
         let api = self.api.iter().map(|address| format!("api {scheme}://{address}"));
         let metrics = self.metrics.iter().map(|address| format!("metrics http://{address}"));
-        dns.chain(dot).chain(api).chain(metrics).chain([format!("admin {}", self.admin.display())]).collect()
+        let admin = [format!("admin {}", self.admin.display())];
+        dns.chain(dot).chain(doq).chain(api).chain(metrics).chain(admin).collect()
     }
 }
 
@@ -50,6 +54,7 @@ impl Bound {
 pub(super) struct Sockets {
     pub dns: Vec<(UdpSockets, TcpListener)>,
     pub dot: Vec<TcpListener>,
+    pub doq: Vec<UdpSocket>,
     pub api: Vec<TcpListener>,
     pub metrics: Vec<TcpListener>,
     pub admin: UnixListener,
@@ -76,6 +81,12 @@ impl Sockets {
             warn_of_small_buffers(&udp);
             dns.push((udp, tcp));
         }
+        let mut doq = Vec::new();
+        for &address in &config.dns.quic_listen {
+            let udp = bind::udp(address, 1, inherited)?;
+            warn_of_small_buffers(&udp);
+            doq.extend(udp.sockets);
+        }
         let mut tcp = |addresses: &[SocketAddr]| {
             addresses.iter().map(|&address| bind::tcp(address, inherited)).collect::<Result<Vec<_>, _>>()
         };
@@ -88,7 +99,7 @@ impl Sockets {
         for left in inherited.unclaimed() {
             warn!("systemd passed {left}, which the configuration does not listen on");
         }
-        Ok(Self { dns, dot, api, metrics, admin, admin_file })
+        Ok(Self { dns, dot, doq, api, metrics, admin, admin_file })
     }
 
     pub fn bound(&self, config: &Config) -> io::Result<Bound> {
@@ -98,6 +109,7 @@ impl Sockets {
         Ok(Bound {
             dns: self.dns.iter().map(|(udp, _)| udp.address).collect(),
             dot: addresses(&self.dot)?,
+            doq: self.doq.iter().map(UdpSocket::local_addr).collect::<io::Result<_>>()?,
             api: addresses(&self.api)?,
             tls: config.api.tls.is_some(),
             metrics: addresses(&self.metrics)?,

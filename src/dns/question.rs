@@ -151,6 +151,12 @@ impl<'p> Question<'p> {
     }
 }
 
+/// Whether a message holds the option about keeping a TCP connection open, which has no place anywhere else.
+pub fn asks_for_keepalive(packet: &[u8]) -> bool {
+    let edns = Header::read(packet).and_then(|header| header.first_opt(packet));
+    edns.is_some_and(|edns| edns.keepalive)
+}
+
 /// The question's three fields (RFC 1035 section 4.1.2).
 struct Asked<'p> {
     name: &'p [u8],

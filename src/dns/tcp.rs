@@ -7,39 +7,33 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, timeout, timeout_at};
-use tracing::error;
 
 use crate::net::accept::Acceptor;
 use crate::net::connections::{Connections, Seat};
 
+use super::listener::StreamListener;
 use super::question::HEADER;
 use super::{Heartbeat, Responder, Source, Transport};
+
+const WHAT: &str = "DNS over TCP";
 
 /// How long a connection may stay without a whole query (RFC 7766 section 6.2.3). Single octets do not prolong it.
 pub const IDLE: Duration = Duration::from_secs(10);
 /// How long a client may take to take its answers.
-pub(super) const WRITE: Duration = Duration::from_secs(5);
+const WRITE: Duration = Duration::from_secs(5);
 /// Connections in all, and from one prefix.
 pub const MAX_CONNECTIONS: usize = 4_096;
 pub const MAX_PER_PREFIX: usize = 64;
 /// The longest query that is read. No query needs more, and this times the connections is memory.
-const MAX_QUERY: usize = 4_096;
+pub(super) const MAX_QUERY: usize = 4_096;
 /// Octets of answers that are gathered before they are sent.
 const MAX_ANSWERS: usize = 16 * 1_024;
 /// How long a connection takes queries after the shutdown began.
-const LAST_CALL: Duration = Duration::from_millis(100);
+pub(super) const LAST_CALL: Duration = Duration::from_millis(100);
 /// How often the accept loop beats when nobody connects.
-const TURN: Duration = Duration::from_millis(250);
-
-/// The running listener on one address.
-#[derive(Debug)]
-pub struct TcpServer {
-    address: SocketAddr,
-    heartbeat: Heartbeat,
-    task: JoinHandle<()>,
-}
+pub(super) const TURN: Duration = Duration::from_millis(250);
 
 /// Starts to accept connections, until `shutdown` is true or its sender is gone. Wants a tokio runtime around it.
 pub fn serve(
@@ -47,43 +41,23 @@ pub fn serve(
     responder: Responder,
     connections: Connections,
     shutdown: watch::Receiver<bool>,
-) -> io::Result<TcpServer> {
-    let acceptor = Acceptor::new("DNS over TCP", TcpListener::from_std(listener)?, connections);
-    let talker = Talker { responder, limits: Limits { idle: IDLE, write: WRITE }, shutdown };
-    TcpServer::start(acceptor, talker, Talker::serve_tcp)
+) -> io::Result<StreamListener> {
+    let acceptor = Acceptor::new(WHAT, TcpListener::from_std(listener)?, connections);
+    start(WHAT, acceptor, Talker::new(responder, shutdown), Talker::serve_tcp)
 }
 
-impl TcpServer {
-    /// Runs an accept loop that hands each connection to `serve`.
-    pub(super) fn start<F>(
-        acceptor: Acceptor,
-        talker: Talker,
-        serve: impl FnMut(Talker, TcpStream, SocketAddr, Seat) -> F + Send + 'static,
-    ) -> io::Result<Self>
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let (address, heartbeat) = (acceptor.address()?, Heartbeat::default());
-        let task = tokio::spawn(accept_all(acceptor, talker, heartbeat.clone(), serve));
-        Ok(Self { address, heartbeat, task })
-    }
-
-    /// The address that it is bound to.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// The accept loop's count.
-    pub fn heartbeat(&self) -> &Heartbeat {
-        &self.heartbeat
-    }
-
-    /// Waits until the listener and all of its connections have closed, which the shutdown asks for.
-    pub async fn finished(self) {
-        if self.task.await.is_err() {
-            error!("the listener of DNS over TCP {} had panicked", self.address);
-        }
-    }
+/// Runs an accept loop that hands each connection to `serve`.
+pub(super) fn start<F>(
+    what: &'static str,
+    acceptor: Acceptor,
+    talker: Talker,
+    serve: impl FnMut(Talker, TcpStream, SocketAddr, Seat) -> F + Send + 'static,
+) -> io::Result<StreamListener>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let address = acceptor.address()?;
+    Ok(StreamListener::start(what, address, |heartbeat| accept_all(acceptor, talker, heartbeat, serve)))
 }
 
 /// The limits of one connection, which the tests shorten.
@@ -129,6 +103,10 @@ pub(super) async fn accept_all<F>(
 }
 
 impl Talker {
+    pub fn new(responder: Responder, shutdown: watch::Receiver<bool>) -> Self {
+        Self { responder, limits: Limits { idle: IDLE, write: WRITE }, shutdown }
+    }
+
     pub(super) async fn serve_tcp(self, stream: TcpStream, peer: SocketAddr, seat: Seat) {
         // Answers are written whole; waiting for more to send would only delay them.
         _ = stream.set_nodelay(true);
@@ -207,7 +185,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
                         self.seat.touch();
                     }
                     done += 2 + query.len();
-                    let pause = self.append_answer(query, answers);
+                    let responded = self.responder.respond_framed(query, self.source, answers);
+                    let pause = responded.map_or(Duration::ZERO, |responded| responded.pause);
                     if !pause.is_zero() {
                         // What is ready goes out first; and it waits for us, so it is not idle.
                         self.write(answers).await?;
@@ -225,20 +204,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
         received.drain(..done);
         self.write(answers).await?;
         end
-    }
-
-    /// Appends the answer, and says how long to wait before anything else is done for this client.
-    fn append_answer(&self, query: &[u8], answers: &mut Vec<u8>) -> Duration {
-        let start = answers.len();
-        answers.extend_from_slice(&[0; 2]);
-        let Some(responded) = self.responder.respond(query, self.source, answers) else {
-            answers.truncate(start);
-            return Duration::ZERO;
-        };
-        // The encoder keeps to 65,535 octets.
-        let length = (answers.len() - start - 2) as u16;
-        answers[start..start + 2].copy_from_slice(&length.to_be_bytes());
-        responded.pause
     }
 
     async fn write(&mut self, answers: &mut Vec<u8>) -> io::Result<()> {

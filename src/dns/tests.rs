@@ -6,6 +6,7 @@ mod manners;
 mod mutated;
 mod proofs;
 mod questions;
+mod quic;
 mod signed;
 mod sizes;
 mod tcp;

@@ -13,11 +13,14 @@ use crate::net::accept::Acceptor;
 use crate::net::connections::{Connections, Seat};
 use crate::tls::Tls;
 
-use super::tcp::{IDLE, Limits, Talker, TcpServer, WRITE};
+use super::listener::StreamListener;
+use super::tcp::{Talker, start};
 use super::{Responder, Source, Transport};
 
+const WHAT: &str = "DNS over TLS";
+
 /// How long a handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(5);
+pub(super) const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// Starts to accept connections, until `shutdown` is true or its sender is gone. Wants a tokio runtime around it.
 pub fn serve(
@@ -26,11 +29,10 @@ pub fn serve(
     responder: Responder,
     connections: Connections,
     shutdown: watch::Receiver<bool>,
-) -> io::Result<TcpServer> {
-    let acceptor = Acceptor::new("DNS over TLS", TcpListener::from_std(listener)?, connections);
-    let talker = Talker { responder, limits: Limits { idle: IDLE, write: WRITE }, shutdown };
+) -> io::Result<StreamListener> {
+    let acceptor = Acceptor::new(WHAT, TcpListener::from_std(listener)?, connections);
     let serve = move |talker: Talker, stream, peer, seat| serve_tls(tls.clone(), talker, stream, peer, seat);
-    TcpServer::start(acceptor, talker, serve)
+    start(WHAT, acceptor, Talker::new(responder, shutdown), serve)
 }
 
 async fn serve_tls(tls: Tls, talker: Talker, stream: TcpStream, peer: SocketAddr, seat: Seat) {

@@ -76,7 +76,7 @@ fn refusal(query: &Message, has_more: bool) -> Option<Answer<'static>> {
 /// Tries with all records, then with none.
 fn write(query: &Message, answer: &Answer<'_>, transport: Transport) -> Vec<u8> {
     let limit = match (transport, &query.edns) {
-        (Transport::Tcp | Transport::Tls, _) => 65_535,
+        (Transport::Tcp | Transport::Tls | Transport::Quic, _) => 65_535,
         (Transport::Udp, None) => 512,
         (Transport::Udp, Some(edns)) => usize::from(edns.max_payload()).clamp(512, 1_232),
     };

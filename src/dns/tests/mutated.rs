@@ -64,7 +64,7 @@ fn assert_invariants(packet: &[u8], transport: Transport, reply: &[u8]) {
     let length = if message.queries.is_empty() { 0 } else { question_length(question) };
     assert!(packet[12..].starts_with(&question[..length]), "the question is an echo");
     let limit = match (transport, &message.edns) {
-        (Transport::Tcp | Transport::Tls, _) => 65_535,
+        (Transport::Tcp | Transport::Tls | Transport::Quic, _) => 65_535,
         (Transport::Udp, None) => 512,
         (Transport::Udp, Some(_)) => 1_232,
     };

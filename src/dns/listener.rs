@@ -1,0 +1,51 @@
+//! A listener that runs as a task: TCP, TLS, QUIC.
+
+use std::net::SocketAddr;
+
+use tokio::task::JoinHandle;
+use tracing::error;
+
+use super::Heartbeat;
+
+/// The running listener on one address.
+#[derive(Debug)]
+pub struct StreamListener {
+    what: &'static str,
+    address: SocketAddr,
+    heartbeat: Heartbeat,
+    task: JoinHandle<()>,
+}
+
+impl StreamListener {
+    /// Runs a listener's loop, which beats with the heartbeat that it is given. `what` is for the log: `DNS over TCP`.
+    pub(super) fn start<F>(what: &'static str, address: SocketAddr, run: impl FnOnce(Heartbeat) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let heartbeat = Heartbeat::default();
+        let task = tokio::spawn(run(heartbeat.clone()));
+        Self { what, address, heartbeat, task }
+    }
+
+    /// What it speaks, for the log.
+    pub fn what(&self) -> &'static str {
+        self.what
+    }
+
+    /// The address that it is bound to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its loop's count.
+    pub fn heartbeat(&self) -> &Heartbeat {
+        &self.heartbeat
+    }
+
+    /// Waits until the listener and all of its connections have closed, which the shutdown asks for.
+    pub async fn finished(self) {
+        if self.task.await.is_err() {
+            error!("the listener of {} on {} had panicked", self.what, self.address);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! One QUIC connection: its handshake, and a stream for each query (RFC 9250 section 4.2).
+
+use quinn::{Connecting, Connection, ReadToEndError, RecvStream, SendStream, VarInt, WriteError};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::debug;
+
+use crate::net::connections::Seat;
+
+use super::super::question::{self, HEADER};
+use super::super::tcp::{LAST_CALL, Limits, MAX_QUERY, Talker};
+use super::super::tls::HANDSHAKE;
+use super::super::{Responder, Source, Transport};
+
+/// Why a connection or a stream ends, as its client is told (RFC 9250 section 4.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Goodbye {
+    /// It was idle, or we stop.
+    NoError = 0,
+    /// There is no answer to this query.
+    InternalError = 1,
+    /// The client does not keep to RFC 9250.
+    ProtocolError = 2,
+    /// Others want its place, or it does not take its answers.
+    ExcessiveLoad = 4,
+}
+
+impl Goodbye {
+    fn code(self) -> VarInt {
+        VarInt::from_u32(self as u32)
+    }
+}
+
+/// Serves a connection until it is idle for too long, breaks the rules, is told to make room, or closes.
+pub async fn converse(connecting: Connecting, talker: Talker, seat: &Seat) {
+    let peer = connecting.remote_address();
+    let handshake = tokio::select! {
+        done = timeout(HANDSHAKE, connecting) => done,
+        () = seat.evicted() => return,
+    };
+    let connection = match handshake {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return debug!(%peer, "QUIC handshake: {error}"),
+        Err(_) => return debug!(%peer, "QUIC handshake: too slow"),
+    };
+    let Talker { responder, limits, shutdown } = talker;
+    let source = Source { address: peer.ip().to_canonical(), transport: Transport::Quic };
+    let conversation = Conversation { connection: &connection, source, responder, limits, seat };
+    let goodbye = tokio::select! {
+        ended = conversation.run(shutdown) => ended.err().unwrap_or(Goodbye::NoError),
+        () = seat.evicted() => Goodbye::ExcessiveLoad,
+    };
+    connection.close(goodbye.code(), b"");
+}
+
+struct Conversation<'s> {
+    connection: &'s Connection,
+    source: Source,
+    responder: Responder,
+    limits: Limits,
+    seat: &'s Seat,
+}
+
+/// A query, and the stream that its answer goes to.
+struct Asked {
+    message: Vec<u8>,
+    reply: SendStream,
+}
+
+impl Conversation<'_> {
+    /// Queries are read side by side, for one whose packet was lost must not hold up the others, and answered one by
+    /// one, so that a connection holds one answer at a time.
+    async fn run(self, mut shutdown: watch::Receiver<bool>) -> Result<(), Goodbye> {
+        let mut arriving = JoinSet::new();
+        let mut answer = Vec::new();
+        let mut idle_at = Instant::now() + self.limits.idle;
+        // Until when queries are still taken, once the shutdown has begun.
+        let mut last_call = None;
+        loop {
+            let deadline = last_call.unwrap_or(idle_at).min(idle_at);
+            if Instant::now() >= deadline {
+                return Ok(());
+            }
+            tokio::select! {
+                Some(read) = arriving.join_next() => {
+                    if let Some(asked) = read.map_err(|_| Goodbye::InternalError)?? {
+                        self.answer(asked, &mut answer).await?;
+                        idle_at = Instant::now() + self.limits.idle;
+                    }
+                }
+                stream = self.connection.accept_bi() => {
+                    // An error means that the connection is gone, and nobody hears the code.
+                    let (reply, query) = stream.map_err(|_| Goodbye::NoError)?;
+                    arriving.spawn(read(reply, query, self.limits));
+                }
+                () = sleep_until(deadline) => {}
+                () = stopped(&mut shutdown), if last_call.is_none() => {
+                    // A query may have reached the kernel and not yet us.
+                    last_call = Some(Instant::now() + LAST_CALL);
+                }
+            }
+        }
+    }
+
+    async fn answer(&self, asked: Asked, answer: &mut Vec<u8>) -> Result<(), Goodbye> {
+        let Asked { message, mut reply } = asked;
+        // Before the answer: who has it has been active, whatever comes in meanwhile.
+        self.seat.touch();
+        answer.clear();
+        let Some(responded) = self.responder.respond_framed(&message, self.source, answer) else {
+            // An error means that the client has let go of the stream already.
+            _ = reply.reset(Goodbye::InternalError.code());
+            return Ok(());
+        };
+        match timeout(self.limits.write, reply.write_all(answer)).await {
+            Ok(Ok(())) => _ = reply.finish(),
+            Ok(Err(WriteError::Stopped(_))) => {}
+            Ok(Err(_)) => return Err(Goodbye::NoError),
+            Err(_) => return Err(Goodbye::ExcessiveLoad),
+        }
+        if !responded.pause.is_zero() {
+            // It waits for us, so it is not idle.
+            self.seat.touch();
+            sleep(responded.pause).await;
+        }
+        Ok(())
+    }
+}
+
+/// Resolves when the shutdown has begun. An error means that nobody is there to say so, which is as good.
+async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+    _ = shutdown.wait_for(|stop| *stop).await;
+}
+
+/// Reads a stream to its end: exactly one query, with its length before it (RFC 9250 section 4.2). `None`: the client
+/// does not want to know any more.
+async fn read(reply: SendStream, mut query: RecvStream, limits: Limits) -> Result<Option<Asked>, Goodbye> {
+    match timeout(limits.idle, query.read_to_end(2 + MAX_QUERY)).await {
+        Ok(Ok(octets)) => {
+            let message = only_query(&octets).ok_or(Goodbye::ProtocolError)?.to_vec();
+            Ok(Some(Asked { message, reply }))
+        }
+        Ok(Err(ReadToEndError::Read(_))) => Ok(None),
+        // It does not end, or not soon enough.
+        Ok(Err(ReadToEndError::TooLong)) | Err(_) => Err(Goodbye::ProtocolError),
+    }
+}
+
+/// The message in a stream that breaks no rule of section 4.3.3: one, whole, with the id 0, and without the option by
+/// which TCP is kept open.
+fn only_query(stream: &[u8]) -> Option<&[u8]> {
+    let (length, message) = stream.split_first_chunk()?;
+    let is_whole = usize::from(u16::from_be_bytes(*length)) == message.len() && message.len() >= HEADER;
+    let is_in_order = is_whole && message.starts_with(&[0, 0]) && !question::asks_for_keepalive(message);
+    is_in_order.then_some(message)
+}

@@ -1,0 +1,345 @@
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, ReadToEndError, TransportConfig, VarInt};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::signed::{key, signed_by};
+use super::*;
+use crate::dns::identity::Identity;
+use crate::dns::listener::StreamListener;
+use crate::dns::quic::start;
+use crate::dns::tcp::{Limits, Talker};
+use crate::net::connections::Connections;
+use crate::tls::tests::{Files, client_config};
+use crate::tls::{DOQ, DOT, Tls};
+use crate::zone::signing::key::Algorithm;
+use crate::zone::signing::phase::Phase;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+const NO_ERROR: u32 = 0;
+const INTERNAL_ERROR: u32 = 1;
+const PROTOCOL_ERROR: u32 = 2;
+const EXCESSIVE_LOAD: u32 = 4;
+
+struct Server {
+    address: SocketAddr,
+    files: Files,
+    connections: Connections,
+    shutdown: watch::Sender<bool>,
+    listener: StreamListener,
+}
+
+fn server_of(responder: Responder, connections: Connections, idle: Duration) -> Server {
+    let files = Files::new();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (shutdown, receiver) = watch::channel(false);
+    let limits = Limits { idle, write: Duration::from_millis(500) };
+    let talker = Talker { responder, limits, shutdown: receiver };
+    // As the daemon has it: one certificate, of which DNS over TLS knows as well.
+    let tls = Tls::load(files.files(), DOT).unwrap().speaking(DOQ).unwrap();
+    let listener = start(socket, &tls, connections.clone(), talker).unwrap();
+    Server { address: listener.address(), files, connections, shutdown, listener }
+}
+
+fn server() -> Server {
+    server_of(responder(), Connections::new(16, 16), PATIENCE)
+}
+
+impl Server {
+    fn client_config(&self, alpn: &[u8]) -> ClientConfig {
+        let crypto = QuicClientConfig::try_from(client_config(&self.files, alpn)).unwrap();
+        let mut transport = TransportConfig::default();
+        // Sends something all the time, which must not count for activity.
+        transport.keep_alive_interval(Some(Duration::from_millis(50)));
+        let mut config = ClientConfig::new(Arc::new(crypto));
+        config.transport_config(Arc::new(transport));
+        config
+    }
+
+    async fn try_connect(&self, alpn: &[u8]) -> Result<Connection, ConnectionError> {
+        let client = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+        client.connect_with(self.client_config(alpn), self.address, "api.test").unwrap().await
+    }
+
+    async fn connect(&self) -> Connection {
+        timeout(PATIENCE, self.try_connect(b"doq")).await.expect("a handshake in time").unwrap()
+    }
+
+    async fn empties(&self) {
+        let gone = async {
+            while !self.connections.is_empty() || self.connections.leaving() > 0 {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, gone).await.expect("every place is given back");
+    }
+}
+
+/// A query as DNS over QUIC wants it: with the id 0.
+fn ask_for(label: &str, rtype: u16) -> Vec<u8> {
+    let mut packet = query(&format!("{label}.{APEX}"), rtype);
+    packet[..2].fill(0);
+    packet
+}
+
+fn framed(message: &[u8]) -> Vec<u8> {
+    [&(message.len() as u16).to_be_bytes()[..], message].concat()
+}
+
+/// All that comes back on a stream of its own.
+async fn exchange(connection: &Connection, octets: &[u8]) -> Result<Vec<u8>, ReadToEndError> {
+    let (mut send, mut receive) = connection.open_bi().await.unwrap();
+    send.write_all(octets).await.unwrap();
+    send.finish().unwrap();
+    timeout(PATIENCE, receive.read_to_end(70_000)).await.expect("an end in time")
+}
+
+async fn ask(connection: &Connection, message: &[u8]) -> Vec<u8> {
+    let reply = exchange(connection, &framed(message)).await.unwrap();
+    let (length, reply) = reply.split_first_chunk().unwrap();
+    assert_eq!(usize::from(u16::from_be_bytes(*length)), reply.len());
+    reply.to_vec()
+}
+
+/// The code that a connection ends with.
+async fn ended(connection: &Connection) -> u32 {
+    match timeout(PATIENCE, connection.closed()).await.expect("closed in time") {
+        ConnectionError::ApplicationClosed(closed) => u32::try_from(closed.error_code.into_inner()).unwrap(),
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn answers_are_octet_for_octet_those_of_tcp() {
+    let signed = signed_by(Phase::Offered, vec![key(Algorithm::EcdsaP256)]);
+    let manners = Manners {
+        identity: Identity { nsid: "ns1".into(), version: String::new() }.into(),
+        ..Manners::plain().unwrap()
+    };
+    let responder = responder_with(Zones::new(vec![signed]), manners);
+    let server = server_of(responder.clone(), Connections::new(16, 16), PATIENCE);
+    let connection = server.connect().await;
+    let mut asked = 0;
+    for plain in questions() {
+        let signed = with_opt(plain.clone(), 1_232, 0, 0xc000, &[]);
+        let named = with_opt(plain.clone(), 512, 0, 0, b"\x00\x03\x00\x00\x00\x0c\x00\x02ab");
+        for packet in [plain.clone(), edns(plain.clone()), signed, named, with_opt(plain, 1_232, 1, 0, &[])] {
+            let mut over_tcp = Vec::new();
+            responder.respond(&packet, source(Transport::Tcp), &mut over_tcp).expect("an answer");
+            assert_eq!(ask(&connection, &packet).await, over_tcp, "{packet:02x?}");
+            asked += 1;
+        }
+    }
+    assert_eq!(asked, 5 * questions().len());
+}
+
+/// Found, no data, name errors, aliases, many values, extended errors, refused, other classes, and what is no query.
+fn questions() -> Vec<Vec<u8>> {
+    let labels = ["shop", "sHoP", "many", "empty", "over", "off", "nothing", "a.b.nothing", "alias2", "to-shop", "out"];
+    let types = [1, 16, 255, 257, 65_280, 128, 252];
+    let mut all: Vec<_> = labels.iter().flat_map(|label| types.map(|rtype| ask_for(label, rtype))).collect();
+    for (name, rtype, class) in
+        [("example.net", 16, 1), (APEX, 6, 1), (APEX, 48, 1), (APEX, 16, 3), ("id.server", 16, 3), (APEX, 6, 9)]
+    {
+        let mut packet = query(name, rtype);
+        packet[..2].fill(0);
+        *packet.last_mut().unwrap() = class;
+        all.push(packet);
+    }
+    // No question; a wrong count; other opcodes; records where none belong; cut short.
+    all.push([0; 12].to_vec());
+    for (at, octet) in [(5, 2), (2, 0x20), (2, 0x28), (7, 1), (2, 0x78)] {
+        let mut packet = ask_for("shop", 16);
+        packet[at] = octet;
+        all.push(packet);
+    }
+    all.push(ask_for("shop", 16)[..20].to_vec());
+    all
+}
+
+#[tokio::test]
+async fn queries_of_one_connection_do_not_wait_for_each_other() {
+    let server = server();
+    let connection = server.connect().await;
+    let (mut stalled, mut late) = connection.open_bi().await.unwrap();
+    let query = framed(&ask_for("many", 16));
+    stalled.write_all(&query[..9]).await.unwrap();
+    for _ in 0..100 {
+        assert_eq!(Message::from_vec(&ask(&connection, &ask_for("shop", 16)).await).unwrap().answers.len(), 2);
+    }
+    stalled.write_all(&query[9..]).await.unwrap();
+    stalled.finish().unwrap();
+    let reply = timeout(PATIENCE, late.read_to_end(70_000)).await.unwrap().unwrap();
+    assert_eq!(Message::from_vec(&reply[2..]).unwrap().answers.len(), 52, "whole, past one packet");
+    assert_eq!(server.connections.len(), 1);
+}
+
+#[tokio::test]
+async fn what_gets_no_answer_resets_its_stream_alone() {
+    let server = server();
+    let connection = server.connect().await;
+    let mut response = ask_for("shop", 16);
+    response[2] |= 0x80;
+    let Err(ReadToEndError::Read(quinn::ReadError::Reset(code))) = exchange(&connection, &framed(&response)).await
+    else {
+        panic!("a reset")
+    };
+    assert_eq!(code, VarInt::from_u32(INTERNAL_ERROR));
+    ask(&connection, &ask_for("shop", 16)).await;
+}
+
+#[tokio::test]
+async fn whoever_breaks_the_rules_is_told_so_and_leaves() {
+    let server = server();
+    let fine = ask_for("shop", 16);
+    let mut with_id = fine.clone();
+    with_id[1] = 1;
+    let keepalive = with_opt(fine.clone(), 1_232, 0, 0, &[0, 11, 0, 0]);
+    let streams = [
+        ("an id", framed(&with_id)),
+        ("keepalive", framed(&keepalive)),
+        ("two queries", framed(&fine).repeat(2)),
+        ("cut short", framed(&fine)[..30].to_vec()),
+        ("no octet", Vec::new()),
+        ("no header", framed(&[0; 11])),
+        ("too long", framed(&vec![0; 4_097])),
+        ("far too long", framed(&vec![0; 60_000])),
+    ];
+    for (what, octets) in streams {
+        let connection = server.connect().await;
+        // The server may end the connection before all of it is written.
+        let (mut send, _receive) = connection.open_bi().await.unwrap();
+        _ = send.write_all(&octets).await;
+        _ = send.finish();
+        assert_eq!(ended(&connection).await, PROTOCOL_ERROR, "{what}");
+    }
+    let connection = server.connect().await;
+    let opened = timeout(Duration::from_millis(100), connection.open_uni()).await;
+    assert!(opened.is_err(), "streams in one direction are not for DNS");
+    let Err(ConnectionError::ConnectionClosed(closed)) = server.try_connect(b"dot").await else {
+        panic!("another ALPN")
+    };
+    assert_eq!(u64::from(closed.error_code), 0x100 + 120, "no application protocol");
+    drop(connection);
+    server.empties().await;
+}
+
+#[tokio::test]
+async fn idle_connections_close_whatever_quic_sends_meanwhile() {
+    let server = server_of(responder(), Connections::new(16, 16), Duration::from_millis(300));
+    let start = Instant::now();
+    let (silent, busy) = (server.connect().await, server.connect().await);
+    let ask_on = async {
+        for _ in 0..6 {
+            ask(&busy, &ask_for("shop", 16)).await;
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let (code, ()) = tokio::join!(ended(&silent), ask_on);
+    assert!(code == NO_ERROR && start.elapsed() >= Duration::from_millis(300));
+    assert_eq!(ended(&busy).await, NO_ERROR, "later");
+    server.empties().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_never_ends_breaks_the_rules() {
+    let server = server_of(responder(), Connections::new(16, 16), Duration::from_millis(300));
+    let connection = server.connect().await;
+    let (mut send, _receive) = connection.open_bi().await.unwrap();
+    send.write_all(&framed(&ask_for("shop", 16))).await.unwrap();
+    let ask_on = async {
+        loop {
+            ask(&connection, &ask_for("shop", 16)).await;
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::select! {
+        code = ended(&connection) => assert_eq!(code, PROTOCOL_ERROR),
+        () = ask_on => {}
+    }
+}
+
+#[tokio::test]
+async fn a_full_house_closes_the_longest_idle_connection() {
+    let server = server_of(responder(), Connections::new(3, 2), PATIENCE);
+    let (first, second) = (server.connect().await, server.connect().await);
+    for connection in [&second, &first] {
+        ask(connection, &ask_for("shop", 16)).await;
+    }
+    let third = server.connect().await;
+    assert_eq!(ended(&second).await, EXCESSIVE_LOAD);
+    for connection in [&first, &third] {
+        ask(connection, &ask_for("shop", 16)).await;
+    }
+    assert_eq!(server.connections.len(), 2);
+    drop((first, third));
+    server.empties().await;
+}
+
+/// One datagram was enough to shut out everybody else for five seconds, with a listener that waits for handshakes.
+#[tokio::test]
+async fn clients_that_start_and_stay_silent_take_no_place_and_no_time() {
+    let server = server();
+    // Catches the first datagrams of clients and hands them on under its own address.
+    let between = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let client = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..32 {
+        let to = between.local_addr().unwrap();
+        silent.push(client.connect_with(server.client_config(b"doq"), to, "api.test").unwrap());
+        let mut initial = [0; 2_000];
+        let (length, _) = between.recv_from(&mut initial).await.unwrap();
+        between.send_to(&initial[..length], server.address).await.unwrap();
+        // What comes back is a Retry: shorter than what it answers, and nothing is kept for it.
+        let mut retry = [0; 2_000];
+        let replied = loop {
+            let (length, from) = between.recv_from(&mut retry).await.unwrap();
+            if from == server.address {
+                break length;
+            }
+        };
+        assert!(replied < length / 3 && retry[0] & 0xf0 == 0xf0, "{replied} {:02x}", retry[0]);
+    }
+    assert_eq!(server.connections.len(), 0);
+    let start = Instant::now();
+    ask(&server.connect().await, &ask_for("shop", 16)).await;
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn garbage_is_no_trouble() {
+    let server = server();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut state = 7_u32;
+    for turn in 0..2_000_usize {
+        let octets: Vec<u8> = (0..turn % 1_500)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 24) as u8
+            })
+            .collect();
+        socket.send_to(&octets, server.address).unwrap();
+    }
+    socket.send_to(&ask_for("shop", 16), server.address).unwrap();
+    ask(&server.connect().await, &ask_for("shop", 16)).await;
+    assert_eq!(server.connections.len(), 1);
+}
+
+#[tokio::test]
+async fn shutdown_answers_what_has_come_and_frees_the_address() {
+    let server = server();
+    let (idle, busy) = (server.connect().await, server.connect().await);
+    let heartbeat = server.listener.heartbeat().clone();
+    let before = heartbeat.value();
+    sleep(Duration::from_millis(600)).await;
+    assert!(heartbeat.value() >= before + 2, "it beats when idle");
+    server.shutdown.send(true).unwrap();
+    assert_eq!(ask(&busy, &ask_for("shop", 16)).await[3] & 0xf, 0);
+    assert_eq!((ended(&idle).await, ended(&busy).await), (NO_ERROR, NO_ERROR));
+    timeout(PATIENCE, server.listener.finished()).await.expect("it ends");
+    UdpSocket::bind(server.address).expect("the address is free");
+    assert!(server.connections.is_empty());
+}
