@@ -1,4 +1,4 @@
-//! The HTTP API: the one of acme-dns, byte for byte where clients look, and the rest under `/v1`.
+//! The HTTP API: the one of acme-dns, byte for byte where clients look; lego's `httpreq`; and the rest under `/v1`.
 //!
 //! [`router`] is what the public listeners serve, [`admin::router`] the operator's Unix socket, [`metrics::router`]
 //! the loopback listener of Prometheus; [`http`] accepts connections for all of them.
@@ -14,6 +14,7 @@ mod error;
 mod fields;
 mod health;
 pub mod http;
+mod httpreq;
 pub mod metrics;
 mod observe;
 mod path;
@@ -68,6 +69,8 @@ pub fn router(
     let routes = Router::new()
         .route("/register", post(register::register))
         .route("/update", post(update::update))
+        .route("/present", post(httpreq::present))
+        .route("/cleanup", post(httpreq::cleanup))
         .route("/health", get(health::health))
         .route("/v1/account", get(account::show).patch(account::edit).delete(account::delete))
         .route("/v1/account/rotate", post(rotate::rotate))

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hickory_proto::rr::RecordType;
+use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
@@ -83,6 +86,44 @@ impl Serialize for TxtValue {
     }
 }
 
+/// Why a text is not a key authorization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a key authorization is a token, a dot and the thumbprint of the account's key, both in base64url")]
+pub struct KeyAuthorizationError;
+
+/// What proves that an ACME account has accepted a challenge: the challenge's token and the account key's thumbprint
+/// (RFC 8555 section 8.1).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyAuthorization(String);
+
+impl KeyAuthorization {
+    /// The challenge's token.
+    pub fn token(&self) -> &str {
+        self.0.split('.').next().unwrap_or_default()
+    }
+
+    /// The value that DNS-01 publishes for it.
+    pub fn txt_value(&self) -> TxtValue {
+        let mut value = [0; TXT_VALUE];
+        // invariant: 32 octets are 43 characters without padding
+        _ = URL_SAFE_NO_PAD.encode_slice(digest(&SHA256, self.0.as_bytes()), &mut value);
+        TxtValue(value)
+    }
+}
+
+impl FromStr for KeyAuthorization {
+    type Err = KeyAuthorizationError;
+
+    fn from_str(text: &str) -> Result<Self, KeyAuthorizationError> {
+        let is_base64url = |text: &str| {
+            !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        };
+        let (token, thumbprint) = text.split_once('.').ok_or(KeyAuthorizationError)?;
+        let is_right = is_base64url(token) && is_base64url(thumbprint);
+        is_right.then(|| Self(text.to_owned())).ok_or(KeyAuthorizationError)
+    }
+}
+
 /// A published TXT value and its times.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LiveValue {
@@ -121,6 +162,18 @@ mod tests {
         // The last character's two spare bits are set: a decoder would refuse or change it.
         let text = format!("{}B", "a-_Z9".repeat(8) + "xy");
         assert_eq!(text.parse::<TxtValue>().unwrap().as_str(), text);
+    }
+
+    /// Of the token and the thumbprint that RFC 8555 uses, the digest by `printf | openssl dgst -sha256 -binary`.
+    #[test]
+    fn a_key_authorization_becomes_its_digest() {
+        let text = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA.9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI";
+        let key_authorization: KeyAuthorization = text.parse().unwrap();
+        assert_eq!(key_authorization.token(), "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA");
+        assert_eq!(key_authorization.txt_value().as_str(), "lCM7cZyQXcVHK2nnW3jjAhNT3Fvm18UN-kWZZknKoYM");
+        for wrong in ["", ".", "a", "a.", ".b", "a.b.c", "a b.c", "a.b="] {
+            assert_eq!(wrong.parse::<KeyAuthorization>(), Err(KeyAuthorizationError), "{wrong}");
+        }
     }
 
     #[test]

@@ -20,7 +20,11 @@ use super::error::Failure;
 #[derive(Debug)]
 pub struct Authenticated(pub Arc<Account>);
 
-/// The same by the present key alone, or by the username and key as HTTP Basic credentials: for what acme-dns does not have.
+/// The same, or by the username and key as HTTP Basic credentials: for other protocols that publish.
+#[derive(Debug)]
+pub struct Publishing(pub Arc<Account>);
+
+/// The same by the present key alone: for what changes the account.
 #[derive(Debug)]
 pub struct Login(pub Arc<Account>);
 
@@ -33,17 +37,30 @@ impl FromRequestParts<Handles> for Authenticated {
     }
 }
 
+impl FromRequestParts<Handles> for Publishing {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Handles) -> Result<Self, Failure> {
+        verify_any(parts, state).await.map(|verified| Self(verified.account))
+    }
+}
+
 impl FromRequestParts<Handles> for Login {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &Handles) -> Result<Self, Failure> {
-        let pair = api_headers(&parts.headers).or_else(|| basic(&parts.headers)).unwrap_or_default();
-        let verified = verify(parts, state, pair.0, pair.1).await?;
+        let verified = verify_any(parts, state).await?;
         if verified.by_former_key {
             return Err(Failure::Forbidden("this key has been replaced; until it ends it only publishes"));
         }
         Ok(Self(verified.account))
     }
+}
+
+/// By the API's headers, or as HTTP Basic credentials.
+async fn verify_any(parts: &mut Parts, state: &Handles) -> Result<Verified, Failure> {
+    let (username, key) = api_headers(&parts.headers).or_else(|| basic(&parts.headers)).unwrap_or_default();
+    verify(parts, state, username, key).await
 }
 
 async fn verify(parts: &mut Parts, state: &Handles, username: String, key: String) -> Result<Verified, Failure> {

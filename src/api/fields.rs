@@ -9,10 +9,10 @@ use axum::extract::{FromRequest, Request};
 use serde_json::Value;
 
 use crate::account::{AllowFrom, Note};
-use crate::name::{Alias, Subdomain, ZoneName};
+use crate::name::{Alias, Name, Subdomain, ZoneName};
 use crate::publisher::Choice;
 use crate::time::Span;
-use crate::txt::TxtValue;
+use crate::txt::{KeyAuthorization, TxtValue};
 
 use super::body::MAX_BODY;
 use super::error::Failure;
@@ -103,6 +103,35 @@ impl Fields {
     /// A TXT value, if one is named.
     pub fn some_txt(&self) -> Result<Option<TxtValue>, Failure> {
         self.parsed("txt", "bad_txt")
+    }
+
+    /// The value that `httpreq` sends.
+    pub fn presented(&self) -> Result<TxtValue, Failure> {
+        let missing = || Failure::field("bad_txt", "value", "write the value, 43 characters of base64url");
+        self.parsed("value", "bad_txt")?.ok_or_else(missing)
+    }
+
+    /// The name at which `httpreq` sends a value, if it names one.
+    pub fn fqdn(&self) -> Result<Option<Name>, Failure> {
+        self.parsed("fqdn", "bad_fqdn")
+    }
+
+    /// The domain for which `httpreq` sends a challenge; the wildcard above it is proved at the same name.
+    pub fn domain(&self) -> Result<Name, Failure> {
+        let missing = || Failure::field("bad_domain", "domain", "write the domain, like `example.com`");
+        let text = self.text("domain")?.ok_or_else(missing)?;
+        let domain = text.strip_prefix("*.").unwrap_or(&text).parse();
+        domain.map_err(|error| Failure::field("bad_domain", "domain", error))
+    }
+
+    /// The key authorization that `httpreq` sends, if it sends one, which must begin with the token.
+    pub fn key_authorization(&self) -> Result<Option<KeyAuthorization>, Failure> {
+        let wrong = |message| Err(Failure::field("bad_keyauth", "keyauth", message));
+        let found: Option<KeyAuthorization> = self.parsed("keyauth", "bad_keyauth")?;
+        match (&found, self.text("token")?) {
+            (Some(found), Some(token)) if found.token() != token => wrong("it does not begin with the token"),
+            _ => Ok(found),
+        }
     }
 
     /// A remark, if there is one.

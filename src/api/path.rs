@@ -9,10 +9,12 @@ use axum::http::uri::PathAndQuery;
 use axum::http::{Request, Uri};
 
 /// Where the routes end; what stands before one is the client's base path.
-const ENDS: [&[&str]; 8] = [
+const ENDS: [&[&str]; 10] = [
     &["update"],
     &["register"],
     &["health"],
+    &["present"],
+    &["cleanup"],
     &["v1", "account"],
     &["v1", "account", "rotate"],
     &["v1", "subdomains"],

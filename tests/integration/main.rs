@@ -14,5 +14,6 @@ mod dns;
 mod dnssec;
 mod floods;
 mod harness;
+mod httpreq;
 mod layers;
 mod restart;

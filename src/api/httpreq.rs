@@ -1,0 +1,81 @@
+//! `POST /present` and `POST /cleanup`: lego's `httpreq`, as Traefik and others speak it too.
+//!
+//! In its default mode a request names the record and the value. In `RAW` mode it hands over the challenge as the CA
+//! gave it: the domain and the key authorization.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::json;
+
+use crate::account::Account;
+use crate::name::{Alias, Name, Owner};
+use crate::publisher::{Author, Publisher};
+use crate::txt::TxtValue;
+
+use super::auth::Publishing;
+use super::error::Failure;
+use super::fields::Fields;
+use super::reply;
+
+/// Owners that an error names.
+const NAMED: usize = 8;
+
+/// Publishes the challenge's value.
+pub async fn present(
+    State(publisher): State<Publisher>,
+    Publishing(account): Publishing,
+    fields: Fields,
+) -> Result<Response, Failure> {
+    let (owner, txt) = challenge(&account, &fields)?;
+    publisher.publish(Author::Account(account.username), owner, txt).await?;
+    Ok(reply::json(StatusCode::OK, &json!({ "txt": txt })))
+}
+
+/// Retires the challenge's value and no other; one that is gone already is as good.
+pub async fn cleanup(
+    State(publisher): State<Publisher>,
+    Publishing(account): Publishing,
+    fields: Fields,
+) -> Result<Response, Failure> {
+    let (owner, txt) = challenge(&account, &fields)?;
+    let retired = publisher.retire(Author::Account(account.username), owner, Some(txt)).await?;
+    Ok(reply::json(StatusCode::OK, &json!({ "retired": retired })))
+}
+
+/// Where the account means to prove something, and what it publishes for it.
+fn challenge(account: &Account, fields: &Fields) -> Result<(Owner, TxtValue), Failure> {
+    match (fields.fqdn()?, fields.key_authorization()?) {
+        (Some(fqdn), _) => Ok((named(account, &fqdn)?, fields.presented()?)),
+        (None, Some(key_authorization)) => Ok((for_domain(account, &fields.domain()?)?, key_authorization.txt_value())),
+        (None, None) => {
+            let message = "write `fqdn` and `value`, or in RAW mode `domain`, `token` and `keyAuth`";
+            Err(Failure::field("bad_fqdn", "fqdn", message))
+        }
+    }
+}
+
+/// The owner of that name, or the one that the alias of that name stands for.
+fn named(account: &Account, fqdn: &Name) -> Result<Owner, Failure> {
+    let text = fqdn.to_string();
+    let own = account.owners.iter().find(|owner| owner.to_string() == text);
+    let behind = || account.owner_behind(&Alias::try_from(fqdn.clone()).ok()?);
+    let missing = "this account has neither that name nor an alias of it; `POST /v1/aliases` adds one";
+    own.or_else(behind).cloned().ok_or(Failure::Forbidden(missing))
+}
+
+/// The account's one owner; of several the one that the alias of the domain's challenge stands for.
+fn for_domain(account: &Account, domain: &Name) -> Result<Owner, Failure> {
+    if let [only] = account.owners.as_slice() {
+        return Ok(only.clone());
+    }
+    let wrong = |message: String| Failure::field("bad_domain", "domain", message);
+    let alias = Alias::of_domain(domain).map_err(|error| wrong(error.to_string()))?;
+    account.owner_behind(&alias).cloned().ok_or_else(|| {
+        let owners: Vec<String> = account.owners.iter().take(NAMED).map(ToString::to_string).collect();
+        let more = account.owners.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let owners = owners.join(", ");
+        wrong(format!("this account has {owners}{more}; say by the alias {alias} which of them is meant"))
+    })
+}
