@@ -23,6 +23,8 @@ use crate::zone::soa::Soa;
 pub use error::ConfigError;
 pub use file::LogFormat;
 
+pub use crate::zone::signing::Dnssec;
+
 /// What the daemon runs on.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -145,15 +147,6 @@ pub struct ZoneSettings {
     pub statics: StaticRecords,
     /// How it is signed, if it is.
     pub dnssec: Option<Dnssec>,
-}
-
-/// How a zone is signed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dnssec {
-    /// The file of its keys, which `txtgate dnssec init` makes and nothing else.
-    pub key: PathBuf,
-    /// Seconds that resolvers may keep the keys.
-    pub dnskey_ttl: u32,
 }
 
 impl ZoneSettings {

@@ -21,7 +21,7 @@ use tracing::{error, info, warn};
 use crate::api;
 use crate::api::admin::Facts;
 use crate::api::http::Server;
-use crate::config::{Config, ZoneSettings};
+use crate::config::Config;
 use crate::cookie::{CookieSecret, Cookies};
 use crate::dns::identity::Identity;
 use crate::dns::limits::Limits;
@@ -86,8 +86,6 @@ pub struct Daemon {
     api_tls: Option<Tls>,
     dns_tls: Option<Tls>,
     shutdown: watch::Sender<bool>,
-    /// The zones as they were last loaded.
-    zones: watch::Sender<Vec<ZoneSettings>>,
     udp: Vec<UdpListener>,
     streams: Vec<StreamListener>,
     http: JoinSet<()>,
@@ -107,7 +105,6 @@ impl Daemon {
             manners: manners(&config)?,
             bound: sockets.bound(&config)?,
             admin_file: sockets.admin_file.take(),
-            zones: watch::Sender::new(config.zones.clone()),
             config,
             house,
             api_tls,
@@ -152,7 +149,6 @@ impl Daemon {
             self.manners.cookies.replace(secrets);
         }
         self.house.publisher.reload(config.zones.clone()).await?;
-        self.zones.send_replace(config.zones.clone());
         // A certificate that cannot be used must not hold up the zones, nor they it.
         for tls in self.api_tls.iter().chain(&self.dns_tls) {
             if let Err(error) = tls.reload() {
@@ -251,8 +247,7 @@ impl Daemon {
 
     fn keep_up(&mut self, key_files: KeyFiles) {
         let publisher = self.house.publisher.clone();
-        let rekeying = key_files.keep_fresh(publisher.clone(), self.zones.subscribe());
-        self.upkeep.push(tokio::spawn(rekeying).abort_handle());
+        self.upkeep.push(tokio::spawn(key_files.keep_fresh(publisher.clone())).abort_handle());
         let purge_unused = self.config.api.purge_unused;
         self.upkeep.push(tokio::spawn(publisher.keep_up(purge_unused)).abort_handle());
         if self.config.cookie_secrets.is_none() {

@@ -20,7 +20,7 @@ use crate::txt::RecordSet;
 
 use aliases::Aliases;
 use live::{Live, Slot};
-use signing::Signing;
+use signing::{Dnssec, Signing};
 use snippet::StaticRecords;
 use soa::Soa;
 
@@ -37,6 +37,8 @@ pub struct Zone {
     pub statics: StaticRecords,
     /// The accounts' names and values; shared by all generations of this zone's settings.
     pub live: Arc<Live>,
+    /// Where the configuration says that its keys are, whether they sign now or not.
+    pub dnssec: Option<Dnssec>,
     /// What signs it; `None` where it is not signed.
     pub signing: Option<Arc<Signing>>,
 }
@@ -116,6 +118,12 @@ impl Zones {
     /// Puts another generation in place; readers see the old one or the new one, whole.
     pub fn replace(&self, zones: Vec<Zone>) {
         self.0.zones.store(Arc::new(zones));
+    }
+
+    /// Puts another generation in place of the one that was `seen`; false where that is not in place any more.
+    pub fn replace_if(&self, seen: &Arc<Vec<Zone>>, zones: Vec<Zone>) -> bool {
+        let found = self.0.zones.compare_and_swap(seen, Arc::new(zones));
+        Arc::ptr_eq(&found, seen)
     }
 }
 

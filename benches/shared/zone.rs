@@ -46,6 +46,7 @@ pub fn zone(labels: &[String], signing: Option<Signing>) -> Result<Zone, Failure
         txt_ttl: 1,
         statics: StaticRecords::parse(&APEX.parse()?, &[ns], "ns1 A 192.0.2.1")?,
         live: Arc::new(live),
+        dnssec: None,
         signing: signing.map(Arc::new),
     })
 }

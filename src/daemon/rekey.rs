@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tracing::{error, info};
 
 use crate::config::ZoneSettings;
 use crate::publisher::{LoadError, Publisher};
+use crate::zone::Zone;
 
 /// Between two looks.
 const ROUND: Duration = Duration::from_secs(1);
@@ -28,25 +29,25 @@ impl KeyFiles {
         Self(keys.map(|dnssec| (dnssec.key.clone(), stamp(&dnssec.key))).collect())
     }
 
-    /// Takes changed files over, for as long as the daemon runs. `zones` is what is being served.
-    pub async fn keep_fresh(mut self, publisher: Publisher, zones: watch::Receiver<Vec<ZoneSettings>>) {
+    /// Takes changed files of the zones that are being served over, for as long as the daemon runs.
+    pub async fn keep_fresh(mut self, publisher: Publisher) {
         let mut rounds = tokio::time::interval(ROUND);
         loop {
             rounds.tick().await;
-            let current = zones.borrow().clone();
-            for zone in &current {
+            let zones = Arc::clone(&publisher.zones().load());
+            for zone in zones.iter() {
                 self.look_at(zone, &publisher).await;
             }
         }
     }
 
-    async fn look_at(&mut self, zone: &ZoneSettings, publisher: &Publisher) {
+    async fn look_at(&mut self, zone: &Zone, publisher: &Publisher) {
         let Some(dnssec) = &zone.dnssec else { return };
         let found = stamp(&dnssec.key);
         if self.0.insert(dnssec.key.clone(), found) == Some(found) {
             return;
         }
-        match publisher.rekey(zone).await {
+        match publisher.rekey(&zone.name).await {
             Ok(false) => {}
             Ok(true) => info!(zone = %zone.name, "the key file has changed and is in use"),
             // Said once for each version; what was read before stays in use.

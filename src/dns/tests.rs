@@ -83,7 +83,7 @@ pub fn zone() -> Zone {
     live.put("over", Some(Slot::Expired(Timestamp::from_unix(10))));
     let many: Vec<LiveValue> = ('A'..='Z').chain('a'..='z').map(|letter| value(letter, true)).collect();
     live.put("many", Some(Slot::of(&many)));
-    Zone { name: APEX.parse().unwrap(), soa, txt_ttl: 1, statics, live: Arc::new(live), signing: None }
+    Zone { name: APEX.parse().unwrap(), soa, txt_ttl: 1, statics, live: Arc::new(live), dnssec: None, signing: None }
 }
 
 pub fn responder() -> Responder {

@@ -1,4 +1,5 @@
 mod names;
+mod rekey;
 
 use std::path::Path;
 

@@ -1,6 +1,8 @@
 //! What keeps the zones true over time: loading, reloading, expiry, and the removal of what is over.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -14,7 +16,7 @@ use crate::store::writer::Tx;
 use crate::store::{Rows, Store, StoreError};
 use crate::time::{Clock, Timestamp};
 use crate::zone::live::{Live, Slot};
-use crate::zone::signing::Signing;
+use crate::zone::signing::{Dnssec, Signing};
 use crate::zone::{Zone, Zones, zone_named};
 
 use super::{PublishError, Publisher, Result};
@@ -57,8 +59,10 @@ fn zone(
     served: Option<&Zone>,
     clock: Clock,
 ) -> std::result::Result<Zone, LoadError> {
-    let (live, signing) = (served.map(|zone| zone.live.clone()), signing(settings, served, clock)?);
-    let ZoneSettings { name, soa, txt_ttl, statics, .. } = settings.clone();
+    let ZoneSettings { name, soa, txt_ttl, statics, dnssec, .. } = settings.clone();
+    let signer = served.and_then(|zone| zone.signing.as_ref());
+    let signing = dnssec.as_ref().map(|dnssec| signing(&name, dnssec, signer, clock)).transpose()?.flatten();
+    let live = served.map(|zone| zone.live.clone());
     let taken: Vec<String> = labels_of(settings).collect();
     if let Some(label) = rows.first_owned(&name, taken.iter().map(String::as_str))? {
         let line = name.apex().child(label).map_or(1, |owner| statics.line_of(&owner));
@@ -75,18 +79,18 @@ fn zone(
             Arc::new(live)
         }
     };
-    Ok(Zone { name, soa, txt_ttl, statics, live, signing })
+    Ok(Zone { name, soa, txt_ttl, statics, live, dnssec, signing })
 }
 
-/// The signer that the zone's key file says, if the configuration names one.
+/// The signer that a zone's key file says: the present one where that serves these keys already.
 fn signing(
-    settings: &ZoneSettings,
-    served: Option<&Zone>,
+    zone: &ZoneName,
+    dnssec: &Dnssec,
+    present: Option<&Arc<Signing>>,
     clock: Clock,
 ) -> std::result::Result<Option<Arc<Signing>>, KeyFileError> {
-    let Some(dnssec) = &settings.dnssec else { return Ok(None) };
-    let keys = KeyFile::read(&dnssec.key, &settings.name)?.signing_keys(dnssec);
-    let same = served.and_then(|zone| zone.signing.as_ref()).filter(|signing| signing.is_of(&keys));
+    let keys = KeyFile::read(&dnssec.key, zone)?.signing_keys(dnssec);
+    let same = present.filter(|signing| signing.is_of(&keys));
     Ok(same.cloned().or_else(|| Signing::new(keys, clock).map(Arc::new)))
 }
 
@@ -123,30 +127,43 @@ impl Publisher {
     /// Puts the keys of another reading of a zone's key file in place.
     ///
     /// On the write road, since the zones are replaced there alone, and the serial rises with it. False: they are in
-    /// place already.
-    pub async fn rekey(&self, settings: &ZoneSettings) -> std::result::Result<bool, LoadError> {
-        let served = zone_named(&self.0.zones.load(), &settings.name).cloned();
-        let signing = signing(settings, served.as_ref(), self.0.clock)?;
-        let now = served.and_then(|zone| zone.signing);
-        if signing.as_ref().map(Arc::as_ptr) == now.as_ref().map(Arc::as_ptr) {
-            return Ok(false);
-        }
-        let name = settings.name.clone();
-        let change = {
-            let name = name.clone();
-            move |tx: &Tx<'_>| {
-                tx.touch(&name);
-                Ok(Ok::<_, LoadError>(()))
+    /// place already, or the zone is not to be signed.
+    pub async fn rekey(&self, name: &ZoneName) -> std::result::Result<bool, LoadError> {
+        loop {
+            let seen = Arc::clone(&self.0.zones.load());
+            let Some(zone) = zone_named(&seen, name) else { return Ok(false) };
+            let Some(dnssec) = &zone.dnssec else { return Ok(false) };
+            let signing = signing(name, dnssec, zone.signing.as_ref(), self.0.clock)?;
+            if signing.as_ref().map(Arc::as_ptr) == zone.signing.as_ref().map(Arc::as_ptr) {
+                return Ok(false);
             }
+            if self.put_signer(&seen, name, signing).await? {
+                return Ok(true);
+            }
+            // A reload came in between, and may have taken the keys out of the configuration: look again.
+        }
+    }
+
+    /// Whether the zones were still those that were `seen`; if not, nothing has changed.
+    async fn put_signer(
+        &self,
+        seen: &Arc<Vec<Zone>>,
+        name: &ZoneName,
+        signing: Option<Arc<Signing>>,
+    ) -> std::result::Result<bool, StoreError> {
+        let mut zones = Vec::clone(seen);
+        zones.iter_mut().filter(|zone| zone.name == *name).for_each(|zone| zone.signing = signing.clone());
+        let zone = name.clone();
+        let change = move |tx: &Tx<'_>| {
+            tx.touch(&zone);
+            Ok(Ok::<_, Infallible>(()))
         };
-        let inner = self.0.clone();
-        let visible = move |(): &()| {
-            let mut zones = Vec::clone(&inner.zones.load());
-            zones.iter_mut().filter(|zone| zone.name == name).for_each(|zone| zone.signing = signing.clone());
-            inner.zones.replace(zones);
-        };
-        self.0.writer.write(change, visible).await??;
-        Ok(true)
+        let (inner, seen) = (self.0.clone(), seen.clone());
+        let is_in_place = Arc::new(AtomicBool::new(false));
+        let done = is_in_place.clone();
+        let visible = move |(): &()| done.store(inner.zones.replace_if(&seen, zones), Ordering::Relaxed);
+        let Ok(()) = self.0.writer.write(change, visible).await?;
+        Ok(is_in_place.load(Ordering::Relaxed))
     }
 
     /// Expires values and removes accounts whose time has come, for as long as the daemon runs.

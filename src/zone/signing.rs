@@ -12,6 +12,7 @@ pub mod phase;
 mod turns;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,6 +66,15 @@ pub enum Way {
     Datagram,
     /// In a stream, which can wait.
     Stream,
+}
+
+/// How a zone is signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dnssec {
+    /// The file of its keys, which `txtgate dnssec init` makes and nothing else.
+    pub key: PathBuf,
+    /// Seconds that resolvers may keep the keys.
+    pub dnskey_ttl: u32,
 }
 
 /// The keys of a zone and how far they have come.
