@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::name::{Alias, Owner};
+use crate::name::{Alias, Name, Owner};
 use crate::secret::ApiKeyHash;
 use crate::time::Timestamp;
 
@@ -212,7 +212,7 @@ pub struct Account {
     pub allow_from: AllowFrom,
     /// The operator's or the owner's remark.
     pub note: Note,
-    /// Where it may publish; never empty, the first one came with the registration.
+    /// Where it may publish; never empty, the first one came with the registration. In the order of their coming.
     pub owners: Vec<Owner>,
     /// Names in other zones that stand for its owners, by name.
     pub aliases: Vec<OwnAlias>,
@@ -225,6 +225,22 @@ pub struct Account {
 }
 
 impl Account {
+    /// Whether it may publish at an owner: at its own, and below an apex of its own at the labels of ACME accounts.
+    pub fn owns(&self, owner: &Owner) -> bool {
+        self.owners.contains(owner) || owner.above().is_some_and(|apex| self.owners.contains(&apex))
+    }
+
+    /// The owner of this name at which it may publish.
+    pub fn owner_named(&self, name: &Name) -> Option<Owner> {
+        let at = |owner: &Owner| Owner::at(name, &owner.zone);
+        self.owners.iter().filter_map(at).find(|owner| self.owns(owner))
+    }
+
+    /// The owners that it was given: without the labels of ACME accounts, which come and go with their values.
+    pub fn given(&self) -> Vec<&Owner> {
+        self.owners.iter().filter(|owner| owner.above().is_none()).collect()
+    }
+
     /// The owner that an alias stands for.
     pub fn owner_behind(&self, alias: &Alias) -> Option<&Owner> {
         self.aliases.iter().find(|own| own.alias == *alias).map(|own| &own.owner)

@@ -17,6 +17,7 @@ pub mod http;
 mod httpreq;
 pub mod metrics;
 mod observe;
+mod own;
 mod path;
 mod register;
 mod reply;

@@ -1,4 +1,6 @@
-//! Domain names: [`Name`] in canonical wire form, the apex of a zone, and the labels that accounts own.
+//! Domain names: [`Name`] in canonical wire form, the apex of a zone, and the [owners](owner) that accounts publish at.
+
+pub mod owner;
 
 mod alias;
 
@@ -9,7 +11,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use uuid::Uuid;
+
+pub use owner::{Owner, OwnerLabel, Subdomain};
 
 pub use alias::{Alias, AliasError};
 
@@ -235,10 +238,25 @@ impl<'a> Iterator for Labels<'a> {
 #[serde(try_from = "String")]
 pub struct ZoneName(Name);
 
+/// The first label of the name at which a CA looks for a challenge's value (RFC 8555 section 8.4).
+pub const CHALLENGE_LABEL: &str = "_acme-challenge";
+/// The first label of the name at which a CA looks for a persistent authorization (draft-ietf-acme-dns-persist).
+pub const PERSIST_LABEL: &str = "_validation-persist";
+
 impl ZoneName {
     /// The apex as a name.
     pub fn apex(&self) -> &Name {
         &self.0
+    }
+
+    /// Whether it is a challenge zone: a domain's own `_acme-challenge` or `_validation-persist`, delegated to us by NS
+    /// instead of a CNAME. Its apex is what an account owns, and no subdomains are registered in it.
+    pub fn is_challenge(&self) -> bool {
+        self.begins_with(CHALLENGE_LABEL) || self.begins_with(PERSIST_LABEL)
+    }
+
+    fn begins_with(&self, label: &str) -> bool {
+        self.0.as_ref().labels().next() == Some(label.as_bytes())
     }
 }
 
@@ -280,121 +298,6 @@ impl Serialize for ZoneName {
     }
 }
 
-/// Why a text is not a subdomain.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("a subdomain is one label of 1 to 63 letters, digits and inner hyphens, like `shop-1`; found {0:?}")]
-pub struct SubdomainError(pub String);
-
-/// One label below the apex that an account owns: letters, digits and inner hyphens (LDH), kept in lower case.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Subdomain(Box<str>);
-
-impl Subdomain {
-    /// A new one that nobody can guess: a version 4 UUID.
-    pub fn random() -> Self {
-        Self(Uuid::new_v4().to_string().into())
-    }
-
-    /// The label.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether it reads as a hyphenated UUID. Those are ours to give; nobody may ask for one.
-    pub fn is_uuid_shaped(&self) -> bool {
-        self.uuid().is_some()
-    }
-
-    /// The UUID that the label spells in its 36-character form.
-    pub fn uuid(&self) -> Option<Uuid> {
-        (self.0.len() == 36).then(|| Uuid::try_parse(&self.0).ok()).flatten()
-    }
-}
-
-impl FromStr for Subdomain {
-    type Err = SubdomainError;
-
-    fn from_str(text: &str) -> Result<Self, SubdomainError> {
-        let inner_ok = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        let ends_ok = !text.starts_with('-') && !text.ends_with('-');
-        if text.is_empty() || text.len() > MAX_LABEL || !inner_ok || !ends_ok {
-            return Err(SubdomainError(text.chars().take(80).collect()));
-        }
-        Ok(Self(text.to_ascii_lowercase().into()))
-    }
-}
-
-impl TryFrom<String> for Subdomain {
-    type Error = SubdomainError;
-
-    fn try_from(text: String) -> Result<Self, SubdomainError> {
-        text.parse()
-    }
-}
-
-impl fmt::Display for Subdomain {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// The label at which the daemon publishes for its own certificate, and at which nobody else may.
-pub const CHALLENGE_LABEL: &str = "_acme-challenge";
-
-/// Where, below an apex, TXT values may be published.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub enum OwnerLabel {
-    /// An account's label.
-    Subdomain(Subdomain),
-    /// `_acme-challenge.<zone>`, which belongs to the daemon and its operator.
-    Challenge,
-}
-
-impl OwnerLabel {
-    /// The label as text.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Subdomain(subdomain) => subdomain.as_str(),
-            Self::Challenge => CHALLENGE_LABEL,
-        }
-    }
-}
-
-impl FromStr for OwnerLabel {
-    type Err = SubdomainError;
-
-    fn from_str(text: &str) -> Result<Self, SubdomainError> {
-        if text.eq_ignore_ascii_case(CHALLENGE_LABEL) {
-            return Ok(Self::Challenge);
-        }
-        text.parse().map(Self::Subdomain)
-    }
-}
-
-/// A name at which TXT values may be published: a zone and a label in it.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct Owner {
-    /// The zone.
-    pub zone: ZoneName,
-    /// The label below its apex.
-    pub label: OwnerLabel,
-}
-
-impl Owner {
-    /// The owner of a subdomain.
-    pub fn subdomain(zone: ZoneName, subdomain: Subdomain) -> Self {
-        Self { zone, label: OwnerLabel::Subdomain(subdomain) }
-    }
-}
-
-impl fmt::Display for Owner {
-    /// The fulldomain: what a CNAME points to, without the closing dot.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.label.as_str(), self.zone)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -432,15 +335,5 @@ mod tests {
         assert!(Name::from_wire(b"\x01a").is_err());
         assert!(Name::from_wire(b"\xc0\x0c").is_err());
         assert_eq!(Name::from_wire(b"\x03A.b\x00").unwrap().to_string(), "a\\.b");
-    }
-
-    #[test]
-    fn a_subdomain_is_one_ldh_label() {
-        assert_eq!("Shop-1".parse::<Subdomain>().unwrap().as_str(), "shop-1");
-        for bad in ["", "-a", "a-", "a.b", "a_b", "ä", &"a".repeat(64)] {
-            assert!(bad.parse::<Subdomain>().is_err(), "{bad}");
-        }
-        assert!(Subdomain::random().is_uuid_shaped());
-        assert!(!"a".repeat(32).parse::<Subdomain>().unwrap().is_uuid_shaped());
     }
 }

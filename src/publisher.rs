@@ -4,6 +4,7 @@
 //! what is durable; once it is committed the zone shows it, and only then does the caller hear of it.
 
 mod accounts;
+mod apex;
 mod names;
 #[cfg(test)]
 mod tests;
@@ -28,7 +29,8 @@ use crate::zone::live::Slot;
 use crate::zone::{Zones, zone_named};
 
 pub use accounts::Edit;
-pub use names::Choice;
+pub use apex::MAX_ACME_ACCOUNTS;
+pub use names::{Choice, Place};
 pub use upkeep::{LoadError, load};
 
 /// Why a change was refused, or could not be made.
@@ -44,6 +46,18 @@ pub enum PublishError {
     Wider,
     #[error("this server has no zone {0}")]
     NoZone(ZoneName),
+    #[error("{0} is a challenge zone: it has no subdomains, and the server's operator says whose it is")]
+    ChallengeZone(ZoneName),
+    #[error(
+        "this server has challenge zones only, in which nobody registers; its operator must add another `[[zone]]`"
+    )]
+    NoOrdinaryZone,
+    #[error("{0} belongs to an account already; revoke it there first")]
+    ApexTaken(ZoneName),
+    #[error("{MAX_ACME_ACCOUNTS} ACME accounts hold values below {0} already; retire some, or wait until they expire")]
+    TooManyLabels(ZoneName),
+    #[error("{0} is there only while it holds values, so no alias can stand for it")]
+    PassingOwner(Owner),
     #[error("the subdomain {0} is taken")]
     LabelTaken(Subdomain),
     #[error("the subdomain {0} cannot be chosen: {1}")]
@@ -77,7 +91,7 @@ pub enum Author {
 #[derive(Debug, Clone)]
 pub struct Registering {
     /// Its first name.
-    pub choice: Choice,
+    pub place: Place,
     /// From where the account may be used.
     pub allow_from: AllowFrom,
     /// A remark.
@@ -169,6 +183,10 @@ impl Publisher {
                 Ok(row) => row,
                 Err(refusal) => return Ok(Err(refusal)),
             };
+            let row = match row.map_or_else(|| inner.make_row(tx, &owner), |row| Ok(Ok(row)))? {
+                Ok(row) => row,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
             let now = inner.clock.now();
             let value = LiveValue { txt, published: now, expires: now.plus(inner.limits.newest_lifetime) };
             tx.put_value(row.id, &value)?;
@@ -187,7 +205,8 @@ impl Publisher {
         let inner = self.0.clone();
         let change = move |tx: &Tx<'_>| {
             let row = match inner.row_for(tx, by, &owner)? {
-                Ok(row) => row,
+                Ok(Some(row)) => row,
+                Ok(None) => return Ok(Ok((0, Vec::new()))),
                 Err(refusal) => return Ok(Err(refusal)),
             };
             let mut gone = 0;
@@ -197,16 +216,16 @@ impl Publisher {
                     gone += 1;
                 }
             }
-            Ok(Ok((gone, inner.settle(tx, &row, &owner)?)))
+            Ok(Ok((gone, vec![inner.settle(tx, &row, &owner)?])))
         };
-        let (gone, _) = self.change(change, |(_, shown)| vec![shown.clone()]).await?;
+        let (gone, _) = self.change(change, |(_, shown)| shown.clone()).await?;
         Ok(gone)
     }
 
     /// The values that are served at an owner now, newest first; from memory.
     pub fn values(&self, owner: &Owner) -> Vec<LiveValue> {
         let (zones, now) = (self.0.zones.load(), self.now());
-        let slot = zone_named(&zones, &owner.zone).and_then(|zone| zone.live.at(owner.label.as_str().as_bytes()));
+        let slot = zone_named(&zones, &owner.zone).and_then(|zone| zone.live.at(owner.label.below_apex().as_bytes()));
         let live = |slot: Slot| slot.values().iter().copied().filter(|value| value.is_live(now)).collect();
         slot.map(live).unwrap_or_default()
     }
@@ -224,7 +243,7 @@ impl Publisher {
 
 impl Inner {
     fn insert(&self, tx: &Tx<'_>, wanted: &Registering) -> Decided<Account> {
-        let owner = match self.free_owner(tx, &wanted.choice)? {
+        let owner = match self.free_owner(tx, &wanted.place)? {
             Ok(owner) => owner,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -245,25 +264,30 @@ impl Inner {
         Ok(Ok(account))
     }
 
-    /// The row of an owner at which `by` may publish. The daemon's own `_acme-challenge` is made when it is first used.
-    fn row_for(&self, tx: &Tx<'_>, by: Author, owner: &Owner) -> Decided<OwnerRow> {
+    /// The row of an owner at which `by` may publish; `None` for one that is made when it is first used.
+    fn row_for(&self, tx: &Tx<'_>, by: Author, owner: &Owner) -> Decided<Option<OwnerRow>> {
         // A zone that the configuration no longer has is not answered for, so nothing can be published in it.
         if zone_named(&self.zones.load(), &owner.zone).is_none() {
             return Ok(Err(PublishError::NoZone(owner.zone.clone())));
         }
-        let Some(row) = tx.owner(owner)? else {
-            let own = by == Author::Operator && owner.label == OwnerLabel::Challenge;
-            if !own {
-                return Ok(Err(PublishError::NotOwner));
-            }
-            return Ok(Ok(OwnerRow { id: tx.insert_owner(owner, None)?, account: None }));
-        };
-        Ok(match (&row.account, by) {
-            (Some((_, standing)), _) if *standing != Standing::Active => Err(PublishError::Disabled),
-            (Some((username, _)), Author::Account(by)) if *username == by => Ok(row),
-            (_, Author::Operator) => Ok(row),
-            _ => Err(PublishError::NotOwner),
+        if let Some(row) = tx.owner(owner)? {
+            return Ok(may_publish(by, &row).map(|()| Some(row)));
+        }
+        let above = owner.above().map(|apex| tx.owner(&apex)).transpose()?.flatten();
+        Ok(match above {
+            Some(apex) => may_publish(by, &apex).map(|()| None),
+            None if by == Author::Operator && owner.label == OwnerLabel::Challenge => Ok(None),
+            None => Err(PublishError::NotOwner),
         })
+    }
+
+    /// Makes the row of an owner that nobody registers: the daemon's own `_acme-challenge`, or the label of an ACME
+    /// account, which is that of the account that owns the apex above it.
+    fn make_row(&self, tx: &Tx<'_>, owner: &Owner) -> Decided<OwnerRow> {
+        match owner.above() {
+            Some(apex) => self.row_below(tx, owner, &apex),
+            None => Ok(Ok(OwnerRow { id: tx.insert_owner(owner, None)?, account: None })),
+        }
     }
 
     /// Puts an owner's values in order after a change: the two newest live longer, expired and surplus ones go.
@@ -292,7 +316,8 @@ impl Inner {
             Some(at) if live.is_empty() => Slot::Expired(at),
             _ => Slot::of(&live),
         };
-        Ok(Shown::Owner(owner.clone(), Some(slot)))
+        let is_left = live.is_empty() && self.leave(tx, owner)?;
+        Ok(Shown::Owner(owner.clone(), (!is_left).then_some(slot)))
     }
 
     fn show(&self, shown: Vec<Shown>) {
@@ -302,12 +327,22 @@ impl Inner {
                 // An owner of a zone that the configuration no longer has is not answered for.
                 Shown::Owner(owner, slot) => {
                     if let Some(zone) = zone_named(&zones, &owner.zone) {
-                        zone.live.put(owner.label.as_str(), slot);
+                        zone.live.put(owner.label.below_apex(), slot);
                     }
                 }
                 Shown::Alias(alias) => self.zones.aliases().add(&alias),
                 Shown::NoAlias(alias) => self.zones.aliases().remove(&alias),
             }
         }
+    }
+}
+
+/// Whether `by` may change the values at a row.
+fn may_publish(by: Author, row: &OwnerRow) -> Result<()> {
+    match (&row.account, by) {
+        (Some((_, standing)), _) if *standing != Standing::Active => Err(PublishError::Disabled),
+        (Some((username, _)), Author::Account(by)) if *username == by => Ok(()),
+        (_, Author::Operator) => Ok(()),
+        _ => Err(PublishError::NotOwner),
     }
 }

@@ -19,7 +19,7 @@ use crate::serial::Serial;
 use crate::txt::RecordSet;
 
 use aliases::Aliases;
-use live::{Live, Slot};
+use live::{APEX, Live, Slot};
 use signing::{Dnssec, Signing};
 use snippet::StaticRecords;
 use soa::Soa;
@@ -46,8 +46,9 @@ pub struct Zone {
 /// What a zone holds at a name.
 #[derive(Debug)]
 pub enum Node<'z> {
-    /// The apex, with its record sets but for the SOA, which the zone makes.
-    Apex(&'z [RecordSet]),
+    /// The apex, with its record sets but for the SOA, which the zone makes; and, where it is an account's, with what
+    /// that has published.
+    Apex(&'z [RecordSet], Option<Slot>),
     /// A name of the configuration; without record sets it is an empty non-terminal (RFC 8499 section 7).
     Static(&'z [RecordSet]),
     /// A registered name, or `_acme-challenge` of this zone: it exists whatever it holds.
@@ -62,7 +63,8 @@ impl Zone {
         let mut labels = name.below(self.name.apex().as_ref())?;
         let statics = self.statics.at(name);
         let Some(first) = labels.next() else {
-            return Some(Node::Apex(statics.unwrap_or_default()));
+            let owned = self.name.is_challenge().then(|| self.live.at(APEX)).flatten();
+            return Some(Node::Apex(statics.unwrap_or_default(), owned));
         };
         if let Some(sets) = statics {
             return Some(Node::Static(sets));
@@ -72,7 +74,7 @@ impl Zone {
         }
         Some(match self.live.at(first) {
             Some(slot) => Node::Owner(slot),
-            None if first == CHALLENGE_LABEL.as_bytes() => Node::Owner(Slot::Empty),
+            None if first == CHALLENGE_LABEL.as_bytes() && !self.name.is_challenge() => Node::Owner(Slot::Empty),
             None => Node::Nowhere,
         })
     }

@@ -94,7 +94,7 @@ impl<S: Sync> FromRequestParts<S> for Params {
 /// Refusals as the operator should read them: there are no credentials here that could be wrong.
 fn refused(error: PublishError) -> Failure {
     match error {
-        PublishError::NotOwner => Failure::NotFound("nobody has registered that name".into()),
+        PublishError::NotOwner => Failure::NotFound("that name belongs to nobody, or to another account".into()),
         PublishError::Disabled => Failure::Conflict("the account is disabled; enable it first".into()),
         other => other.into(),
     }

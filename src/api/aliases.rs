@@ -12,8 +12,8 @@ use crate::publisher::Publisher;
 use super::auth::Login;
 use super::error::Failure;
 use super::fields::Fields;
+use super::own::own;
 use super::reply;
-use super::update::own;
 
 /// Has `alias` stand for `subdomain`, which an account with one may leave out. Doing it again succeeds; with another
 /// subdomain it moves the alias there.
@@ -48,8 +48,8 @@ pub async fn without(publisher: &Publisher, account: &Account, fields: &Fields) 
 }
 
 fn target(account: &Account, fields: &Fields) -> Result<Owner, Failure> {
-    match (account.owners.as_slice(), fields.text("subdomain")?) {
-        ([only], None) => Ok(only.clone()),
+    match (&account.given()[..], fields.text("subdomain")?) {
+        ([only], None) => Ok(Owner::clone(only)),
         _ => own(account, fields),
     }
 }

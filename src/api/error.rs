@@ -144,13 +144,17 @@ impl From<PublishError> for Failure {
             PublishError::Disabled => Self::Forbidden("this account is disabled"),
             PublishError::NoAccount => Self::NotFound("there is no such account".into()),
             PublishError::Wider => Self::Wider,
-            PublishError::NoZone(_) => Self::field("bad_zone", "zone", error),
+            PublishError::NoZone(_) | PublishError::ChallengeZone(_) | PublishError::NoOrdinaryZone => {
+                Self::field("bad_zone", "zone", error)
+            }
             PublishError::LabelTaken(subdomain) => Self::Taken(subdomain),
             PublishError::LabelReserved(..) => Self::field("bad_subdomain", "subdomain", error),
-            PublishError::AliasOfOurs(_) => Self::field("bad_alias", "alias", error),
-            PublishError::TooManyOwners | PublishError::TooManyAliases | PublishError::LastOwner => {
-                Self::Conflict(error.to_string())
-            }
+            PublishError::AliasOfOurs(_) | PublishError::PassingOwner(_) => Self::field("bad_alias", "alias", error),
+            PublishError::TooManyOwners
+            | PublishError::TooManyAliases
+            | PublishError::TooManyLabels(_)
+            | PublishError::ApexTaken(_)
+            | PublishError::LastOwner => Self::Conflict(error.to_string()),
             PublishError::Store(error) => error.into(),
         }
     }

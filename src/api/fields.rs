@@ -9,7 +9,8 @@ use axum::extract::{FromRequest, Request};
 use serde_json::Value;
 
 use crate::account::{AllowFrom, Note};
-use crate::name::{Alias, Name, Subdomain, ZoneName};
+use crate::name::owner::OwnerText;
+use crate::name::{Alias, Name, ZoneName};
 use crate::publisher::Choice;
 use crate::time::Span;
 use crate::txt::{KeyAuthorization, TxtValue};
@@ -71,13 +72,13 @@ impl Fields {
         if self.value(field).is_some_and(|value| value == "") { Ok(None) } else { self.parsed(field, code) }
     }
 
-    /// The subdomain that is acted upon.
-    pub fn subdomain(&self) -> Result<Subdomain, Failure> {
+    /// The subdomain that is acted upon, or the whole name of an owner.
+    pub fn owner(&self) -> Result<OwnerText, Failure> {
         let missing = || Failure::field("bad_subdomain", "subdomain", "write the account's subdomain");
         self.parsed("subdomain", "bad_subdomain")?.ok_or_else(missing)
     }
 
-    /// The name that a registration asks for.
+    /// The subdomain that a registration asks for.
     pub fn choice(&self) -> Result<Choice, Failure> {
         let subdomain = self.parsed_unless_empty("subdomain", "bad_subdomain")?;
         Ok(Choice { zone: self.zone()?, subdomain })
@@ -200,7 +201,7 @@ mod tests {
     #[test]
     fn keys_come_in_any_case_and_null_is_absent() {
         let body = fields(r#"{"SubDomain":"Shop","ALLOWFROM":["10.0.0.0/8"],"zone":null,"other":[1]}"#);
-        assert_eq!(body.subdomain().unwrap().as_str(), "shop");
+        assert_eq!(body.owner().unwrap(), "shop".parse().unwrap());
         assert_eq!(body.allow_from().unwrap().unwrap().networks().len(), 1);
         assert_eq!(body.zone().unwrap(), None);
     }
@@ -211,7 +212,7 @@ mod tests {
         for (failure, code) in [
             (body.txt().unwrap_err(), "bad_txt"),
             (body.allow_from().unwrap_err(), "invalid_allowfrom_cidr"),
-            (body.subdomain().unwrap_err(), "bad_subdomain"),
+            (body.owner().unwrap_err(), "bad_subdomain"),
         ] {
             assert!(matches!(failure, Failure::Field { code: found, .. } if found == code), "{failure:?}");
         }

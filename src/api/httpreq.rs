@@ -57,23 +57,24 @@ fn challenge(account: &Account, fields: &Fields) -> Result<(Owner, TxtValue), Fa
 
 /// The owner of that name, or the one that the alias of that name stands for.
 fn named(account: &Account, fqdn: &Name) -> Result<Owner, Failure> {
-    let text = fqdn.to_string();
-    let own = account.owners.iter().find(|owner| owner.to_string() == text);
-    let behind = || account.owner_behind(&Alias::try_from(fqdn.clone()).ok()?);
+    let behind = || account.owner_behind(&Alias::try_from(fqdn.clone()).ok()?).cloned();
     let missing = "this account has neither that name nor an alias of it; `POST /v1/aliases` adds one";
-    own.or_else(behind).cloned().ok_or(Failure::Forbidden(missing))
+    account.owner_named(fqdn).or_else(behind).ok_or(Failure::Forbidden(missing))
 }
 
-/// The account's one owner; of several the one that the alias of the domain's challenge stands for.
+/// The account's one owner; of several that of the name at which the domain's challenge is looked for, or the one that
+/// the alias of that name stands for.
 fn for_domain(account: &Account, domain: &Name) -> Result<Owner, Failure> {
-    if let [only] = account.owners.as_slice() {
+    let given = account.given();
+    if let [only] = given[..] {
         return Ok(only.clone());
     }
     let wrong = |message: String| Failure::field("bad_domain", "domain", message);
     let alias = Alias::of_domain(domain).map_err(|error| wrong(error.to_string()))?;
-    account.owner_behind(&alias).cloned().ok_or_else(|| {
-        let owners: Vec<String> = account.owners.iter().take(NAMED).map(ToString::to_string).collect();
-        let more = account.owners.len().saturating_sub(NAMED);
+    let own = account.owner_named(alias.name());
+    own.or_else(|| account.owner_behind(&alias).cloned()).ok_or_else(|| {
+        let owners: Vec<String> = given.iter().take(NAMED).map(ToString::to_string).collect();
+        let more = given.len().saturating_sub(NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let owners = owners.join(", ");
         wrong(format!("this account has {owners}{more}; say by the alias {alias} which of them is meant"))

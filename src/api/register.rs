@@ -1,5 +1,6 @@
 //! `POST /register`: an account, its key shown this once.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,9 +14,10 @@ use serde::Serialize;
 use crate::account::{Account, AllowFrom, Note, Username};
 use crate::config::Registration;
 use crate::hasher::Hasher;
+use crate::name::Owner;
 use crate::net::prefix::Prefix;
 use crate::pace::{Pace, Rule};
-use crate::publisher::{Choice, Publisher, Registering};
+use crate::publisher::{Choice, Place, Publisher, Registering};
 use crate::secret::ApiKey;
 
 use super::client_ip::{ClientIp, Clients};
@@ -114,23 +116,24 @@ pub async fn register(
     registrant: Registrant,
     fields: Fields,
 ) -> Result<Response, Failure> {
-    let wanted = Wanted::read(&fields)?;
-    registrar.admit(&registrant, &wanted.choice)?;
+    let choice = fields.choice()?;
+    let wanted = Wanted::read(Place::Subdomain(choice.clone()), &fields)?;
+    registrar.admit(&registrant, &choice)?;
     wanted.register(&registrar.publisher, &registrar.hasher, registrant.client).await
 }
 
-/// What a registration's body asks for.
+/// What a registration asks for.
 pub struct Wanted {
-    choice: Choice,
+    place: Place,
     allow_from: AllowFrom,
     note: Note,
 }
 
 impl Wanted {
-    /// Reads the body; all of it is optional.
-    pub fn read(fields: &Fields) -> Result<Self, Failure> {
+    /// Reads the rest of the body; all of it is optional.
+    pub fn read(place: Place, fields: &Fields) -> Result<Self, Failure> {
         Ok(Self {
-            choice: fields.choice()?,
+            place,
             allow_from: fields.allow_from()?.unwrap_or_default(),
             note: fields.note()?.unwrap_or_default(),
         })
@@ -140,8 +143,8 @@ impl Wanted {
     pub async fn register(self, publisher: &Publisher, hasher: &Hasher, client: Prefix) -> Result<Response, Failure> {
         let key = ApiKey::random()?;
         let hash = hasher.hash(key.clone(), client).await?;
-        let Self { choice, allow_from, note } = self;
-        let account = publisher.register(Registering { choice, allow_from, note, key: hash }).await?;
+        let Self { place, allow_from, note } = self;
+        let account = publisher.register(Registering { place, allow_from, note, key: hash }).await?;
         Ok(reply::json(StatusCode::CREATED, &Registered::of(&account, &key)))
     }
 }
@@ -155,7 +158,7 @@ pub struct Registered<'a> {
     username: Username,
     password: &'a str,
     fulldomain: String,
-    subdomain: &'a str,
+    subdomain: Cow<'a, str>,
     allowfrom: &'a AllowFrom,
 }
 
@@ -167,7 +170,7 @@ impl<'a> Registered<'a> {
             username: account.username,
             password: key.reveal(),
             fulldomain: owner.map(ToString::to_string).unwrap_or_default(),
-            subdomain: owner.map(|owner| owner.label.as_str()).unwrap_or_default(),
+            subdomain: owner.map(Owner::short).unwrap_or_default(),
             allowfrom: &account.allow_from,
         }
     }

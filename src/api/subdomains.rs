@@ -1,5 +1,7 @@
 //! `/v1/subdomains`: further names of an account, for whoever may register.
 
+use std::borrow::Cow;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -7,15 +9,15 @@ use serde::Serialize;
 
 use crate::account::Account;
 use crate::name::{Owner, ZoneName};
-use crate::publisher::Publisher;
+use crate::publisher::{Place, Publisher};
 
 use super::account::shown;
 use super::auth::Login;
 use super::error::Failure;
 use super::fields::Fields;
+use super::own::own;
 use super::register::{Registrant, Registrar};
 use super::reply;
-use super::update::own;
 
 /// Gives the account another subdomain. It counts as a registration, and takes what a registration takes.
 pub async fn add(
@@ -27,7 +29,7 @@ pub async fn add(
 ) -> Result<Response, Failure> {
     let choice = fields.choice()?;
     registrar.admit(&registrant, &choice)?;
-    let owner = publisher.add_subdomain(account.username, choice).await?;
+    let owner = publisher.add_owner(account.username, Place::Subdomain(choice)).await?;
     Ok(reply::json(StatusCode::CREATED, &Added::of(&owner)))
 }
 
@@ -42,7 +44,7 @@ pub async fn remove(
 
 /// The same for whoever may change the account.
 pub async fn without(publisher: &Publisher, account: &Account, fields: &Fields) -> Result<Response, Failure> {
-    publisher.remove_subdomain(account.username, own(account, fields)?).await?;
+    publisher.remove_owner(account.username, own(account, fields)?).await?;
     shown(publisher, account.username).await
 }
 
@@ -50,13 +52,13 @@ pub async fn without(publisher: &Publisher, account: &Account, fields: &Fields) 
 #[derive(Serialize)]
 pub struct Added<'a> {
     fulldomain: String,
-    subdomain: &'a str,
+    subdomain: Cow<'a, str>,
     zone: &'a ZoneName,
 }
 
 impl<'a> Added<'a> {
     /// An owner.
     pub fn of(owner: &'a Owner) -> Self {
-        Self { fulldomain: owner.to_string(), subdomain: owner.label.as_str(), zone: &owner.zone }
+        Self { fulldomain: owner.to_string(), subdomain: owner.short(), zone: &owner.zone }
     }
 }

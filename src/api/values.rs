@@ -10,8 +10,8 @@ use crate::publisher::{Author, Publisher};
 use super::auth::Login;
 use super::error::Failure;
 use super::fields::Fields;
+use super::own::own;
 use super::reply;
-use super::update::own;
 
 /// Retires the value `txt` at `subdomain`, or all values there. Retiring what is gone already succeeds.
 pub async fn retire(

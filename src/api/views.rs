@@ -44,7 +44,7 @@ impl OwnerView {
         let now = publisher.now();
         Self {
             fulldomain: owner.to_string(),
-            subdomain: owner.label.as_str().to_owned(),
+            subdomain: owner.short().into_owned(),
             zone: owner.zone.clone(),
             values: publisher.values(owner).iter().map(|value| ValueView::of(value, now)).collect(),
         }

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::config::Config;
-use crate::name::Name;
+use crate::name::{CHALLENGE_LABEL, Name, PERSIST_LABEL};
 
 use super::operator::{Operator, encoded};
 use super::settings::{Format, Registered};
@@ -34,6 +34,10 @@ pub enum Command {
     AddSubdomain(names::AddSubdomain),
     /// Take a subdomain away from an account, with its values and aliases
     RemoveSubdomain(names::RemoveSubdomain),
+    /// Give an account a challenge zone as a whole, like _acme-challenge.example.com
+    Grant(names::Grant),
+    /// Take a challenge zone away from an account, with all values in it
+    Revoke(names::Grant),
     /// Names in other zones that stand for an account's own, for clients that do not follow CNAMEs
     #[command(subcommand)]
     Alias(names::Alias),
@@ -53,7 +57,7 @@ pub struct Create {
     /// A label of choice, in place of a random one
     #[arg(long, value_name = "LABEL")]
     subdomain: Option<String>,
-    /// The zone, in place of the first one
+    /// The zone, in place of the first one; a challenge zone becomes the account's as a whole
     #[arg(long)]
     zone: Option<String>,
     /// A network from which the account may be used; may be repeated
@@ -142,6 +146,8 @@ pub fn run(command: Command, config: &Config) -> Result<()> {
         }
         Command::AddSubdomain(wanted) => names::add_subdomain(&operator, &wanted),
         Command::RemoveSubdomain(wanted) => names::remove_subdomain(&operator, &wanted),
+        Command::Grant(wanted) => names::grant(&operator, &wanted),
+        Command::Revoke(wanted) => names::revoke(&operator, &wanted),
         Command::Alias(wanted) => names::alias(&operator, &wanted),
         Command::Disable(who) => shown(who.output, &operator.call(Method::POST, &path(&who, "/disable"), None)?),
         Command::Enable(who) => shown(who.output, &operator.call(Method::POST, &path(&who, "/enable"), None)?),
@@ -163,7 +169,8 @@ fn create(operator: &Operator, wanted: &Create, config: &Config) -> Result<()> {
     };
     let domain = typed.to_string();
     let domain = domain.as_str();
-    let domain = domain.strip_prefix("_acme-challenge.").unwrap_or(domain);
+    let under = [CHALLENGE_LABEL, PERSIST_LABEL].iter().find_map(|label| domain.strip_prefix(label)?.strip_prefix('.'));
+    let domain = under.unwrap_or(domain);
     let body = json!({
         "subdomain": wanted.subdomain,
         "zone": wanted.zone,
@@ -172,8 +179,22 @@ fn create(operator: &Operator, wanted: &Create, config: &Config) -> Result<()> {
     });
     let reply = operator.call(Method::POST, "/accounts", Some(&body))?;
     let server = wanted.server.clone().unwrap_or_else(|| listening(config));
-    let registered = Registered { domain, server: server.trim_end_matches('/'), reply: &reply };
+    let records = delegation(domain, &reply, config);
+    let registered = Registered { domain, records, server: server.trim_end_matches('/'), reply: &reply };
     print(&registered.settings(if wanted.json { Format::Json } else { wanted.format }))
+}
+
+/// The records that lead from the domain to the account's name: a CNAME, or, where that name is the domain's own, NS.
+fn delegation(domain: &str, reply: &Value, config: &Config) -> Vec<String> {
+    let fulldomain = reply["fulldomain"].as_str().unwrap_or_default();
+    let label = if fulldomain.starts_with(PERSIST_LABEL) { PERSIST_LABEL } else { CHALLENGE_LABEL };
+    let own = format!("{label}.{domain}");
+    if own != fulldomain {
+        return vec![format!("{own}. CNAME {fulldomain}.")];
+    }
+    let zone = config.zones.iter().find(|zone| zone.name.to_string() == fulldomain);
+    let nameservers = zone.into_iter().flat_map(|zone| &zone.nameservers);
+    nameservers.map(|nameserver| format!("{fulldomain}. NS {nameserver}.")).collect()
 }
 
 /// Where the API listens, as far as the configuration tells; people who come from elsewhere give --server.
@@ -184,7 +205,8 @@ fn listening(config: &Config) -> String {
         return format!("{scheme}://{address}");
     }
     // Nobody connects to 0.0.0.0; the zone's own name is where most put the API.
-    let host = config.zones.first().map(|zone| zone.name.to_string()).unwrap_or_default();
+    let ordinary = config.zones.iter().find(|zone| !zone.name.is_challenge());
+    let host = ordinary.map(|zone| zone.name.to_string()).unwrap_or_default();
     match (scheme, address.port()) {
         ("https", 443) | ("http", 80) => format!("{scheme}://{host}"),
         (_, port) => format!("{scheme}://{host}:{port}"),

@@ -31,6 +31,8 @@ pub enum Format {
 pub struct Registered<'a> {
     /// The certificate's domain, without `*.`.
     pub domain: &'a str,
+    /// What to add to the domain's DNS, a record a line.
+    pub records: Vec<String>,
     /// The API's base URL, without a closing slash.
     pub server: &'a str,
     /// The reply to the registration.
@@ -57,17 +59,13 @@ impl Registered<'_> {
         self.reply[key].as_str().unwrap_or_default()
     }
 
-    fn cname(&self) -> String {
-        format!("_acme-challenge.{}. CNAME {}.", self.domain, self.get("fulldomain"))
-    }
-
     fn everything(&self) -> String {
         let part = |title: &str, text: String| format!("\n--- {title}\n{text}\n");
         let mut out = format!(
-            "Add this record to the DNS of {}, once:\n\n  {}\n\nThe key is shown now and never again:\n\n  username   {}\n  password   {}\n  \
+            "Add this to the DNS of {}, once:\n\n  {}\n\nThe key is shown now and never again:\n\n  username   {}\n  password   {}\n  \
              subdomain  {}\n  fulldomain {}\n  server     {}\n",
             self.domain,
-            self.cname(),
+            self.records.join("\n  "),
             self.get("username"),
             self.get("password"),
             self.get("subdomain"),
@@ -186,7 +184,8 @@ mod tests {
     fn every_form_names_what_its_client_needs() {
         let reply =
             json!({"username": "U", "password": "KEY", "fulldomain": "s.auth.test", "subdomain": "S", "allowfrom": []});
-        let registered = Registered { domain: "example.com", server: "https://api.test", reply: &reply };
+        let records = vec!["_acme-challenge.example.com. CNAME s.auth.test.".to_owned()];
+        let registered = Registered { domain: "example.com", records, server: "https://api.test", reply: &reply };
         for format in Format::value_variants() {
             let text = registered.settings(*format);
             assert!(text.contains("KEY"), "{format:?}: {text}");

@@ -8,7 +8,7 @@ use crate::account::{AllowFrom, Note};
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::name::Subdomain;
-use crate::publisher::{Choice, Edit, Registering, load};
+use crate::publisher::{Choice, Edit, Place, Registering, load};
 use crate::store::Store;
 use crate::store::writer::{Writer, WriterThread};
 
@@ -58,7 +58,8 @@ impl House {
 
     pub async fn register_with(&self, hash: ApiKeyHash, allow_from: &[&str]) -> Account {
         let allow_from = AllowFrom::parse(allow_from).unwrap();
-        let wanted = Registering { choice: Choice::default(), allow_from, note: Note::default(), key: hash };
+        let place = Place::Subdomain(Choice::default());
+        let wanted = Registering { place, allow_from, note: Note::default(), key: hash };
         self.publisher.register(wanted).await.unwrap()
     }
 

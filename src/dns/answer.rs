@@ -95,10 +95,13 @@ pub fn answer<'z>(zones: &'z [Zone], question: &Question<'_>, now: Timestamp) ->
             return Answer::found(Records::None).with(aliases); // the chain leaves the zone: others go on from there
         };
         let sets = match node {
-            Node::Apex(_) if question.rtype() == RecordType::SOA || question.rtype() == RecordType::ANY => {
+            Node::Apex(..) if question.rtype() == RecordType::SOA || question.rtype() == RecordType::ANY => {
                 return Answer::found(Records::Soa(zone)).with(aliases);
             }
-            Node::Apex(sets) | Node::Static(sets) => sets,
+            Node::Apex(_, Some(slot)) if question.rtype() == RecordType::TXT => {
+                return at_owner(zone, question.rtype(), slot, now).with(aliases);
+            }
+            Node::Apex(sets, _) | Node::Static(sets) => sets,
             Node::Owner(slot) => return at_owner(zone, question.rtype(), slot, now).with(aliases),
             Node::Nowhere => return Answer::name_error(zone).with(aliases),
         };

@@ -170,10 +170,14 @@ impl<'z> Prover<'z> {
     /// has been published in this very moment must not make the proof say otherwise.
     fn types_at(&self, name: NameRef<'_>) -> Vec<RecordType> {
         let of = |sets: &[RecordSet]| sets.iter().map(|set| set.rtype).collect::<Vec<_>>();
+        let txt = |slot: &Slot| if self.has_value(slot) { vec![RecordType::TXT] } else { Vec::new() };
         let mut types = match self.zone.locate(name) {
-            Some(Node::Apex(sets)) => [&[RecordType::SOA][..], &of(sets), &of(self.signing.sets())].concat(),
+            Some(Node::Apex(sets, owned)) => {
+                let owned = owned.as_ref().map(txt).unwrap_or_default();
+                [&[RecordType::SOA][..], &of(sets), &of(self.signing.sets()), &owned].concat()
+            }
             Some(Node::Static(sets)) => of(sets),
-            Some(Node::Owner(slot)) if self.has_value(&slot) => vec![RecordType::TXT],
+            Some(Node::Owner(slot)) => txt(&slot),
             _ => Vec::new(),
         };
         types.retain(|rtype| *rtype != self.rtype && self.rtype != RecordType::ANY);

@@ -34,11 +34,11 @@ impl Publisher {
         Ok(self.0.store.read(|rows| rows.account(who))?)
     }
 
-    /// The account that owns a name.
+    /// The account that may publish at a name.
     pub fn account_at(&self, owner: &Owner) -> Result<Option<Account>> {
-        let found = self.0.store.read(|rows| match rows.owner(owner)?.and_then(|row| row.account) {
-            Some((username, _)) => rows.account(username),
-            None => Ok(None),
+        let found = self.0.store.read(|rows| {
+            let row = rows.owner(owner.above().as_ref().unwrap_or(owner))?;
+            row.and_then(|row| row.account).map_or(Ok(None), |(username, _)| rows.account(username))
         })?;
         Ok(found)
     }

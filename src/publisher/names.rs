@@ -17,25 +17,45 @@ const RESERVED: [&str; 8] = ["autoconfig", "autodiscover", "imap", "isatap", "lo
 /// A subdomain that is asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Choice {
-    /// The zone; the first one where none is named.
+    /// The zone; the first one that is no challenge zone where none is named.
     pub zone: Option<ZoneName>,
     /// A label of choice; a random UUID where none is named.
     pub subdomain: Option<Subdomain>,
 }
 
+/// Where an account is to publish.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// At a subdomain.
+    Subdomain(Choice),
+    /// At the apex of a challenge zone. Whoever owns it gets certificates for the domain, so nobody but the operator
+    /// decides that.
+    Apex(ZoneName),
+}
+
+impl Place {
+    /// What the operator asks for: a challenge zone is given as a whole.
+    pub fn of_operator(choice: Choice) -> Self {
+        match choice {
+            Choice { zone: Some(zone), subdomain: None } if zone.is_challenge() => Self::Apex(zone),
+            choice => Self::Subdomain(choice),
+        }
+    }
+}
+
 impl Publisher {
-    /// Gives an active account another subdomain. The name exists in DNS from then on, without a value.
-    pub async fn add_subdomain(&self, who: Username, choice: Choice) -> Result<Owner> {
+    /// Gives an active account another owner. The name exists in DNS from then on, without a value.
+    pub async fn add_owner(&self, who: Username, place: Place) -> Result<Owner> {
         let inner = self.0.clone();
         let change = move |tx: &Tx<'_>| {
             let account = match active(tx, who)? {
                 Ok(account) => account,
                 Err(refusal) => return Ok(Err(refusal)),
             };
-            if account.owners.len() >= MAX_OWNERS {
+            if account.given().len() >= MAX_OWNERS {
                 return Ok(Err(PublishError::TooManyOwners));
             }
-            let owner = match inner.free_owner(tx, &choice)? {
+            let owner = match inner.free_owner(tx, &place)? {
                 Ok(owner) => owner,
                 Err(refusal) => return Ok(Err(refusal)),
             };
@@ -44,13 +64,13 @@ impl Publisher {
             Ok(Ok((owner.clone(), vec![Shown::Owner(owner, Some(Slot::Empty))])))
         };
         let owner = self.change_account(who, change).await?;
-        info!(username = %who, %owner, "subdomain added");
+        info!(username = %who, %owner, "name added");
         Ok(owner)
     }
 
-    /// Takes a subdomain away from an account, with its values and the aliases that stand for it. An account keeps
-    /// its last one.
-    pub async fn remove_subdomain(&self, who: Username, owner: Owner) -> Result<()> {
+    /// Takes an owner away from an account, with its values and the aliases that stand for it; and with an apex the
+    /// labels of ACME accounts below it. An account keeps its last owner.
+    pub async fn remove_owner(&self, who: Username, owner: Owner) -> Result<()> {
         let inner = self.0.clone();
         let gone = owner.clone();
         let change = move |tx: &Tx<'_>| {
@@ -58,15 +78,20 @@ impl Publisher {
             if !account.owners.contains(&gone) {
                 return Ok(Err(PublishError::NotOwner));
             }
-            if account.owners.len() == 1 {
+            let with_it = |owner: &&Owner| **owner == gone || owner.above().as_ref() == Some(&gone);
+            let all: Vec<&Owner> = account.owners.iter().filter(with_it).collect();
+            if all.len() == account.owners.len() {
                 return Ok(Err(PublishError::LastOwner));
             }
-            let shown = inner.give_up(tx, &account, &gone)?;
-            tx.remove_owner(&gone)?;
+            let mut shown = Vec::new();
+            for owner in all {
+                shown.extend(inner.give_up(tx, &account, owner)?);
+                tx.remove_owner(owner)?;
+            }
             Ok(Ok(((), shown)))
         };
         self.change_account(who, change).await?;
-        info!(username = %who, %owner, "subdomain removed");
+        info!(username = %who, %owner, "name removed");
         Ok(())
     }
 
@@ -80,6 +105,9 @@ impl Publisher {
             };
             if !account.owners.contains(&owner) {
                 return Ok(Err(PublishError::NotOwner));
+            }
+            if owner.above().is_some() {
+                return Ok(Err(PublishError::PassingOwner(owner.clone())));
             }
             if zone_of(&inner.zones.load(), alias.name().as_ref()).is_some() {
                 return Ok(Err(PublishError::AliasOfOurs(alias.clone())));
@@ -116,7 +144,14 @@ fn active(tx: &Tx<'_>, who: Username) -> Decided<Account> {
 
 impl Inner {
     /// The owner that is asked for, if it may be had.
-    pub(super) fn free_owner(&self, tx: &Tx<'_>, choice: &Choice) -> Decided<Owner> {
+    pub(super) fn free_owner(&self, tx: &Tx<'_>, place: &Place) -> Decided<Owner> {
+        match place {
+            Place::Subdomain(choice) => self.free_subdomain(tx, choice),
+            Place::Apex(zone) => self.free_apex(tx, zone),
+        }
+    }
+
+    fn free_subdomain(&self, tx: &Tx<'_>, choice: &Choice) -> Decided<Owner> {
         let zone = match self.zone_wanted(choice.zone.as_ref()) {
             Ok(zone) => zone,
             Err(refusal) => return Ok(Err(refusal)),
@@ -134,9 +169,12 @@ impl Inner {
         let zones = self.zones.load();
         match wanted {
             Some(name) if zone_named(&zones, name).is_none() => Err(PublishError::NoZone(name.clone())),
+            Some(name) if name.is_challenge() => Err(PublishError::ChallengeZone(name.clone())),
             Some(name) => Ok(name.clone()),
-            // invariant: a configuration has at least one zone
-            None => Ok(zones[0].name.clone()),
+            None => {
+                let first = zones.iter().map(|zone| &zone.name).find(|name| !name.is_challenge());
+                first.cloned().ok_or(PublishError::NoOrdinaryZone)
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use crate::config::ZoneSettings;
 use crate::config::keyfile::{KeyFile, KeyFileError};
-use crate::name::ZoneName;
+use crate::name::{OwnerLabel, ZoneName};
 use crate::serial::Serial;
 use crate::store::writer::Tx;
 use crate::store::{Rows, Store, StoreError};
@@ -74,7 +74,10 @@ fn zone(
             // Above the stored one whatever the clock says: what ran last may have raised it in memory alone.
             let live = Live::new(rows.serial(&name)?.unwrap_or(Serial(0)).next(clock.now()));
             rows.each_owner(&name, |label, disabled, values| {
-                live.put(label, Some(if disabled { Slot::Disabled } else { Slot::of(values) }));
+                live.put(
+                    OwnerLabel::below_apex_of(label),
+                    Some(if disabled { Slot::Disabled } else { Slot::of(values) }),
+                );
             })?;
             Arc::new(live)
         }

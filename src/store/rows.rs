@@ -96,6 +96,14 @@ impl<'c> Rows<'c> {
         Ok(self.connection.last_insert_rowid())
     }
 
+    /// How many owners there are below the apex of a zone. Counts them one by one: for zones that have few.
+    pub fn count_below_apex(&self, zone: &ZoneName) -> Result<usize> {
+        let sql = "SELECT count(*) FROM owners WHERE zone = ?1 AND name <> ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let count: i64 = statement.query_row(params![zone.to_string(), OwnerLabel::APEX], |row| row.get(0))?;
+        Ok(count.try_into().unwrap_or(usize::MAX))
+    }
+
     /// Keeps a chosen label from being given again.
     pub fn bury(&self, owner: &Owner, now: Timestamp) -> Result<()> {
         let sql = "INSERT OR IGNORE INTO tombstones (zone, name, removed) VALUES (?1, ?2, ?3)";

@@ -18,6 +18,9 @@ use table::Table;
 /// Shards of the name table: enough that a writer at full speed stalls no reader that can be measured.
 const SHARDS: usize = 1_024;
 
+/// The label under which the apex itself is kept: no label of a name is empty.
+pub const APEX: &[u8] = b"";
+
 /// What is known of a registered name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Slot {
@@ -87,7 +90,7 @@ impl Live {
         }
     }
 
-    /// What is at a label in lower case; `None` where nobody registered it.
+    /// What is at a label in lower case, or at the [`APEX`]; `None` where nobody registered it.
     pub fn at(&self, label: &[u8]) -> Option<Slot> {
         match uuid_of(label) {
             Some(uuid) => {

@@ -11,6 +11,7 @@ use domain::zonefile::inplace::{Entry, ScannedRecord, Zonefile};
 use hickory_proto::rr::RecordType;
 use thiserror::Error;
 
+use crate::name::owner::AcmeAccountLabel;
 use crate::name::{CHALLENGE_LABEL, Name, NameRef, ZoneName};
 use crate::txt::RecordSet;
 
@@ -156,6 +157,29 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// Whether no challenge could be published where a record would be.
+    fn is_free(&self, owner: &Name, rtype: RecordType) -> Result<(), String> {
+        let apex = self.zone.apex();
+        if !self.zone.is_challenge() {
+            return match apex.child(CHALLENGE_LABEL) {
+                Ok(challenge) if owner.is_in(&challenge) => {
+                    Err(format!("{owner} belongs to the daemon's own challenges; publish there instead"))
+                }
+                _ => Ok(()),
+            };
+        }
+        if owner == apex && rtype == RecordType::TXT {
+            return Err(format!(
+                "the TXT records of {owner} are those that its account publishes; publish there instead"
+            ));
+        }
+        let last = owner.as_ref().below(apex.as_ref()).and_then(Iterator::last);
+        if last.is_some_and(AcmeAccountLabel::is_one) {
+            return Err(format!("{owner} has the label of an ACME account, at which accounts publish; choose another"));
+        }
+        Ok(())
+    }
+
     /// Whether a record of this name and type is one that the configuration may hold.
     fn admit(&self, owner: &Name, rtype: RecordType, class: Class) -> Result<(), String> {
         let apex = self.zone.apex();
@@ -168,9 +192,7 @@ impl Reader<'_> {
         if labels.any(|label| label == b"*") {
             return Err(format!("wildcards are not answered; write each name out instead of {owner}"));
         }
-        if apex.child(CHALLENGE_LABEL).is_ok_and(|challenge| owner.is_in(&challenge)) {
-            return Err(format!("{owner} belongs to the daemon's own challenges; publish there instead"));
-        }
+        self.is_free(owner, rtype)?;
         match rtype {
             RecordType::SOA => Err("the SOA comes from the zone's other keys; leave it out".into()),
             RecordType::NS if owner == apex => Err("the apex's NS come from the key `ns`; leave them out".into()),

@@ -10,6 +10,7 @@ mod api;
 mod cli;
 mod clients;
 mod config;
+mod delegations;
 mod dns;
 mod dnssec;
 mod floods;

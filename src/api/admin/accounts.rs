@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::account::Username;
 use crate::hasher::Hasher;
 use crate::net::prefix::Prefix;
-use crate::publisher::{Edit, Publisher};
+use crate::publisher::{Edit, Place, Publisher};
 
 use super::super::account::{RESTORABLE, read, shown};
 use super::super::fields::Fields;
@@ -29,7 +29,8 @@ pub async fn create(
     State(hasher): State<Hasher>,
     fields: Fields,
 ) -> Result<Response, Failure> {
-    Wanted::read(&fields)?.register(&publisher, &hasher, Prefix::of(OPERATOR)).await
+    let place = Place::of_operator(fields.choice()?);
+    Wanted::read(place, &fields)?.register(&publisher, &hasher, Prefix::of(OPERATOR)).await
 }
 
 /// A page of accounts by username; `next` is what to write as `after` for the page behind it.

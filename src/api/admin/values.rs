@@ -33,7 +33,8 @@ pub async fn list(State(publisher): State<Publisher>, params: Params) -> Result<
 
 fn all(publisher: &Publisher) -> Result<(Vec<NamedValue>, bool), Failure> {
     let zones = publisher.zones().load();
-    let own = zones.iter().map(|zone| Owner { zone: zone.name.clone(), label: OwnerLabel::Challenge });
+    let ordinary = zones.iter().filter(|zone| !zone.name.is_challenge());
+    let own = ordinary.map(|zone| Owner { zone: zone.name.clone(), label: OwnerLabel::Challenge });
     let mut found: Vec<NamedValue> = own.flat_map(|owner| NamedValue::all_of(&owner, publisher)).collect();
     let mut after = None;
     loop {

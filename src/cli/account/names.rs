@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::cli::operator::Operator;
 use crate::cli::table::cell;
-use crate::cli::{Output, Result, print};
+use crate::cli::{CliError, Output, Result, print};
+use crate::name::ZoneName;
 
 use super::{Who, path, shown};
 
@@ -32,6 +33,26 @@ pub struct RemoveSubdomain {
     /// Its zone, where the account has the label in several
     #[arg(long)]
     zone: Option<String>,
+}
+
+/// `account grant WHO ZONE`, `account revoke WHO ZONE`
+#[derive(Debug, Args)]
+pub struct Grant {
+    #[command(flatten)]
+    who: Who,
+    /// The zone
+    zone: ZoneName,
+}
+
+impl Grant {
+    /// The zone as it is sent. An ordinary one belongs to nobody: a subdomain must not be added or lost by mistake.
+    fn zone(&self) -> Result<String> {
+        if self.zone.is_challenge() {
+            return Ok(self.zone.to_string());
+        }
+        let problem = "is no challenge zone, like _acme-challenge.example.com; see `account add-subdomain`";
+        Err(CliError::Usage(format!("{} {problem}", self.zone)))
+    }
 }
 
 /// `account alias ...`
@@ -74,6 +95,17 @@ pub fn add_subdomain(operator: &Operator, wanted: &AddSubdomain) -> Result<()> {
 
 pub fn remove_subdomain(operator: &Operator, wanted: &RemoveSubdomain) -> Result<()> {
     let body = json!({ "subdomain": wanted.label, "zone": wanted.zone });
+    shown(wanted.who.output, &operator.call(Method::DELETE, &path(&wanted.who, "/subdomains"), Some(&body))?)
+}
+
+pub fn grant(operator: &Operator, wanted: &Grant) -> Result<()> {
+    let body = json!({ "zone": wanted.zone()? });
+    let reply = operator.call(Method::POST, &path(&wanted.who, "/subdomains"), Some(&body))?;
+    said(wanted.who.output, &reply, &cell(&reply["fulldomain"]))
+}
+
+pub fn revoke(operator: &Operator, wanted: &Grant) -> Result<()> {
+    let body = json!({ "subdomain": wanted.zone()? });
     shown(wanted.who.output, &operator.call(Method::DELETE, &path(&wanted.who, "/subdomains"), Some(&body))?)
 }
 

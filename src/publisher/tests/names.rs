@@ -26,7 +26,7 @@ impl House {
 async fn an_account_publishes_at_each_of_its_owners_and_at_no_other() {
     let house = House::new(|_| {});
     let (mine, theirs) = (house.register(None).await.unwrap(), house.register(None).await.unwrap());
-    let second = house.publisher.add_subdomain(mine.username, chosen("shop")).await.unwrap();
+    let second = house.publisher.add_owner(mine.username, Place::Subdomain(chosen("shop"))).await.unwrap();
     let by = |account: &Account| Author::Account(account.username);
     house.publisher.publish(by(&mine), second.clone(), txt('b')).await.unwrap();
     house.publish(&mine, "a").await;
@@ -36,7 +36,7 @@ async fn an_account_publishes_at_each_of_its_owners_and_at_no_other() {
     assert_eq!((house.live(&mine).as_str(), house.publisher.values(&second).len()), ("a", 1));
     house.publisher.disable(mine.username).await.unwrap();
     assert_eq!(house.zone().live.at(b"shop"), Some(Slot::Disabled));
-    let refused = house.publisher.add_subdomain(mine.username, Choice::default()).await;
+    let refused = house.publisher.add_owner(mine.username, Place::Subdomain(Choice::default())).await;
     assert!(matches!(refused, Err(PublishError::Disabled)), "{refused:?}");
 }
 
@@ -44,14 +44,14 @@ async fn an_account_publishes_at_each_of_its_owners_and_at_no_other() {
 async fn a_removed_owner_is_gone_and_a_chosen_label_is_not_given_again() {
     let house = House::new(|_| {});
     let (mine, theirs) = (house.register(None).await.unwrap(), house.register(None).await.unwrap());
-    let shop = house.publisher.add_subdomain(mine.username, chosen("shop")).await.unwrap();
-    let refused = house.publisher.remove_subdomain(theirs.username, shop.clone()).await;
+    let shop = house.publisher.add_owner(mine.username, Place::Subdomain(chosen("shop"))).await.unwrap();
+    let refused = house.publisher.remove_owner(theirs.username, shop.clone()).await;
     assert!(matches!(refused, Err(PublishError::NotOwner)), "{refused:?}");
-    house.publisher.remove_subdomain(mine.username, shop.clone()).await.unwrap();
+    house.publisher.remove_owner(mine.username, shop.clone()).await.unwrap();
     assert_eq!(house.zone().live.at(b"shop"), None);
-    let refused = house.publisher.add_subdomain(theirs.username, chosen("shop")).await;
+    let refused = house.publisher.add_owner(theirs.username, Place::Subdomain(chosen("shop"))).await;
     assert!(matches!(refused, Err(PublishError::LabelTaken(_))), "{refused:?}");
-    let refused = house.publisher.remove_subdomain(mine.username, mine.owners[0].clone()).await;
+    let refused = house.publisher.remove_owner(mine.username, mine.owners[0].clone()).await;
     assert!(matches!(refused, Err(PublishError::LastOwner)), "{refused:?}");
 }
 
@@ -60,9 +60,9 @@ async fn owners_and_aliases_of_an_account_have_an_end() {
     let house = House::new(|_| {});
     let account = house.register(None).await.unwrap();
     for _ in 1..MAX_OWNERS {
-        house.publisher.add_subdomain(account.username, Choice::default()).await.unwrap();
+        house.publisher.add_owner(account.username, Place::Subdomain(Choice::default())).await.unwrap();
     }
-    let refused = house.publisher.add_subdomain(account.username, Choice::default()).await;
+    let refused = house.publisher.add_owner(account.username, Place::Subdomain(Choice::default())).await;
     assert!(matches!(refused, Err(PublishError::TooManyOwners)), "{refused:?}");
     let add = async |number: usize| {
         house.publisher.add_alias(account.username, alias(&format!("{number}.test")), account.owners[0].clone()).await
@@ -97,12 +97,12 @@ async fn an_alias_is_each_accounts_own_and_known_while_anybody_has_it() {
 async fn an_alias_moves_and_goes_with_its_owner() {
     let house = House::new(|_| {});
     let account = house.register(None).await.unwrap();
-    let second = house.publisher.add_subdomain(account.username, Choice::default()).await.unwrap();
+    let second = house.publisher.add_owner(account.username, Place::Subdomain(Choice::default())).await.unwrap();
     for owner in [&account.owners[0], &second] {
         house.publisher.add_alias(account.username, alias("example.com"), owner.clone()).await.unwrap();
     }
     assert_eq!(house.stored(&account).owner_behind(&alias("example.com")), Some(&second));
-    house.publisher.remove_subdomain(account.username, second).await.unwrap();
+    house.publisher.remove_owner(account.username, second).await.unwrap();
     assert!(house.stored(&account).aliases.is_empty() && !house.is_alias("example.com"));
 }
 

@@ -8,12 +8,12 @@ use crate::name::{Alias, Owner};
 use super::{Result, Rows, owner_of, parse};
 
 impl Rows<'_> {
-    /// Gives an account another owner.
-    pub fn add_owner(&self, owner: &Owner, who: Username) -> Result<()> {
+    /// Gives an account another owner. Returns its row.
+    pub fn add_owner(&self, owner: &Owner, who: Username) -> Result<i64> {
         let sql = "INSERT INTO owners (account, zone, name) SELECT id, ?2, ?3 FROM accounts WHERE username = ?1";
         let row = params![who.to_string(), owner.zone.to_string(), owner.label.as_str()];
         self.connection.prepare_cached(sql)?.execute(row)?;
-        Ok(())
+        Ok(self.connection.last_insert_rowid())
     }
 
     /// Takes an owner away, with its values and the aliases that stand for it.

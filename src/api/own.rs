@@ -1,0 +1,31 @@
+//! Which of its owners an account means.
+
+use std::collections::BTreeSet;
+
+use crate::account::Account;
+use crate::name::{Owner, ZoneName};
+
+use super::error::Failure;
+use super::fields::Fields;
+
+/// The one of the account's owners that the body names by `subdomain`: a label, with `zone` where several zones have it,
+/// or a whole name. Looks at nothing but the account, so that it tells nothing of others.
+pub fn own(account: &Account, fields: &Fields) -> Result<Owner, Failure> {
+    let (wanted, zone) = (fields.owner()?, fields.zone()?);
+    let zones: BTreeSet<&ZoneName> = account.owners.iter().map(|owner| &owner.zone).collect();
+    let named = zones.into_iter().filter(|found| zone.as_ref().is_none_or(|zone| zone == *found));
+    let mut found: Vec<Owner> =
+        named.filter_map(|zone| wanted.in_zone(zone)).filter(|owner| account.owns(owner)).collect();
+    match (found.pop(), &found[..]) {
+        (Some(owner), []) => Ok(owner),
+        (None, _) => Err(Failure::Forbidden("this account does not own that subdomain")),
+        (Some(last), others) => Err(ambiguous(others.iter().chain([&last]))),
+    }
+}
+
+/// The refusal of a label that several owners have.
+pub fn ambiguous<'o>(owners: impl Iterator<Item = &'o Owner>) -> Failure {
+    let names: Vec<String> = owners.map(ToString::to_string).collect();
+    let message = format!("several zones have that label; write the whole name: {}", names.join(" or "));
+    Failure::field("bad_subdomain", "subdomain", message)
+}

@@ -1,0 +1,307 @@
+//! The names at which accounts publish, and how people write them.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Deserialize;
+use thiserror::Error;
+use uuid::Uuid;
+
+use super::{CHALLENGE_LABEL, MAX_LABEL, Name, NameError, ZoneName};
+
+/// Why a text is not a subdomain.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("a subdomain is one label of 1 to 63 letters, digits and inner hyphens, like `shop-1`; found {0:?}")]
+pub struct SubdomainError(pub String);
+
+impl SubdomainError {
+    fn of(text: &str) -> Self {
+        Self(text.chars().take(80).collect())
+    }
+}
+
+/// One label below the apex that an account owns: letters, digits and inner hyphens (LDH), kept in lower case.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Subdomain(Box<str>);
+
+impl Subdomain {
+    /// A new one that nobody can guess: a version 4 UUID.
+    pub fn random() -> Self {
+        Self(Uuid::new_v4().to_string().into())
+    }
+
+    /// The label.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it reads as a hyphenated UUID. Those are ours to give; nobody may ask for one.
+    pub fn is_uuid_shaped(&self) -> bool {
+        self.uuid().is_some()
+    }
+
+    /// The UUID that the label spells in its 36-character form.
+    pub fn uuid(&self) -> Option<Uuid> {
+        (self.0.len() == 36).then(|| Uuid::try_parse(&self.0).ok()).flatten()
+    }
+}
+
+impl FromStr for Subdomain {
+    type Err = SubdomainError;
+
+    fn from_str(text: &str) -> Result<Self, SubdomainError> {
+        let inner_ok = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let ends_ok = !text.starts_with('-') && !text.ends_with('-');
+        if text.is_empty() || text.len() > MAX_LABEL || !inner_ok || !ends_ok {
+            return Err(SubdomainError::of(text));
+        }
+        Ok(Self(text.to_ascii_lowercase().into()))
+    }
+}
+
+impl TryFrom<String> for Subdomain {
+    type Error = SubdomainError;
+
+    fn try_from(text: String) -> Result<Self, SubdomainError> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for Subdomain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The label of one ACME account below `_acme-challenge` (draft-ietf-acme-dns-account-label section 3.1): `_` and the
+/// base32, in lower case, of the first ten octets of SHA-256(account URL).
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct AcmeAccountLabel(Box<str>);
+
+impl AcmeAccountLabel {
+    /// Characters of base32 for ten octets (RFC 4648 section 6).
+    const DIGITS: usize = 16;
+
+    /// Whether octets in lower case have the form of such a label.
+    pub fn is_one(label: &[u8]) -> bool {
+        let digit = |octet: &u8| matches!(octet, b'a'..=b'z' | b'2'..=b'7');
+        matches!(label, [b'_', digits @ ..] if digits.len() == Self::DIGITS && digits.iter().all(digit))
+    }
+}
+
+/// Where in a zone TXT values may be published.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum OwnerLabel {
+    /// An account's label.
+    Subdomain(Subdomain),
+    /// `_acme-challenge.<zone>`, which belongs to the daemon and its operator.
+    Challenge,
+    /// The apex of a challenge zone.
+    Apex,
+    /// A label below such an apex, which belongs to whoever owns the apex (dns-account-01).
+    AcmeAccount(AcmeAccountLabel),
+}
+
+impl OwnerLabel {
+    /// How the apex is stored, as zone files write it (RFC 1035 section 5.1).
+    pub const APEX: &str = "@";
+
+    /// The label as it is stored.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Subdomain(subdomain) => subdomain.as_str(),
+            Self::Challenge => CHALLENGE_LABEL,
+            Self::Apex => Self::APEX,
+            Self::AcmeAccount(AcmeAccountLabel(label)) => label,
+        }
+    }
+
+    /// The label in the name, below the apex; empty for the apex itself, which has none.
+    pub fn below_apex(&self) -> &str {
+        Self::below_apex_of(self.as_str())
+    }
+
+    /// The same of a stored label.
+    pub fn below_apex_of(stored: &str) -> &str {
+        if stored == Self::APEX { "" } else { stored }
+    }
+
+    /// Whether a zone has owners of this kind.
+    fn fits(&self, zone: &ZoneName) -> bool {
+        match self {
+            Self::Subdomain(_) | Self::Challenge => !zone.is_challenge(),
+            Self::Apex => zone.is_challenge(),
+            Self::AcmeAccount(_) => zone.begins_with(CHALLENGE_LABEL),
+        }
+    }
+}
+
+impl FromStr for OwnerLabel {
+    type Err = SubdomainError;
+
+    fn from_str(text: &str) -> Result<Self, SubdomainError> {
+        Ok(match text.to_ascii_lowercase().as_str() {
+            CHALLENGE_LABEL => Self::Challenge,
+            Self::APEX => Self::Apex,
+            label if AcmeAccountLabel::is_one(label.as_bytes()) => Self::AcmeAccount(AcmeAccountLabel(label.into())),
+            _ => Self::Subdomain(text.parse()?),
+        })
+    }
+}
+
+/// A name at which TXT values may be published: a zone and a label in it.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Owner {
+    /// The zone.
+    pub zone: ZoneName,
+    /// The label below its apex.
+    pub label: OwnerLabel,
+}
+
+impl Owner {
+    /// The owner of a subdomain.
+    pub fn subdomain(zone: ZoneName, subdomain: Subdomain) -> Self {
+        Self { zone, label: OwnerLabel::Subdomain(subdomain) }
+    }
+
+    /// The apex of a zone as an owner.
+    pub fn apex(zone: ZoneName) -> Self {
+        Self { zone, label: OwnerLabel::Apex }
+    }
+
+    /// The owner of this name in a zone, if the zone can have one there.
+    pub fn at(name: &Name, zone: &ZoneName) -> Option<Self> {
+        let mut labels = name.as_ref().below(zone.apex().as_ref())?;
+        let label = match (labels.next(), labels.next()) {
+            (None, _) => OwnerLabel::Apex,
+            (Some(label), None) => std::str::from_utf8(label).ok()?.parse().ok()?,
+            _ => return None,
+        };
+        Self::labelled(label, zone)
+    }
+
+    /// The owner with this label in a zone, if the zone can have such a one.
+    fn labelled(label: OwnerLabel, zone: &ZoneName) -> Option<Self> {
+        label.fits(zone).then(|| Self { zone: zone.clone(), label })
+    }
+
+    /// The owner that decides who may publish here without having been given this name: the apex, for the label of an
+    /// ACME account.
+    pub fn above(&self) -> Option<Self> {
+        matches!(self.label, OwnerLabel::AcmeAccount(_)).then(|| Self::apex(self.zone.clone()))
+    }
+
+    /// What acme-dns calls the subdomain, and takes as such: the label where it is a subdomain, the whole name where not.
+    pub fn short(&self) -> Cow<'_, str> {
+        match &self.label {
+            OwnerLabel::Subdomain(subdomain) => Cow::Borrowed(subdomain.as_str()),
+            _ => Cow::Owned(self.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    /// The fulldomain: what a CNAME points to, without the closing dot.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.label {
+            OwnerLabel::Apex => self.zone.fmt(f),
+            label => write!(f, "{}.{}", label.as_str(), self.zone),
+        }
+    }
+}
+
+/// Why a text means no owner.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum OwnerTextError {
+    #[error(transparent)]
+    Subdomain(#[from] SubdomainError),
+    #[error("this is neither a subdomain nor a whole name: {0}")]
+    Name(#[from] NameError),
+}
+
+/// What people write to mean an owner: its label alone, or its whole name. In any case, a closing dot is tolerated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OwnerText {
+    /// The label, in whichever zone.
+    Label(OwnerLabel),
+    /// The whole name.
+    Name(Name),
+}
+
+impl OwnerText {
+    /// The owner in a zone that is meant, if it can be one of that zone.
+    pub fn in_zone(&self, zone: &ZoneName) -> Option<Owner> {
+        match self {
+            Self::Label(label) => Owner::labelled(label.clone(), zone),
+            Self::Name(name) => Owner::at(name, zone),
+        }
+    }
+}
+
+impl FromStr for OwnerText {
+    type Err = OwnerTextError;
+
+    fn from_str(text: &str) -> Result<Self, OwnerTextError> {
+        let text = text.strip_suffix('.').unwrap_or(text);
+        if text.contains('.') {
+            return Ok(Self::Name(text.parse()?));
+        }
+        match text.parse()? {
+            OwnerLabel::Apex => Err(SubdomainError::of(text).into()),
+            label => Ok(Self::Label(label)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subdomain_is_one_ldh_label() {
+        assert_eq!("Shop-1".parse::<Subdomain>().unwrap().as_str(), "shop-1");
+        for bad in ["", "-a", "a-", "a.b", "a_b", "ä", &"a".repeat(64)] {
+            assert!(bad.parse::<Subdomain>().is_err(), "{bad}");
+        }
+        assert!(Subdomain::random().is_uuid_shaped());
+        assert!(!"a".repeat(32).parse::<Subdomain>().unwrap().is_uuid_shaped());
+    }
+
+    /// The owner that a text means in a zone, as its whole name.
+    fn meant(text: &str, zone: &str) -> Option<String> {
+        let owner = text.parse::<OwnerText>().unwrap().in_zone(&zone.parse().unwrap())?;
+        let again: OwnerLabel = owner.label.as_str().parse().unwrap();
+        assert_eq!(again, owner.label, "it is stored and read again");
+        Some(owner.to_string())
+    }
+
+    #[test]
+    fn a_text_means_an_owner_where_the_zone_has_such_ones() {
+        let (plain, challenge, persist) = ("auth.test", "_acme-challenge.a.test", "_validation-persist.a.test");
+        let account = "_ujmmovf2vn55tgye";
+        for (text, zone, name) in [
+            ("Shop", plain, Some("shop.auth.test")),
+            ("SHOP.Auth.test.", plain, Some("shop.auth.test")),
+            ("shop", challenge, None),
+            ("shop._acme-challenge.a.test", challenge, None),
+            ("_Acme-Challenge", plain, Some("_acme-challenge.auth.test")),
+            ("_acme-challenge", challenge, None),
+            ("_acme-challenge.A.TEST.", challenge, Some(challenge)),
+            ("_validation-persist.a.test", persist, Some(persist)),
+            ("auth.test", plain, None),
+            (account, challenge, Some("_ujmmovf2vn55tgye._acme-challenge.a.test")),
+            ("_UJMMOVF2VN55TGYE._acme-challenge.a.test", challenge, Some("_ujmmovf2vn55tgye._acme-challenge.a.test")),
+            (account, plain, None),
+            (account, persist, None),
+            ("x.shop.auth.test", plain, None),
+            ("shop.auth.test", challenge, None),
+        ] {
+            assert_eq!(meant(text, zone).as_deref(), name, "{text} in {zone}");
+        }
+        for bad in ["", ".", "@", "a..b", "-a", "_ujmmovf2vn55tgy1", "a b.c", "*.auth.test"] {
+            assert!(bad.parse::<OwnerText>().is_err(), "{bad:?}");
+        }
+    }
+}
