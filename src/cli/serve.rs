@@ -57,7 +57,7 @@ async fn reload_from(path: &std::path::Path, daemon: &Daemon, level: &Level) {
         Ok(config) => config,
         Err(error) => return error!(%error, "not reloaded"),
     };
-    let filter = EnvFilter::new(&config.log.level);
+    let filter = filter(&config.log.level);
     if let Err(error) = daemon.reload(config).await {
         return error!(%error, "not reloaded");
     }
@@ -116,8 +116,14 @@ fn notify(states: &[NotifyState<'_>]) {
     }
 }
 
+/// What the configuration asks for, without the QUIC library's own lines: a peer could have it write one for each packet.
+/// Whoever wants them names `quinn` in the level.
+fn filter(level: &str) -> EnvFilter {
+    EnvFilter::new(format!("quinn=error,quinn_udp=warn,{level}"))
+}
+
 fn start_log(log: &Log) -> Level {
-    let (filter, level) = reload::Layer::new(EnvFilter::new(&log.level));
+    let (filter, level) = reload::Layer::new(filter(&log.level));
     let registry = tracing_subscriber::registry().with(filter);
     let colours = std::io::stderr().is_terminal();
     let started = match log.format {

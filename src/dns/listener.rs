@@ -2,10 +2,16 @@
 
 use std::net::SocketAddr;
 
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::error;
 
 use super::Heartbeat;
+
+/// Resolves when the shutdown has begun, or when nobody is there any more to say so.
+pub(super) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+    _ = shutdown.wait_for(|stop| *stop).await;
+}
 
 /// The running listener on one address.
 #[derive(Debug)]

@@ -29,7 +29,7 @@ use crate::net::connections::{Connections, Seat};
 use crate::net::prefix::Prefix;
 use crate::tls::Tls;
 
-use super::listener::StreamListener;
+use super::listener::{StreamListener, stopped};
 use super::tcp::{MAX_QUERY, TURN, Talker};
 use super::{Heartbeat, Responder};
 
@@ -123,7 +123,7 @@ impl House {
         loop {
             heartbeat.beat();
             tokio::select! {
-                _ = shutdown.wait_for(|stop| *stop) => break,
+                () = stopped(&mut shutdown) => break,
                 incoming = self.endpoint.accept() => match incoming {
                     Some(incoming) => self.receive(incoming, &mut open),
                     // The heart stops with it, and whoever watches over that starts the daemon anew.

@@ -13,7 +13,7 @@ use tokio::time::{Instant, interval, timeout, timeout_at};
 use crate::net::accept::Acceptor;
 use crate::net::connections::{Connections, Seat};
 
-use super::listener::StreamListener;
+use super::listener::{StreamListener, stopped};
 use super::question::HEADER;
 use super::{Heartbeat, Responder, Source, Transport};
 
@@ -89,7 +89,7 @@ pub(super) async fn accept_all<F>(
     loop {
         heartbeat.beat();
         tokio::select! {
-            _ = shutdown.wait_for(|stop| *stop) => break,
+            () = stopped(&mut shutdown) => break,
             (stream, peer, seat) = acceptor.accept() => {
                 open.spawn(serve(talker.clone(), stream, peer, seat));
                 // The closed ones leave the set, or a flood would fill it.

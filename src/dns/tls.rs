@@ -13,7 +13,7 @@ use crate::net::accept::Acceptor;
 use crate::net::connections::{Connections, Seat};
 use crate::tls::Tls;
 
-use super::listener::StreamListener;
+use super::listener::{StreamListener, stopped};
 use super::tcp::{Talker, start};
 use super::{Responder, Source, Transport};
 
@@ -35,12 +35,13 @@ pub fn serve(
     start(WHAT, acceptor, Talker::new(responder, shutdown), serve)
 }
 
-async fn serve_tls(tls: Tls, talker: Talker, stream: TcpStream, peer: SocketAddr, seat: Seat) {
+async fn serve_tls(tls: Tls, mut talker: Talker, stream: TcpStream, peer: SocketAddr, seat: Seat) {
     _ = stream.set_nodelay(true);
     let source = Source { address: peer.ip().to_canonical(), transport: Transport::Tls };
     let handshake = tokio::select! {
         done = timeout(HANDSHAKE, tls.acceptor().accept(stream)) => done,
         () = seat.evicted() => return,
+        () = stopped(&mut talker.shutdown) => return,
     };
     match handshake {
         Ok(Ok(stream)) => talker.serve(stream, source, &seat).await,

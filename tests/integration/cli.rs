@@ -1,15 +1,12 @@
 //! The operator's commands, with a daemon and without one.
 
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
 
 use hickory_proto::op::ResponseCode;
 use serde_json::{Value, json};
 
 use crate::harness::dns::{TXT, ask, query, txts};
-use crate::harness::process::BINARY;
-use crate::harness::{Account, Home, PATIENCE, Process, Settings, ZONE, value};
+use crate::harness::{Account, Home, Process, Settings, Watch, ZONE, value};
 
 fn json_of(home: &Home, arguments: &[&str]) -> Value {
     let all: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
@@ -162,32 +159,15 @@ fn watch_shows_a_query_and_ends_with_the_reader() {
     let daemon = Process::start(&Settings::default());
     let account = Account::register(daemon.api());
     account.publish(daemon.api(), &value(1));
-    let mut command = Command::new(BINARY);
-    command.args(["watch", &account.subdomain, "--json", "--config"]).arg(daemon.home().config());
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-    let output = child.stdout.take().unwrap();
-    let (sender, lines) = std::sync::mpsc::channel();
-    let reader = std::thread::spawn(move || {
-        BufReader::new(output).lines().map_while(Result::ok).for_each(|line| _ = sender.send(line))
-    });
-    let start = std::time::Instant::now();
-    let line = loop {
-        // Until the watch has begun there is nobody to tell.
+    let watch = Watch::over(daemon.home(), &account.subdomain);
+    let seen = watch.first(|| {
         ask(daemon.dns(), &query(&account.fulldomain, TXT));
         ask(daemon.dns(), &query(ZONE, TXT));
-        match lines.recv_timeout(std::time::Duration::from_millis(50)) {
-            Ok(line) => break line,
-            Err(error) => assert!(start.elapsed() < PATIENCE, "{error}"),
-        }
-    };
-    child.kill().unwrap();
-    child.wait().unwrap();
-    reader.join().unwrap();
-    let seen: Value = serde_json::from_str(&line).unwrap();
+    });
     let expected = [("source", "127.0.0.1"), ("transport", "udp"), ("type", "TXT"), ("rcode", "NOERROR")];
-    expected.into_iter().for_each(|(key, value)| assert_eq!(seen[key], json!(value), "{line}"));
+    expected.into_iter().for_each(|(key, value)| assert_eq!(seen[key], json!(value), "{seen}"));
     assert_eq!(seen["values"], json!([value(1)]));
-    assert!(lines.try_iter().all(|line| !line.contains(&format!("\"{ZONE}\""))), "other names are not shown");
+    assert!(watch.end().iter().all(|line| !line.contains(&format!("\"{ZONE}\""))), "other names are not shown");
     assert_eq!(txts(daemon.dns(), &account.fulldomain), [value(1)], "the daemon goes on");
 }
 

@@ -1,6 +1,7 @@
 //! What DNS says, octet by octet.
 
 mod answers;
+mod encrypted;
 mod limits;
 mod questions;
 mod sizes;

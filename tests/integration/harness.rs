@@ -4,14 +4,17 @@ pub mod account;
 pub mod dns;
 pub mod http;
 pub mod process;
+pub mod quic;
 pub mod settings;
 pub mod tls;
+pub mod watch;
 
 use std::time::{Duration, Instant};
 
 pub use account::Account;
 pub use process::{Home, Launch, Process};
 pub use settings::{Settings, ZONE};
+pub use watch::Watch;
 
 /// How long something that must happen may take on a slow machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -8,6 +8,7 @@ use tracing::debug;
 
 use crate::net::connections::Seat;
 
+use super::super::listener::stopped;
 use super::super::question::{self, HEADER};
 use super::super::tcp::{LAST_CALL, Limits, MAX_QUERY, Talker};
 use super::super::tls::HANDSHAKE;
@@ -35,16 +36,17 @@ impl Goodbye {
 /// Serves a connection until it is idle for too long, breaks the rules, is told to make room, or closes.
 pub async fn converse(connecting: Connecting, talker: Talker, seat: &Seat) {
     let peer = connecting.remote_address();
+    let Talker { responder, limits, mut shutdown } = talker;
     let handshake = tokio::select! {
         done = timeout(HANDSHAKE, connecting) => done,
         () = seat.evicted() => return,
+        () = stopped(&mut shutdown) => return,
     };
     let connection = match handshake {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return debug!(%peer, "QUIC handshake: {error}"),
         Err(_) => return debug!(%peer, "QUIC handshake: too slow"),
     };
-    let Talker { responder, limits, shutdown } = talker;
     let source = Source { address: peer.ip().to_canonical(), transport: Transport::Quic };
     let conversation = Conversation { connection: &connection, source, responder, limits, seat };
     let goodbye = tokio::select! {
@@ -126,11 +128,6 @@ impl Conversation<'_> {
         }
         Ok(())
     }
-}
-
-/// Resolves when the shutdown has begun. An error means that nobody is there to say so, which is as good.
-async fn stopped(shutdown: &mut watch::Receiver<bool>) {
-    _ = shutdown.wait_for(|stop| *stop).await;
 }
 
 /// Reads a stream to its end: exactly one query, with its length before it (RFC 9250 section 4.2). `None`: the client

@@ -46,3 +46,52 @@ impl Runtime for Handover {
         TokioRuntime.now()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use quinn::crypto::rustls::QuicClientConfig;
+    use quinn::{ClientConfig, Endpoint, EndpointConfig};
+    use tokio::time::{sleep, timeout};
+
+    use super::super::server_config;
+    use super::*;
+    use crate::tls::tests::{Files, client_config};
+    use crate::tls::{DOQ, Tls};
+
+    #[tokio::test]
+    async fn a_connection_is_there_for_as_long_as_its_driver_and_no_longer() {
+        let files = Files::new();
+        let tls = Tls::load(files.files(), DOQ).unwrap();
+        let config = server_config(&tls, Duration::from_secs(60)).unwrap();
+        let handover = Arc::new(Handover::default());
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let endpoint = Endpoint::new(EndpointConfig::default(), Some(config), socket, handover.clone()).unwrap();
+        tokio::spawn(handover.take().expect("the endpoint's"));
+        let client = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+        let crypto = QuicClientConfig::try_from(client_config(&files, b"doq")).unwrap();
+        let to = endpoint.local_addr().unwrap();
+        let connecting = client.connect_with(ClientConfig::new(Arc::new(crypto)), to, "api.test").unwrap();
+        let _peer = tokio::spawn(connecting.into_future());
+        let accepted = endpoint.accept().await.unwrap().accept().unwrap();
+        let mut driver = handover.take().expect("the connection's");
+        assert!(handover.take().is_none());
+        let connection = tokio::select! {
+            connection = accepted => connection.unwrap(),
+            () = &mut driver => panic!("it has ended"),
+        };
+        connection.close(0_u32.into(), b"");
+        drop(connection);
+        // Longer than a closed connection is kept on this path, if anybody moves it.
+        sleep(Duration::from_millis(500)).await;
+        assert_eq!(endpoint.open_connections(), 1);
+        drop(driver);
+        let forgotten = async {
+            while endpoint.open_connections() > 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(Duration::from_secs(5), forgotten).await.expect("nothing of it is kept");
+    }
+}

@@ -343,3 +343,41 @@ async fn shutdown_answers_what_has_come_and_frees_the_address() {
     UdpSocket::bind(server.address).expect("the address is free");
     assert!(server.connections.is_empty());
 }
+
+#[tokio::test]
+async fn lengths_tell_nothing_of_what_was_asked() {
+    let server = server();
+    let between = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let client = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    let to = between.local_addr().unwrap();
+    let talk = async {
+        let connecting = client.connect_with(server.client_config(b"doq"), to, "api.test").unwrap();
+        let connection = connecting.await.unwrap();
+        for label in ["shop", "nothing", "many", "empty"] {
+            ask(&connection, &ask_for(label, 16)).await;
+        }
+    };
+    // Hands everything on, and notes the lengths of what the server sends once the handshake is done.
+    let mut lengths = Vec::new();
+    let pass_on = async {
+        let (mut datagram, mut client) = ([0; 2_000], None);
+        loop {
+            let (length, from) = between.recv_from(&mut datagram).await.unwrap();
+            let is_reply = from == server.address;
+            if is_reply && datagram[0] & 0x80 == 0 {
+                lengths.push(length);
+            }
+            client = if is_reply { client } else { Some(from) };
+            let to = if is_reply { client.unwrap() } else { server.address };
+            between.send_to(&datagram[..length], to).await.unwrap();
+        }
+    };
+    tokio::select! {
+        done = timeout(PATIENCE, talk) => done.expect("answers in time"),
+        () = pass_on => {}
+    }
+    // Bare acknowledgements are short; they hold no answer.
+    lengths.retain(|length| *length > 60);
+    lengths.sort_unstable();
+    assert!(lengths.len() >= 6 && lengths.iter().all(|length| *length == lengths[0]), "{lengths:?}");
+}

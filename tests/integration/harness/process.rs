@@ -177,6 +177,14 @@ impl Process {
         self.address("dns ")
     }
 
+    pub fn dns_tls(&self) -> SocketAddr {
+        self.address("dns-tls ")
+    }
+
+    pub fn dns_quic(&self) -> SocketAddr {
+        self.address("dns-quic ")
+    }
+
     pub fn api(&self) -> SocketAddr {
         let scheme = if self.lines.iter().any(|line| line.starts_with("api https")) { "https" } else { "http" };
         self.address(&format!("api {scheme}://"))
