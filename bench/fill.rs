@@ -34,7 +34,7 @@ fn main() -> Result<(), Failure> {
     let [database, zone, count] = &arguments[..] else { return Err("fill <database> <zone> <count>".into()) };
     let (zone, count): (ZoneName, usize) = (zone.parse()?, count.parse()?);
     let (store, clock) = (Store::open(Path::new(database))?, Clock::start(None));
-    let (writer, thread) = Writer::start(store, Zones::default(), clock, Arc::new(Metrics::default()))?;
+    let (writer, thread) = Writer::start(store, Zones::default(), clock.clone(), Arc::new(Metrics::default()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     for start in (0..count).step_by(BATCH) {

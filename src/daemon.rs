@@ -1,5 +1,6 @@
 //! Starts everything, binds everything before it says so, reloads, and drains.
 
+mod clock;
 mod house;
 mod pulse;
 mod rekey;
@@ -189,7 +190,7 @@ impl Daemon {
     fn serve(&mut self, sockets: Sockets) -> Result<(), DaemonError> {
         let house = &self.house;
         let (zones, metrics, watchers) = (house.zones.clone(), house.metrics.clone(), house.watchers.clone());
-        let responder = Responder::new(zones, house.clock, metrics, watchers, self.manners.clone());
+        let responder = Responder::new(zones, house.clock.clone(), metrics, watchers, self.manners.clone());
         let connections = Connections::new(tcp::MAX_CONNECTIONS, tcp::MAX_PER_PREFIX);
         for (udp, tcp) in sockets.dns {
             self.udp.push(udp::spawn(udp, &responder)?);
@@ -248,6 +249,7 @@ impl Daemon {
     fn keep_up(&mut self, key_files: KeyFiles) {
         let publisher = self.house.publisher.clone();
         self.upkeep.push(tokio::spawn(key_files.keep_fresh(publisher.clone())).abort_handle());
+        self.upkeep.push(tokio::spawn(clock::keep_looking(publisher.clone())).abort_handle());
         let purge_unused = self.config.api.purge_unused;
         self.upkeep.push(tokio::spawn(publisher.keep_up(purge_unused)).abort_handle());
         if self.config.cookie_secrets.is_none() {

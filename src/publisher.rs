@@ -23,7 +23,7 @@ use crate::name::{Alias, Owner, OwnerLabel, Subdomain, ZoneName};
 use crate::secret::ApiKeyHash;
 use crate::store::writer::{Tx, Writer};
 use crate::store::{OwnerRow, Store, StoreError};
-use crate::time::{Clock, Timestamp};
+use crate::time::{Behind, Clock, Timestamp};
 use crate::txt::{LiveValue, TxtValue};
 use crate::zone::live::Slot;
 use crate::zone::{Zones, zone_named};
@@ -154,6 +154,28 @@ impl Publisher {
     /// The daemon's time.
     pub fn now(&self) -> Timestamp {
         self.0.clock.now()
+    }
+
+    /// Whether the machine's clock can be believed, as signing asks it to be.
+    pub fn machine_clock(&self) -> std::result::Result<Timestamp, Behind> {
+        self.0.clock.wall()
+    }
+
+    /// Takes the operator's word that the machine's clock is right, and was ahead when the last change was stored: from
+    /// now on it is believed, also after the next start. Returns how far it was behind, if it was.
+    pub async fn trust_clock(&self) -> Result<Option<Behind>> {
+        let Err(behind) = self.machine_clock() else { return Ok(None) };
+        let clock = self.0.clock.clone();
+        let trust = move |_: &Tx<'_>| {
+            // The commit itself is dated after this, and with it what is stored.
+            clock.committed(behind.clock);
+            Ok(Ok(()))
+        };
+        let trusted = self.change(trust, |()| Vec::new()).await;
+        if trusted.is_err() {
+            self.0.clock.committed(behind.last_commit);
+        }
+        trusted.map(|()| Some(behind))
     }
 
     /// The store, to read from.

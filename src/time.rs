@@ -4,6 +4,8 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -63,34 +65,98 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// The daemon's clock: wall time at start plus what the monotonic clock has run since.
-#[derive(Clone, Copy, Debug)]
+/// How far the machine's clock may be set back, or differ from ours, and still be right: it is being corrected.
+const CORRECTION: Duration = Duration::from_secs(60);
+
+/// The daemon's clock: wall time at start plus what the monotonic clock has run since. Cheap to clone; all clones know
+/// of the same last commit.
+#[derive(Clone, Debug)]
 pub struct Clock {
     started: Instant,
-    wall: Duration,
-    newest: Duration,
+    start: Duration,
+    /// What the machine's clock said at the start, where that was not before the last commit.
+    witness: Option<Timestamp>,
+    /// When the last change was stored, by the machine's clock.
+    last_commit: Arc<AtomicU32>,
+}
+
+/// The machine's clock is behind the last change that is stored: it is wrong, or was wrong then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[error("the machine's clock says {clock}, which is before the last change that is stored ({last_commit})")]
+pub struct Behind {
+    /// What it says.
+    pub clock: Timestamp,
+    /// What it said when the last change was stored.
+    pub last_commit: Timestamp,
+}
+
+impl Behind {
+    /// By how much.
+    pub fn lag(self) -> Duration {
+        self.last_commit.since(self.clock)
+    }
 }
 
 impl Clock {
     /// Reads the wall clock, and starts at `newest` where that is later: a machine whose clock has lost its battery
     /// must not undo what it has published.
     pub fn start(newest: Option<Timestamp>) -> Self {
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let newest = newest.map_or(Duration::ZERO, |at| Duration::from_secs(at.as_unix()));
-        Self { started: Instant::now(), wall: wall.max(newest), newest }
+        let (wall, last_commit) = (since_1970(), Arc::default());
+        Self { started: Instant::now(), start: wall.max(newest), witness: Some(timestamp(wall)), last_commit }
+    }
+
+    /// The same, knowing when the last change was stored, if one was.
+    pub fn after(self, last_commit: Option<Timestamp>) -> Self {
+        let last_commit = last_commit.unwrap_or(Timestamp(0));
+        let witness = self.witness.filter(|wall| *wall >= last_commit);
+        Self { witness, last_commit: Arc::new(AtomicU32::new(last_commit.0)), ..self }
     }
 
     /// The time now.
     pub fn now(&self) -> Timestamp {
-        Timestamp::from_unix((self.wall + self.started.elapsed()).as_secs())
+        timestamp(self.start + self.started.elapsed())
     }
 
-    /// What the wall clock says now, jumps included: the time that others compare a signature's with. `None` where
-    /// that is before `newest`: it cannot be right, and nothing may be dated by it.
-    pub fn wall(&self) -> Option<Timestamp> {
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        (wall >= self.newest).then(|| Timestamp::from_unix(wall.as_secs()))
+    /// The time that others compare a signature's with: what the machine's clock says now, jumps included. Never a
+    /// time before the last commit: nothing may be dated by a clock that is behind that.
+    pub fn wall(&self) -> Result<Timestamp, Behind> {
+        let witness = self.witness.map(|wall| wall.plus(self.started.elapsed()));
+        let last_commit = Timestamp(self.last_commit.load(Ordering::Relaxed));
+        believed(timestamp(since_1970()), last_commit, witness)
     }
+
+    /// The time to write down with a change: that of the last one where the clock cannot be believed.
+    pub fn commit(&self) -> Timestamp {
+        self.wall().unwrap_or_else(|behind| behind.last_commit)
+    }
+
+    /// Takes note of a change that has been stored. One that was stored before the present last one is the operator's
+    /// word that the clock is right and was wrong then.
+    pub fn committed(&self, at: Timestamp) {
+        self.last_commit.store(at.0, Ordering::Relaxed);
+    }
+}
+
+/// What to date a signature by.
+///
+/// Where the machine's clock is behind the last commit, one of the two is wrong. Which one the `witness` can tell:
+/// the time that has run in this process since its start, when the clock was not behind. It and the clock together
+/// outweigh a commit that was made while the clock had jumped ahead.
+fn believed(wall: Timestamp, last_commit: Timestamp, witness: Option<Timestamp>) -> Result<Timestamp, Behind> {
+    if wall.plus(CORRECTION) >= last_commit {
+        return Ok(wall.max(last_commit));
+    }
+    let is_witnessed = witness.is_some_and(|witness| witness.since(wall).max(wall.since(witness)) <= CORRECTION);
+    if is_witnessed { Ok(wall) } else { Err(Behind { clock: wall, last_commit }) }
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+fn timestamp(since_1970: Duration) -> Timestamp {
+    Timestamp::from_unix(since_1970.as_secs())
 }
 
 /// Why a text is not a span of time.
@@ -153,7 +219,33 @@ mod tests {
         let newest = Timestamp::from_unix(4_000_000_000);
         assert!(Clock::start(Some(newest)).now() >= newest);
         assert!(Clock::start(None).now() < newest);
-        assert_eq!(Clock::start(Some(newest)).wall(), None);
-        assert!(Clock::start(None).wall().is_some_and(|wall| wall < newest));
+    }
+
+    #[test]
+    fn nothing_is_dated_before_the_last_commit() {
+        let clock = Clock::start(None);
+        assert!(clock.wall().is_ok());
+        let late = Timestamp::from_unix(4_000_000_000);
+        let clock = clock.after(Some(late));
+        assert_eq!(clock.wall().unwrap_err().last_commit, late);
+        // What is stored meanwhile does not make the clock right.
+        clock.committed(clock.commit());
+        assert_eq!(clock.wall().unwrap_err().last_commit, late);
+        let (seen, clone) = (clock.wall().unwrap_err().clock, clock.clone());
+        clone.committed(seen);
+        assert!(clock.wall().is_ok_and(|wall| wall >= seen));
+    }
+
+    #[test]
+    fn a_clock_that_is_corrected_by_seconds_is_right_and_one_witness_outweighs_a_commit() {
+        let at = Timestamp::from_unix;
+        let believed = |wall, last, witness: Option<u64>| believed(at(wall), at(last), witness.map(at)).ok();
+        assert_eq!(believed(1_000, 900, None), Some(at(1_000)));
+        assert_eq!(believed(1_000, 1_060, None), Some(at(1_060)), "never before the commit");
+        assert_eq!(believed(1_000, 1_061, None), None);
+        // It jumped ahead, a change was stored, and it came back to where this process has run since its start.
+        assert_eq!(believed(1_000, 9_000, Some(1_030)), Some(at(1_000)));
+        assert_eq!(believed(1_000, 9_000, Some(1_061)), None);
+        assert_eq!(believed(1_000, 9_000, Some(939)), None);
     }
 }

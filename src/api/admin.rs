@@ -4,6 +4,7 @@
 //! daemon runs, calls this same router in its own process.
 
 mod accounts;
+mod clock;
 mod names;
 mod status;
 mod values;
@@ -67,6 +68,7 @@ pub fn router(
         .route("/txt", get(values::list).post(values::publish).delete(values::retire))
         .route("/status", get(status::status))
         .route("/watch", get(watch::watch))
+        .route("/clock/trust", post(clock::trust))
         .fallback(no_such_page)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(body::whole))

@@ -40,7 +40,15 @@ pub fn router(metrics: Arc<Metrics>, publisher: Publisher) -> Router {
 async fn exposition(State(metrics): State<Arc<Metrics>>, State(publisher): State<Publisher>) -> Response {
     let counts = read(&publisher, |publisher| publisher.store().read(|rows| rows.counts())).await.ok();
     let gauge = |count: i64| u64::try_from(count).unwrap_or_default();
-    let mut gauges = vec![("txtgate_zones", "Zones served.", publisher.zones().load().len() as u64)];
+    let behind = publisher.machine_clock().err().map_or(0, |behind| behind.lag().as_secs());
+    let mut gauges = vec![
+        ("txtgate_zones", "Zones served.", publisher.zones().load().len() as u64),
+        (
+            "txtgate_clock_behind_seconds",
+            "The machine's clock behind the last change; above 0 nothing is signed.",
+            behind,
+        ),
+    ];
     if let Some(counts) = counts {
         gauges.push(("txtgate_accounts", "Accounts, disabled ones included.", gauge(counts.accounts)));
         gauges.push(("txtgate_values", "Stored TXT values.", gauge(counts.values)));

@@ -10,6 +10,7 @@ use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use axum::http::Method;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand};
@@ -22,6 +23,7 @@ use crate::time::{Clock, Timestamp};
 use crate::zone::signing::key::{Algorithm, ZoneKey};
 use crate::zone::signing::phase::{Offer, Phase};
 
+use super::operator::Operator;
 use super::{CliError, Output, Result, print};
 use servers::{ParentDs, is_served, wait_until_served};
 use walk::{Need, Way, need};
@@ -42,6 +44,8 @@ pub enum Command {
     Rollover(Step),
     /// Make a zone unsigned again, one step each time
     Remove(Step),
+    /// Sign by the machine's clock although it is behind the last change: it is right now, and was ahead then
+    TrustClock,
 }
 
 /// Which zone.
@@ -99,7 +103,19 @@ pub fn run(command: Command, config: &Config) -> Result<()> {
         Command::Ds(zone) => ds(&Place::find(config, &zone)?),
         Command::Rollover(step) => take_step(Way::Rollover, &step, &Place::find(config, &step.zone)?),
         Command::Remove(step) => take_step(Way::Remove, &step, &Place::find(config, &step.zone)?),
+        Command::TrustClock => trust_clock(config),
     }
+}
+
+fn trust_clock(config: &Config) -> Result<()> {
+    let reply = Operator::connect(config)?.call(Method::POST, "/clock/trust", None)?;
+    let clock = reply["clock"].as_str().unwrap_or_default();
+    print(&match reply["was_behind_seconds"].as_u64() {
+        None => {
+            format!("the machine's clock says {clock}, which is not behind the last change: it is believed already")
+        }
+        Some(seconds) => format!("the machine's clock is believed: {clock}, {seconds} s before the last change"),
+    })
 }
 
 /// A zone of the configuration, and its part on signing.

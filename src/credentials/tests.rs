@@ -44,13 +44,13 @@ impl House {
         let config = Config::parse(Path::new("c.toml"), ZONES).unwrap();
         let store = Store::open(&folder.path().join("t.db")).unwrap();
         let clock = Clock::start(None);
-        let zones = load(&store, &config.zones, clock).unwrap();
+        let zones = load(&store, &config.zones, &clock).unwrap();
         let metrics = Arc::new(Metrics::default());
-        let (writer, _writer) = Writer::start(store.clone(), zones.clone(), clock, metrics.clone()).unwrap();
+        let (writer, _writer) = Writer::start(store.clone(), zones.clone(), clock.clone(), metrics.clone()).unwrap();
         let remembered = Remembered::new().unwrap();
         let forgetful = remembered.clone();
         let forget = move |username| forgetful.forget(username);
-        let publisher = Publisher::new(store, writer, zones, clock, config.values, metrics.clone(), forget);
+        let publisher = Publisher::new(store, writer, zones, clock.clone(), config.values, metrics.clone(), forget);
         let hasher = Hasher::start(metrics.clone()).unwrap();
         let credentials = Credentials::new(publisher.clone(), hasher.clone(), remembered, clock).unwrap();
         Self { publisher, hasher, credentials, metrics, _writer, _folder: folder }

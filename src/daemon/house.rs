@@ -39,22 +39,23 @@ impl House {
     pub fn open(config: &Config) -> Result<Self, DaemonError> {
         let metrics = Arc::new(Metrics::default());
         let store = Store::open(&config.database)?;
-        let clock = Clock::start(store.read(|rows| rows.newest())?);
-        let zones = load(&store, &config.zones, clock)?;
-        let (writer, thread) = Writer::start(store.clone(), zones.clone(), clock, metrics.clone())?;
+        let (newest, last_commit) = store.read(|rows| Ok((rows.newest()?, rows.last_commit()?)))?;
+        let clock = Clock::start(newest).after(last_commit);
+        let zones = load(&store, &config.zones, &clock)?;
+        let (writer, thread) = Writer::start(store.clone(), zones.clone(), clock.clone(), metrics.clone())?;
         let remembered = Remembered::new()?;
         let forgetful = remembered.clone();
         let publisher = Publisher::new(
             store,
             writer.clone(),
             zones.clone(),
-            clock,
+            clock.clone(),
             config.values,
             metrics.clone(),
             move |username| forgetful.forget(username),
         );
         let hasher = Hasher::start(metrics.clone())?;
-        let credentials = Credentials::new(publisher.clone(), hasher.clone(), remembered, clock)?;
+        let credentials = Credentials::new(publisher.clone(), hasher.clone(), remembered, clock.clone())?;
         let watchers = Watchers::default();
         Ok(Self { clock, zones, metrics, publisher, hasher, credentials, watchers, writer, thread })
     }

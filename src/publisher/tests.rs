@@ -36,9 +36,9 @@ impl House {
     fn at(folder: TempDir, limits: ValueLimits) -> Self {
         let store = Store::open(&folder.path().join("t.db")).unwrap();
         let clock = Clock::start(store.read(|rows| rows.newest()).unwrap());
-        let zones = load(&store, &config("").zones, clock).unwrap();
+        let zones = load(&store, &config("").zones, &clock).unwrap();
         let metrics = Arc::new(Metrics::default());
-        let (writer, thread) = Writer::start(store.clone(), zones.clone(), clock, metrics.clone()).unwrap();
+        let (writer, thread) = Writer::start(store.clone(), zones.clone(), clock.clone(), metrics.clone()).unwrap();
         let publisher = Publisher::new(store, writer, zones, clock, limits, metrics, |_| {});
         Self { publisher, thread: Some(thread), folder, limits }
     }

@@ -42,7 +42,7 @@ pub enum LoadError {
 }
 
 /// The zones of a configuration, with everything that the store has for them.
-pub fn load(store: &Store, settings: &[ZoneSettings], clock: Clock) -> std::result::Result<Zones, LoadError> {
+pub fn load(store: &Store, settings: &[ZoneSettings], clock: &Clock) -> std::result::Result<Zones, LoadError> {
     let mut zones = Vec::new();
     for settings in settings {
         zones.push(store.read(|rows| Ok(zone(rows, settings, None, clock)))??);
@@ -57,7 +57,7 @@ fn zone(
     rows: &Rows<'_>,
     settings: &ZoneSettings,
     served: Option<&Zone>,
-    clock: Clock,
+    clock: &Clock,
 ) -> std::result::Result<Zone, LoadError> {
     let ZoneSettings { name, soa, txt_ttl, statics, dnssec, .. } = settings.clone();
     let signer = served.and_then(|zone| zone.signing.as_ref());
@@ -90,11 +90,11 @@ fn signing(
     zone: &ZoneName,
     dnssec: &Dnssec,
     present: Option<&Arc<Signing>>,
-    clock: Clock,
+    clock: &Clock,
 ) -> std::result::Result<Option<Arc<Signing>>, KeyFileError> {
     let keys = KeyFile::read(&dnssec.key, zone)?.signing_keys(dnssec);
     let same = present.filter(|signing| signing.is_of(&keys));
-    Ok(same.cloned().or_else(|| Signing::new(keys, clock).map(Arc::new)))
+    Ok(same.cloned().or_else(|| Signing::new(keys, clock.clone()).map(Arc::new)))
 }
 
 /// The labels right below the apex that the configuration has records at or below.
@@ -113,7 +113,7 @@ impl Publisher {
             let current = inner.zones.load();
             let mut zones = Vec::new();
             for settings in &settings {
-                match zone(tx, settings, zone_named(&current, &settings.name), inner.clock) {
+                match zone(tx, settings, zone_named(&current, &settings.name), &inner.clock) {
                     Ok(zone) => zones.push(zone),
                     Err(LoadError::Store(error)) => return Err(error),
                     Err(refusal) => return Ok(Err(refusal)),
@@ -136,7 +136,7 @@ impl Publisher {
             let seen = Arc::clone(&self.0.zones.load());
             let Some(zone) = zone_named(&seen, name) else { return Ok(false) };
             let Some(dnssec) = &zone.dnssec else { return Ok(false) };
-            let signing = signing(name, dnssec, zone.signing.as_ref(), self.0.clock)?;
+            let signing = signing(name, dnssec, zone.signing.as_ref(), &self.0.clock)?;
             if signing.as_ref().map(Arc::as_ptr) == zone.signing.as_ref().map(Arc::as_ptr) {
                 return Ok(false);
             }

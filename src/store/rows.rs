@@ -226,6 +226,18 @@ impl<'c> Rows<'c> {
         Ok(found)
     }
 
+    /// When the last change was stored, by the machine's clock.
+    pub fn last_commit(&self) -> Result<Option<Timestamp>> {
+        Ok(self.connection.query_row("SELECT at FROM last_commit", [], |row| row.get(0)).optional()?)
+    }
+
+    /// Stores that.
+    pub fn set_last_commit(&self, at: Timestamp) -> Result<()> {
+        let sql = "INSERT INTO last_commit (id, at) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET at = ?1";
+        self.connection.prepare_cached(sql)?.execute([at])?;
+        Ok(())
+    }
+
     // --- zones ---
 
     /// A zone's stored serial.

@@ -10,7 +10,7 @@ use super::StoreError;
 pub const APPLICATION_ID: i64 = 0x7478_7467;
 
 /// Each entry lifts the schema by one version; `user_version` counts those that were applied.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
 CREATE TABLE accounts (
     id          INTEGER PRIMARY KEY,
@@ -68,6 +68,13 @@ CREATE TABLE aliases (                     -- names in other zones that stand fo
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX aliases_owner ON aliases (owner);
 ",
+    "
+CREATE TABLE last_commit (                 -- one row: when the last change was stored, by the machine's clock
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    at INTEGER NOT NULL
+) STRICT;
+INSERT INTO last_commit (id, at) SELECT 1, published FROM live_values ORDER BY id DESC LIMIT 1;
+",
 ];
 
 /// The newest schema that this version knows.
@@ -91,4 +98,25 @@ pub fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreErro
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     Ok(transaction.commit()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_database_knows_its_last_commit_by_its_newest_value() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let before = MIGRATIONS.iter().position(|migration| migration.contains("CREATE TABLE last_commit")).unwrap();
+        connection.execute_batch(&MIGRATIONS[..before].concat()).unwrap();
+        let row = "INSERT INTO owners (id, zone, name) VALUES (1, 'auth.test', 'a');
+            INSERT INTO live_values (owner, kind, bytes, published, expires) VALUES
+            (1, 'challenge', x'61', 30, 90), (1, 'challenge', x'62', 20, 80)";
+        connection.execute_batch(row).unwrap();
+        connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        connection.pragma_update(None, "user_version", before as i64).unwrap();
+        migrate(&mut connection, Path::new("t.db")).unwrap();
+        let at: i64 = connection.query_row("SELECT at FROM last_commit", [], |row| row.get(0)).unwrap();
+        assert_eq!(at, 20, "of the row that was stored last");
+    }
 }

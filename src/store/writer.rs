@@ -238,7 +238,10 @@ impl Core {
             rows.set_serial(&name, serial)?;
             serials.push((name, serial));
         }
+        let at = self.clock.commit();
+        rows.set_last_commit(at)?;
         transaction.commit()?;
+        self.clock.committed(at);
         // SQLite cannot tell that it has just written into a deleted file.
         self.store.is_in_place()?;
         Ok(serials)

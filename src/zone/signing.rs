@@ -19,7 +19,7 @@ use std::time::Duration;
 use hickory_proto::rr::RecordType;
 
 use crate::name::{MAX_NAME, Name, NameRef};
-use crate::time::{Clock, Timestamp};
+use crate::time::{Behind, Clock, Timestamp};
 use crate::txt::RecordSet;
 
 use cache::Cache;
@@ -121,9 +121,9 @@ impl Signed {
         self.octets.chunks_exact(self.octets.len() / self.count.max(1))
     }
 
-    fn is_fresh(&self, wall: Option<Timestamp>) -> bool {
+    fn is_fresh(&self, wall: Result<Timestamp, Behind>) -> bool {
         // A clock that cannot be believed says nothing about age either.
-        wall.is_none_or(|wall| wall.plus(SET_BACK) >= self.at && wall.since(self.at) < REFRESH)
+        wall.map_or(true, |wall| wall.plus(SET_BACK) >= self.at && wall.since(self.at) < REFRESH)
     }
 }
 
@@ -208,7 +208,7 @@ impl Signing {
         if let Some(found) = cache.find(key).filter(|found| found.print == print && found.is_fresh(wall)) {
             return Ok((found, Duration::ZERO));
         }
-        let wall = wall.ok_or(Refused::Clock)?;
+        let wall = wall.map_err(|_| Refused::Clock)?;
         let pause = turn()?;
         let signed = Arc::new(self.make(set, print, wall)?);
         cache.put(key, signed.clone());

@@ -3,7 +3,10 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use rusqlite::Connection;
+
 use crate::harness::dns::{Change, Reply, ask, query};
+use crate::harness::http::get;
 use crate::harness::{Account, Home, Process, Settings, ZONE, until, value};
 
 const TXT: u16 = 16;
@@ -91,4 +94,45 @@ fn a_published_value_is_signed_at_once() {
         let after = ask_signed(&daemon, &name, TXT);
         assert_eq!((after.of_type(TXT), after.of_type(RRSIG)), (number as usize, 1));
     }
+}
+
+/// A machine whose clock was ahead for a while: what was stored then lies in the future now.
+#[test]
+fn after_a_time_with_the_clock_ahead_the_daemon_says_so_and_signs_on_the_operators_word() {
+    let (home, _) = home();
+    home.run_ok(&["dnssec", "init", ZONE]);
+    let daemon = home.start();
+    let account = Account::register(daemon.api());
+    account.publish(daemon.api(), &value(1));
+    daemon.terminate();
+    let ahead = "UPDATE last_commit SET at = 4000000000";
+    assert_eq!(Connection::open(home.database()).unwrap().execute(ahead, []).unwrap(), 1);
+
+    let daemon = home.start();
+    let name = format!("{}.{ZONE}", account.subdomain);
+    let signatures = |daemon: &Process| {
+        let reply = ask_signed(daemon, &name, TXT);
+        (u16::from(reply.rcode()), reply.of_type(TXT), reply.of_type(RRSIG))
+    };
+    let behind = |daemon: &Process| {
+        let metrics = get(daemon.metrics(), "/metrics").body;
+        let line = metrics.lines().find_map(|line| line.strip_prefix("txtgate_clock_behind_seconds "));
+        line.unwrap().parse::<u64>().unwrap()
+    };
+    assert_eq!(signatures(&daemon), (2, 0, 0));
+    assert_eq!(ask(daemon.dns(), &query(&name, TXT)).txts().len(), 1, "who does not validate gets it");
+    account.publish(daemon.api(), &value(2));
+    assert_eq!(signatures(&daemon), (2, 0, 0), "a commit does not make the clock right");
+    until("the log says so", || daemon.log().contains("the last change that is stored (2096-10-02T07:06:40Z)"));
+    assert!(behind(&daemon) > 1_000_000_000);
+    assert!(home.run_ok(&["status"]).contains("`txtgate dnssec trust-clock`"));
+
+    assert!(home.run_ok(&["dnssec", "trust-clock"]).contains("the machine's clock is believed: "));
+    assert_eq!((signatures(&daemon), behind(&daemon)), ((0, 2, 1), 0));
+    assert!(home.run_ok(&["dnssec", "trust-clock"]).contains("believed already"));
+    assert!(!home.run_ok(&["status"]).contains("trust-clock"));
+    daemon.terminate();
+    let daemon = home.start();
+    assert_eq!(signatures(&daemon), (0, 2, 1), "after a restart");
+    assert!(!daemon.log().contains("the machine's clock"));
 }

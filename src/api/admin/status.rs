@@ -10,6 +10,8 @@ use serde_json::json;
 use crate::metrics::Metrics;
 use crate::publisher::Publisher;
 use crate::store::StoreError;
+use crate::time::Behind;
+use crate::zone::Zone;
 
 use super::super::account::read;
 use super::super::reply;
@@ -26,14 +28,15 @@ pub async fn status(
     })
     .await?;
     let zones = publisher.zones().load();
-    let zones: Vec<_> = zones.iter().map(|zone| json!({ "name": zone.name, "serial": zone.serial().0 })).collect();
+    let listed: Vec<_> = zones.iter().map(|zone| json!({ "name": zone.name, "serial": zone.serial().0 })).collect();
     let body = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": facts.started.map(|started| started.elapsed().as_secs()),
         "listeners": facts.listeners,
         "database": publisher.store().path(),
         "database_problem": in_place.err(),
-        "zones": zones,
+        "clock_problem": publisher.machine_clock().err().map(|behind| clock_problem(&zones, behind)),
+        "zones": listed,
         "accounts": counts.accounts,
         "values": counts.values,
         "counters": {
@@ -48,4 +51,11 @@ pub async fn status(
         },
     });
     Ok(reply::json(StatusCode::OK, &body))
+}
+
+/// What the operator can do about a clock that is behind.
+fn clock_problem(zones: &[Zone], behind: Behind) -> String {
+    let is_signed = zones.iter().any(|zone| zone.signing.is_some());
+    let effect = if is_signed { "; nothing new is signed" } else { "" };
+    format!("{behind}{effect}; set it right, or if it is right now: `txtgate dnssec trust-clock`")
 }
