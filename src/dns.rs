@@ -23,6 +23,7 @@ pub mod tcp;
 #[cfg(test)]
 mod tests;
 pub mod tls;
+pub mod tsig;
 pub mod udp;
 pub mod watch;
 mod wire;

@@ -37,7 +37,7 @@
 //! | 3 | [`publisher`], [`tls`] | the write road and its rules; certificates of the listeners |
 //! | 2 | [`store`], [`config`], [`hasher`] | durable state; the configuration; key hashing |
 //! | 1 | [`zone`], [`net`], [`remembered`], [`pace`], [`lookup`] | what DNS sees; sockets; what is remembered; growing delays; questions to other servers |
-//! | 0 | [`name`], [`txt`], [`account`], [`secret`], [`cookie`], [`serial`], [`time`], [`metrics`] | the words |
+//! | 0 | [`name`], [`txt`], [`account`], [`secret`], [`cookie`], [`serial`], [`time`], [`tsig`], [`metrics`] | the words |
 
 pub mod account;
 pub mod api;
@@ -60,5 +60,6 @@ pub mod serial;
 pub mod store;
 pub mod time;
 pub mod tls;
+pub mod tsig;
 pub mod txt;
 pub mod zone;

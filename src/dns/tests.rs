@@ -10,6 +10,7 @@ mod quic;
 mod signed;
 mod sizes;
 mod tcp;
+mod tsig;
 mod udp;
 mod watching;
 

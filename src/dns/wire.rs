@@ -1,6 +1,8 @@
 //! Walking over the octets of a DNS message (RFC 1035 section 4.1) without copying any.
 
-use crate::name::{MAX_LABEL, MAX_NAME};
+use crate::name::{MAX_LABEL, MAX_NAME, Name};
+
+use super::question::HEADER;
 
 /// A place in a message. Every step is `None` where the octets end early or make no sense.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +25,18 @@ pub struct Record<'p> {
 impl<'p> Walk<'p> {
     /// Starts behind the header.
     pub fn behind_header(message: &'p [u8]) -> Self {
-        Self { message, at: 12 }
+        Self { message, at: HEADER }
+    }
+
+    /// Starts at the beginning of octets that are no message, like RDATA.
+    pub fn over(octets: &'p [u8]) -> Self {
+        Self { message: octets, at: 0 }
+    }
+
+    /// What the header counts: questions, answers, authorities and additional records (RFC 1035 section 4.1.1).
+    pub fn counts(self) -> Option<[u16; 4]> {
+        let header: &[u8; HEADER] = self.message.first_chunk()?;
+        Some([4, 6, 8, 10].map(|at| u16::from_be_bytes([header[at], header[at + 1]])))
     }
 
     /// Octets walked so far, the header's included.
@@ -48,8 +61,15 @@ impl<'p> Walk<'p> {
         self.take(2)?.try_into().ok().map(u16::from_be_bytes)
     }
 
-    fn u32(&mut self) -> Option<u32> {
+    /// Takes four octets as a number.
+    pub fn u32(&mut self) -> Option<u32> {
         self.take(4)?.try_into().ok().map(u32::from_be_bytes)
+    }
+
+    /// Takes a length of 16 bits and so many octets.
+    pub fn counted(&mut self) -> Option<&'p [u8]> {
+        let length = self.u16()?;
+        self.take(usize::from(length))
     }
 
     /// Takes a name that is written in full, root octet included, of at most 255 octets.
@@ -82,14 +102,45 @@ impl<'p> Walk<'p> {
         }
     }
 
+    /// Takes a name that may end in a compression pointer, written out and in lower case. Each pointer must lead back
+    /// before the labels that it ends (RFC 1035 section 4.1.4), so this always ends as well.
+    pub fn expanded_name(&mut self) -> Option<Name> {
+        let mut wire = Vec::new();
+        let mut part = *self;
+        self.skip_name()?;
+        let mut start = part.at;
+        loop {
+            match part.take(1)?.first()? {
+                length @ 0..=0x3f => {
+                    wire.push(*length);
+                    wire.extend_from_slice(part.take(usize::from(*length))?);
+                    if *length == 0 {
+                        return Name::from_wire(&wire).ok();
+                    }
+                }
+                high @ 0xc0.. => {
+                    let low = part.take(1)?.first()?;
+                    let target = usize::from(u16::from_be_bytes([high & 0x3f, *low]));
+                    if !(HEADER..start).contains(&target) {
+                        return None;
+                    }
+                    (start, part.at) = (target, target);
+                }
+                _ => return None,
+            }
+            if wire.len() > MAX_NAME {
+                return None;
+            }
+        }
+    }
+
     /// Takes a resource record.
     pub fn record(&mut self) -> Option<Record<'p>> {
         let start = self.at;
         self.skip_name()?;
         let is_at_root = self.message.get(start) == Some(&0);
         let (rtype, class, ttl) = (self.u16()?, self.u16()?, self.u32()?);
-        let length = self.u16()?;
-        Some(Record { is_at_root, rtype, class, ttl, rdata: self.take(usize::from(length))? })
+        Some(Record { is_at_root, rtype, class, ttl, rdata: self.counted()? })
     }
 }
 
@@ -117,6 +168,39 @@ mod tests {
         };
         assert_eq!(name(&long(61)), Some(255));
         assert_eq!(name(&long(62)), None);
+    }
+
+    /// The name at an offset of the message, and how far it was walked.
+    fn expanded(message: &[u8], at: usize) -> Option<(String, usize)> {
+        let mut walk = Walk { message, at };
+        walk.expanded_name().map(|name| (name.to_string(), walk.at))
+    }
+
+    #[test]
+    fn pointers_are_followed_backwards_only() {
+        let message = b"headerheader\x01A\x03com\x00\x03www\xc0\x0c\xc0\x13\xc0\x1b\xc0\x00\x01x\xc0\x1f\x40";
+        assert_eq!(expanded(message, 12), Some(("a.com".into(), 19)));
+        assert_eq!(expanded(message, 19), Some(("www.a.com".into(), 25)));
+        assert_eq!(expanded(message, 25), Some(("www.a.com".into(), 27)), "a pointer to a pointer");
+        for (at, why) in [(27, "to itself"), (29, "into the header"), (31, "a loop"), (35, "no label"), (36, "the end")]
+        {
+            assert_eq!(expanded(message, at), None, "{why}");
+        }
+    }
+
+    #[test]
+    fn an_expanded_name_is_no_longer_than_a_name() {
+        // Each of these has one label of 63 octets and goes on with the one before.
+        let mut message = b"headerheader\x00".to_vec();
+        let mut last = 12_u16;
+        for number in 1..=4 {
+            let at = message.len();
+            message.push(63);
+            message.extend_from_slice(&[b'a'; 63]);
+            message.extend_from_slice(&(0xc000 | last).to_be_bytes());
+            last = at as u16;
+            assert_eq!(expanded(&message, at).is_some(), number < 4, "{number}");
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ fn seeds() -> Vec<Vec<u8>> {
     seeds
 }
 
-fn mutate(packet: &mut Vec<u8>, dice: &mut Dice) {
+pub fn mutate(packet: &mut Vec<u8>, dice: &mut Dice) {
     for _ in 0..1 + dice.roll(4) {
         let at = dice.roll(packet.len().max(1));
         match dice.roll(6) {

@@ -1,0 +1,263 @@
+//! The TSIG record of a message (RFC 8945): taken off a request and judged, put on a reply.
+//!
+//! All of it works on the octets of messages, since a MAC covers just those.
+
+use crate::name::Name;
+use crate::time::Timestamp;
+use crate::tsig::{Mac, Match, TsigKey};
+
+use super::question::HEADER;
+use super::wire::Walk;
+
+/// The type (RFC 8945 section 4.2).
+pub const TSIG: u16 = 250;
+const CLASS_ANY: u16 = 255;
+const CLASS_AND_TTL: [u8; 6] = [0, CLASS_ANY as u8, 0, 0, 0, 0];
+/// How far the clocks of a client and this server may be apart, in seconds: what RFC 8945 section 10 recommends. A
+/// request that asks for more gets no more: what was carried out is remembered for as long as it could be sent again.
+const FUDGE: u16 = 300;
+
+/// TSIG's own errors (RFC 8945 section 3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TsigError {
+    BadSig = 16,
+    BadKey = 17,
+    BadTime = 18,
+}
+
+/// A TSIG record that is not whole, not the last record, not the only one, or has a MAC of a length that none may have
+/// (RFC 8945 sections 5.1 and 5.2.2.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Malformed;
+
+/// Why a request was not sent by whom it says, or not now.
+#[derive(Debug)]
+pub enum Unverified {
+    /// A format error; the reply is not signed.
+    Malformed,
+    /// The reply says NOTAUTH, and ends with this.
+    Rejected(TsigError, Box<Seal>),
+}
+
+/// A request that was sent by whom it says.
+#[derive(Debug)]
+pub struct Verified {
+    /// What the reply ends with.
+    pub seal: Seal,
+    /// The whole MAC, by which the request would be known again. Not the one that was sent: that may be cut.
+    pub mac: Mac,
+    /// From when on it would be too old.
+    pub expires: Timestamp,
+}
+
+/// A message's TSIG record, and the message before it.
+#[derive(Debug)]
+pub struct Tsig<'p> {
+    before: &'p [u8],
+    key_name: Name,
+    algorithm: Name,
+    fields: Fields<'p>,
+    mac: &'p [u8],
+    original_id: [u8; 2],
+}
+
+/// The fields of the record that a MAC covers beside its names (RFC 8945 section 4.3.3).
+#[derive(Clone, Copy, Debug)]
+struct Fields<'p> {
+    /// Seconds since 1970, 48 bits.
+    time_signed: u64,
+    fudge: u16,
+    error: u16,
+    other: &'p [u8],
+}
+
+impl<'p> Tsig<'p> {
+    /// The TSIG record of a message; `None` where it has none, or its records cannot be told apart.
+    pub fn read(packet: &'p [u8]) -> Result<Option<Self>, Malformed> {
+        match first_tsig(packet) {
+            None => Ok(None),
+            Some((walk, true)) => Self::parse(packet, walk).map(Some).ok_or(Malformed),
+            Some((_, false)) => Err(Malformed),
+        }
+    }
+
+    fn parse(packet: &'p [u8], mut walk: Walk<'p>) -> Option<Self> {
+        let before = packet.get(..walk.at())?;
+        let key_name = walk.clone().expanded_name()?;
+        let record = walk.record()?;
+        let mut rdata = Walk::over(record.rdata);
+        let algorithm = Name::from_wire(rdata.name()?).ok()?;
+        let time_signed = u64::from(rdata.u16()?) << 32 | u64::from(rdata.u32()?);
+        let fudge = rdata.u16()?;
+        let mac = rdata.counted()?;
+        let original_id = rdata.u16()?.to_be_bytes();
+        let fields = Fields { time_signed, fudge, error: rdata.u16()?, other: rdata.counted()? };
+        let is_whole = rdata.is_at_end() && walk.is_at_end() && record.class == CLASS_ANY && record.ttl == 0;
+        is_whole.then_some(Self { before, key_name, algorithm, fields, mac, original_id })
+    }
+
+    /// With whose key it says that it was made.
+    pub fn key_name(&self) -> &Name {
+        &self.key_name
+    }
+
+    /// The message without the record.
+    pub fn stripped(&self) -> Vec<u8> {
+        let (mut header, rest) = self.unsigned();
+        // The id of the one who sent it last, who also gets the reply.
+        header[..2].copy_from_slice(&self.before[..2]);
+        [&header[..], rest].concat()
+    }
+
+    /// The message as it was before the record was added, in two pieces.
+    fn unsigned(&self) -> ([u8; HEADER], &'p [u8]) {
+        let mut header = [0; HEADER];
+        // There is a whole header, in which this record is counted.
+        let (counted, rest) = self.before.split_at(HEADER);
+        header.copy_from_slice(counted);
+        header[..2].copy_from_slice(&self.original_id);
+        let additionals = u16::from_be_bytes([header[10], header[11]]).saturating_sub(1);
+        header[10..].copy_from_slice(&additionals.to_be_bytes());
+        (header, rest)
+    }
+
+    /// Judges a request by the key of that name, if there is one, in the order of RFC 8945 section 5.2.
+    pub fn verify(&self, key: Option<&TsigKey>, now: Timestamp) -> Result<Verified, Unverified> {
+        let reject = |error, key| Err(Unverified::Rejected(error, self.seal(key, Some(error)).into()));
+        let Some(key) = key.filter(|key| key.algorithm().as_wire() == self.algorithm.as_wire()) else {
+            return reject(TsigError::BadKey, None);
+        };
+        let mac = self.right_mac(key);
+        match mac.compare(self.mac) {
+            Match::Right => {}
+            Match::Misshapen => return Err(Unverified::Malformed),
+            Match::Wrong => return reject(TsigError::BadSig, None),
+        }
+        let fudge = u64::from(self.fields.fudge.min(FUDGE));
+        if self.fields.time_signed.abs_diff(now.as_unix()) > fudge {
+            return reject(TsigError::BadTime, Some(key));
+        }
+        let expires = Timestamp::from_unix(self.fields.time_signed + fudge + 1);
+        Ok(Verified { seal: self.seal(Some(key), None), mac, expires })
+    }
+
+    fn right_mac(&self, key: &TsigKey) -> Mac {
+        let (header, rest) = self.unsigned();
+        key.mac(&[&header, rest, &self.fields.covered(&self.key_name, &self.algorithm)])
+    }
+
+    fn seal(&self, key: Option<&TsigKey>, error: Option<TsigError>) -> Seal {
+        Seal {
+            key: key.cloned(),
+            key_name: self.key_name.clone(),
+            algorithm: self.algorithm.clone(),
+            request_mac: self.mac.into(),
+            request_time: (self.fields.time_signed, self.fields.fudge),
+            error,
+        }
+    }
+}
+
+/// Where the first TSIG record of a message begins, and whether it is the very last record.
+fn first_tsig(packet: &[u8]) -> Option<(Walk<'_>, bool)> {
+    let mut walk = Walk::behind_header(packet);
+    let [questions, answers, authorities, additionals] = walk.counts()?;
+    for _ in 0..questions {
+        walk.skip_name()?;
+        walk.take(4)?;
+    }
+    let records = u32::from(answers) + u32::from(authorities) + u32::from(additionals);
+    for number in 1..=records {
+        let at = walk;
+        if walk.record()?.rtype == TSIG {
+            return Some((at, number == records && additionals > 0));
+        }
+    }
+    None
+}
+
+impl Fields<'_> {
+    /// As a MAC covers them: the names in canonical form, no type and no length (RFC 8945 section 4.3.3).
+    fn covered(&self, key_name: &Name, algorithm: &Name) -> Vec<u8> {
+        let mut out = [key_name.as_wire(), &CLASS_AND_TTL, algorithm.as_wire()].concat();
+        out.extend_from_slice(&self.time_signed.to_be_bytes()[2..]);
+        out.extend_from_slice(&self.fudge.to_be_bytes());
+        out.extend_from_slice(&self.error.to_be_bytes());
+        push_counted(&mut out, self.other);
+        out
+    }
+}
+
+/// A length of 16 bits, and so many octets.
+fn push_counted(out: &mut Vec<u8>, octets: &[u8]) {
+    // A MAC, or six octets, or what came in such a field itself.
+    out.extend_from_slice(&(octets.len() as u16).to_be_bytes());
+    out.extend_from_slice(octets);
+}
+
+/// The TSIG record of a reply, before the reply is known.
+#[derive(Debug)]
+pub struct Seal {
+    /// `None`: the record says the error, and has no MAC (RFC 8945 section 5.3.2).
+    key: Option<TsigKey>,
+    key_name: Name,
+    algorithm: Name,
+    request_mac: Box<[u8]>,
+    request_time: (u64, u16),
+    error: Option<TsigError>,
+}
+
+impl Seal {
+    /// Whether the reply is signed.
+    pub fn is_signed(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// Octets of the record.
+    pub fn octets(&self) -> usize {
+        const FIXED: usize = 10 + 16;
+        let mac = self.key.as_ref().map_or(0, |key| key.algorithm().octets());
+        let other = if self.tells_time() { 6 } else { 0 };
+        self.key_name.as_wire().len() + self.algorithm.as_wire().len() + FIXED + mac + other
+    }
+
+    /// Appends the record to the message that begins at `start` and is whole but for it.
+    pub fn append(&self, out: &mut Vec<u8>, start: usize, now: Timestamp) {
+        let ours = now.as_unix().to_be_bytes();
+        // An error repeats the request's times, so that the client takes the reply in spite of them (section 5.2.3).
+        let (time_signed, fudge) = if self.error.is_none() { (now.as_unix(), FUDGE) } else { self.request_time };
+        let error = self.error.map_or(0, |error| error as u16);
+        let other = if self.tells_time() { &ours[2..] } else { &[] };
+        let fields = Fields { time_signed, fudge, error, other };
+        let mac = self.key.as_ref().map(|key| self.mac(key, &out[start..], fields));
+        self.write(out, start, fields, mac.as_ref().map_or(&[], Mac::as_bytes));
+    }
+
+    fn tells_time(&self) -> bool {
+        self.error == Some(TsigError::BadTime)
+    }
+
+    /// RFC 8945 section 5.3.1: the request's MAC, the reply, the record's fields.
+    fn mac(&self, key: &TsigKey, message: &[u8], fields: Fields<'_>) -> Mac {
+        let mut request_mac = Vec::with_capacity(2 + self.request_mac.len());
+        push_counted(&mut request_mac, &self.request_mac);
+        key.mac(&[&request_mac, message, &fields.covered(&self.key_name, &self.algorithm)])
+    }
+
+    fn write(&self, out: &mut Vec<u8>, start: usize, fields: Fields<'_>, mac: &[u8]) {
+        let id = [out[start], out[start + 1]];
+        let mut rdata = self.algorithm.as_wire().to_vec();
+        rdata.extend_from_slice(&fields.time_signed.to_be_bytes()[2..]);
+        rdata.extend_from_slice(&fields.fudge.to_be_bytes());
+        push_counted(&mut rdata, mac);
+        rdata.extend_from_slice(&id);
+        rdata.extend_from_slice(&fields.error.to_be_bytes());
+        push_counted(&mut rdata, fields.other);
+        out.extend_from_slice(self.key_name.as_wire());
+        out.extend_from_slice(&TSIG.to_be_bytes());
+        out.extend_from_slice(&CLASS_AND_TTL);
+        push_counted(out, &rdata);
+        // One record more than the OPT that there may be.
+        out[start + 11] += 1;
+    }
+}
