@@ -185,7 +185,7 @@ impl Responder {
                     Class::Chaos => self.manners.identity.answer(&question),
                 };
                 let pause = match question.class() {
-                    Class::In => prove(&zones, &question, source.transport.way(), now, &mut answer),
+                    Class::In => prove(&zones, &question, source.transport.way(), &mut answer),
                     Class::Chaos => Duration::ZERO,
                 };
                 if matches!(answer.proof, Proof::Withheld) && source.transport != Transport::Udp {

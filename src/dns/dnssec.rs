@@ -11,9 +11,7 @@ use hickory_proto::rr::RecordType;
 
 use crate::name::{MAX_NAME, NameRef};
 use crate::serial::Serial;
-use crate::time::Timestamp;
 use crate::txt::{RecordSet, TXT_VALUE, TxtValue};
-use crate::zone::live::Slot;
 use crate::zone::signing::nsec::{NXNAME, nsec_rdata};
 use crate::zone::signing::{Refused, Signed, Signing, Unsigned, Way};
 use crate::zone::{Node, Zone, zone_of};
@@ -61,13 +59,7 @@ pub struct Denial {
 
 /// Adds what a signed zone owes to an answer, if the client wants it (DO, RFC 3225). Returns how long the client's next
 /// query must wait: only ever over a stream.
-pub fn prove<'z>(
-    zones: &'z [Zone],
-    question: &Question<'_>,
-    way: Way,
-    now: Timestamp,
-    answer: &mut Answer<'z>,
-) -> Duration {
+pub fn prove<'z>(zones: &'z [Zone], question: &Question<'_>, way: Way, answer: &mut Answer<'z>) -> Duration {
     let Some(edns) = question.echo.edns.filter(|edns| edns.dnssec_ok && answer.is_authoritative) else {
         return Duration::ZERO;
     };
@@ -77,7 +69,7 @@ pub fn prove<'z>(
     }
     let Some(zone) = zone_of(zones, question.name()) else { return Duration::ZERO };
     let Some(signing) = zone.signing.as_deref() else { return Duration::ZERO };
-    let mut prover = Prover { zone, signing, rtype: question.rtype(), way, now, pause: Duration::ZERO };
+    let mut prover = Prover { zone, signing, rtype: question.rtype(), way, pause: Duration::ZERO };
     match prover.signatures(question.name(), answer) {
         Ok(signatures) => {
             if signatures.denial.as_ref().is_some_and(|denial| denial.is_answer) {
@@ -101,7 +93,6 @@ struct Prover<'z> {
     signing: &'z Signing,
     rtype: RecordType,
     way: Way,
-    now: Timestamp,
     pause: Duration,
 }
 
@@ -160,6 +151,8 @@ impl<'z> Prover<'z> {
             let (signed, pause) = self.signing.sign_denial(&set, self.way)?;
             self.pause = pause;
             signed
+        } else if matches!(self.rtype, RecordType::TXT | RecordType::ANY) {
+            self.signing.sign_beside(&set)?
         } else {
             self.signing.sign(&set)?
         };
@@ -168,24 +161,24 @@ impl<'z> Prover<'z> {
 
     /// The types at a name, but for the one asked for: the answer says already that it is not there, and a value that
     /// has been published in this very moment must not make the proof say otherwise.
+    ///
+    /// TXT is always among those of a name at which accounts publish, value or not. A validator concludes from a bitmap
+    /// only what is missing in it (RFC 4035 section 5.4), and a cache may do so for every type, whatever was asked (RFC
+    /// 8198 section 5.1). "No TXT", said to somebody who asked for CAA, would hide a value that comes a moment later;
+    /// a TXT too much makes the cache ask. A question for TXT itself is denied without it (RFC 9824 section 3.2).
     fn types_at(&self, name: NameRef<'_>) -> Vec<RecordType> {
         let of = |sets: &[RecordSet]| sets.iter().map(|set| set.rtype).collect::<Vec<_>>();
-        let txt = |slot: &Slot| if self.has_value(slot) { vec![RecordType::TXT] } else { Vec::new() };
         let mut types = match self.zone.locate(name) {
-            Some(Node::Apex(sets, owned)) => {
-                let owned = owned.as_ref().map(txt).unwrap_or_default();
-                [&[RecordType::SOA][..], &of(sets), &of(self.signing.sets()), &owned].concat()
-            }
+            Some(Node::Apex(sets, _)) => [&[RecordType::SOA][..], &of(sets), &of(self.signing.sets())].concat(),
             Some(Node::Static(sets)) => of(sets),
-            Some(Node::Owner(slot)) => txt(&slot),
+            Some(Node::Owner(_)) => vec![RecordType::TXT],
             _ => Vec::new(),
         };
+        if self.zone.name.is_challenge() && name == self.zone.name.apex().as_ref() {
+            types.push(RecordType::TXT);
+        }
         types.retain(|rtype| *rtype != self.rtype && self.rtype != RecordType::ANY);
         types
-    }
-
-    fn has_value(&self, slot: &Slot) -> bool {
-        slot.values().iter().any(|value| value.is_live(self.now))
     }
 }
 

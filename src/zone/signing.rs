@@ -37,8 +37,9 @@ const REFRESH: Duration = Duration::from_secs(7 * 86_400);
 /// A clock that is set back by more than this makes signatures anew: theirs would begin in the future.
 const SET_BACK: Duration = Duration::from_secs(3_600);
 
-/// Signatures kept of sets that exist, and of names that do not: about 300 octets each.
+/// Signatures kept of sets that exist, of those beside them, and of names that do not: about 300 octets each.
 const KNOWN: usize = 1 << 18;
+const BESIDE: usize = 1 << 16;
 const ABSENT: usize = 1 << 14;
 
 /// Denials of names never seen that are signed each second over UDP, and at once after a quiet time.
@@ -99,6 +100,7 @@ pub struct Signing {
     clock: Clock,
     spread: RandomState,
     known: Cache,
+    beside: Cache,
     absent: Cache,
     datagrams: Turns,
     streams: Turns,
@@ -152,6 +154,7 @@ impl Signing {
             clock,
             spread: RandomState::new(),
             known: Cache::new(KNOWN),
+            beside: Cache::new(BESIDE),
             absent: Cache::new(ABSENT),
             datagrams: Turns::new(PER_SECOND, DATAGRAM_BURST),
             streams: Turns::new(PER_SECOND, STREAM_WAIT),
@@ -175,6 +178,15 @@ impl Signing {
         I: Iterator<Item = R> + Clone,
     {
         self.cached(&self.known, set, || Ok(Duration::ZERO)).map(|(signed, _)| signed)
+    }
+
+    /// The signatures of a set beside which another of the same name and type is served at the same time: an NSEC says
+    /// other types to other questions, and they must not push each other out of the cache.
+    pub fn sign_beside<R: AsRef<[u8]>, I>(&self, set: &Unsigned<'_, I>) -> Result<Arc<Signed>, Refused>
+    where
+        I: Iterator<Item = R> + Clone,
+    {
+        self.cached(&self.beside, set, || Ok(Duration::ZERO)).map(|(signed, _)| signed)
     }
 
     /// The signatures of an NSEC that denies a name, and how long the querier must be kept waiting for them.

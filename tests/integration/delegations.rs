@@ -1,11 +1,15 @@
 //! Other ways to be delegated: a domain's own `_acme-challenge` by NS, and several zones in one daemon.
 
+use std::process::Command;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hickory_proto::op::ResponseCode;
 use serde_json::{Value, json};
 
-use crate::harness::dns::{A, ANY, CAA, NS, Reply, SOA, TXT, ask, query, txts};
+use crate::harness::dns::{A, ANY, CAA, Change, NS, Reply, SOA, TXT, ask, query, txts};
 use crate::harness::http::post;
-use crate::harness::{Account, Home, Process, Settings, ZONE, value};
+use crate::harness::{Account, Home, Process, Settings, ZONE, skip, value};
 
 const APEX: &str = "_acme-challenge.example.com";
 /// An ACME account's label (dns-account-01).
@@ -288,6 +292,50 @@ fn records_that_would_hide_an_accounts_values_are_refused() {
     assert_eq!(ask_for(&daemon, APEX, CAA).of_type(CAA), 1);
     let alias = ask_for(&daemon, &format!("www.{APEX}"), TXT);
     assert_eq!(alias.txts(), [value(1)], "{alias:?}");
+}
+
+/// The apex of a signed challenge zone: each answer that there can be, judged by delv.
+#[test]
+fn a_signed_apex_validates_before_and_after_a_value() {
+    let home = Home::new(&Settings::default().more(&zone(APEX, "dnssec-key = \"zone.key\"")));
+    home.run_ok(&["dnssec", "init", APEX]);
+    let daemon = home.start();
+    let account = owner_of_the_apex(&home);
+    let below = format!("{LABEL}.{APEX}");
+    let validated = || {
+        let kinds = [(APEX, "TXT"), (APEX, "CAA"), (APEX, "SOA"), (&below, "TXT"), (&below, "A"), (APEX, "DNSKEY")];
+        kinds.map(|(name, rtype)| delv(&daemon, name, rtype))
+    };
+    let (found, missing) = (Some("; fully validated"), Some("; negative response, fully validated"));
+    let before = validated();
+    if before[0].is_none() {
+        return skip("validation", "delv does not run");
+    }
+    let before = before.each_ref().map(Option::as_deref);
+    assert_eq!(before, [missing, missing, found, missing, missing, found]);
+    account.publish(daemon.api(), &value(1));
+    assert_eq!(publish_at(&daemon, &account, &below, &value(2)).status, 200);
+    let after = validated();
+    assert_eq!(after.each_ref().map(Option::as_deref), [found, missing, found, found, missing, found]);
+    assert_eq!(ask(daemon.dns(), &query(APEX, TXT).opt(1_232, 0, 0x8000, &[])).answers().len(), 2, "TXT and RRSIG");
+}
+
+/// What delv says of a question, with the zone's own key as its anchor; `None` where there is no delv.
+fn delv(daemon: &Process, name: &str, rtype: &str) -> Option<String> {
+    let asked = query(APEX, 48);
+    // One record, which ends the message: a pointer, type, class, TTL and length, then flags, protocol and algorithm.
+    let key = ask(daemon.dns(), &asked).octets.split_off(asked.len() + 12);
+    let (head, public) = key.split_at(4);
+    let public = STANDARD.encode(public);
+    let anchor = format!("trust-anchors {{ \"{APEX}\" static-key 257 3 {} \"{public}\"; }};\n", head[3]);
+    let file = daemon.home().path().join("anchor");
+    std::fs::write(&file, anchor).unwrap();
+    let port = daemon.dns().port().to_string();
+    let mut command = Command::new("delv");
+    command.args(["@127.0.0.1", "-p", &port, "-a"]).arg(&file).args([&format!("+root={APEX}"), name, rtype]);
+    let output = command.output().ok()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    said.lines().find(|line| line.contains("validated") || line.contains("failed")).map(str::to_owned).or(Some(said))
 }
 
 /// One daemon, two zones: the same label is two names, with values, serials and accounts of their own.

@@ -1,7 +1,9 @@
 //! A signed zone, judged by validators that know nothing of us: delv (BIND), drill (ldns) and unbound-host.
 
+use std::net::UdpSocket;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -26,7 +28,7 @@ pub fn signed_by(phase: Phase, keys: Vec<Arc<ZoneKey>>) -> Zone {
 }
 
 /// Everything that is asked of each validator, and whether it finds records there.
-const QUESTIONS: [(&str, &str, bool); 18] = [
+const QUESTIONS: [(&str, &str, bool); 19] = [
     ("shop", "TXT", true),
     ("sHoP", "TXT", true),
     ("many", "TXT", true),
@@ -40,6 +42,7 @@ const QUESTIONS: [(&str, &str, bool); 18] = [
     ("alias2", "A", true),
     ("shop", "A", false),
     ("eMpTy", "TXT", false),
+    ("empty", "CAA", false),
     ("_acme-challenge", "TXT", false),
     ("dOwN", "A", false),
     ("@", "TXT", false),
@@ -151,6 +154,81 @@ fn anchors(folder: &Path, keys: &[Arc<ZoneKey>], port: u16) {
         folder.join("drill").display()
     );
     std::fs::write(folder.join("unbound.conf"), unbound).unwrap();
+}
+
+/// A resolver that validates, caches, and answers from the NSEC records in its cache (RFC 8198).
+struct Unbound {
+    child: Child,
+    socket: UdpSocket,
+}
+
+impl Unbound {
+    /// `None` where there is none.
+    fn start(lab: &Lab) -> Option<Self> {
+        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let settings = std::fs::read_to_string(lab.folder.path().join("unbound.conf")).unwrap();
+        let more = format!(
+            "server:\n interface: 127.0.0.1@{port}\n aggressive-nsec: yes\n do-daemonize: no\n use-syslog: no\n \
+             pidfile: \"\"\n num-threads: 1\nremote-control:\n control-enable: no\n"
+        );
+        let file = lab.folder.path().join("unbound-daemon.conf");
+        std::fs::write(&file, settings + &more).unwrap();
+        let started = Command::new("/usr/sbin/unbound").args(["-d", "-c"]).arg(file).stderr(Stdio::null()).spawn();
+        let Ok(child) = started else {
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "unbound does not run");
+            eprintln!("SKIPPED: unbound does not run; install it to see what caches make of denials");
+            return None;
+        };
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(("127.0.0.1", port)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        Some(Self { child, socket })
+    }
+
+    /// Asks until it is up and answers.
+    fn ask(&self, label: &str, rtype: u16) -> Message {
+        let mut packet = edns(query(&format!("{label}.{APEX}"), rtype));
+        packet[2] |= 1; // RD
+        let mut buffer = [0; 4_096];
+        for _ in 0..40 {
+            self.socket.send(&packet).ok();
+            match self.socket.recv(&mut buffer) {
+                Ok(length) => return Message::from_vec(&buffer[..length]).unwrap(),
+                Err(_) => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
+        panic!("unbound does not answer");
+    }
+}
+
+impl Drop for Unbound {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// The bitmap of a registered name that had no value yet said "no TXT" to whoever asked for another type, and a cache
+/// that makes negative answers out of NSEC records went on saying so when the value was there.
+#[test]
+fn a_cache_makes_no_missing_txt_out_of_the_denial_of_another_type() {
+    let keys = vec![key(Algorithm::EcdsaP256)];
+    let zone = signed_by(Phase::Offered, keys.clone());
+    let live = zone.live.clone();
+    let lab = Lab::start(zone, &keys);
+    let Some(unbound) = Unbound::start(&lab) else { return };
+    for (rtype, label) in [(1, "empty"), (257, "over"), (47, "past")] {
+        let other = unbound.ask(label, rtype);
+        assert_eq!((rcode(&other), txts(&other.answers).len()), (ResponseCode::NoError, 0), "{other:?}");
+        live.put(label, Some(Slot::of(&[value('n', true)])));
+        let found = unbound.ask(label, 16);
+        assert_eq!(txts(&found.answers), ["n".repeat(43)], "{label} after {rtype}: {found:?}");
+    }
+    // It does so where the bitmap lets it.
+    let asked = unbound.ask("off", 16);
+    live.put("off", Some(Slot::of(&[value('n', true)])));
+    assert!(txts(&asked.answers).is_empty() && txts(&unbound.ask("off", 16).answers).is_empty());
+    lab.udp.stop();
 }
 
 #[test]

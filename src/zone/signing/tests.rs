@@ -20,6 +20,16 @@ fn txt<'a>(owner: &'a Name, values: &'a [&'a [u8]]) -> Unsigned<'a, std::slice::
     Unsigned { owner: owner.as_ref(), rtype: RecordType::TXT, ttl: 1, rdatas: values.iter() }
 }
 
+/// An NSEC without TXT and one with it are asked for in turn: each is signed once.
+#[test]
+fn two_sets_of_one_name_and_type_are_signed_once_each() {
+    let (signing, owner) = (signing(Phase::Offered, 1), "a.auth.example.org".parse().unwrap());
+    let (one, other) = (txt(&owner, &[b"one"]), txt(&owner, &[b"other"]));
+    let first = (signing.sign(&one).unwrap(), signing.sign_beside(&other).unwrap());
+    let second = (signing.sign(&one).unwrap(), signing.sign_beside(&other).unwrap());
+    assert!(Arc::ptr_eq(&first.0, &second.0) && Arc::ptr_eq(&first.1, &second.1));
+}
+
 /// RFC 8080 section 6.1: Ed25519 signs the same data with the same octets always.
 #[test]
 fn the_example_of_rfc_8080_octet_for_octet() {
