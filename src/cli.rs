@@ -4,6 +4,7 @@ mod account;
 mod config;
 mod dnssec;
 mod generate;
+mod hook;
 mod operator;
 mod serve;
 mod settings;
@@ -13,7 +14,8 @@ mod table;
 mod txt;
 mod watch;
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use thiserror::Error;
@@ -60,6 +62,8 @@ enum Command {
     Backup(storage::Backup),
     /// Put a backup in the database's place; the daemon must be stopped
     Restore(storage::Restore),
+    /// Answer a challenge for an ACME client: certbot, dehydrated, uacme, lego, acmetool, mod_md
+    Hook(hook::Hook),
     /// Make a new registration secret, and the hash for the configuration
     Secret,
     /// Print a completion script for a shell
@@ -89,6 +93,8 @@ pub enum CliError {
     Daemon(#[from] DaemonError),
     #[error(transparent)]
     Random(#[from] RandomError),
+    #[error(transparent)]
+    Hook(#[from] hook::HookError),
     #[error("{0}")]
     Usage(String),
     #[error("{0}")]
@@ -104,6 +110,7 @@ impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Key(_) | Self::Usage(_) => 2,
+            Self::Hook(error) => error.exit_code(),
             Self::Daemon(DaemonError::Load(LoadError::Owned { .. } | LoadError::Key(_))) => 2,
             _ => 1,
         }
@@ -112,10 +119,24 @@ impl CliError {
 
 type Result<T> = std::result::Result<T, CliError>;
 
+/// The name under which this program is `txtgate hook`: some clients call a program by its path, with arguments of
+/// their own, so that there is no place for the word `hook`.
+const HOOK: &str = "txtgate-hook";
+
+/// Reads the command line; ends the process with a sentence where it cannot be.
+pub fn parse() -> Cli {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    let name = words.first().and_then(|path| Path::new(path).file_name()).unwrap_or_default();
+    if name.to_string_lossy().starts_with(HOOK) {
+        words.insert(1, "hook".into());
+    }
+    Cli::parse_from(words)
+}
+
 /// Runs what was typed.
 pub fn run(cli: Cli) -> Result<()> {
-    let path = cli.config.unwrap_or_else(Config::default_path);
-    let config = || Config::read(&path);
+    let named = cli.config;
+    let config = || Config::read(&named.clone().unwrap_or_else(Config::default_path));
     match cli.command {
         Command::Serve => serve::serve(config()?),
         Command::Config(command) => config::run(&command, &config()?),
@@ -126,6 +147,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Watch(watch) => watch::watch(&watch, &config()?),
         Command::Backup(backup) => storage::backup(&backup, &config()?),
         Command::Restore(restore) => storage::restore(&restore, &config()?),
+        Command::Hook(wanted) => Ok(hook::hook(wanted, named.as_deref())?),
         Command::Secret => secret(),
         Command::Completions(completions) => generate::completions(&completions),
         Command::Man => generate::man(),

@@ -36,7 +36,7 @@
 //! | 4 | [`credentials`] | who may walk the write road |
 //! | 3 | [`publisher`], [`tls`] | the write road and its rules; certificates of the listeners |
 //! | 2 | [`store`], [`config`], [`hasher`] | durable state; the configuration; key hashing |
-//! | 1 | [`zone`], [`net`], [`remembered`], [`pace`], [`lookup`] | what DNS sees; sockets; what is remembered; growing delays; questions to other servers |
+//! | 1 | [`zone`], [`net`], [`remembered`], [`pace`], [`lookup`], [`file`] | what DNS sees; sockets; what is remembered; growing delays; questions to other servers; files replaced whole |
 //! | 0 | [`name`], [`txt`], [`account`], [`secret`], [`cookie`], [`serial`], [`time`], [`tsig`], [`metrics`] | the words |
 
 pub mod account;
@@ -47,6 +47,7 @@ pub mod cookie;
 pub mod credentials;
 pub mod daemon;
 pub mod dns;
+pub mod file;
 pub mod hasher;
 pub mod lookup;
 pub mod metrics;

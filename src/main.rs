@@ -2,11 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use txtgate::cli::{Cli, run};
+use txtgate::cli::{parse, run};
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    match run(parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("txtgate: {error}");

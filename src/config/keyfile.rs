@@ -3,9 +3,9 @@
 //! Made by `txtgate dnssec` alone. Whoever can read it can forge the zone, so it is refused unless it is private; and
 //! since the parent's DS names the key in it, its loss is an error and never a reason to make another.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::file;
 use crate::name::ZoneName;
 use crate::time::Timestamp;
 use crate::zone::signing::Keys;
@@ -147,30 +148,10 @@ impl KeyFile {
 
     /// Writes it in one step: a crash leaves the old file or the new one, whole.
     pub fn save(&self) -> Result<()> {
-        let mut name = self.path.as_os_str().to_owned();
-        name.push(".new");
-        let new = PathBuf::from(name);
-        self.save_by(&new).map_err(|source| {
-            // Whatever it was, the next attempt must not stumble over what it left; the error itself is told.
-            _ = std::fs::remove_file(&new);
-            KeyFileError::File { path: self.path.clone(), source: source.into() }
-        })
-    }
-
-    fn save_by(&self, new: &Path) -> io::Result<()> {
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
-        // The daemon may run as another user than who types: the file belongs to whom it belonged, or its folder does.
-        let like = std::fs::metadata(&self.path).or_else(|_| std::fs::metadata(folder))?;
-        let own = file.metadata()?;
-        if (like.uid(), like.gid()) != (own.uid(), own.gid()) {
-            chown(new, Some(like.uid()), Some(like.gid()))?;
-        }
-        file.write_all(HEAD.as_bytes())?;
-        file.write_all(toml::to_string(&self.text()).map_err(io::Error::other)?.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(new, &self.path)?;
-        File::open(folder)?.sync_all()
+        let written = toml::to_string(&self.text())
+            .map_err(io::Error::other)
+            .and_then(|text| file::replace(&self.path, format!("{HEAD}{text}").as_bytes()));
+        written.map_err(|source| KeyFileError::File { path: self.path.clone(), source: source.into() })
     }
 
     fn text(&self) -> Text {

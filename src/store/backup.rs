@@ -9,6 +9,8 @@ use std::time::Duration;
 use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags};
 
+use crate::file::folder_of;
+
 use super::lock::Lock;
 use super::{BUSY, Rows, StoreError, schema, with_suffix};
 
@@ -128,10 +130,6 @@ fn fold(database: &Path) -> Result<(), StoreError> {
 
 fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
     std::fs::rename(from, to).map_err(|source| failed(to, source))
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn sync_folder(path: &Path) -> Result<(), StoreError> {

@@ -7,6 +7,7 @@ pub mod process;
 pub mod quic;
 pub mod settings;
 pub mod tls;
+pub mod upstream;
 pub mod watch;
 
 use std::time::{Duration, Instant};

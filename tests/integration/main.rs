@@ -15,6 +15,7 @@ mod dns;
 mod dnssec;
 mod floods;
 mod harness;
+mod hook;
 mod httpreq;
 mod layers;
 mod restart;

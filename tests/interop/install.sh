@@ -5,7 +5,7 @@
 lab_tools=(pebble:pebble unbound:unbound nsd:nsd dig:bind9-dnsutils curl:curl jq:jq openssl:openssl ip:iproute2
     /usr/bin/python3:python3 strace:strace unshare:util-linux
     ldns-signzone:ldnsutils)
-client_tools=(certbot:certbot lego:lego dehydrated:dehydrated uacme:uacme)
+client_tools=(certbot:certbot lego:lego dehydrated:dehydrated uacme:uacme acmetool:acmetool)
 
 # missing_packages TOOL...: the packages to install, one a line.
 missing_packages() {

@@ -15,6 +15,8 @@ quorum_dns=64.78.150.53
 
 zone=auth.example.net
 export TXTGATE_URL=http://127.0.0.1:5380
+# What the hook reads: `txtgate hook` under the name by which clients may call it.
+export ACME_HOOK=$work/txtgate-hook TXTGATE_SERVER=$TXTGATE_URL TXTGATE_ACCOUNTS=$work/accounts.json
 export ACME_DIRECTORY=https://127.0.0.1:14000/dir
 metrics=http://127.0.0.1:5390
 
@@ -59,6 +61,7 @@ make_ca() {
 
 start_txtgate() {
     mkdir "$work/txtgate"
+    ln -s "$binary" "$ACME_HOOK"
     cat >"$work/txtgate/config.toml" <<END
 database = "txtgate.db"
 admin-socket = "txtgate.sock"
@@ -83,13 +86,16 @@ END
     up txtgate curl -sf "$metrics/ready"
 }
 
-# register NAME: the account's JSON, as the API gave it, is kept in accounts/NAME.json.
-register() {
-    local status
-    mkdir -p "$work/accounts"
-    status=$(curl -s -X POST -o "$work/accounts/$1.json" -w '%{http_code}' "$TXTGATE_URL/register")
-    [[ $status == 201 ]] && jq -e '.username and .password and .fulldomain and .subdomain' "$work/accounts/$1.json"
+# first_call NAME: like a client whose domain has no account yet. The hook registers it, names the record, and fails.
+first_call() {
+    local said rc=0
+    said=$("$ACME_HOOK" setup "$1.example.com" "$(random_value)" 2>&1) || rc=$?
+    echo "$said"
+    ((rc == 3)) && grep -q "_acme-challenge.$1.example.com. CNAME $(fulldomain "$1")." <<<"$said"
 }
+
+# fulldomain NAME: of the account for NAME.example.com.
+fulldomain() { jq -er --arg domain "$1.example.com" '.[$domain].fulldomain' "$TXTGATE_ACCOUNTS"; }
 
 # soa NS: the beginning that all our zones share.
 soa() { printf '@ 60 IN SOA %s hostmaster.example.net. 1 3600 600 86400 60\n@ 60 IN NS %s\n' "$1" "$1"; }
@@ -147,7 +153,7 @@ start_parents() {
         soa ns.example.com.
         echo "ns.example.com. 60 IN A $user_dns"
         for name; do
-            echo "_acme-challenge.$name.example.com. 60 IN CNAME $(jq -r .fulldomain "$work/accounts/$name.json")."
+            echo "_acme-challenge.$name.example.com. 60 IN CNAME $(fulldomain "$name")."
         done
     } >"$work/user/example.com.zone"
     nsd_server root "$root_dns" .

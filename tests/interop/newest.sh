@@ -60,22 +60,15 @@ acme_dns_with_a_file() {
     unset ACME_DNS_API_BASE ACME_DNS_STORAGE_PATH
 }
 
-# publish ACCOUNT VALUE: through the acme-dns API.
-publish() {
-    local file=$work/accounts/$1.json
-    curl -sf -H "X-Api-User: $(jq -r .username "$file")" -H "X-Api-Key: $(jq -r .password "$file")" \
-        --json "{\"subdomain\": \"$(jq -r .subdomain "$file")\", \"txt\": \"$2\"}" "$TXTGATE_URL/update"
-}
-
 # The label is made of the ACME account's URL, so its CNAME can be added only when that is known.
 present_label() {
     local name=$1._acme-challenge.label.example.com
-    cname_is_there "$name" || add_cname "$name" "$(jq -r .fulldomain "$work/accounts/label.json")"
-    publish label "$2"
+    cname_is_there "$name" || add_cname "$name" "$(fulldomain label)"
+    "$ACME_HOOK" setup label.example.com "$2"
 }
 
 account_label_by_cname() {
-    export -f present_label publish add_cname cname_is_there eventually
+    export -f present_label fulldomain add_cname cname_is_there eventually
     PRESENT_COMMAND='present_label "$@"' way "dns-account-01 through a CNAME" dns-account-01 label \
         label.example.com "*.label.example.com"
 }
@@ -83,7 +76,7 @@ account_label_by_cname() {
 build_network
 make_ca >"$work/openssl.log" 2>&1
 start_txtgate
-check "POST /register for label is 201" register label
+check "the hook registers label.example.com and names the CNAME" first_call label
 start_parents
 export work user_dns user_pid=${pid_of[user]}
 start_vantage_points

@@ -107,7 +107,7 @@ authentic() {
 
 every_kind_of_answer_is_authentic() {
     local i name
-    name=$(jq -r .fulldomain "$work/accounts/updates.json")
+    name=$(fulldomain updates)
     for i in "${!vantage[@]}"; do
         check "vantage ${vantage[$i]}: a value is authentic" authentic "${vantage[$i]}" NOERROR "$name" TXT
         check "vantage ${vantage[$i]}: no data is authentic" authentic "${vantage[$i]}" NOERROR "$name" CAA
@@ -120,7 +120,7 @@ every_kind_of_answer_is_authentic() {
 
 ask_on() {
     local name turn
-    name=$(jq -r .fulldomain "$work/accounts/updates.json")
+    name=$(fulldomain updates)
     for ((turn = 0; ; turn++)); do
         for question in "$name TXT" "$name A" "$zone CAA" "$zone SOA" "missing$turn.$zone TXT"; do
             # shellcheck disable=SC2086 # a name and a type
@@ -194,7 +194,7 @@ ip address add "$cacher/32" dev lo
 make_ca >"$work/openssl.log" 2>&1
 start_txtgate
 for account in "${accounts[@]}"; do
-    check "POST /register for $account is 201" register "$account"
+    check "the hook registers $account.example.com and names the CNAME" first_call "$account"
 done
 sign_txtgate
 start_parents "${accounts[@]}"

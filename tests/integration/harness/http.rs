@@ -8,6 +8,7 @@ use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
 use super::PATIENCE;
+use super::upstream::Asked;
 
 /// A reply.
 #[derive(Debug, Clone)]
@@ -83,6 +84,18 @@ impl<S: Read + Write> Wire<S> {
 
     /// A reply; `None` where the connection ends before it is whole.
     pub fn try_receive(&mut self) -> Option<Reply> {
+        let mut reply = self.try_message()?;
+        reply.status = reply.head.split(' ').nth(1).unwrap().parse().unwrap();
+        Some(reply)
+    }
+
+    /// A request's head and body; `None` where the connection ends before it is whole.
+    pub fn try_request(&mut self) -> Option<Asked> {
+        let Reply { head, body, .. } = self.try_message()?;
+        Some(Asked { head, body })
+    }
+
+    fn try_message(&mut self) -> Option<Reply> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut octet = [0];
@@ -90,14 +103,13 @@ impl<S: Read + Write> Wire<S> {
             head.push(octet[0]);
         }
         let head = String::from_utf8(head).unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let mut reply = Reply { status, head, body: String::new() };
-        assert!(reply.header("transfer-encoding").is_none(), "a length is simpler for clients: {reply:?}");
-        let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
+        let mut message = Reply { status: 0, head, body: String::new() };
+        assert!(message.header("transfer-encoding").is_none(), "a length is simpler: {message:?}");
+        let length = message.header("content-length").map_or(0, |length| length.parse().unwrap());
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).ok()?;
-        reply.body = String::from_utf8(body).unwrap();
-        Some(reply)
+        message.body = String::from_utf8(body).unwrap();
+        Some(message)
     }
 
     pub fn exchange(&mut self, octets: impl AsRef<[u8]>) -> Reply {

@@ -4,6 +4,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
@@ -12,7 +14,7 @@ use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, Stream
 use super::PATIENCE;
 use super::http::Wire;
 
-/// The name in every certificate.
+/// The first name in every certificate; the other is `localhost`.
 pub const HOST: &str = "auth.test";
 
 pub struct Authority {
@@ -32,11 +34,18 @@ impl Authority {
     /// Writes `cert.pem` and `key.pem` into a folder; the certificate's octets.
     pub fn issue(&self, folder: &Path) -> Vec<u8> {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![HOST.to_owned()]).unwrap();
+        let params = CertificateParams::new(vec![HOST.to_owned(), "localhost".to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
         std::fs::write(folder.join("cert.pem"), certificate.pem()).unwrap();
         certificate.der().to_vec()
+    }
+
+    /// Its own certificate, for clients that take it from a file.
+    pub fn pem(&self) -> String {
+        let body = STANDARD.encode(&self.certificate);
+        let lines: Vec<&str> = body.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
     }
 
     /// A client's settings, with the protocols that it offers by ALPN.

@@ -1,0 +1,91 @@
+//! Why a hook failed: where, what, and what to do.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::name::{Name, NameError};
+use crate::txt::TxtValueError;
+
+/// Why a hook failed. No variant holds a key, a registration secret, or the path of a server's URL, which may be one.
+#[derive(Debug, Error)]
+pub enum HookError {
+    // --- the call ---
+    #[error(
+        "no ACME client called: there are no arguments, and no CERTBOT_DOMAIN and CERTBOT_VALIDATION in the \
+         environment; see `txtgate hook --help`"
+    )]
+    NobodyCalled,
+    #[error(
+        "{word:?} with {count} more arguments is no call of certbot, dehydrated, uacme, lego, acmetool or mod_md; see \
+         `txtgate hook --help`"
+    )]
+    Unknown { word: String, count: usize },
+    #[error("dehydrated gives three arguments for each challenge, a domain, a token and a value; found {0} in all")]
+    Triples(usize),
+    #[error("{text:?} is no domain: {problem}")]
+    Domain { text: String, problem: NameError },
+    #[error("the client's value for the TXT record is none: {problem}")]
+    Txt { problem: TxtValueError },
+    #[error("declined: {0:?} is not dns-01")]
+    OtherChallenge(String),
+    #[error("this hook takes part in dns-01 challenges only")]
+    OtherEvent,
+
+    // --- settings ---
+    #[error("{place}: {problem}")]
+    Setting { place: String, problem: String },
+    #[error(
+        "no server: write `server = \"https://...\"` into {}, set TXTGATE_SERVER, or give --server", .0.display()
+    )]
+    NoServer(PathBuf),
+
+    // --- the account file ---
+    #[error("cannot {what} {}: {source}", path.display())]
+    File { what: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("{}: {problem}", path.display())]
+    Accounts { path: PathBuf, problem: String },
+    #[error("{} is locked by another hook for over {seconds} s; if none runs any more, try again", path.display())]
+    Locked { path: PathBuf, seconds: u64 },
+    #[error(
+        "no account in {} has the fulldomain {name}, to which a CNAME leads; put that account into the file, or point \
+         the CNAME at one that is there", path.display()
+    )]
+    NoSuchFulldomain { path: PathBuf, name: Name },
+
+    // --- the server ---
+    #[error("cannot reach {server}: {problem}")]
+    Unreachable { server: String, problem: String },
+    #[error("{server} refuses to {what}: {said}{advice}")]
+    Refused { server: String, what: &'static str, said: String, advice: String },
+    #[error("{server} has registered an account and its reply does not read: {problem}")]
+    Unreadable { server: String, problem: String },
+
+    // --- what is left to do ---
+    #[error(
+        "{0} domain(s) registered just now, which nobody can validate before the CNAME above is in the DNS; add it and \
+         run the client again (or let the hook wait for it: `wait = \"10m\"`)"
+    )]
+    AddRecords(usize),
+    #[error(
+        "after {seconds} s the value is not seen at {name}: {found}; is the CNAME in the DNS? Where it has just been \
+         added, wait longer than resolvers remember that it was not"
+    )]
+    Unseen { name: Name, seconds: u64, found: String },
+    #[error("cannot ask resolvers: {0}")]
+    Runtime(std::io::Error),
+}
+
+impl HookError {
+    /// The process's exit code: 1 for what failed (uacme declines a challenge by it), 2 for what is written wrong, 3
+    /// where records have to be added first, 42 for acmetool's events that are not ours.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::NobodyCalled | Self::Unknown { .. } | Self::Triples(_) | Self::Domain { .. } | Self::Txt { .. } => 2,
+            Self::Setting { .. } | Self::NoServer(_) | Self::Accounts { .. } => 2,
+            Self::AddRecords(_) | Self::Unseen { .. } => 3,
+            Self::OtherEvent => 42,
+            _ => 1,
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Waiting until resolvers see a value: the CNAME, our server and the delegation between them, all in one look.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::lookup::{Lookup, LookupError};
+use crate::name::Name;
+use crate::txt::TxtValue;
+
+use super::error::HookError;
+
+/// Between two looks.
+const BETWEEN: Duration = Duration::from_secs(2);
+
+/// Waits until `txt` is among the TXT records at `name`, for `patience` at most. Asks `resolver`, or the system's.
+pub fn wait(name: &Name, txt: &TxtValue, resolver: Option<SocketAddr>, patience: Duration) -> Result<(), HookError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(HookError::Runtime)?;
+    let lookup = Lookup::new(resolver.as_slice());
+    let start = Instant::now();
+    loop {
+        let seen = runtime.block_on(lookup.txt(name));
+        if seen.as_ref().is_ok_and(|values| values.iter().any(|value| value == txt.as_bytes())) {
+            return Ok(());
+        }
+        if start.elapsed() + BETWEEN > patience {
+            let (name, seconds) = (name.clone(), patience.as_secs());
+            return Err(HookError::Unseen { name, seconds, found: found(seen) });
+        }
+        std::thread::sleep(BETWEEN);
+    }
+}
+
+fn found(seen: Result<Vec<Vec<u8>>, LookupError>) -> String {
+    match seen {
+        Ok(others) => format!("{} other TXT records are there", others.len()),
+        Err(error) => error.to_string(),
+    }
+}

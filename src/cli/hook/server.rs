@@ -1,0 +1,286 @@
+//! The API of a txtgate or an acme-dns, as a client sees it.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+use tokio_rustls::rustls;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use ureq::http::{Request, StatusCode};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::{Agent, Error, Proxy, Timeout};
+
+use crate::name::Name;
+use crate::txt::TxtValue;
+
+use super::accounts::Account;
+use super::error::HookError;
+use super::settings::Settings;
+use super::url::ServerUrl;
+
+/// A connection with its TLS handshake.
+const CONNECT: Duration = Duration::from_secs(10);
+/// One try: acme-dns hashes keys under a lock, and may take its time when busy.
+const TRY: Duration = Duration::from_secs(30);
+/// When no further try begins: a server that restarts is back by then.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Before the second try; doubled before each further one.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Octets of a reply.
+const MAX_REPLY: u64 = 64 * 1_024;
+
+type Result<T> = std::result::Result<T, HookError>;
+
+/// An API, ready to be called.
+#[derive(Debug)]
+pub struct Server {
+    url: ServerUrl,
+    agent: Agent,
+}
+
+struct Reply {
+    status: StatusCode,
+    /// What it says of when or where to go instead.
+    header: Option<String>,
+    body: String,
+}
+
+impl Server {
+    /// Reads the certificate authorities; connects to nothing yet.
+    pub fn at(url: ServerUrl, settings: &Settings) -> Result<Self> {
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::Specific(Arc::new(roots(settings.ca.as_deref())?)))
+            .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
+            .build();
+        let proxy = if url.is_local() { None } else { Proxy::try_from_env() };
+        let config = Agent::config_builder()
+            .tls_config(tls)
+            .proxy(proxy)
+            .user_agent(concat!("txtgate-hook/", env!("CARGO_PKG_VERSION")))
+            .http_status_as_error(false)
+            // A redirected POST becomes a GET, and a key must not go where nobody has sent it.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_connect(Some(CONNECT))
+            .timeout_global(Some(TRY));
+        Ok(Self { url, agent: config.build().into() })
+    }
+
+    /// The address.
+    pub fn url(&self) -> &ServerUrl {
+        &self.url
+    }
+
+    /// Registers an account for a domain; the reply as it came, which holds the key.
+    pub fn register(&self, domain: &Name, settings: &Settings) -> Result<Map<String, Value>> {
+        // The note is for txtgate's operator; acme-dns passes over what it does not know.
+        let mut body = json!({ "note": domain.to_string() });
+        if !settings.allow_from.networks().is_empty() {
+            body["allowfrom"] = json!(settings.allow_from);
+        }
+        let bearer = settings.registration_secret.as_ref().map(|secret| format!("Bearer {}", secret.reveal()));
+        let request = || {
+            let request = Request::post(self.url.endpoint("/register"));
+            bearer
+                .iter()
+                .fold(self.with_credentials(request), |request, bearer| request.header("Authorization", bearer))
+        };
+        let reply = self.send("register", false, &request, &body)?;
+        if !reply.status.is_success() {
+            let advice = match reply.status.as_u16() {
+                401 | 403 => {
+                    "; give the registration secret: `registration-secret` in hook.toml, or TXTGATE_REGISTRATION_SECRET"
+                }
+                404 | 405 => {
+                    "; if its address is right it takes no registrations: have its operator make an account and put it \
+                     into the account file"
+                }
+                _ => "",
+            };
+            return Err(self.refused("register", &reply, advice.into()));
+        }
+        serde_json::from_str(&reply.body).map_err(|error| HookError::Unreadable {
+            server: self.url.to_string(),
+            // Where it does not read, and not what is there.
+            problem: format!("no JSON object (line {}, column {})", error.line(), error.column()),
+        })
+    }
+
+    /// Publishes a value.
+    pub fn publish(&self, account: &Account, txt: &TxtValue, file: &Path) -> Result<()> {
+        let request = || self.with_credentials(as_account(Request::post(self.url.endpoint("/update")), account));
+        let reply = self.send("publish", true, &request, &body(account, txt))?;
+        if reply.status.is_success() {
+            return Ok(());
+        }
+        let advice = match reply.status.as_u16() {
+            401 | 403 => format!(
+                "; the account of {} in {} has another key there, is disabled, or may not be used from this address",
+                account.fulldomain,
+                file.display()
+            ),
+            404 | 405 => "; is its address right?".into(),
+            _ => String::new(),
+        };
+        Err(self.refused("publish", &reply, advice))
+    }
+
+    /// Retires a value, where the server can: acme-dns cannot, and that is no failure.
+    pub fn retire(&self, account: &Account, txt: &TxtValue) -> Result<()> {
+        let request = || self.with_credentials(as_account(Request::delete(self.url.endpoint("/v1/txt")), account));
+        let reply = self.send("retire", true, &request, &body(account, txt))?;
+        match reply.status {
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Ok(()),
+            status if status.is_success() => Ok(()),
+            _ => Err(self.refused("retire", &reply, String::new())),
+        }
+    }
+
+    fn with_credentials(&self, request: ureq::http::request::Builder) -> ureq::http::request::Builder {
+        match self.url.credentials() {
+            Some((user, password)) => {
+                request.header("Authorization", format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
+            }
+            None => request,
+        }
+    }
+
+    /// Sends a request, again where that may help: after failed connections, where the server is busy, and, if
+    /// `is_idempotent`, whenever no whole reply came.
+    fn send(
+        &self,
+        what: &'static str,
+        is_idempotent: bool,
+        request: &dyn Fn() -> ureq::http::request::Builder,
+        body: &Value,
+    ) -> Result<Reply> {
+        let (start, mut pause) = (Instant::now(), PAUSE);
+        loop {
+            let outcome = self.send_once(request(), body);
+            let wait = match &outcome {
+                Ok(reply) if is_busy(reply.status) => retry_after(reply).unwrap_or(pause),
+                Err(error) if is_unsent(error) || (is_idempotent && is_lost(error)) => pause,
+                _ => Duration::ZERO,
+            };
+            if wait.is_zero() || start.elapsed() + wait > PATIENCE {
+                return outcome.map_err(|error| self.unreachable(&error));
+            }
+            eprintln!("txtgate: {} does not {what} yet; trying again", self.url);
+            std::thread::sleep(wait);
+            pause *= 2;
+        }
+    }
+
+    fn send_once(&self, request: ureq::http::request::Builder, body: &Value) -> std::result::Result<Reply, Error> {
+        let request = request.header("Content-Type", "application/json").body(body.to_string())?;
+        // DELETE with a body is rare, and in order here (RFC 9110 section 9.3.5).
+        let request = self.agent.configure_request(request).allow_non_standard_methods(true).build();
+        let mut reply = self.agent.run(request)?;
+        let header = ["Location", "Retry-After"].into_iter().find_map(|name| reply.headers().get(name));
+        let header = header.and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let status = reply.status();
+        let body = reply.body_mut().with_config().limit(MAX_REPLY).lossy_utf8(true).read_to_string()?;
+        Ok(Reply { status, header, body })
+    }
+
+    fn unreachable(&self, error: &Error) -> HookError {
+        let problem = match (tls_error(error), error) {
+            (Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)), _) => {
+                "its certificate is of an unknown authority; name yours with `ca = \"FILE\"` (--ca)".into()
+            }
+            (Some(error), _) => format!("TLS: {error}"),
+            (_, Error::HostNotFound) => "its name has no address; is it written right?".into(),
+            (_, Error::Io(error)) => error.to_string(),
+            (_, Error::Timeout(Timeout::Connect | Timeout::Resolve)) => {
+                format!("no connection within {} s", CONNECT.as_secs())
+            }
+            (_, Error::Timeout(_)) => format!("no reply within {} s", TRY.as_secs()),
+            (_, Error::BodyExceedsLimit(_)) => "its reply is longer than any of a txtgate or acme-dns".into(),
+            // An error with a URI in it would show its path.
+            (_, Error::BadUri(_) | Error::RequireHttpsOnly(_) | Error::Http(_)) => "its address cannot be used".into(),
+            (_, other) => other.to_string(),
+        };
+        HookError::Unreachable { server: self.url.to_string(), problem }
+    }
+
+    fn refused(&self, what: &'static str, reply: &Reply, advice: String) -> HookError {
+        let (status, server) = (reply.status, self.url.to_string());
+        if status.is_redirection() {
+            let said = format!("{status}, a redirect, which is not followed");
+            return HookError::Refused { server, what, said, advice: "; name the server by its last address".into() };
+        }
+        let json: Value = serde_json::from_str(&reply.body).unwrap_or_default();
+        let said = json["message"].as_str().or(json["error"].as_str()).map(printable);
+        let said = said.map_or_else(|| status.to_string(), |said| format!("{said} ({})", status.as_u16()));
+        HookError::Refused { server, what, said, advice }
+    }
+}
+
+fn as_account(request: ureq::http::request::Builder, account: &Account) -> ureq::http::request::Builder {
+    request.header("X-Api-User", &account.username).header("X-Api-Key", account.key.reveal())
+}
+
+fn body(account: &Account, txt: &TxtValue) -> Value {
+    json!({ "subdomain": account.subdomain, "txt": txt })
+}
+
+/// What another machine says is shown in one line and not too long.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+/// Nothing was done, and it may be done later.
+fn is_busy(status: StatusCode) -> bool {
+    matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+}
+
+fn retry_after(reply: &Reply) -> Option<Duration> {
+    reply.header.as_ref()?.parse().ok().map(|seconds: u64| Duration::from_secs(seconds.max(1)))
+}
+
+/// Whether the server cannot have seen the request, and may see the next one.
+fn is_unsent(error: &Error) -> bool {
+    match error {
+        Error::HostNotFound | Error::ConnectionFailed | Error::Timeout(Timeout::Connect | Timeout::Resolve) => true,
+        Error::Io(error) => {
+            use ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
+            matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable)
+        }
+        _ => false,
+    }
+}
+
+/// Whether the connection failed, rather than what was said on it.
+fn is_lost(error: &Error) -> bool {
+    matches!(error, Error::Io(_) | Error::Timeout(_) | Error::Protocol(_)) && tls_error(error).is_none()
+}
+
+/// ureq gives failed handshakes as errors of the stream.
+fn tls_error(error: &Error) -> Option<&rustls::Error> {
+    match error {
+        Error::Rustls(error) => Some(error),
+        Error::Io(error) => error.get_ref()?.downcast_ref(),
+        _ => None,
+    }
+}
+
+/// What the system trusts, and what a file adds.
+fn roots(ca: Option<&Path>) -> Result<Vec<Certificate<'static>>> {
+    let mut found: Vec<CertificateDer<'static>> = rustls_native_certs::load_native_certs().certs;
+    if let Some(path) = ca {
+        let wrong = |problem: String| HookError::Setting { place: format!("ca: {}", path.display()), problem };
+        let more = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>);
+        let more = more.map_err(|error| wrong(error.to_string()))?;
+        if more.is_empty() {
+            return Err(wrong("it holds no certificate; write the authority's as PEM".into()));
+        }
+        found.extend(more);
+    }
+    Ok(found.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect())
+}
