@@ -1,6 +1,7 @@
 //! The command line: what may be typed, and one file for each command.
 
 mod account;
+mod acme;
 mod config;
 mod dnssec;
 mod generate;
@@ -51,6 +52,9 @@ enum Command {
     /// Publish, list and retire TXT values
     #[command(subcommand)]
     Txt(txt::Command),
+    /// The certificate authority, and the daemon's account there
+    #[command(subcommand)]
+    Acme(acme::Command),
     /// Sign zones: make keys, replace them, remove them
     #[command(subcommand)]
     Dnssec(dnssec::Command),
@@ -142,6 +146,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Config(command) => config::run(&command, &config()?),
         Command::Account(command) => account::run(command, &config()?),
         Command::Txt(command) => txt::run(command, &config()?),
+        Command::Acme(command) => acme::run(command, &config()?),
         Command::Dnssec(command) => dnssec::run(command, &config()?),
         Command::Status(output) => status::status(output, &config()?),
         Command::Watch(watch) => watch::watch(&watch, &config()?),

@@ -3,6 +3,7 @@
 //! [`File`](file::File) is the text's shape, strict about unknown keys; [`Config`] is what the daemon runs on. An
 //! error says where (file, line, column, key), what was found and what to write instead.
 
+pub mod acme;
 pub mod error;
 pub mod file;
 pub mod keyfile;
@@ -20,8 +21,9 @@ use crate::secret::SecretHash;
 use crate::zone::snippet::StaticRecords;
 use crate::zone::soa::Soa;
 
+pub use acme::{Acme, ExternalAccount, OwnCertificate};
 pub use error::ConfigError;
-pub use file::LogFormat;
+pub use file::{KeyType, LogFormat, UntilIssued};
 
 pub use crate::zone::signing::Dnssec;
 
@@ -42,6 +44,8 @@ pub struct Config {
     pub cookie_secrets: Option<Secrets>,
     /// The HTTP API.
     pub api: Api,
+    /// The daemon as a CA's client.
+    pub acme: Acme,
     /// Where `/metrics` and `/ready` are served.
     pub metrics: Vec<SocketAddr>,
     /// How many values an owner holds, and for how long.
@@ -71,7 +75,7 @@ pub struct Dns {
     /// Addresses of DNS over QUIC.
     pub quic_listen: Vec<SocketAddr>,
     /// The certificate of DNS over TLS and QUIC; there where one of them listens.
-    pub tls: Option<TlsFiles>,
+    pub tls: Option<Certificate>,
     /// UDP threads for each address; at least 1.
     pub threads: usize,
     /// Answers to one network over UDP; 0: no limit.
@@ -88,7 +92,7 @@ pub struct Api {
     /// Its addresses.
     pub listen: Vec<SocketAddr>,
     /// The certificate; plain HTTP without.
-    pub tls: Option<TlsFiles>,
+    pub tls: Option<Certificate>,
     /// Who may register.
     pub registration: Registration,
     /// Proxies whose header is believed.
@@ -99,6 +103,15 @@ pub struct Api {
     pub cors_origins: Vec<String>,
     /// Accounts that never published are removed after this time; `None`: never.
     pub purge_unused: Option<Duration>,
+}
+
+/// Where a listener's certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Certificate {
+    /// Files that somebody else renews.
+    Files(TlsFiles),
+    /// A CA, through the daemon's own ACME client.
+    Own(OwnCertificate),
 }
 
 /// A certificate chain and its key, both PEM.
@@ -175,6 +188,7 @@ impl Config {
             ("dns", self.dns != other.dns),
             ("dns.cookie-secret-file", self.cookie_secrets.is_some() != other.cookie_secrets.is_some()),
             ("api", self.api != other.api),
+            ("acme", self.acme != other.acme),
             ("metrics", self.metrics != other.metrics),
             ("values", self.values != other.values),
             ("resolvers", self.resolvers != other.resolvers),

@@ -1,5 +1,6 @@
 //! Starts everything, binds everything before it says so, reloads, and drains.
 
+mod acme;
 mod clock;
 mod house;
 mod pulse;
@@ -19,10 +20,11 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::{error, info, warn};
 
+use crate::acme::Authority;
 use crate::api;
 use crate::api::admin::Facts;
 use crate::api::http::Server;
-use crate::config::Config;
+use crate::config::{Certificate, Config};
 use crate::cookie::{CookieSecret, Cookies};
 use crate::dns::identity::Identity;
 use crate::dns::limits::Limits;
@@ -96,8 +98,7 @@ pub struct Daemon {
 impl Daemon {
     /// Opens the store, loads the zones, binds every socket, and only then begins to serve.
     pub async fn start(config: Config) -> Result<Self, DaemonError> {
-        let api_tls = config.api.tls.clone().map(|files| Tls::load(files, tls::HTTP)).transpose()?;
-        let dns_tls = config.dns.tls.clone().map(|files| Tls::load(files, tls::DOT)).transpose()?;
+        let (api_tls, dns_tls) = certificates(&config)?;
         // Before the store: a second daemon should hear of the port rather than wait for a lock.
         let mut sockets = Sockets::bind(&config, &mut Inherited::from_env())?;
         let key_files = KeyFiles::of(&config.zones);
@@ -239,7 +240,9 @@ impl Daemon {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::UnixListener::from_std(listener)?;
         let facts = Facts { started: Some(Instant::now()), listeners: self.bound.lines() };
-        let router = self.house.operator_router(facts, Some(sightings::hook(&self.house, &self.shutdown)));
+        let watch = sightings::hook(&self.house, &self.shutdown);
+        let acme = acme::hook(Authority::new(self.config.acme.clone()));
+        let router = self.house.operator_router(facts, Some(watch), Some(acme));
         let (total, per_prefix) = PRIVATE_CONNECTIONS;
         let server = Server::new(router, Connections::new(total, per_prefix));
         self.http.spawn(server.serve_unix(listener, told(&self.shutdown)));
@@ -264,6 +267,20 @@ impl Daemon {
         }
         info!(zones = self.house.zones.load().len(), "serving");
     }
+}
+
+/// The certificates of the API, and of DNS over TLS and QUIC.
+fn certificates(config: &Config) -> Result<(Option<Tls>, Option<Tls>), TlsError> {
+    let load = |certificate: &Certificate, protocols| match certificate {
+        Certificate::Files(files) => Tls::load(files.clone(), protocols),
+        Certificate::Own(_) => Tls::empty(protocols),
+    };
+    let api = config.api.tls.as_ref().map(|certificate| load(certificate, tls::HTTP)).transpose()?;
+    let dns = match (&config.dns.tls, &api) {
+        (Some(Certificate::Own(_)), Some(api)) => Some(api.speaking(tls::DOT)?),
+        (certificate, _) => certificate.as_ref().map(|certificate| load(certificate, tls::DOT)).transpose()?,
+    };
+    Ok((api, dns))
 }
 
 fn manners(config: &Config) -> Result<Manners, RandomError> {

@@ -32,14 +32,15 @@
 //! |---|---|---|
 //! | 7 | [`cli`] | the commands |
 //! | 6 | [`daemon`] | everything started, bound, reloaded and drained |
-//! | 5 | [`dns`], [`api`] | the two fronts: bytes at one end, domain types at the other |
+//! | 5 | [`dns`], [`api`], [`acme`] | the two fronts: bytes at one end, domain types at the other; the ACME client |
 //! | 4 | [`credentials`] | who may walk the write road |
 //! | 3 | [`publisher`], [`tls`] | the write road and its rules; certificates of the listeners |
 //! | 2 | [`store`], [`config`], [`hasher`] | durable state; the configuration; key hashing |
 //! | 1 | [`zone`], [`net`], [`remembered`], [`pace`], [`lookup`], [`file`] | what DNS sees; sockets; what is remembered; growing delays; questions to other servers; files replaced whole |
-//! | 0 | [`name`], [`txt`], [`account`], [`secret`], [`cookie`], [`serial`], [`time`], [`tsig`], [`metrics`] | the words |
+//! | 0 | [`name`], [`txt`], [`account`], [`secret`], [`cookie`], [`serial`], [`time`], [`tsig`], [`metrics`], [`url`], [`identifier`] | the words |
 
 pub mod account;
+pub mod acme;
 pub mod api;
 pub mod cli;
 pub mod config;
@@ -49,6 +50,7 @@ pub mod daemon;
 pub mod dns;
 pub mod file;
 pub mod hasher;
+pub mod identifier;
 pub mod lookup;
 pub mod metrics;
 pub mod name;
@@ -63,4 +65,5 @@ pub mod time;
 pub mod tls;
 pub mod tsig;
 pub mod txt;
+pub mod url;
 pub mod zone;

@@ -1,11 +1,12 @@
-//! Certificates of the API and of DNS over TLS and QUIC: read from files, and read again when they change, without a restart.
+//! Certificates of the API and of DNS over TLS and QUIC: read from files, and read again when they change, or put in
+//! place by the daemon's own ACME client; always without a restart and without a lost connection.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
@@ -48,11 +49,17 @@ pub struct Tls {
     config: Arc<ServerConfig>,
 }
 
-/// The certificate in use, and what the files looked like when it was read.
+/// The certificate in use; without one every handshake is refused.
 #[derive(Debug)]
 struct Current {
-    files: TlsFiles,
-    key: ArcSwap<CertifiedKey>,
+    files: Option<Files>,
+    key: ArcSwapOption<CertifiedKey>,
+}
+
+/// The files that it comes from, and what they looked like when they were read.
+#[derive(Debug)]
+struct Files {
+    paths: TlsFiles,
     seen: Mutex<Seen>,
 }
 
@@ -61,11 +68,17 @@ type Seen = [Option<(i64, i64, u64, u64)>; 2];
 impl Tls {
     /// Reads the files. TLS 1.2 and 1.3; `protocols` are what ALPN may settle on, the best first.
     pub fn load(files: TlsFiles, protocols: &[&[u8]]) -> Result<Self, TlsError> {
-        let (seen, key) = (look(&files), ArcSwap::from_pointee(read(&files)?));
-        Self::with(Arc::new(Current { files, key, seen: Mutex::new(seen) }), protocols)
+        let (seen, key) = (Mutex::new(look(&files)), read(&files)?);
+        let files = Some(Files { paths: files, seen });
+        Self::with(Arc::new(Current { files, key: ArcSwapOption::from_pointee(key) }), protocols)
     }
 
-    /// The same certificate, also after each reload of either, for a listener that speaks something else.
+    /// Without a certificate until one is put in place.
+    pub fn empty(protocols: &[&[u8]]) -> Result<Self, TlsError> {
+        Self::with(Arc::new(Current { files: None, key: ArcSwapOption::empty() }), protocols)
+    }
+
+    /// The same certificate, now and later, for a listener that speaks something else.
     pub fn speaking(&self, protocols: &[&[u8]]) -> Result<Self, TlsError> {
         Self::with(self.current.clone(), protocols)
     }
@@ -90,12 +103,23 @@ impl Tls {
         self.config.clone()
     }
 
-    /// Reads the files again. Where they cannot be used the certificate stays as it is.
+    /// Puts a certificate in place: from the next handshake on it is the one that is shown.
+    pub fn install(&self, key: CertifiedKey) {
+        self.current.key.store(Some(Arc::new(key)));
+    }
+
+    /// The certificate that is shown now.
+    pub fn shown(&self) -> Option<CertificateDer<'static>> {
+        self.current.key.load().as_ref()?.cert.first().cloned()
+    }
+
+    /// Reads the files again, if it has any. Where they cannot be used the certificate stays as it is.
     pub fn reload(&self) -> Result<(), TlsError> {
+        let Some(files) = &self.current.files else { return Ok(()) };
         // Before they are read: what changes meanwhile is then a change again.
-        *self.current.seen.lock().unwrap_or_else(PoisonError::into_inner) = look(&self.current.files);
-        self.current.key.store(Arc::new(read(&self.current.files)?));
-        info!("certificate {} read again", self.current.files.certificate.display());
+        *files.seen.lock().unwrap_or_else(PoisonError::into_inner) = look(&files.paths);
+        self.install(read(&files.paths)?);
+        info!("certificate {} read again", files.paths.certificate.display());
         Ok(())
     }
 
@@ -110,8 +134,9 @@ impl Tls {
     /// Whoever replaces the files may do so one after the other, so one failure is no loss: the second file is a
     /// change again.
     fn reload_if_changed(&self) {
-        let seen = *self.current.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen == look(&self.current.files) {
+        let Some(files) = &self.current.files else { return };
+        let seen = *files.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen == look(&files.paths) {
             return;
         }
         if let Err(problem) = self.reload() {
@@ -122,7 +147,7 @@ impl Tls {
 
 impl ResolvesServerCert for Current {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.key.load_full())
+        self.key.load_full()
     }
 }
 
@@ -142,7 +167,15 @@ fn read(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
     }
     let unreadable = |source| TlsError::Pem { path: files.key.display().to_string(), source };
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(unreadable)?;
-    CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|source| TlsError::Mismatch { path, source })
+    certified(chain, key).map_err(|source| TlsError::Mismatch { path, source })
+}
+
+/// A chain and its key, which must be a pair.
+pub fn certified(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<CertifiedKey, rustls::Error> {
+    CertifiedKey::from_der(chain, key, &ring::default_provider())
 }
 
 #[cfg(test)]

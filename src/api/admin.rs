@@ -4,6 +4,7 @@
 //! daemon runs, calls this same router in its own process.
 
 mod accounts;
+mod acme;
 mod clock;
 mod names;
 mod status;
@@ -27,6 +28,7 @@ use crate::publisher::{PublishError, Publisher};
 use super::body;
 use super::error::{Failure, method_not_allowed, no_such_page};
 
+pub use acme::{Acme, Ask};
 pub use watch::Watch;
 #[cfg(test)]
 pub use watch::lines;
@@ -47,15 +49,18 @@ struct Handles {
     metrics: Arc<Metrics>,
     facts: Arc<Facts>,
     watch: Option<Watch>,
+    acme: Option<Acme>,
 }
 
-/// The operator's router. `watch` is where `/watch` hears of queries; without it that is 404.
+/// The operator's router. `watch` is where `/watch` hears of queries, `acme` whom `/acme` asks; without them those are
+/// 404.
 pub fn router(
     publisher: Publisher,
     hasher: Hasher,
     metrics: Arc<Metrics>,
     facts: Facts,
     watch: Option<Watch>,
+    acme: Option<Acme>,
 ) -> Router {
     Router::new()
         .route("/accounts", get(accounts::list).post(accounts::create))
@@ -66,13 +71,17 @@ pub fn router(
         .route("/accounts/{who}/subdomains", post(names::add_subdomain).delete(names::remove_subdomain))
         .route("/accounts/{who}/aliases", post(names::add_alias).delete(names::remove_alias))
         .route("/txt", get(values::list).post(values::publish).delete(values::retire))
+        .route("/acme/account", get(acme::account))
+        .route("/acme/account/rollover", post(acme::rollover))
+        .route("/acme/account/deactivate", post(acme::deactivate))
+        .route("/acme/account/contact", post(acme::contact))
         .route("/status", get(status::status))
         .route("/watch", get(watch::watch))
         .route("/clock/trust", post(clock::trust))
         .fallback(no_such_page)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(body::whole))
-        .with_state(Handles { publisher, hasher, metrics, facts: Arc::new(facts), watch })
+        .with_state(Handles { publisher, hasher, metrics, facts: Arc::new(facts), watch, acme })
 }
 
 /// The query's parameters.

@@ -38,6 +38,9 @@ pub enum Failure {
     Conflict(String),
     #[error("the subdomain {0} is taken; choose another")]
     Taken(Subdomain),
+    /// A certificate authority's no, in its words.
+    #[error("{0}")]
+    Authority(String),
     #[error("the body has over {} KiB", super::body::MAX_BODY / 1_024)]
     TooLarge,
     #[error("the request took too long to arrive")]
@@ -76,6 +79,7 @@ impl Failure {
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             Self::Taken(_) => (StatusCode::CONFLICT, "subdomain_taken"),
+            Self::Authority(_) => (StatusCode::BAD_GATEWAY, "acme"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::Slow => (StatusCode::REQUEST_TIMEOUT, "timeout"),
             Self::TooOften { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),

@@ -161,6 +161,14 @@ impl Fields {
         AllowFrom::parse(&texts).map(Some).map_err(|error| wrong(error.to_string()))
     }
 
+    /// A list of plain texts; empty where there is none.
+    pub fn texts(&self, field: &'static str) -> Result<Vec<String>, Failure> {
+        let wrong = || Failure::field("bad_field", field, "write a list of strings");
+        let Some(value) = self.value(field) else { return Ok(Vec::new()) };
+        let texts = value.as_array().ok_or_else(wrong)?;
+        texts.iter().map(|text| text.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
+    }
+
     /// A field that is plain text: a name to look up, which has no rules of its own.
     pub fn text(&self, field: &'static str) -> Result<Option<String>, Failure> {
         self.parsed(field, "bad_field")

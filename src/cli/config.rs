@@ -5,7 +5,8 @@ use std::fmt::Write;
 use clap::Subcommand;
 
 use crate::config::keyfile::KeyFile;
-use crate::config::{Config, Registration, ZoneSettings};
+use crate::config::{Certificate, Config, Registration, ZoneSettings};
+use crate::identifier::Identifier;
 use crate::tls::{self, Tls};
 
 use super::{CliError, Result};
@@ -20,9 +21,9 @@ pub enum Command {
 /// Runs a command; the configuration has been read, so it is right but for the key files that it names.
 pub fn run(command: &Command, config: &Config) -> Result<()> {
     let Command::Check = command;
-    for (files, protocols) in [(&config.api.tls, tls::HTTP), (&config.dns.tls, tls::DOT)] {
-        if let Some(files) = files.clone() {
-            Tls::load(files, protocols).map_err(|error| CliError::Usage(error.to_string()))?;
+    for (certificate, protocols) in [(&config.api.tls, tls::HTTP), (&config.dns.tls, tls::DOT)] {
+        if let Some(Certificate::Files(files)) = certificate {
+            Tls::load(files.clone(), protocols).map_err(|error| CliError::Usage(error.to_string()))?;
         }
     }
     for settings in &config.zones {
@@ -50,6 +51,9 @@ fn describe(config: &Config) -> String {
     for address in &config.api.listen {
         say(format!("serve the API on {scheme}://{address}; {}", registration(&config.api.registration)));
     }
+    if let Some(Certificate::Own(own)) = &config.api.tls {
+        say(own_certificate(config, &own.names));
+    }
     for address in &config.metrics {
         say(format!("serve /metrics and /ready on http://{address}"));
     }
@@ -63,6 +67,16 @@ fn describe(config: &Config) -> String {
         values.newest_lifetime.as_secs()
     ));
     out.trim_end().to_owned()
+}
+
+fn own_certificate(config: &Config, names: &[Identifier]) -> String {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let terms = if config.acme.terms_agreed {
+        ""
+    } else {
+        ", once its terms are agreed to (`txtgate acme directory` prints where they are)"
+    };
+    format!("get a certificate for {} from {}{terms}", names.join(", "), config.acme.directory)
 }
 
 fn registration(registration: &Registration) -> String {

@@ -43,7 +43,7 @@ impl Operator {
             Err(error) if nobody_listens(&error) => {
                 let house = House::open(config)?;
                 let facts = Facts { started: None, listeners: Vec::new() };
-                let router = house.operator_router(facts, None);
+                let router = house.operator_router(facts, None, None);
                 Route::House(Box::new(house), router)
             }
             Err(source) => return Err(CliError::NoDaemon { path: config.admin_socket.clone(), source }),

@@ -15,9 +15,14 @@ pub fn status(output: Output, config: &Config) -> Result<()> {
     if output.json {
         return print(&status.to_string());
     }
+    print(&table(&["what", "value"], &rows(&status)))
+}
+
+/// A JSON object as rows of a name and a value.
+pub fn rows(object: &Value) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
-    flatten("", &status, &mut rows);
-    print(&table(&["what", "value"], &rows))
+    flatten("", object, &mut rows);
+    rows
 }
 
 /// Nested objects and lists of objects as `zones.0.serial` rows.

@@ -16,6 +16,7 @@ pub struct File {
     pub log: Log,
     pub dns: Dns,
     pub api: Api,
+    pub acme: Acme,
     pub metrics: Metrics,
     pub values: Values,
     pub zone: Vec<Zone>,
@@ -30,6 +31,7 @@ impl Default for File {
             log: Log::default(),
             dns: Dns::default(),
             api: Api::default(),
+            acme: Acme::default(),
             metrics: Metrics::default(),
             values: Values::default(),
             zone: Vec::new(),
@@ -108,6 +110,7 @@ pub struct Api {
     pub client_ip_header: Option<String>,
     pub cors_origins: Vec<String>,
     pub purge_unused_days: u32,
+    pub tls: ApiTls,
 }
 
 impl Default for Api {
@@ -123,6 +126,7 @@ impl Default for Api {
             client_ip_header: None,
             cors_origins: Vec::new(),
             purge_unused_days: 0,
+            tls: ApiTls::default(),
         }
     }
 }
@@ -139,6 +143,82 @@ pub enum Registration {
     Secret,
     /// The operator alone.
     Closed,
+}
+
+/// `[api.tls]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct ApiTls {
+    pub mode: TlsMode,
+    pub names: Vec<String>,
+    pub until_issued: UntilIssued,
+}
+
+impl Default for ApiTls {
+    fn default() -> Self {
+        Self { mode: TlsMode::Files, names: Vec::new(), until_issued: UntilIssued::SelfSigned }
+    }
+}
+
+/// Where the API's certificate comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TlsMode {
+    /// From `certificate` and `key`; plain HTTP without them.
+    Files,
+    /// From a CA, by the daemon itself.
+    Acme,
+}
+
+/// What the API does as long as it has no certificate of a CA's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UntilIssued {
+    /// Shows one of its own, whose fingerprint is logged.
+    SelfSigned,
+    /// Refuses every handshake.
+    Closed,
+}
+
+/// `[acme]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Acme {
+    pub directory: String,
+    pub terms_agreed: bool,
+    pub contact: Vec<String>,
+    pub state: PathBuf,
+    pub key_type: KeyType,
+    pub profile: Option<String>,
+    pub ca_root: Option<PathBuf>,
+    pub eab_kid: Option<String>,
+    pub eab_key_file: Option<PathBuf>,
+}
+
+impl Default for Acme {
+    fn default() -> Self {
+        Self {
+            directory: "https://acme-v02.api.letsencrypt.org/directory".into(),
+            terms_agreed: false,
+            contact: Vec::new(),
+            state: "acme".into(),
+            key_type: KeyType::P256,
+            profile: None,
+            ca_root: None,
+            eab_kid: None,
+            eab_key_file: None,
+        }
+    }
+}
+
+/// The keys of certificates: ECDSA on a curve of NIST's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyType {
+    /// P-256.
+    P256,
+    /// P-384.
+    P384,
 }
 
 /// `[metrics]`

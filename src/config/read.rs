@@ -16,12 +16,12 @@ use crate::zone::snippet::StaticRecords;
 use crate::zone::soa::{Contact, Soa};
 
 use super::error::{ConfigError, Source};
-use super::{Api, Config, Dns, Dnssec, Log, Registration, TlsFiles, ValueLimits, ZoneSettings, file};
+use super::{Api, Certificate, Config, Dns, Dnssec, Log, Registration, TlsFiles, ValueLimits, ZoneSettings, file};
 
 /// Where a resolver listens whose port is not told.
 const DNS_PORT: u16 = 53;
 
-type Result<T> = std::result::Result<T, ConfigError>;
+pub(super) type Result<T> = std::result::Result<T, ConfigError>;
 
 impl Config {
     /// Reads and checks a configuration file. Paths in it are relative to its folder.
@@ -41,9 +41,10 @@ impl Config {
             database: reader.folder.join(&file.database),
             admin_socket: reader.folder.join(&file.admin_socket),
             log: reader.log(&file.log)?,
-            dns: reader.dns(&file.dns, &file.api)?,
+            dns: reader.dns(&file)?,
             cookie_secrets: reader.cookie_secrets(&file.dns)?,
-            api: reader.api(&file.api)?,
+            api: reader.api(&file)?,
+            acme: reader.acme(&file)?,
             metrics: addresses(&file.metrics.listen),
             values: reader.values(&file.values)?,
             resolvers: reader.resolvers(&file.resolvers)?,
@@ -56,9 +57,9 @@ fn addresses(listen: &[file::Listen]) -> Vec<SocketAddr> {
     listen.iter().map(|listen| listen.0).collect()
 }
 
-struct Reader<'a> {
-    source: Source<'a>,
-    folder: &'a Path,
+pub(super) struct Reader<'a> {
+    pub(super) source: Source<'a>,
+    pub(super) folder: &'a Path,
 }
 
 impl Reader<'_> {
@@ -72,7 +73,8 @@ impl Reader<'_> {
         Ok(Log { level: log.level.clone(), format: log.format })
     }
 
-    fn dns(&self, dns: &file::Dns, api: &file::Api) -> Result<Dns> {
+    fn dns(&self, file: &file::File) -> Result<Dns> {
+        let dns = &file.dns;
         if dns.listen.is_empty() {
             return Err(self
                 .source
@@ -85,7 +87,7 @@ impl Reader<'_> {
             listen: addresses(&dns.listen),
             tls_listen: addresses(&dns.tls_listen),
             quic_listen: self.quic_listen(dns)?,
-            tls: self.dns_tls(dns, api)?,
+            tls: self.dns_tls(file)?,
             threads: if dns.threads == 0 { cores } else { dns.threads },
             answers_per_second: dns.answers_per_second,
             nsid: self.told("dns.nsid", &dns.nsid)?,
@@ -108,11 +110,12 @@ impl Reader<'_> {
         Secrets::read(&path).map(Some).map_err(wrong)
     }
 
-    fn api(&self, api: &file::Api) -> Result<Api> {
+    fn api(&self, file: &file::File) -> Result<Api> {
+        let api = &file.api;
         let trusted_proxies = self.proxies(api)?;
         Ok(Api {
             listen: addresses(&api.listen),
-            tls: self.tls("api", api.certificate.as_ref(), api.key.as_ref())?,
+            tls: self.api_tls(file)?,
             registration: self.registration(api)?,
             trusted_proxies,
             client_ip_header: api.client_ip_header.clone(),
@@ -122,7 +125,12 @@ impl Reader<'_> {
         })
     }
 
-    fn tls(&self, table: &str, certificate: Option<&PathBuf>, key: Option<&PathBuf>) -> Result<Option<TlsFiles>> {
+    pub(super) fn tls(
+        &self,
+        table: &str,
+        certificate: Option<&PathBuf>,
+        key: Option<&PathBuf>,
+    ) -> Result<Option<TlsFiles>> {
         let wrong = |name: &str, problem| Err(self.source.at(&format!("{table}.{name}"), problem));
         match (certificate, key) {
             (None, None) => Ok(None),
@@ -147,20 +155,19 @@ impl Reader<'_> {
     }
 
     /// The certificate of DNS over TLS and QUIC: their own, or the API's.
-    fn dns_tls(&self, dns: &file::Dns, api: &file::Api) -> Result<Option<TlsFiles>> {
-        let own = self.tls("dns", dns.certificate.as_ref(), dns.key.as_ref())?;
+    fn dns_tls(&self, file: &file::File) -> Result<Option<Certificate>> {
+        let dns = &file.dns;
+        let own = self.tls("dns", dns.certificate.as_ref(), dns.key.as_ref())?.map(Certificate::Files);
         let (key, what) = match (dns.tls_listen.is_empty(), dns.quic_listen.is_empty()) {
             (true, true) => return Ok(None),
             (false, _) => ("dns.tls-listen", "TLS"),
             (true, false) => ("dns.quic-listen", "QUIC"),
         };
-        match own.map_or_else(|| self.tls("api", api.certificate.as_ref(), api.key.as_ref()), |own| Ok(Some(own)))? {
-            Some(files) => Ok(Some(files)),
-            None => {
-                let problem = format!("DNS over {what} needs `certificate` and `key` in [dns] or in [api]");
-                Err(self.source.at(key, problem))
-            }
-        }
+        let found = own.map_or_else(|| self.api_tls(file), |own| Ok(Some(own)))?;
+        let problem = format!(
+            "DNS over {what} needs `certificate` and `key` in [dns] or in [api], or `mode = \"acme\"` in [api.tls]"
+        );
+        found.map(Some).ok_or_else(|| self.source.at(key, problem))
     }
 
     fn registration(&self, api: &file::Api) -> Result<Registration> {
@@ -357,14 +364,19 @@ impl Reader<'_> {
     }
 }
 
-/// One secret a line; empty lines and those that begin with `#` are skipped.
-fn secrets_of(path: &PathBuf) -> std::result::Result<Vec<SecretHash>, String> {
+/// A file that not everybody may read.
+pub(super) fn private_text(path: &Path) -> std::result::Result<String, String> {
     let unreadable = |error| format!("cannot read {}: {error}", path.display());
     let mode = std::fs::metadata(path).map_err(unreadable)?.permissions().mode();
     if mode & 0o004 != 0 {
         return Err(format!("everybody on this machine can read {}; run `chmod o-r` on it", path.display()));
     }
-    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    std::fs::read_to_string(path).map_err(unreadable)
+}
+
+/// One secret a line; empty lines and those that begin with `#` are skipped.
+fn secrets_of(path: &Path) -> std::result::Result<Vec<SecretHash>, String> {
+    let text = private_text(path)?;
     let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
     lines
         .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))

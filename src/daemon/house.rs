@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 
-use crate::api::admin::{self, Facts, Watch};
+use crate::api::admin::{self, Acme, Facts, Watch};
 use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::dns::watch::Watchers;
@@ -61,9 +61,9 @@ impl House {
     }
 
     /// The operator's router over this house.
-    pub fn operator_router(&self, facts: Facts, watch: Option<Watch>) -> Router {
+    pub fn operator_router(&self, facts: Facts, watch: Option<Watch>, acme: Option<Acme>) -> Router {
         let (publisher, hasher) = (self.publisher.clone(), self.hasher.clone());
-        admin::router(publisher, hasher, self.metrics.clone(), facts, watch)
+        admin::router(publisher, hasher, self.metrics.clone(), facts, watch, acme)
     }
 
     /// Writes what waits and closes the store. Blocks.

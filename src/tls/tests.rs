@@ -128,7 +128,7 @@ pub fn client_config(files: &Files, alpn: &[u8]) -> ClientConfig {
 }
 
 fn shown(tls: &Tls) -> Vec<u8> {
-    tls.current.key.load().cert[0].to_vec()
+    tls.shown().unwrap().to_vec()
 }
 
 #[test]

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod dns;
 pub mod http;
+pub mod pebble;
 pub mod process;
 pub mod quic;
 pub mod settings;

@@ -6,6 +6,7 @@
 // Clippy takes helpers outside of `#[test]` functions for production code; here a panic is what a failure is.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod acme;
 mod api;
 mod cli;
 mod clients;

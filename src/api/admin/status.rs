@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::metrics::Metrics;
 use crate::publisher::Publisher;
@@ -15,18 +15,23 @@ use crate::zone::Zone;
 
 use super::super::account::read;
 use super::super::reply;
-use super::{Facts, Failure};
+use super::{Acme, Ask, Facts, Failure};
 
 pub async fn status(
     State(publisher): State<Publisher>,
     State(metrics): State<Arc<Metrics>>,
     State(facts): State<Arc<Facts>>,
+    State(acme): State<Option<Acme>>,
 ) -> Result<Response, Failure> {
     let (counts, in_place) = read(&publisher, |publisher| {
         let counts = publisher.store().read(|rows| rows.counts())?;
         Ok::<_, StoreError>((counts, publisher.store().is_in_place().map_err(|error| error.to_string())))
     })
     .await?;
+    let certificates = match acme {
+        Some(acme) => acme.ask(Ask::Certificates).await?,
+        None => Value::Null,
+    };
     let zones = publisher.zones().load();
     let listed: Vec<_> = zones.iter().map(|zone| json!({ "name": zone.name, "serial": zone.serial().0 })).collect();
     let body = json!({
@@ -37,6 +42,7 @@ pub async fn status(
         "database_problem": in_place.err(),
         "clock_problem": publisher.machine_clock().err().map(|behind| clock_problem(&zones, behind)),
         "zones": listed,
+        "certificates": certificates,
         "accounts": counts.accounts,
         "values": counts.values,
         "counters": {

@@ -13,7 +13,7 @@ async fn site() -> Site {
     let facts = Facts { started: None, listeners: vec!["DNS".into()] };
     Site::of(|house| {
         let (publisher, hasher) = (house.publisher.clone(), house.hasher.clone());
-        admin::router(publisher, hasher, house.metrics.clone(), facts, Some(watch))
+        admin::router(publisher, hasher, house.metrics.clone(), facts, Some(watch), None)
     })
     .await
 }

@@ -23,6 +23,8 @@ impl Default for Settings {
                 ("log", "level = \"debug\"\n".into()),
                 ("dns", format!("{listen}threads = 2\n")),
                 ("api", listen.into()),
+                ("api.tls", String::new()),
+                ("acme", String::new()),
                 ("metrics", listen.into()),
                 ("values", String::new()),
             ],

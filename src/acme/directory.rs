@@ -1,0 +1,45 @@
+//! What a CA offers and where (RFC 8555 section 7.1.1).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::url::Url;
+
+/// A CA's directory. What it has beside these is not used: `newAuthz`, pre-authorization, is offered by no public CA.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Directory {
+    /// Where nonces come from.
+    pub new_nonce: Url,
+    /// Where accounts are made.
+    pub new_account: Url,
+    /// Where certificates are ordered.
+    pub new_order: Url,
+    /// Where they are revoked.
+    pub revoke_cert: Url,
+    /// Where an account gets another key.
+    pub key_change: Url,
+    /// Where the CA tells when to renew (RFC 9773); not everywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renewal_info: Option<Url>,
+    /// What else there is to know.
+    #[serde(default)]
+    pub meta: Meta,
+}
+
+/// The `meta` member of a directory.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Meta {
+    /// The terms of service's address.
+    pub terms_of_service: Option<String>,
+    /// The CA's web site.
+    pub website: Option<String>,
+    /// The names by which CAA records allow it (RFC 8659).
+    pub caa_identities: Vec<String>,
+    /// Whether a new account must be bound to one that exists (RFC 8555 section 7.3.4).
+    pub external_account_required: bool,
+    /// The certificate profiles by name, with what they are.
+    pub profiles: BTreeMap<String, String>,
+}

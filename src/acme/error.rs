@@ -1,0 +1,115 @@
+//! Why something with a CA has failed.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::publisher::PublishError;
+use crate::url::Url;
+
+use super::key::KeyError;
+use super::problem::Problem;
+
+/// Why something with a CA has failed. Every sentence says what was found; [`AcmeError::advice`] says what to do.
+#[derive(Debug, Clone, Error)]
+pub enum AcmeError {
+    #[error("the CA cannot be reached at {url}: {reason}")]
+    Unreachable { url: Url, reason: String },
+    #[error("the CA's reply from {url} is not what RFC 8555 says: {reason}")]
+    NotAcme { url: Url, reason: String },
+    /// The CA's own words.
+    #[error("the CA says: {problem}")]
+    Refused { problem: Box<Problem>, retry_after: Option<Duration> },
+    #[error("the CA has not proven {name}: {problem}")]
+    NotProven { name: String, problem: Box<Problem> },
+    #[error("the CA is still busy with {what} after {} seconds", waited.as_secs())]
+    Slow { what: String, waited: Duration },
+    #[error("the CA offers no dns-01 for {0}")]
+    NoChallenge(String),
+    #[error("the CA's terms of service are not agreed to{}", terms.as_ref().map(|url| format!(": {url}")).unwrap_or_default())]
+    Terms { terms: Option<String> },
+    #[error("this CA makes accounts only for its customers (externalAccountRequired)")]
+    ExternalAccount,
+    #[error("the CA has left the account at {found:?} instead of deactivating it")]
+    NotDeactivated { found: String },
+    #[error("the account file {} is damaged: {problem}", path.display())]
+    Damaged { path: PathBuf, problem: String },
+    #[error("others can read {} (mode {mode:o})", path.display())]
+    NotPrivate { path: PathBuf, mode: u32 },
+    #[error("cannot use {}: {source}", path.display())]
+    File { path: PathBuf, source: Arc<io::Error> },
+    #[error("the certificate that the CA gave cannot be used: {0}")]
+    Certificate(String),
+    #[error("the nameservers do not show what was published: {0}")]
+    Nameservers(String),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error("cannot set up HTTPS: {0}")]
+    Setup(String),
+}
+
+impl AcmeError {
+    /// What to do; empty where the error itself says so or nothing can be done.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => {
+                "look at the network, at `directory` in [acme], and at `ca-root` for a private CA"
+            }
+            Self::NotAcme { .. } => "look at `directory` in [acme]",
+            Self::Refused { problem, .. } | Self::NotProven { problem, .. } => problem.advice(),
+            Self::NoChallenge(_) => "use another CA",
+            Self::Terms { .. } => "read them, and set `terms-agreed = true` in [acme]",
+            Self::ExternalAccount => "get a key from it, and set `eab-kid` and `eab-key-file` in [acme]",
+            Self::NotDeactivated { .. } => "try again; the account is still in use",
+            Self::Damaged { .. } => "put it back from a copy, or move it away to make a new account",
+            Self::NotPrivate { .. } => "run `chmod 600` on it",
+            Self::Nameservers(_) => "compare the delegation in the parent zone with this server's addresses",
+            _ => "",
+        }
+    }
+
+    /// When the CA wants to hear of it again, where it has said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// The sentence with its advice.
+    pub fn explained(&self) -> String {
+        match self.advice() {
+            "" => self.to_string(),
+            advice => format!("{self}; {advice}"),
+        }
+    }
+
+    /// Whether the CA has said no, and would say so again.
+    pub fn is_final(&self) -> bool {
+        self.problem().is_some_and(|problem| {
+            problem.status.is_some_and(|status| (400..500).contains(&status) && status != 429)
+                && !problem.is("badNonce")
+        })
+    }
+
+    /// The CA's own error, where it is one.
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Refused { problem, .. } | Self::NotProven { problem, .. } => Some(problem),
+            _ => None,
+        }
+    }
+
+    /// Whether the CA has said no by this error of ACME's.
+    pub fn is(&self, name: &str) -> bool {
+        self.problem().is_some_and(|problem| problem.is(name))
+    }
+}
+
+/// What anything here gives.
+pub type Result<T> = std::result::Result<T, AcmeError>;

@@ -1,0 +1,147 @@
+//! Errors as a CA tells them (RFC 8555 section 6.7), shown as they are, and what to do about each.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What ACME's own error types begin with.
+const ACME: &str = "urn:ietf:params:acme:error:";
+/// Characters of a CA's text that are kept: it goes into logs and replies.
+const MAX_TEXT: usize = 1_000;
+
+/// A problem document (RFC 9457), with the subproblems of RFC 8555 section 6.7.1.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Problem {
+    /// The type, like `urn:ietf:params:acme:error:badNonce`.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    /// The CA's words.
+    pub detail: Option<String>,
+    /// The HTTP status.
+    pub status: Option<u16>,
+    /// What was wrong with each name, where it was about several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub subproblems: Vec<Subproblem>,
+}
+
+/// A problem with one of several names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Subproblem {
+    /// The type.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    /// The CA's words.
+    pub detail: Option<String>,
+    /// The name.
+    pub identifier: Option<Named>,
+}
+
+/// An identifier in a CA's JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Named {
+    /// `dns` or `ip`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The name.
+    pub value: String,
+}
+
+impl Problem {
+    /// ACME's name of the error, like `badNonce`; empty where it is none of ACME's.
+    pub fn name(&self) -> &str {
+        self.kind.as_deref().and_then(|kind| kind.strip_prefix(ACME)).unwrap_or_default()
+    }
+
+    /// Whether it is this error of ACME's.
+    pub fn is(&self, name: &str) -> bool {
+        self.name() == name
+    }
+
+    /// What to do about it.
+    pub fn advice(&self) -> &'static str {
+        advice(self.name())
+    }
+}
+
+/// What to do about an error of RFC 8555 section 6.7, RFC 9773 or the profiles draft.
+fn advice(name: &str) -> &'static str {
+    match name {
+        "accountDoesNotExist" => {
+            "the CA has forgotten this account, or `directory` has become another CA's; move the account's file away to \
+             make a new account"
+        }
+        "alreadyReplaced" => "the certificate has a successor already; nothing needs to be done",
+        "alreadyRevoked" => "the certificate is revoked already; nothing needs to be done",
+        "badCSR" | "badPublicKey" => "the CA does not take this kind of key; set another `key-type`",
+        "badRevocationReason" => "the CA does not take this reason; choose another one, or none",
+        "caa" => {
+            "a CAA record forbids this CA; add one with `issue \"<the CA's name>\"`, which `txtgate acme directory` prints"
+        }
+        "connection" => {
+            "the CA did not reach the name servers; look at the firewall for UDP and TCP 53, from everywhere"
+        }
+        "dns" => {
+            "the CA's resolver got no answer for the name; look at the delegation and at the firewall for UDP and TCP 53"
+        }
+        "externalAccountRequired" => {
+            "this CA wants an account of its own first; set `eab-kid` and `eab-key-file` in [acme]"
+        }
+        "incorrectResponse" => {
+            "the CA saw another value than the one published; look for a second server or an old delegation"
+        }
+        "invalidContact" | "unsupportedContact" => "the CA does not take this contact; correct `contact` in [acme]",
+        "invalidProfile" => "the CA has no such profile; `txtgate acme directory` prints those that it has",
+        "orderNotReady" | "serverInternal" => "the CA could not do it now; it is tried again",
+        "rateLimited" => "the CA's limit is used up; it is tried again when the CA allows it",
+        "rejectedIdentifier" => "the CA issues nothing for this name",
+        "unauthorized" => "the CA refuses this account or this proof; a deactivated account cannot be used any more",
+        "unsupportedIdentifier" => "the CA does not take this kind of name",
+        "userActionRequired" => "the CA's terms have changed; visit the page that it names",
+        _ => "",
+    }
+}
+
+/// A CA's text on one line, of bounded length, without control characters.
+fn tame(text: &str) -> String {
+    text.chars().take(MAX_TEXT).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+impl fmt::Display for Problem {
+    /// The CA's words, its error type and HTTP status, then those for each name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = |detail: &Option<String>| detail.as_deref().map_or_else(|| "no explanation".into(), tame);
+        let typed = |kind: &Option<String>| tame(kind.as_deref().unwrap_or("about:blank"));
+        write!(f, "{} ({}", said(&self.detail), typed(&self.kind))?;
+        if let Some(status) = self.status {
+            write!(f, ", HTTP {status}")?;
+        }
+        f.write_str(")")?;
+        for sub in self.subproblems.iter().take(100) {
+            let name = sub.identifier.as_ref().map(|named| tame(&named.value) + ": ").unwrap_or_default();
+            write!(f, "; {name}{} ({})", said(&sub.detail), typed(&sub.kind))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_shown_as_the_ca_told_it() {
+        let text = r#"{"type":"urn:ietf:params:acme:error:rejectedIdentifier","detail":"some\nfailed","status":403,"x":1,
+            "subproblems":[{"type":"urn:ietf:params:acme:error:caa","detail":"CAA forbids","identifier":{"type":"dns","value":"a.test"}}]}"#;
+        let problem: Problem = serde_json::from_str(text).unwrap();
+        assert_eq!(
+            problem.to_string(),
+            "some failed (urn:ietf:params:acme:error:rejectedIdentifier, HTTP 403); a.test: CAA forbids \
+             (urn:ietf:params:acme:error:caa)"
+        );
+        assert!(problem.is("rejectedIdentifier") && !problem.advice().is_empty());
+        assert_eq!(Problem::default().to_string(), "no explanation (about:blank)");
+    }
+}

@@ -1,0 +1,238 @@
+//! `[acme]` and `[api.tls]`: the daemon as a certificate authority's client.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+use crate::file::folder_of;
+use crate::identifier::Identifier;
+use crate::name::ZoneName;
+use crate::url::Url;
+
+use super::read::{Reader, Result, private_text};
+use super::{Certificate, KeyType, UntilIssued, file};
+
+/// The daemon as a CA's client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acme {
+    /// The CA's directory.
+    pub directory: Url,
+    /// Whether its terms of service are agreed to.
+    pub terms_agreed: bool,
+    /// Whom the CA may write to, as `mailto:` URLs.
+    pub contact: Vec<String>,
+    /// The folder of account keys and certificates.
+    pub state: PathBuf,
+    /// The keys of new certificates.
+    pub key_type: KeyType,
+    /// The certificate profile; the CA's own choice without.
+    pub profile: Option<String>,
+    /// A PEM file of authorities that are trusted, beside the system's, when the CA is asked.
+    pub ca_root: Option<PathBuf>,
+    /// The account with the CA that a new ACME account is bound to.
+    pub external_account: Option<ExternalAccount>,
+}
+
+/// An account with the CA that a new ACME account is bound to (RFC 8555 section 7.3.4).
+#[derive(Clone, PartialEq, Eq)]
+pub struct ExternalAccount {
+    /// The key's name with the CA.
+    pub kid: String,
+    secret: Vec<u8>,
+}
+
+impl ExternalAccount {
+    /// The HMAC key.
+    pub fn reveal(&self) -> &[u8] {
+        &self.secret
+    }
+}
+
+impl fmt::Debug for ExternalAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ExternalAccount({}, redacted)", self.kid)
+    }
+}
+
+/// A certificate of the daemon's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnCertificate {
+    /// The names in it; at least one, and all are apexes of zones or a label below one.
+    pub names: Vec<Identifier>,
+    /// What is done as long as there is none.
+    pub until_issued: UntilIssued,
+}
+
+impl Reader<'_> {
+    pub(super) fn acme(&self, file: &file::File) -> Result<Acme> {
+        let acme = &file.acme;
+        let directory: Url =
+            acme.directory.parse().map_err(|error| self.source.at("acme.directory", format!("{error}")))?;
+        Ok(Acme {
+            directory,
+            terms_agreed: acme.terms_agreed,
+            contact: acme.contact.iter().enumerate().map(|(at, text)| self.contact(at, text)).collect::<Result<_>>()?,
+            state: folder_of(&self.folder.join(&file.database)).join(&acme.state),
+            key_type: acme.key_type,
+            profile: acme.profile.clone(),
+            ca_root: acme.ca_root.as_ref().map(|path| self.folder.join(path)),
+            external_account: self.external_account(acme)?,
+        })
+    }
+
+    /// One address, with or without `mailto:` (RFC 8555 section 7.3 allows no header fields and no second address).
+    fn contact(&self, at: usize, text: &str) -> Result<String> {
+        let address = text.strip_prefix("mailto:").unwrap_or(text);
+        let is_one = address.split_once('@').is_some_and(|(local, host)| !local.is_empty() && host.contains('.'));
+        let is_plain = address.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b',' | b':' | b'<' | b'>'));
+        if is_one && is_plain && address.matches('@').count() == 1 {
+            return Ok(format!("mailto:{address}"));
+        }
+        let problem = format!("{text:?} is no address that the CA could write to; write \"hostmaster@example.org\"");
+        Err(self.source.at(&format!("acme.contact.{at}"), problem))
+    }
+
+    fn external_account(&self, acme: &file::Acme) -> Result<Option<ExternalAccount>> {
+        let wrong = |key: &str, problem: String| self.source.at(&format!("acme.{key}"), problem);
+        let needs = |key, problem: &str| Err(wrong(key, problem.into()));
+        match (&acme.eab_kid, &acme.eab_key_file) {
+            (None, None) => Ok(None),
+            (Some(_), None) => needs("eab-kid", "it needs the key that the CA gave with it; add `eab-key-file`"),
+            (None, Some(_)) => needs("eab-key-file", "it needs the name that the CA gave with it; add `eab-kid`"),
+            (Some(kid), Some(path)) => {
+                let path = self.folder.join(path);
+                let text = private_text(&path).map_err(|problem| wrong("eab-key-file", problem))?;
+                let text = text.trim().trim_end_matches('=');
+                match URL_SAFE_NO_PAD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text)) {
+                    Ok(secret) if secret.len() >= 16 => Ok(Some(ExternalAccount { kid: kid.clone(), secret })),
+                    _ => {
+                        let problem = "holds no key of 16 octets or more in base64url, as CAs give them";
+                        Err(wrong("eab-key-file", format!("{} {problem}", path.display())))
+                    }
+                }
+            }
+        }
+    }
+
+    /// The API's certificate: files, or one of the daemon's own.
+    pub(super) fn api_tls(&self, file: &file::File) -> Result<Option<Certificate>> {
+        let api = &file.api;
+        let files = self.tls("api", api.certificate.as_ref(), api.key.as_ref())?;
+        if api.tls.mode == file::TlsMode::Files {
+            return Ok(files.map(Certificate::Files));
+        }
+        if files.is_some() {
+            let problem =
+                "\"acme\" gets a certificate from a CA; take `certificate` and `key` out of [api], or write \"files\"";
+            return Err(self.source.at("api.tls.mode", problem));
+        }
+        // One that cannot be read is an error of its own.
+        let zones: Vec<ZoneName> = file.zone.iter().filter_map(|zone| zone.name.parse().ok()).collect();
+        let names = self.own_names(&api.tls.names, &zones)?;
+        Ok(Some(Certificate::Own(OwnCertificate { names, until_issued: api.tls.until_issued })))
+    }
+
+    /// Names that the daemon can prove alone: `_acme-challenge.<apex>` is always its own.
+    fn own_names(&self, names: &[String], zones: &[ZoneName]) -> Result<Vec<Identifier>> {
+        let wrong = |at: usize, problem: String| self.source.at(&format!("api.tls.names.{at}"), problem);
+        if names.is_empty() {
+            let first = zones.iter().map(ToString::to_string).take(1);
+            let parse =
+                |name: String| name.parse().map_err(|error| self.source.at("api.tls.names", format!("{error}")));
+            return first.map(parse).collect();
+        }
+        let mut read: Vec<Identifier> = Vec::new();
+        for (at, text) in names.iter().enumerate() {
+            let name: Identifier = text.parse().map_err(|error| wrong(at, format!("{error}")))?;
+            if !zones.iter().any(|zone| zone.apex() == name.base()) {
+                let zone = zones.first().map(ToString::to_string).unwrap_or_default();
+                let problem = format!(
+                    "the daemon can prove only its zones' own names; write {zone:?} or \"*.{zone}\", which covers all \
+                     names one label below"
+                );
+                return Err(wrong(at, problem));
+            }
+            if read.contains(&name) {
+                return Err(wrong(at, format!("{name} stands here twice")));
+            }
+            read.push(name);
+        }
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::Config;
+    use super::*;
+
+    const ZONE: &str =
+        "[[zone]]\nname = \"auth.example.org\"\nns = [\"ns1.example.org\"]\ncontact = \"a@example.org\"\n";
+
+    fn parse(text: &str) -> std::result::Result<Config, String> {
+        Config::parse(Path::new("/x/c.toml"), &format!("{text}{ZONE}")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_error_says_where_what_and_what_instead() {
+        for (text, place, advice) in [
+            ("[acme]\ndirectory = \"http://acme.test/dir\"\n", "2:13: acme.directory: ", "is not https"),
+            ("[acme]\ncontact = [\"x\"]\n", "2:12: acme.contact[0]: ", "hostmaster@example.org"),
+            ("[acme]\ncontact = [\"mailto:a@b.c?subject=x\"]\n", "2:12: acme.contact[0]: ", "hostmaster@"),
+            ("[acme]\ncontact = [\"a@b.c,d@e.f\"]\n", "2:12: acme.contact[0]: ", "hostmaster@"),
+            ("[acme]\neab-kid = \"1\"\n", "2:11: acme.eab-kid: ", "eab-key-file"),
+            ("[acme]\neab-key-file = \"1\"\n", "2:16: acme.eab-key-file: ", "eab-kid"),
+            ("[acme]\neab-kid = \"1\"\neab-key-file = \"no\"\n", "3:16: acme.eab-key-file: ", "cannot read"),
+            ("[api.tls]\nmode = \"acme\"\nnames = [\"192.0.2.1\"]\n", "3:10: api.tls.names[0]: ", "IP address"),
+            ("[api.tls]\nmode = \"acme\"\nnames = [\"www.example.org\"]\n", "3:10: api.tls.names[0]: ", "\"*.auth"),
+            (
+                "[api]\ncertificate = \"c\"\nkey = \"k\"\ntls.mode = \"acme\"\n",
+                "4:12: api.tls.mode: ",
+                "take `certificate`",
+            ),
+        ] {
+            let found = parse(text).expect_err(text);
+            assert!(found.starts_with(&format!("/x/c.toml:{place}")) && found.contains(advice), "{text:?}: {found}");
+        }
+    }
+
+    #[test]
+    fn own_names_are_the_zones() {
+        let names = |text: &str| match parse(text).unwrap().api.tls {
+            Some(Certificate::Own(own)) => own.names.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(names("[api.tls]\nmode = \"acme\"\n"), ["auth.example.org"]);
+        let both = "[api.tls]\nmode = \"acme\"\nnames = [\"*.auth.example.org\", \"auth.example.org\"]\n";
+        assert_eq!(names(both), ["*.auth.example.org", "auth.example.org"]);
+        let config = parse("database = \"/var/lib/t/t.db\"\n[acme]\ncontact = [\"a@b.c\"]\n").unwrap();
+        assert_eq!(
+            (config.acme.state.to_str(), &config.acme.contact[..]),
+            (Some("/var/lib/t/acme"), &["mailto:a@b.c".to_owned()][..])
+        );
+    }
+
+    #[test]
+    fn the_binding_key_is_read_and_never_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("eab.key");
+        let parse = || {
+            let text = format!("[acme]\neab-kid = \"kid\"\neab-key-file = {path:?}\n");
+            parse(&text).map(|config| config.acme.external_account.unwrap())
+        };
+        std::fs::write(&path, "c2VjcmV0LXNlY3JldC1zZWNyZXQ\n").unwrap();
+        let mode = |mode| std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        mode(0o644);
+        assert!(parse().unwrap_err().contains("chmod o-r"));
+        mode(0o600);
+        let external = parse().unwrap();
+        assert_eq!(external.reveal(), b"secret-secret-secret");
+        assert_eq!(format!("{external:?}"), "ExternalAccount(kid, redacted)");
+        std::fs::write(&path, "c2hvcnQ").unwrap();
+        assert!(parse().unwrap_err().contains("16 octets"));
+    }
+}

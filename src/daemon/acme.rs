@@ -1,0 +1,25 @@
+//! From the ACME client to what the operator reads.
+
+use serde_json::Value;
+
+use crate::acme::{AcmeError, Authority};
+use crate::api::admin::{Acme, Ask};
+
+/// What the operator's router asks the ACME client with.
+pub fn hook(authority: Authority) -> Acme {
+    Acme::new(move |ask| {
+        let authority = authority.clone();
+        Box::pin(async move { answer(&authority, ask).await.map_err(|error| error.explained()) })
+    })
+}
+
+async fn answer(authority: &Authority, ask: Ask) -> Result<Value, AcmeError> {
+    match ask {
+        Ask::Account => return authority.show().await,
+        Ask::Rollover => authority.rollover().await?,
+        Ask::Deactivate => authority.deactivate().await?,
+        Ask::Contact(contact) => authority.update_contact(&contact).await?,
+        Ask::Certificates => return Ok(Value::Null),
+    }
+    Ok(Value::Null)
+}

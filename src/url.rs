@@ -1,0 +1,109 @@
+//! Addresses of a certificate authority.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use hyper::Uri;
+use serde::{Deserialize, Serialize, Serializer};
+use thiserror::Error;
+
+/// The most characters of an address; a reply's are kept, so they must have an end.
+const MAX_URL: usize = 2_048;
+
+/// Why a text is not an address that may be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum UrlError {
+    #[error("{0:?} is no URL; write one like \"https://acme.example.com/directory\"")]
+    Form(String),
+    #[error("{0} is not https; only this machine (localhost, 127.0.0.0/8, ::1) may be asked over plain http")]
+    Plain(String),
+}
+
+/// An `https` URL, or an `http` one of this machine (RFC 8555 section 6.1). Kept byte for byte: it is signed over.
+#[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Url(Box<str>);
+
+impl Url {
+    /// The text as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What an HTTP client takes.
+    pub fn uri(&self) -> Uri {
+        // invariant: `from_str` has parsed it
+        self.0.parse().unwrap_or_default()
+    }
+}
+
+impl FromStr for Url {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        let wrong = || UrlError::Form(text.chars().take(200).collect());
+        let uri: Uri = text.parse().map_err(|_| wrong())?;
+        let host = uri.host().filter(|host| !host.is_empty() && text.len() <= MAX_URL).ok_or_else(wrong)?;
+        // Credentials in a URL would end up in logs.
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err(wrong());
+        }
+        match uri.scheme_str() {
+            Some("https") => Ok(Self(text.into())),
+            Some("http") if is_loopback(host) => Ok(Self(text.into())),
+            Some("http") => Err(UrlError::Plain(text.to_owned())),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+impl TryFrom<String> for Url {
+    type Error = UrlError;
+
+    fn try_from(text: String) -> Result<Self, UrlError> {
+        text.parse()
+    }
+}
+
+impl Serialize for Url {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_stays_on_this_machine() {
+        for good in ["https://acme.test/dir", "http://127.0.0.1:14000/dir", "http://[::1]/d?x=1", "http://LOCALHOST/"] {
+            assert_eq!(good.parse::<Url>().map(|url| url.to_string()).as_deref(), Ok(good));
+        }
+        for plain in ["http://acme.test/dir", "http://10.0.0.1/", "http://localhost.test/", "http://127.0.0.1.test/"] {
+            assert!(matches!(plain.parse::<Url>(), Err(UrlError::Plain(_))), "{plain}");
+        }
+        for bad in ["", "acme.test", "/dir", "ftp://a/", "https:///dir", "https://user:key@a/", "https://a b/"] {
+            assert!(matches!(bad.parse::<Url>(), Err(UrlError::Form(_))), "{bad}");
+        }
+        assert!(format!("https://a/{}", "x".repeat(MAX_URL)).parse::<Url>().is_err());
+    }
+}

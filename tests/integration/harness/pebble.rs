@@ -1,0 +1,116 @@
+//! pebble, a real CA for tests, as a process; where Debian's package is installed.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::tls::Authority;
+use super::{Settings, skip, until};
+
+/// The external account that pebble knows in [`Pebble::for_customers`].
+pub const KID: &str = "kid-1";
+pub const HMAC_KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
+
+pub struct Pebble {
+    child: Child,
+    folder: TempDir,
+    address: SocketAddr,
+    management: SocketAddr,
+}
+
+/// How it runs.
+pub struct Options {
+    /// Whom it asks.
+    pub resolver: Option<SocketAddr>,
+    /// Whether it wants external account binding.
+    pub for_customers: bool,
+    /// Seconds that certificates are valid.
+    pub validity: u32,
+    /// Nonces that it refuses, of 100, and authorizations that it reuses.
+    pub bad_nonces: u32,
+    pub reuse: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { resolver: None, for_customers: false, validity: 7_776_000, bad_nonces: 5, reuse: 0 }
+    }
+}
+
+impl Pebble {
+    /// `None`, with a loud skip, where it is not installed.
+    pub fn start(options: &Options) -> Option<Self> {
+        if Command::new("pebble").arg("-h").stderr(Stdio::null()).output().is_err() {
+            skip("ACME with a real CA", "pebble is not installed (apt-get install pebble)");
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::new();
+        authority.issue(folder.path());
+        std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+        let (address, management) = (free_port(), free_port());
+        let mut config = json!({
+            "listenAddress": address, "managementListenAddress": management,
+            "certificate": folder.path().join("cert.pem"), "privateKey": folder.path().join("key.pem"),
+            "httpPort": 5002, "tlsPort": 5001, "certificateValidityPeriod": options.validity,
+        });
+        if options.for_customers {
+            config["externalAccountBindingRequired"] = true.into();
+            config["externalAccountMACKeys"] = json!({ KID: HMAC_KEY });
+        }
+        let path = folder.path().join("pebble.json");
+        std::fs::write(&path, json!({ "pebble": config }).to_string()).unwrap();
+        let mut command = Command::new("pebble");
+        command.arg("-config").arg(&path).env("PEBBLE_VA_NOSLEEP", "1");
+        command.env("PEBBLE_WFE_NONCEREJECT", options.bad_nonces.to_string());
+        command.env("PEBBLE_AUTHZREUSE", options.reuse.to_string());
+        if let Some(resolver) = options.resolver {
+            command.args(["-dnsserver", &resolver.to_string()]);
+        }
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        let child = command.spawn().unwrap();
+        let mut pebble = Self { child, folder, address, management };
+        until("pebble listens", || pebble.is_up());
+        Some(pebble)
+    }
+
+    fn is_up(&mut self) -> bool {
+        assert!(self.child.try_wait().unwrap().is_none(), "pebble has ended:\n{}", self.log());
+        [self.address, self.management].iter().all(|address| TcpStream::connect(address).is_ok())
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
+    pub fn root(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+
+    /// A daemon's settings, as this CA's client.
+    pub fn settings(&self) -> Settings {
+        let (port, root) = (self.address.port(), self.root());
+        let acme = format!("directory = \"https://localhost:{port}/dir\"\nca-root = {root:?}\nterms-agreed = true");
+        Settings::default().with("acme", &acme)
+    }
+}
+
+impl Drop for Pebble {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("--- pebble's log:\n{}", lines[lines.len().saturating_sub(30)..].join("\n"));
+        }
+    }
+}
+
+fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
