@@ -111,7 +111,8 @@ pub fn answer<'z>(zones: &'z [Zone], question: &Question<'_>, now: Timestamp) ->
         if let Some(set) = zone.signing_set(question.rtype()).filter(|_| name == zone.name.apex().as_ref()) {
             return Answer::found(Records::Static(set)).with(aliases);
         }
-        let Some(alias) = sets.iter().find(|set| set.rtype == RecordType::CNAME) else {
+        let alias = sets.iter().find(|set| set.rtype == RecordType::CNAME);
+        let Some(alias) = alias.filter(|_| !is_beside_an_alias(zone, question.rtype())) else {
             return Answer::no_data(zone).with(aliases);
         };
         aliases.push(alias);
@@ -127,6 +128,12 @@ pub fn answer<'z>(zones: &'z [Zone], question: &Question<'_>, now: Timestamp) ->
 /// without any says no data as for every other type.
 fn is_asked(set: &RecordSet, rtype: RecordType) -> bool {
     set.rtype == rtype || rtype == RecordType::ANY
+}
+
+/// Whether a type stands at an alias itself, as signing has it there (RFC 4034 sections 3 and 4): it is not asked of the
+/// alias's target.
+fn is_beside_an_alias(zone: &Zone, rtype: RecordType) -> bool {
+    zone.signing.is_some() && matches!(rtype, RecordType::RRSIG | RecordType::NSEC)
 }
 
 /// A registered name is never a name error: clients and resolvers ask for other types first, or before the first

@@ -53,8 +53,30 @@ pub struct Denial {
     pub ttl: u32,
     /// Its signatures.
     pub signed: Arc<Signed>,
-    /// Whether it is what was asked for.
-    pub is_answer: bool,
+    /// What of it was asked for.
+    pub asked: Asked,
+}
+
+/// What a question wants of the NSEC that stands at every name of a signed zone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asked {
+    /// Nothing: it is a proof.
+    Proof,
+    /// Itself.
+    Nsec,
+    /// Its signature, which stands for all that are at the name, as one set does for ANY (RFC 8482 section 4.1). To
+    /// deny that there are any would be bogus: the NSEC lists RRSIG.
+    Rrsig,
+}
+
+impl Asked {
+    fn by(rtype: RecordType) -> Self {
+        match rtype {
+            RecordType::NSEC => Self::Nsec,
+            RecordType::RRSIG => Self::Rrsig,
+            _ => Self::Proof,
+        }
+    }
 }
 
 /// Adds what a signed zone owes to an answer, if the client wants it (DO, RFC 3225). Returns how long the client's next
@@ -72,8 +94,8 @@ pub fn prove<'z>(zones: &'z [Zone], question: &Question<'_>, way: Way, answer: &
     let mut prover = Prover { zone, signing, rtype: question.rtype(), way, pause: Duration::ZERO };
     match prover.signatures(question.name(), answer) {
         Ok(signatures) => {
-            if signatures.denial.as_ref().is_some_and(|denial| denial.is_answer) {
-                answer.negative = None;
+            if signatures.denial.as_ref().is_some_and(|denial| denial.asked != Asked::Proof) {
+                (answer.negative, answer.rcode) = (None, ResponseCode::NoError);
             }
             answer.proof = Proof::Signed(Box::new(signatures));
         }
@@ -117,11 +139,11 @@ impl<'z> Prover<'z> {
             }
         };
         if answer.negative.is_some() {
-            let is_answer = self.rtype == RecordType::NSEC;
-            if !is_answer {
+            let asked = Asked::by(self.rtype);
+            if asked == Asked::Proof {
                 signatures.soa = Some(self.soa(answer.serial)?);
             }
-            signatures.denial = Some(self.denial(owner, answer.rcode, is_answer)?);
+            signatures.denial = Some(self.denial(owner, answer.rcode, asked)?);
         }
         Ok(signatures)
     }
@@ -138,7 +160,7 @@ impl<'z> Prover<'z> {
         self.signing.sign(&Unsigned { owner, rtype: RecordType::SOA, ttl, rdatas: std::iter::once(&rdata) })
     }
 
-    fn denial(&mut self, owner: NameRef<'_>, rcode: ResponseCode, is_answer: bool) -> Result<Denial, Refused> {
+    fn denial(&mut self, owner: NameRef<'_>, rcode: ResponseCode, asked: Asked) -> Result<Denial, Refused> {
         let is_missing = rcode == ResponseCode::NXDomain;
         let rdata = if is_missing {
             nsec_rdata(owner, std::iter::once(NXNAME))
@@ -156,7 +178,7 @@ impl<'z> Prover<'z> {
         } else {
             self.signing.sign(&set)?
         };
-        Ok(Denial { rdata, ttl, signed, is_answer })
+        Ok(Denial { rdata, ttl, signed, asked })
     }
 
     /// The types at a name, but for the one asked for: the answer says already that it is not there, and a value that

@@ -15,7 +15,7 @@ use crate::zone::Zone;
 use crate::zone::signing::Signed;
 
 use super::answer::{Answer, Records};
-use super::dnssec::{Proof, Signatures};
+use super::dnssec::{Asked, Proof, Signatures};
 use super::question::{Echo, Edns, HEADER};
 
 /// The UDP size that we announce and keep to: it fits every path without fragments (RFC 9715 section 3.2).
@@ -153,8 +153,10 @@ impl Writer<'_> {
 
     fn denial(&mut self, owner: usize, signatures: &Signatures) -> Fits {
         let Some(denial) = &signatures.denial else { return Some(()) };
-        let section = usize::from(!denial.is_answer);
-        self.record(section, owner, RecordType::NSEC, denial.ttl, &denial.rdata)?;
+        let section = usize::from(denial.asked == Asked::Proof);
+        if denial.asked != Asked::Rrsig {
+            self.record(section, owner, RecordType::NSEC, denial.ttl, &denial.rdata)?;
+        }
         self.rrsigs(section, owner, denial.ttl, Some(&denial.signed))
     }
 

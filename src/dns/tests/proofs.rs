@@ -91,11 +91,27 @@ fn each_set_has_its_signature_beside_it() {
     assert_eq!((types(&negative.answers), types(&negative.authorities)), (vec![], vec![6, 46, 47, 46]));
     // RFC 9077: as long as the SOA says, each of them.
     assert!(negative.authorities.iter().all(|record| record.ttl == 30));
-    let asked_for = ask("shop", NSEC, DO);
-    assert_eq!((types(&asked_for.answers), types(&asked_for.authorities)), (vec![47, 46], vec![]));
     assert_eq!(types(&ask("to-empty", 16, DO).answers), [5, 46]);
     let ds = ask("", 43, DO);
     assert_eq!((types(&ds.answers), types(&ds.authorities)), (vec![], vec![6, 46, 47, 46]));
+}
+
+#[test]
+fn nsec_and_rrsig_are_at_every_name_and_never_denied() {
+    let responder = responder();
+    let ask = |label, rtype, flags| {
+        Message::from_vec(&ask_with(&responder, label, rtype, flags, Transport::Udp).unwrap()).unwrap()
+    };
+    for label in ["shop", "empty", "down", "nothing", "", "alias", "gone", "ns1"] {
+        for flags in [DO, DO | CO] {
+            let nsec = ask(label, NSEC, flags);
+            assert_eq!((rcode(&nsec), types(&nsec.answers)), (ResponseCode::NoError, vec![47, 46]), "{label}");
+            let rrsig = ask(label, RRSIG, flags);
+            assert_eq!((rcode(&rrsig), types(&rrsig.answers)), (ResponseCode::NoError, vec![46]), "{label}");
+            assert!(nsec.authorities.is_empty() && rrsig.authorities.is_empty());
+            assert_eq!(rrsig.answers[0], nsec.answers[1], "{label}");
+        }
+    }
 }
 
 #[test]
