@@ -43,8 +43,8 @@ use crate::metrics::Metrics;
 use crate::name::MAX_NAME;
 use crate::secret::RandomError;
 use crate::time::{Clock, Timestamp};
-use crate::zone::Zones;
 use crate::zone::signing::Way;
+use crate::zone::{Zone, Zones};
 
 use answer::{Answer, answer};
 use dnssec::{Proof, prove};
@@ -180,14 +180,7 @@ impl Responder {
         match Question::read(packet, &mut lower) {
             Ok(question) => {
                 let zones = self.zones.load();
-                let mut answer = match question.class() {
-                    Class::In => answer(&zones, &question, now),
-                    Class::Chaos => self.manners.identity.answer(&question),
-                };
-                let pause = match question.class() {
-                    Class::In => prove(&zones, &question, source.transport.way(), &mut answer),
-                    Class::Chaos => Duration::ZERO,
-                };
+                let (answer, pause) = self.decide(&zones, &question, source, now);
                 if matches!(answer.proof, Proof::Withheld) && source.transport != Transport::Udp {
                     // A stream has nowhere to send its client to: no answer, and the client asks again.
                     self.metrics.dropped.one();
@@ -208,6 +201,23 @@ impl Responder {
                 self.reply(&echo, RecordType::ZERO, &refusal, source, now, out)
             }
         }
+    }
+
+    /// The answer, and how long the next query of the same stream must wait for it.
+    fn decide<'z>(
+        &'z self,
+        zones: &'z [Zone],
+        question: &Question<'_>,
+        source: Source,
+        now: Timestamp,
+    ) -> (Answer<'z>, Duration) {
+        if question.class() == Class::Chaos {
+            return (self.manners.identity.answer(question), Duration::ZERO);
+        }
+        let mut answer = answer(zones, question, now);
+        let pause = prove(zones, question, source.transport.way(), &mut answer);
+        answer.is_authoritative &= question.class() == Class::In;
+        (answer, pause)
     }
 
     /// Writes an answer as far as the limits let it go out.

@@ -59,8 +59,11 @@ pub struct Edns {
 /// The classes that are answered (RFC 1035 section 3.2.4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Class {
-    /// The Internet; a question for any class means this one as well.
+    /// The Internet.
     In,
+    /// Any class: ours is the Internet, and of the others we cannot speak, so that no answer is authoritative (RFC 1035
+    /// section 6.2).
+    Any,
     /// Chaosnet, which is left for questions about the server itself (RFC 4892).
     Chaos,
 }
@@ -68,7 +71,8 @@ pub enum Class {
 impl Class {
     fn of(number: u16) -> Option<Self> {
         match number {
-            1 | 255 => Some(Self::In),
+            1 => Some(Self::In),
+            255 => Some(Self::Any),
             3 => Some(Self::Chaos),
             _ => None,
         }

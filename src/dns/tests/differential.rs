@@ -89,7 +89,8 @@ fn message(query: &Message, answer: &Answer<'_>, cut: bool, transport: Transport
     let mut encoder = BinEncoder::new(&mut out);
     let asked: Option<&Query> = (query.queries.len() == 1).then(|| &query.queries[0]);
     let mut metadata = Metadata::response_from_request(&query.metadata);
-    (metadata.authoritative, metadata.truncation) = (answer.is_authoritative, cut);
+    let is_any = asked.is_some_and(|asked| asked.query_class() == DNSClass::ANY);
+    (metadata.authoritative, metadata.truncation) = (answer.is_authoritative && !is_any, cut);
     (metadata.checking_disabled, metadata.response_code) = (false, answer.rcode);
     let mut counts = HeaderCounts { queries: u16::from(asked.is_some()), ..HeaderCounts::default() };
     counts.additionals = u16::from(query.edns.is_some());
