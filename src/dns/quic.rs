@@ -46,7 +46,7 @@ const MAX_LEAVING: usize = 256;
 /// How long a connection that has ended is kept, so that its goodbye goes out.
 const FAREWELL: Duration = Duration::from_millis(100);
 /// Queries of one connection at the same time. With [`MAX_QUERY`] this is memory for each connection.
-const MAX_STREAMS: u32 = 32;
+const MAX_STREAMS: u32 = 16;
 /// Octets of answers that a client has not acknowledged yet.
 const SEND_WINDOW: u32 = 32 * 1_024;
 /// Clients that wait for the accept loop, and octets that each may send meanwhile, and all. The loop leaves none

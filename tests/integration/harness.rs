@@ -3,6 +3,8 @@
 pub mod account;
 pub mod dns;
 pub mod http;
+pub mod internet;
+pub mod nameserver;
 pub mod pebble;
 pub mod process;
 pub mod quic;

@@ -20,3 +20,4 @@ mod hook;
 mod httpreq;
 mod layers;
 mod restart;
+mod walk;
