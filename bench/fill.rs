@@ -58,6 +58,7 @@ fn account(zone: &ZoneName, now: Timestamp) -> Result<(Account, TxtValue), Failu
         username: Username::random(),
         key: KEY.parse::<ApiKeyHash>()?,
         former_key: None,
+        tsig: None,
         allow_from: AllowFrom::default(),
         note: Note::default(),
         owners: vec![Owner::subdomain(zone.clone(), subdomain)],

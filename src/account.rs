@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::name::{Alias, Name, Owner};
 use crate::secret::ApiKeyHash;
 use crate::time::Timestamp;
+use crate::tsig::Derivation;
 
 /// An account's name in `X-Api-User`: a UUID.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -208,6 +209,8 @@ pub struct Account {
     pub key: ApiKeyHash,
     /// The key before the last rotation, within its grace time.
     pub former_key: Option<FormerKey>,
+    /// What its TSIG key is made of, if it has one.
+    pub tsig: Option<Derivation>,
     /// From where.
     pub allow_from: AllowFrom,
     /// The operator's or the owner's remark.

@@ -115,7 +115,7 @@ impl CliError {
         match self {
             Self::Config(_) | Self::Key(_) | Self::Usage(_) => 2,
             Self::Hook(error) => error.exit_code(),
-            Self::Daemon(DaemonError::Load(LoadError::Owned { .. } | LoadError::Key(_))) => 2,
+            Self::Daemon(DaemonError::Load(LoadError::Owned { .. } | LoadError::Key(_)) | DaemonError::Keyring(_)) => 2,
             _ => 1,
         }
     }

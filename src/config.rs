@@ -80,6 +80,10 @@ pub struct Dns {
     pub threads: usize,
     /// Answers to one network over UDP; 0: no limit.
     pub answers_per_second: u32,
+    /// Whether TSIG keys may be of hmac-md5.
+    pub tsig_md5: bool,
+    /// Whether anybody hears the SOA of an alias, and not only who signs with its account's TSIG key.
+    pub open_virtual_zones: bool,
     /// The server's name as it tells it; empty: it does not.
     pub nsid: String,
     /// The version as it tells it; empty: it does not.

@@ -31,6 +31,7 @@ use crate::dns::limits::Limits;
 use crate::dns::listener::StreamListener;
 use crate::dns::udp::UdpListener;
 use crate::dns::{self, Manners, Responder, quic, tcp, udp};
+use crate::keyring::KeyringError;
 use crate::net::bind::BindError;
 use crate::net::connections::Connections;
 use crate::net::inherited::Inherited;
@@ -64,6 +65,8 @@ pub enum DaemonError {
     Load(#[from] LoadError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
     #[error(transparent)]
     Hash(#[from] HashError),
     #[error(transparent)]

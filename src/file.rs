@@ -1,4 +1,4 @@
-//! Private files that are replaced whole.
+//! Private files: read only if they are, and replaced whole.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -39,6 +39,28 @@ fn write_beside(path: &Path, new: &Path, octets: &[u8]) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Why a private file is not read.
+#[derive(Debug)]
+pub enum Unread {
+    /// Others than its owner can read it; its mode.
+    NotPrivate(u32),
+    /// It cannot be read at all.
+    File(io::Error),
+}
+
+/// The text of a file that nobody but its owner may read; `None` where there is none.
+pub fn private_text(path: &Path) -> Result<Option<String>, Unread> {
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(Unread::File)?,
+    };
+    let mode = file.metadata().map_err(Unread::File)?.permissions().mode() & 0o7777;
+    if mode & 0o177 != 0 {
+        return Err(Unread::NotPrivate(mode));
+    }
+    io::read_to_string(&mut file).map(Some).map_err(Unread::File)
+}
+
 /// The folder that a file is in.
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
@@ -63,5 +85,19 @@ mod tests {
         assert!(link.is_symlink());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
         assert!(replace(&folder.path().join("no/such"), b"").is_err());
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        assert!(matches!(private_text(&path), Ok(None)));
+        replace(&path, b"text").unwrap();
+        assert_eq!(private_text(&path).unwrap().as_deref(), Some("text"));
+        for mode in [0o640, 0o604, 0o700] {
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            assert!(matches!(private_text(&path), Err(Unread::NotPrivate(found)) if found == mode));
+        }
+        assert!(matches!(private_text(folder.path()), Err(Unread::NotPrivate(_) | Unread::File(_))));
     }
 }

@@ -35,7 +35,7 @@
 //! | 5 | [`dns`], [`api`], [`acme`] | the two fronts: bytes at one end, domain types at the other; the ACME client |
 //! | 4 | [`credentials`] | who may walk the write road |
 //! | 3 | [`publisher`], [`tls`] | the write road and its rules; certificates of the listeners |
-//! | 2 | [`store`], [`config`], [`hasher`] | durable state; the configuration; key hashing |
+//! | 2 | [`store`], [`config`], [`hasher`], [`keyring`] | durable state; the configuration; key hashing; TSIG keys |
 //! | 1 | [`zone`], [`net`], [`remembered`], [`pace`], [`lookup`], [`file`] | what DNS sees; sockets; what is remembered; growing delays; questions to other servers; files replaced whole |
 //! | 0 | [`name`], [`txt`], [`account`], [`secret`], [`cookie`], [`serial`], [`time`], [`tsig`], [`metrics`], [`url`], [`identifier`] | the words |
 
@@ -51,6 +51,7 @@ pub mod dns;
 pub mod file;
 pub mod hasher;
 pub mod identifier;
+pub mod keyring;
 pub mod lookup;
 pub mod metrics;
 pub mod name;

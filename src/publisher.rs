@@ -274,6 +274,7 @@ impl Inner {
             username: Username::random(),
             key: wanted.key.clone(),
             former_key: None,
+            tsig: None,
             allow_from: wanted.allow_from.clone(),
             note: wanted.note.clone(),
             owners: vec![owner],

@@ -158,6 +158,7 @@ mod tests {
             username: Username::random(),
             key: "$2a$04$".to_owned().chars().chain("x".repeat(53).chars()).collect::<String>().parse().unwrap(),
             former_key: None,
+            tsig: None,
             allow_from: AllowFrom::default(),
             note: Note::default(),
             owners: Vec::new(),

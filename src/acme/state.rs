@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::file;
+use crate::file::{self, Unread};
 use crate::url::Url;
 
 use super::error::{AcmeError, Result};
@@ -115,14 +115,10 @@ pub fn private_folder(folder: &Path) -> Result<()> {
 
 /// A file's text, of a file that nobody else may read; `None` where there is none.
 pub fn private_text(path: &Path) -> Result<Option<String>> {
-    let mode = match std::fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        found => found.map_err(|source| failed(path, source))?.permissions().mode() & 0o7777,
-    };
-    if mode & 0o077 != 0 {
-        return Err(AcmeError::NotPrivate { path: path.to_owned(), mode });
-    }
-    std::fs::read_to_string(path).map(Some).map_err(|source| failed(path, source))
+    file::private_text(path).map_err(|error| match error {
+        Unread::NotPrivate(mode) => AcmeError::NotPrivate { path: path.to_owned(), mode },
+        Unread::File(source) => failed(path, source),
+    })
 }
 
 /// An error of a file.
@@ -132,6 +128,8 @@ pub fn failed(path: &Path, source: io::Error) -> AcmeError {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]

@@ -8,6 +8,7 @@ mod acme;
 mod clock;
 mod names;
 mod status;
+mod tsig;
 mod values;
 mod watch;
 mod who;
@@ -22,6 +23,7 @@ use axum::routing::{get, post};
 use axum::{Router, middleware};
 
 use crate::hasher::Hasher;
+use crate::keyring::Keyring;
 use crate::metrics::Metrics;
 use crate::publisher::{PublishError, Publisher};
 
@@ -46,6 +48,7 @@ pub struct Facts {
 struct Handles {
     publisher: Publisher,
     hasher: Hasher,
+    keyring: Keyring,
     metrics: Arc<Metrics>,
     facts: Arc<Facts>,
     watch: Option<Watch>,
@@ -57,6 +60,7 @@ struct Handles {
 pub fn router(
     publisher: Publisher,
     hasher: Hasher,
+    keyring: Keyring,
     metrics: Arc<Metrics>,
     facts: Facts,
     watch: Option<Watch>,
@@ -70,6 +74,7 @@ pub fn router(
         .route("/accounts/{who}/enable", post(accounts::enable))
         .route("/accounts/{who}/subdomains", post(names::add_subdomain).delete(names::remove_subdomain))
         .route("/accounts/{who}/aliases", post(names::add_alias).delete(names::remove_alias))
+        .route("/accounts/{who}/tsig", post(tsig::create).delete(tsig::delete))
         .route("/txt", get(values::list).post(values::publish).delete(values::retire))
         .route("/acme/account", get(acme::account))
         .route("/acme/account/rollover", post(acme::rollover))
@@ -81,7 +86,7 @@ pub fn router(
         .fallback(no_such_page)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(body::whole))
-        .with_state(Handles { publisher, hasher, metrics, facts: Arc::new(facts), watch, acme })
+        .with_state(Handles { publisher, hasher, keyring, metrics, facts: Arc::new(facts), watch, acme })
 }
 
 /// The query's parameters.

@@ -13,6 +13,7 @@ use crate::name::owner::OwnerText;
 use crate::name::{Alias, Name, ZoneName};
 use crate::publisher::Choice;
 use crate::time::Span;
+use crate::tsig::Algorithm;
 use crate::txt::{KeyAuthorization, TxtValue};
 
 use super::body::MAX_BODY;
@@ -133,6 +134,11 @@ impl Fields {
             (Some(found), Some(token)) if found.token() != token => wrong("it does not begin with the token"),
             _ => Ok(found),
         }
+    }
+
+    /// The algorithm of a TSIG key, if one is named.
+    pub fn algorithm(&self) -> Result<Option<Algorithm>, Failure> {
+        self.parsed("algorithm", "bad_algorithm")
     }
 
     /// A remark, if there is one.

@@ -84,6 +84,8 @@ pub struct AccountView {
     last_update: Option<String>,
     /// Until when the key before the last rotation works.
     former_key_until: Option<String>,
+    /// The algorithm of the TSIG key.
+    tsig: Option<&'static str>,
     /// When a deleted account is removed for good.
     removed_at: Option<String>,
     fulldomains: Vec<String>,
@@ -122,6 +124,7 @@ impl AccountView {
             created: account.created.to_string(),
             last_update: account.last_update.map(|at| at.to_string()),
             former_key_until: former.map(|former| former.until.to_string()),
+            tsig: account.tsig.as_ref().map(|tsig| tsig.algorithm().as_str()),
             removed_at,
             fulldomains: account.owners.iter().map(ToString::to_string).collect(),
             owners: account.owners.iter().map(|owner| OwnerView::of(owner, publisher)).collect(),

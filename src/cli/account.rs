@@ -1,6 +1,7 @@
 //! `account ...`: who may publish.
 
 mod names;
+mod tsig;
 
 use axum::http::Method;
 use clap::{Args, Subcommand};
@@ -41,6 +42,9 @@ pub enum Command {
     /// Names in other zones that stand for an account's own, for clients that do not follow CNAMEs
     #[command(subcommand)]
     Alias(names::Alias),
+    /// The key with which an account signs DNS UPDATEs (RFC 2136), for clients that speak those
+    #[command(subcommand)]
+    Tsig(tsig::Tsig),
     /// Stop an account: its key fails, its names give no data
     Disable(Who),
     /// Let a disabled or deleted account work again
@@ -149,6 +153,7 @@ pub fn run(command: Command, config: &Config) -> Result<()> {
         Command::Grant(wanted) => names::grant(&operator, &wanted),
         Command::Revoke(wanted) => names::revoke(&operator, &wanted),
         Command::Alias(wanted) => names::alias(&operator, &wanted),
+        Command::Tsig(wanted) => tsig::tsig(&operator, &wanted),
         Command::Disable(who) => shown(who.output, &operator.call(Method::POST, &path(&who, "/disable"), None)?),
         Command::Enable(who) => shown(who.output, &operator.call(Method::POST, &path(&who, "/enable"), None)?),
         Command::Delete(wanted) => {

@@ -75,6 +75,8 @@ pub struct Dns {
     pub threads: usize,
     pub answers_per_second: u32,
     pub cookie_secret_file: Option<PathBuf>,
+    pub tsig_md5: bool,
+    pub open_virtual_zones: bool,
     pub nsid: String,
     pub version: String,
 }
@@ -90,6 +92,8 @@ impl Default for Dns {
             threads: 0,
             answers_per_second: 100,
             cookie_secret_file: None,
+            tsig_md5: false,
+            open_virtual_zones: false,
             nsid: String::new(),
             version: String::new(),
         }

@@ -3,9 +3,7 @@
 //! Made by `txtgate dnssec` alone. Whoever can read it can forge the zone, so it is refused unless it is private; and
 //! since the parent's DS names the key in it, its loss is an error and never a reason to make another.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::file;
+use crate::file::{self, Unread};
 use crate::name::ZoneName;
 use crate::time::Timestamp;
 use crate::zone::signing::Keys;
@@ -98,19 +96,12 @@ impl std::fmt::Debug for KeyText {
 impl KeyFile {
     /// Reads the keys of `zone`.
     pub fn read(path: &Path, zone: &ZoneName) -> Result<Self> {
-        let failed = |source: io::Error| KeyFileError::File { path: path.to_owned(), source: source.into() };
-        let mut file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(KeyFileError::Missing { path: path.to_owned(), zone: zone.clone() });
-            }
-            opened => opened.map_err(failed)?,
-        };
-        let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o7777;
-        if mode & 0o177 != 0 {
-            return Err(KeyFileError::NotPrivate { path: path.to_owned(), mode });
-        }
-        let text = io::read_to_string(&mut file).map_err(failed)?;
-        let read = Self::parse(path, &text)?;
+        let found = file::private_text(path).map_err(|error| match error {
+            Unread::NotPrivate(mode) => KeyFileError::NotPrivate { path: path.to_owned(), mode },
+            Unread::File(source) => KeyFileError::File { path: path.to_owned(), source: source.into() },
+        })?;
+        let missing = || KeyFileError::Missing { path: path.to_owned(), zone: zone.clone() };
+        let read = Self::parse(path, &found.ok_or_else(missing)?)?;
         if read.zone != *zone {
             return Err(KeyFileError::OtherZone { path: path.to_owned(), zone: zone.clone(), found: read.zone });
         }
@@ -180,6 +171,8 @@ impl KeyText {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn key_file(folder: &Path) -> KeyFile {

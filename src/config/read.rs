@@ -90,6 +90,8 @@ impl Reader<'_> {
             tls: self.dns_tls(file)?,
             threads: if dns.threads == 0 { cores } else { dns.threads },
             answers_per_second: dns.answers_per_second,
+            tsig_md5: dns.tsig_md5,
+            open_virtual_zones: dns.open_virtual_zones,
             nsid: self.told("dns.nsid", &dns.nsid)?,
             version: self.told("dns.version", &dns.version)?,
         })

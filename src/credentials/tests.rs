@@ -19,7 +19,7 @@ pub(crate) struct House {
     pub credentials: Credentials,
     pub metrics: Arc<Metrics>,
     _writer: WriterThread,
-    _folder: TempDir,
+    pub folder: TempDir,
 }
 
 const ZONES: &str = "
@@ -53,7 +53,7 @@ impl House {
         let publisher = Publisher::new(store, writer, zones, clock.clone(), config.values, metrics.clone(), forget);
         let hasher = Hasher::start(metrics.clone()).unwrap();
         let credentials = Credentials::new(publisher.clone(), hasher.clone(), remembered, clock).unwrap();
-        Self { publisher, hasher, credentials, metrics, _writer, _folder: folder }
+        Self { publisher, hasher, credentials, metrics, _writer, folder }
     }
 
     pub async fn register_with(&self, hash: ApiKeyHash, allow_from: &[&str]) -> Account {

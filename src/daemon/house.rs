@@ -4,12 +4,15 @@
 use std::sync::Arc;
 
 use axum::Router;
+use tracing::error;
 
+use crate::account::Username;
 use crate::api::admin::{self, Acme, Facts, Watch};
 use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::dns::watch::Watchers;
 use crate::hasher::Hasher;
+use crate::keyring::Keyring;
 use crate::metrics::Metrics;
 use crate::publisher::{Publisher, load};
 use crate::remembered::Remembered;
@@ -29,6 +32,7 @@ pub struct House {
     pub(super) publisher: Publisher,
     pub(super) hasher: Hasher,
     pub(super) credentials: Credentials,
+    pub(super) keyring: Keyring,
     pub(super) watchers: Watchers,
     pub(super) writer: Writer,
     thread: WriterThread,
@@ -44,30 +48,56 @@ impl House {
         let zones = load(&store, &config.zones, &clock)?;
         let (writer, thread) = Writer::start(store.clone(), zones.clone(), clock.clone(), metrics.clone())?;
         let remembered = Remembered::new()?;
-        let forgetful = remembered.clone();
-        let publisher = Publisher::new(
-            store,
-            writer.clone(),
-            zones.clone(),
-            clock.clone(),
-            config.values,
-            metrics.clone(),
-            move |username| forgetful.forget(username),
-        );
+        let keyring = keyring(&store, config)?;
+        let forget = forget(remembered.clone(), keyring.clone(), store.clone());
+        let publisher =
+            Publisher::new(store, writer.clone(), zones.clone(), clock.clone(), config.values, metrics.clone(), forget);
         let hasher = Hasher::start(metrics.clone())?;
         let credentials = Credentials::new(publisher.clone(), hasher.clone(), remembered, clock.clone())?;
         let watchers = Watchers::default();
-        Ok(Self { clock, zones, metrics, publisher, hasher, credentials, watchers, writer, thread })
+        Ok(Self { clock, zones, metrics, publisher, hasher, credentials, keyring, watchers, writer, thread })
     }
 
     /// The operator's router over this house.
     pub fn operator_router(&self, facts: Facts, watch: Option<Watch>, acme: Option<Acme>) -> Router {
-        let (publisher, hasher) = (self.publisher.clone(), self.hasher.clone());
-        admin::router(publisher, hasher, self.metrics.clone(), facts, watch, acme)
+        let (publisher, hasher, keyring) = (self.publisher.clone(), self.hasher.clone(), self.keyring.clone());
+        admin::router(publisher, hasher, keyring, self.metrics.clone(), facts, watch, acme)
     }
 
     /// Writes what waits and closes the store. Blocks.
     pub fn close(self) {
         self.thread.stop();
+    }
+}
+
+/// The TSIG keys of all accounts.
+fn keyring(store: &Store, config: &Config) -> Result<Keyring, DaemonError> {
+    let keyring = Keyring::open(&config.database, config.dns.tsig_md5)?;
+    let accounts = store.read(|rows| rows.with_tsig())?;
+    let unusable: Vec<Username> = accounts
+        .into_iter()
+        .map(|account| (account.username, keyring.put(account.username, Some(account))))
+        .filter_map(|(username, is_unusable)| is_unusable.then_some(username))
+        .collect();
+    if let Some(first) = unusable.first() {
+        error!(
+            "{} TSIG keys cannot be used, that of {first} among them: they are made from another master secret than the \
+             one beside the database, or by hmac-md5, which is not allowed; put the file back, or make them anew \
+             with `txtgate account tsig create`",
+            unusable.len()
+        );
+    }
+    Ok(keyring)
+}
+
+/// What becomes of all that is kept in memory of an account which has just changed.
+fn forget(remembered: Remembered, keyring: Keyring, store: Arc<Store>) -> impl Fn(Username) + Send + Sync {
+    move |who| {
+        remembered.forget(who);
+        let account = store.read(|rows| rows.account(who)).unwrap_or_else(|error| {
+            error!(username = %who, %error, "cannot read an account after its change: its TSIG key is not used");
+            None
+        });
+        keyring.put(who, account);
     }
 }

@@ -9,6 +9,7 @@ use crate::name::Owner;
 use crate::secret::ApiKeyHash;
 use crate::store::StoreError;
 use crate::store::writer::Tx;
+use crate::tsig::Derivation;
 
 use super::{Decided, Inner, PublishError, Publisher, Result, Shown};
 
@@ -93,6 +94,21 @@ impl Publisher {
         })
         .await
         .map(drop)
+    }
+
+    /// Gives an account a TSIG key, or takes it away.
+    pub async fn set_tsig(&self, who: Username, tsig: Option<Derivation>) -> Result<()> {
+        let algorithm = tsig.as_ref().map(Derivation::algorithm);
+        let set = move |account: &mut Account, _: &Inner| {
+            account.tsig = tsig.clone();
+            Ok(())
+        };
+        self.alter(who, set).await?;
+        match algorithm {
+            Some(algorithm) => info!(username = %who, %algorithm, "TSIG key made"),
+            None => info!(username = %who, "TSIG key taken away"),
+        }
+        Ok(())
     }
 
     /// Stops an account: its credentials fail, its names give no data.

@@ -10,7 +10,7 @@ use super::StoreError;
 pub const APPLICATION_ID: i64 = 0x7478_7467;
 
 /// Each entry lifts the schema by one version; `user_version` counts those that were applied.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
 CREATE TABLE accounts (
     id          INTEGER PRIMARY KEY,
@@ -74,6 +74,10 @@ CREATE TABLE last_commit (                 -- one row: when the last change was 
     at INTEGER NOT NULL
 ) STRICT;
 INSERT INTO last_commit (id, at) SELECT 1, published FROM live_values ORDER BY id DESC LIMIT 1;
+",
+    "
+ALTER TABLE accounts ADD COLUMN tsig TEXT; -- what a TSIG key is made of, but for the master secret
+CREATE INDEX accounts_tsig ON accounts (id) WHERE tsig IS NOT NULL;
 ",
 ];
 

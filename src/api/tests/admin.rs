@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::api::admin::{self, Facts, Watch};
+use crate::keyring::Keyring;
 
 async fn site() -> Site {
     let watch = Watch::new(|name| {
@@ -13,7 +14,8 @@ async fn site() -> Site {
     let facts = Facts { started: None, listeners: vec!["DNS".into()] };
     Site::of(|house| {
         let (publisher, hasher) = (house.publisher.clone(), house.hasher.clone());
-        admin::router(publisher, hasher, house.metrics.clone(), facts, Some(watch), None)
+        let keyring = Keyring::open(&house.folder.path().join("t.db"), false).unwrap();
+        admin::router(publisher, hasher, keyring, house.metrics.clone(), facts, Some(watch), None)
     })
     .await
 }
@@ -139,4 +141,30 @@ async fn status_and_the_stream_of_queries() {
         assert!(reply.body.contains(&format!("{{\"name\":\"{full}\"}}\n")), "{reply:?}");
     }
     site.ask("GET /watch?name=full.test", "", "").await.is_failure(409, "conflict");
+}
+
+#[tokio::test]
+async fn a_tsig_key_is_shown_once_and_taken_away() {
+    let site = site().await;
+    let account = site.create("").await;
+    let path = format!("/accounts/{}/tsig", account.text("username"));
+    let what = format!("POST {path}");
+    let create = |body| site.ask(&what, "", body);
+    let first = create("").await;
+    assert_eq!(first.status, 201, "{first:?}");
+    let key = first.json();
+    assert_eq!(key["name"], format!("{}.", account.text("username")));
+    assert_eq!((&key["algorithm"], key["secret"].as_str().unwrap().len()), (&"hmac-sha256".into(), 44));
+    let second = create(r#"{"algorithm":"HMAC-SHA512"}"#).await.json();
+    assert_eq!((&second["algorithm"], second["secret"].as_str().unwrap().len()), (&"hmac-sha512".into(), 88));
+    let shown = site.ask(&format!("GET /accounts/{}", account.text("username")), "", "").await;
+    assert_eq!(shown.json()["tsig"], "hmac-sha512");
+    assert!(!shown.body.contains(&second["secret"].as_str().unwrap()[..20]));
+    create(r#"{"algorithm":"hmac-md5"}"#).await.is_failure(400, "bad_algorithm");
+    create(r#"{"algorithm":"hmac-sha3"}"#).await.is_failure(400, "bad_algorithm");
+    for _ in 0..2 {
+        let gone = site.ask(&format!("DELETE {path}"), "", "").await;
+        assert_eq!((gone.status, &gone.json()["tsig"]), (200, &serde_json::Value::Null));
+    }
+    site.ask("POST /accounts/nobody/tsig", "", "").await.is_failure(404, "not_found");
 }

@@ -13,7 +13,7 @@ use super::{Result, Rows, StoreError, parse, standing, unreadable};
 macro_rules! account_columns {
     () => {
         "a.id, a.username, a.key_hash, a.former_key_hash, a.former_key_until, a.allowfrom, a.note, a.created, \
-         a.last_update, a.disabled, a.remove_at"
+         a.last_update, a.disabled, a.remove_at, a.tsig"
     };
 }
 
@@ -45,13 +45,15 @@ impl Rows<'_> {
 
     /// Stores a new account and its names.
     pub fn insert_account(&self, account: &Account) -> Result<()> {
-        let sql = "INSERT INTO accounts (username, key_hash, allowfrom, note, created) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let sql =
+            "INSERT INTO accounts (username, key_hash, allowfrom, note, created, tsig) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         self.connection.prepare_cached(sql)?.execute(params![
             account.username.to_string(),
             account.key.as_str(),
             allow_from_text(&account.allow_from)?,
             account.note.as_str(),
             account.created,
+            account.tsig.as_ref().map(ToString::to_string),
         ])?;
         let id = self.connection.last_insert_rowid();
         account.owners.iter().try_for_each(|owner| self.insert_owner(owner, Some(id)).map(drop))?;
@@ -61,7 +63,7 @@ impl Rows<'_> {
     /// Replaces what an account may change: keys, limits, note and standing.
     pub fn update_account(&self, account: &Account) -> Result<()> {
         let sql = "UPDATE accounts SET key_hash = ?2, former_key_hash = ?3, former_key_until = ?4, allowfrom = ?5,
-                   note = ?6, disabled = ?7, remove_at = ?8 WHERE username = ?1";
+                   note = ?6, disabled = ?7, remove_at = ?8, tsig = ?9 WHERE username = ?1";
         let (disabled, remove_at) = match account.standing {
             Standing::Active => (false, None),
             Standing::Disabled => (true, None),
@@ -76,6 +78,7 @@ impl Rows<'_> {
             account.note.as_str(),
             disabled,
             remove_at,
+            account.tsig.as_ref().map(ToString::to_string),
         ])?;
         Ok(())
     }
@@ -110,6 +113,14 @@ impl Rows<'_> {
         self.some_accounts(sql, before, limit)
     }
 
+    /// Every account that has a TSIG key.
+    pub fn with_tsig(&self) -> Result<Vec<Account>> {
+        let sql = concat!("SELECT ", account_columns!(), " FROM accounts a WHERE tsig IS NOT NULL");
+        let mut statement = self.connection.prepare(sql)?;
+        let rows = statement.query_map([], account_row)?;
+        rows.map(|raw| self.with_names(raw?)).collect()
+    }
+
     fn some_accounts(&self, sql: &str, when: Timestamp, limit: usize) -> Result<Vec<Account>> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -135,6 +146,7 @@ struct RawAccount {
     last_update: Option<Timestamp>,
     disabled: bool,
     remove_at: Option<Timestamp>,
+    tsig: Option<String>,
 }
 
 fn account_row(row: &Row<'_>) -> rusqlite::Result<RawAccount> {
@@ -150,6 +162,7 @@ fn account_row(row: &Row<'_>) -> rusqlite::Result<RawAccount> {
         last_update: row.get(8)?,
         disabled: row.get(9)?,
         remove_at: row.get(10)?,
+        tsig: row.get(11)?,
     })
 }
 
@@ -164,6 +177,7 @@ impl RawAccount {
             username: parse("username", &self.username)?,
             key: parse("key hash", &self.key)?,
             former_key: self.former.map(former_key).transpose()?,
+            tsig: self.tsig.map(|text| parse("TSIG key", &text)).transpose()?,
             allow_from: AllowFrom::parse(&networks).map_err(|e| unreadable("allowfrom", &e))?,
             note: parse("note", &self.note)?,
             owners,

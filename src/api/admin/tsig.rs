@@ -1,0 +1,51 @@
+//! `/accounts/{who}/tsig`: the key with which an account signs DNS messages.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::json;
+
+use crate::keyring::{Keyring, KeyringError};
+use crate::publisher::Publisher;
+use crate::tsig::Algorithm;
+
+use super::super::account::shown;
+use super::super::fields::Fields;
+use super::super::reply;
+use super::{Failure, refused, who};
+
+/// What everybody knows (RFC 8945 section 6).
+const DEFAULT: Algorithm = Algorithm::HmacSha256;
+
+/// Gives the account a key, in place of the one that it may have, and shows it this once.
+pub async fn create(
+    State(publisher): State<Publisher>,
+    State(keyring): State<Keyring>,
+    Path(who): Path<String>,
+    fields: Fields,
+) -> Result<Response, Failure> {
+    let algorithm = fields.algorithm()?.unwrap_or(DEFAULT);
+    let username = who::account(&publisher, who).await?.username;
+    let making = keyring.clone();
+    // The first one makes a file.
+    let made = tokio::task::spawn_blocking(move || making.derivation(algorithm)).await;
+    let derivation = made.map_err(|error| fault(&error))?.map_err(|error| match error {
+        KeyringError::Md5 => Failure::field("bad_algorithm", "algorithm", error),
+        other => fault(&other),
+    })?;
+    publisher.set_tsig(username, Some(derivation.clone())).await.map_err(refused)?;
+    let key = keyring.key(username, &derivation).ok_or_else(|| fault(&"the key that was just made is unusable"))?;
+    let shown = json!({ "name": format!("{username}."), "algorithm": algorithm.as_str(), "secret": key.reveal() });
+    Ok(reply::json(StatusCode::CREATED, &shown))
+}
+
+/// Takes the account's key away. Taking away what is gone already succeeds.
+pub async fn delete(State(publisher): State<Publisher>, Path(who): Path<String>) -> Result<Response, Failure> {
+    let username = who::account(&publisher, who).await?.username;
+    publisher.set_tsig(username, None).await.map_err(refused)?;
+    shown(&publisher, username).await
+}
+
+fn fault(error: &dyn std::fmt::Display) -> Failure {
+    Failure::Fault { code: "tsig_error", reason: error.to_string() }
+}

@@ -1,0 +1,159 @@
+//! The TSIG keys in use, and the one master secret that they are all made from.
+//!
+//! Kept in memory, since a message is verified where it arrives and nothing there may wait for the disk; only accounts
+//! with a key are here. The master secret lies in a file of its own beside the database.
+
+mod recent;
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use thiserror::Error;
+
+use crate::account::{Account, Standing, Username};
+use crate::file::{self, Unread};
+use crate::name::NameRef;
+use crate::secret::RandomError;
+use crate::tsig::{Algorithm, Derivation, Master, MasterError, TsigKey};
+
+pub use recent::{Admission, Recent, Ticket};
+
+const HEAD: &str = "\
+# The secret that all TSIG keys of this server are made from. Whoever reads it and the database can publish in the name
+# of every account that has such a key. Keep a copy: without it all of these keys have to be made anew.
+
+";
+
+/// Why a key cannot be made, or the master secret not be used.
+#[derive(Debug, Clone, Error)]
+pub enum KeyringError {
+    #[error("others can read {}, from which the TSIG keys are made (mode {mode:o}); run `chmod 600` on it", path.display())]
+    NotPrivate { path: PathBuf, mode: u32 },
+    #[error(
+        "{} is damaged: {source}; put it back from a copy, or remove it and make the accounts' TSIG keys anew",
+        path.display()
+    )]
+    Damaged { path: PathBuf, source: MasterError },
+    #[error("cannot use {}, from which the TSIG keys are made: {source}", path.display())]
+    File { path: PathBuf, source: Arc<io::Error> },
+    #[error(
+        "hmac-md5 is not allowed here; choose hmac-sha256, or set `tsig-md5 = true` in [dns] for clients that know no other"
+    )]
+    Md5,
+    #[error(transparent)]
+    Random(#[from] RandomError),
+}
+
+/// The keys; a cheap handle.
+#[derive(Clone, Debug)]
+pub struct Keyring(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    allows_md5: bool,
+    /// `None`: nobody ever had a key.
+    master: Mutex<Option<Master>>,
+    holders: RwLock<HashMap<Username, Arc<Holder>>>,
+    /// How many there are; most servers have none, and then no lock is taken.
+    count: AtomicUsize,
+}
+
+/// An active account that has a key.
+#[derive(Debug)]
+pub struct Holder {
+    /// The account as it was last stored.
+    pub account: Account,
+    /// Its key.
+    pub key: TsigKey,
+    /// What it has had carried out just now.
+    pub recent: Arc<Recent>,
+}
+
+impl Keyring {
+    /// No keys yet, and the master secret that lies beside the database, if there is one.
+    pub fn open(database: &Path, allows_md5: bool) -> Result<Self, KeyringError> {
+        let path = database.with_added_extension("tsig");
+        let master = Mutex::new(read(&path)?);
+        let (holders, count) = (RwLock::default(), AtomicUsize::new(0));
+        Ok(Self(Arc::new(Shared { path, allows_md5, master, holders, count })))
+    }
+
+    /// Says how to make another key of an algorithm. The first time this makes the master secret, and its file.
+    pub fn derivation(&self, algorithm: Algorithm) -> Result<Derivation, KeyringError> {
+        if algorithm == Algorithm::HmacMd5 && !self.0.allows_md5 {
+            return Err(KeyringError::Md5);
+        }
+        let mut master = self.0.master.lock().unwrap_or_else(PoisonError::into_inner);
+        let master = match &mut *master {
+            Some(master) => master,
+            none => none.insert(create(&self.0.path)?),
+        };
+        Ok(master.derivation(algorithm)?)
+    }
+
+    /// An account's key; `None` where it was made from another master secret, or its algorithm is not allowed.
+    pub fn key(&self, who: Username, derivation: &Derivation) -> Option<TsigKey> {
+        if derivation.algorithm() == Algorithm::HmacMd5 && !self.0.allows_md5 {
+            return None;
+        }
+        self.0.master.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.key(who, derivation)
+    }
+
+    /// Takes over how an account is stored now; `None`: it is gone. Returns whether it has a key that cannot be used.
+    pub fn put(&self, who: Username, account: Option<Account>) -> bool {
+        let derivation = account.as_ref().and_then(|account| account.tsig.clone());
+        let key = derivation.as_ref().and_then(|derivation| self.key(who, derivation));
+        let is_unusable = derivation.is_some() && key.is_none();
+        let active = account.filter(|account| account.standing == Standing::Active);
+        let mut holders = self.0.holders.write().unwrap_or_else(PoisonError::into_inner);
+        let before = holders.remove(&who);
+        if let Some((account, key)) = active.zip(key) {
+            // What was carried out under the same key must not be carried out again.
+            let recent = before.map(|before| before.recent.clone()).unwrap_or_default();
+            holders.insert(who, Arc::new(Holder { account, key, recent }));
+        }
+        self.0.count.store(holders.len(), Ordering::Release);
+        is_unusable
+    }
+
+    /// Whose key has this name: the account's username as the only label.
+    pub fn holder(&self, key_name: NameRef<'_>) -> Option<Arc<Holder>> {
+        let mut labels = key_name.labels();
+        let (Some(label), None) = (labels.next(), labels.next()) else { return None };
+        let username: Username = std::str::from_utf8(label).ok().filter(|text| text.len() == 36)?.parse().ok()?;
+        self.0.holders.read().unwrap_or_else(PoisonError::into_inner).get(&username).cloned()
+    }
+
+    /// Whether nobody has a key.
+    pub fn is_empty(&self) -> bool {
+        self.0.count.load(Ordering::Acquire) == 0
+    }
+}
+
+fn read(path: &Path) -> Result<Option<Master>, KeyringError> {
+    let found = file::private_text(path).map_err(|error| match error {
+        Unread::NotPrivate(mode) => KeyringError::NotPrivate { path: path.to_owned(), mode },
+        Unread::File(source) => failed(path, source),
+    })?;
+    let Some(text) = found else { return Ok(None) };
+    let mut lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let master = lines.next().unwrap_or_default().parse();
+    master.map(Some).map_err(|source| KeyringError::Damaged { path: path.to_owned(), source })
+}
+
+fn create(path: &Path) -> Result<Master, KeyringError> {
+    let master = Master::random()?;
+    file::replace(path, format!("{HEAD}{}\n", master.reveal()).as_bytes()).map_err(|source| failed(path, source))?;
+    Ok(master)
+}
+
+fn failed(path: &Path, source: io::Error) -> KeyringError {
+    KeyringError::File { path: path.to_owned(), source: source.into() }
+}
+
+#[cfg(test)]
+mod tests;
