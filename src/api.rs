@@ -23,6 +23,7 @@ mod register;
 mod reply;
 mod rotate;
 mod secrets;
+mod storage;
 mod subdomains;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ use tower::util::MapRequest;
 use crate::config;
 use crate::credentials::Credentials;
 use crate::hasher::Hasher;
+use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use crate::publisher::Publisher;
 
@@ -55,6 +57,7 @@ struct Handles {
     hasher: Hasher,
     registrar: Registrar,
     clients: Clients,
+    lookup: Lookup,
 }
 
 /// The public API. Serve it with [`http::Server`], which names the peer of each request.
@@ -64,6 +67,7 @@ pub fn router(
     credentials: Credentials,
     hasher: Hasher,
     metrics: Arc<Metrics>,
+    lookup: Lookup,
 ) -> Router {
     let registrar = Registrar::new(&settings.registration, publisher.clone(), hasher.clone());
     let clients = Clients::new(&settings.trusted_proxies, settings.client_ip_header.as_deref());
@@ -77,12 +81,14 @@ pub fn router(
         .route("/v1/account/rotate", post(rotate::rotate))
         .route("/v1/subdomains", post(subdomains::add).delete(subdomains::remove))
         .route("/v1/aliases", post(aliases::add).delete(aliases::remove))
+        .route("/v1/storage", get(storage::fetch_all))
+        .route("/v1/storage/{domain}", get(storage::fetch).post(storage::put).delete(storage::remove))
         .route("/v1/txt", delete(values::retire))
         .fallback(no_such_page)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(body::whole))
         .layer(middleware::from_fn_with_state(metrics, observe::observe))
-        .with_state(Handles { publisher, credentials, hasher, registrar, clients });
+        .with_state(Handles { publisher, credentials, hasher, registrar, clients, lookup });
     // A layer runs after routing; a path must be put in order before.
     let whole = Router::new().fallback_service(MapRequest::new(routes, path::canonical));
     cors::around(whole, &settings.cors_origins)

@@ -4,6 +4,7 @@ mod account;
 mod acme;
 mod config;
 mod dnssec;
+mod enrol;
 mod generate;
 mod hook;
 mod operator;
@@ -49,6 +50,9 @@ enum Command {
     /// Create, show and change accounts
     #[command(subcommand)]
     Account(account::Command),
+    /// Make, list and revoke tokens with which others may register
+    #[command(subcommand)]
+    Enrol(enrol::Command),
     /// Publish, list and retire TXT values
     #[command(subcommand)]
     Txt(txt::Command),
@@ -145,6 +149,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Serve => serve::serve(config()?),
         Command::Config(command) => config::run(&command, &config()?),
         Command::Account(command) => account::run(command, &config()?),
+        Command::Enrol(command) => enrol::run(command, &config()?),
         Command::Txt(command) => txt::run(command, &config()?),
         Command::Acme(command) => acme::run(command, &config()?),
         Command::Dnssec(command) => dnssec::run(command, &config()?),

@@ -32,6 +32,7 @@ use crate::dns::listener::StreamListener;
 use crate::dns::udp::UdpListener;
 use crate::dns::{self, Manners, Responder, quic, tcp, udp};
 use crate::keyring::KeyringError;
+use crate::lookup::Lookup;
 use crate::net::bind::BindError;
 use crate::net::connections::Connections;
 use crate::net::inherited::Inherited;
@@ -209,7 +210,8 @@ impl Daemon {
         let house = &self.house;
         let (publisher, metrics) = (house.publisher.clone(), house.metrics.clone());
         let (credentials, hasher) = (house.credentials.clone(), house.hasher.clone());
-        let public = api::router(&self.config.api, publisher.clone(), credentials, hasher, metrics.clone());
+        let lookup = Lookup::new(&self.config.resolvers);
+        let public = api::router(&self.config.api, publisher.clone(), credentials, hasher, metrics.clone(), lookup);
         self.serve_http(public, sockets.api, API_CONNECTIONS, self.api_tls.clone())?;
         self.serve_http(api::metrics::router(metrics, publisher), sockets.metrics, PRIVATE_CONNECTIONS, None)?;
         self.serve_operator(sockets.admin)

@@ -37,7 +37,7 @@
 //! | 3 | [`publisher`], [`tls`] | the write road and its rules; certificates of the listeners |
 //! | 2 | [`store`], [`config`], [`hasher`], [`keyring`] | durable state; the configuration; key hashing; TSIG keys |
 //! | 1 | [`zone`], [`net`], [`remembered`], [`pace`], [`lookup`], [`file`] | what DNS sees; sockets; what is remembered; growing delays; questions to other servers; files replaced whole |
-//! | 0 | [`name`], [`txt`], [`account`], [`secret`], [`cookie`], [`serial`], [`time`], [`tsig`], [`metrics`], [`url`], [`identifier`] | the words |
+//! | 0 | [`name`], [`txt`], [`account`], [`enrolment`], [`secret`], [`cookie`], [`serial`], [`time`], [`tsig`], [`metrics`], [`url`], [`identifier`] | the words |
 
 pub mod account;
 pub mod acme;
@@ -48,6 +48,7 @@ pub mod cookie;
 pub mod credentials;
 pub mod daemon;
 pub mod dns;
+pub mod enrolment;
 pub mod file;
 pub mod hasher;
 pub mod identifier;

@@ -5,6 +5,8 @@
 
 mod accounts;
 mod apex;
+mod enrolments;
+mod kept;
 mod names;
 #[cfg(test)]
 mod tests;
@@ -18,6 +20,7 @@ use tracing::info;
 
 use crate::account::{Account, AllowFrom, MAX_ALIASES, MAX_OWNERS, Note, Standing, Username};
 use crate::config::ValueLimits;
+use crate::enrolment::Over;
 use crate::metrics::Metrics;
 use crate::name::{Alias, Owner, OwnerLabel, Subdomain, ZoneName};
 use crate::secret::ApiKeyHash;
@@ -30,6 +33,8 @@ use crate::zone::{Zones, zone_named};
 
 pub use accounts::Edit;
 pub use apex::MAX_ACME_ACCOUNTS;
+pub use enrolments::MAX_ENROLMENTS;
+pub use kept::MAX_KEPT;
 pub use names::{Choice, Place};
 pub use upkeep::{LoadError, load};
 
@@ -68,6 +73,14 @@ pub enum PublishError {
     TooManyAliases,
     #[error("this is the account's last subdomain; delete the account instead")]
     LastOwner,
+    #[error(transparent)]
+    Enrolment(#[from] Over),
+    #[error("every subdomain that the enrolment token names is taken; choose one that it allows")]
+    NoLabelLeft,
+    #[error("there are {MAX_ENROLMENTS} enrolment tokens; revoke some")]
+    TooManyEnrolments,
+    #[error("at most {MAX_KEPT} accounts are kept for one secret; remove some")]
+    TooManyKept,
     #[error("{0} lies in a zone of this server; an alias is a name in the zone of somebody else")]
     AliasOfOurs(Alias),
     #[error(transparent)]
@@ -185,7 +198,7 @@ impl Publisher {
 
     /// Creates an account with one owner. The name exists in DNS from then on, without a value.
     pub async fn register(&self, wanted: Registering) -> Result<Account> {
-        let inner = self.0.clone();
+        let (inner, enrolment) = (self.0.clone(), wanted.place.enrolment());
         let account = self
             .change(
                 move |tx| inner.insert(tx, &wanted),
@@ -193,7 +206,8 @@ impl Publisher {
             )
             .await?;
         self.0.metrics.registrations.one();
-        info!(username = %account.username, owner = %account.owners[0], "registered");
+        let enrolment = enrolment.map(|id| id.0);
+        info!(username = %account.username, owner = %account.owners[0], enrolment, "registered");
         Ok(account)
     }
 

@@ -1,5 +1,7 @@
 //! Secrets: API keys and registration secrets, and the hashes that are all we keep of them.
 
+mod shown;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -12,6 +14,8 @@ use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
+
+pub use shown::{SealError, SealingKey, ShownSecret};
 
 /// Characters of an API key.
 pub const API_KEY: usize = 40;
@@ -156,17 +160,22 @@ pub enum SecretError {
 ///
 /// SHA-256 and not Argon2: a secret travels as a path prefix or a password on every registration and several are
 /// valid at once, so checking must cost nothing worth flooding; `txtgate secret` makes them of 192 random bits.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct SecretHash([u8; 32]);
+
+impl PartialEq for SecretHash {
+    /// In constant time.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for SecretHash {}
 
 impl SecretHash {
     /// Hashes a secret, which must have at least [`MIN_REGISTRATION_SECRET`] characters.
     pub fn of(secret: &str) -> Result<Self, SecretError> {
-        let length = secret.chars().count();
-        if length < MIN_REGISTRATION_SECRET {
-            return Err(SecretError::Short(length));
-        }
-        Ok(Self(sha256(secret)))
+        secret.parse::<ShownSecret>().map(|secret| secret.hash())
     }
 
     /// A new secret and its hash.
@@ -174,11 +183,6 @@ impl SecretHash {
         let secret = random_text::<24>()?;
         let hash = Self(sha256(&secret));
         Ok((secret, hash))
-    }
-
-    /// Whether `candidate` is the secret; in constant time.
-    pub fn verify(&self, candidate: &str) -> bool {
-        self.0.ct_eq(&sha256(candidate)).into()
     }
 }
 
@@ -262,7 +266,7 @@ mod tests {
         assert_eq!(SecretHash::of("short"), Err(SecretError::Short(5)));
         let (secret, hash) = SecretHash::random().unwrap();
         let read: SecretHash = hash.to_string().parse().unwrap();
-        assert!(read.verify(&secret) && !read.verify("x"));
+        assert!(read == SecretHash::of(&secret).unwrap() && read != SecretHash::of(&"x".repeat(32)).unwrap());
         assert!("sha256:zz".parse::<SecretHash>().is_err());
     }
 }

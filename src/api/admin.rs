@@ -6,6 +6,7 @@
 mod accounts;
 mod acme;
 mod clock;
+mod enrolments;
 mod names;
 mod status;
 mod tsig;
@@ -19,7 +20,7 @@ use std::time::Instant;
 
 use axum::extract::{FromRef, FromRequestParts, Query};
 use axum::http::request::Parts;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Router, middleware};
 
 use crate::hasher::Hasher;
@@ -75,6 +76,8 @@ pub fn router(
         .route("/accounts/{who}/subdomains", post(names::add_subdomain).delete(names::remove_subdomain))
         .route("/accounts/{who}/aliases", post(names::add_alias).delete(names::remove_alias))
         .route("/accounts/{who}/tsig", post(tsig::create).delete(tsig::delete))
+        .route("/enrolments", get(enrolments::list).post(enrolments::create))
+        .route("/enrolments/{id}", delete(enrolments::revoke))
         .route("/txt", get(values::list).post(values::publish).delete(values::retire))
         .route("/acme/account", get(acme::account))
         .route("/acme/account/rollover", post(acme::rollover))

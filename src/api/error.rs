@@ -8,10 +8,11 @@ use thiserror::Error;
 use tracing::error;
 
 use crate::credentials::Denied;
+use crate::enrolment::Over;
 use crate::hasher::HasherError;
 use crate::name::Subdomain;
 use crate::publisher::PublishError;
-use crate::secret::RandomError;
+use crate::secret::{RandomError, SealError};
 use crate::store::StoreError;
 
 use super::reply;
@@ -28,6 +29,8 @@ pub enum Failure {
     Field { code: &'static str, field: &'static str, message: String },
     #[error("{0}")]
     Forbidden(&'static str),
+    #[error(transparent)]
+    Over(#[from] Over),
     #[error("an account can only narrow its own allowfrom, to networks within it; ask the operator to widen it")]
     Wider,
     #[error("{0}")]
@@ -73,7 +76,7 @@ impl Failure {
         match self {
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed_json_payload"),
             Self::Field { code, .. } => (StatusCode::BAD_REQUEST, code),
-            Self::Forbidden(_) => (StatusCode::UNAUTHORIZED, "forbidden"),
+            Self::Forbidden(_) | Self::Over(_) => (StatusCode::UNAUTHORIZED, "forbidden"),
             Self::Wider => (StatusCode::FORBIDDEN, "allowfrom_can_only_narrow"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
@@ -154,8 +157,12 @@ impl From<PublishError> for Failure {
             PublishError::LabelTaken(subdomain) => Self::Taken(subdomain),
             PublishError::LabelReserved(..) => Self::field("bad_subdomain", "subdomain", error),
             PublishError::AliasOfOurs(_) | PublishError::PassingOwner(_) => Self::field("bad_alias", "alias", error),
+            PublishError::NoLabelLeft => Self::field("bad_subdomain", "subdomain", error),
+            PublishError::Enrolment(over) => Self::Over(over),
             PublishError::TooManyOwners
             | PublishError::TooManyAliases
+            | PublishError::TooManyEnrolments
+            | PublishError::TooManyKept
             | PublishError::TooManyLabels(_)
             | PublishError::ApexTaken(_)
             | PublishError::LastOwner => Self::Conflict(error.to_string()),
@@ -185,6 +192,12 @@ impl From<HasherError> for Failure {
 impl From<RandomError> for Failure {
     fn from(error: RandomError) -> Self {
         Self::Fault { code: "internal_error", reason: error.to_string() }
+    }
+}
+
+impl From<SealError> for Failure {
+    fn from(error: SealError) -> Self {
+        Self::Fault { code: "internal_error", reason: format!("something kept for a holder: {error}") }
     }
 }
 

@@ -9,6 +9,7 @@ use axum::extract::{FromRequest, Request};
 use serde_json::Value;
 
 use crate::account::{AllowFrom, Note};
+use crate::enrolment::{AllowedLabel, AllowedLabelError, MAX_LABELS, MAX_USES};
 use crate::name::owner::OwnerText;
 use crate::name::{Alias, Name, ZoneName};
 use crate::publisher::Choice;
@@ -52,7 +53,7 @@ impl Fields {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
-    fn parsed<T>(&self, field: &'static str, code: &'static str) -> Result<Option<T>, Failure>
+    pub fn parsed<T>(&self, field: &'static str, code: &'static str) -> Result<Option<T>, Failure>
     where
         T: FromStr,
         T::Err: Display,
@@ -82,7 +83,7 @@ impl Fields {
     /// The subdomain that a registration asks for.
     pub fn choice(&self) -> Result<Choice, Failure> {
         let subdomain = self.parsed_unless_empty("subdomain", "bad_subdomain")?;
-        Ok(Choice { zone: self.zone()?, subdomain })
+        Ok(Choice { zone: self.zone()?, subdomain, enrolment: None })
     }
 
     /// The alias that is acted upon.
@@ -153,26 +154,53 @@ impl Fields {
 
     /// The networks, if there is a list.
     pub fn allow_from(&self) -> Result<Option<AllowFrom>, Failure> {
-        let wrong = |message: String| Failure::field("invalid_allowfrom_cidr", "allowfrom", message);
-        let list = match self.value("allowfrom") {
+        let code = "invalid_allowfrom_cidr";
+        let Some(texts) = self.list("allowfrom", code)? else { return Ok(None) };
+        AllowFrom::parse(&texts).map(Some).map_err(|error| Failure::field(code, "allowfrom", error))
+    }
+
+    /// The labels that an enrolment token allows.
+    pub fn labels(&self) -> Result<Vec<AllowedLabel>, Failure> {
+        let wrong = |message: String| Failure::field("bad_labels", "labels", message);
+        let texts = self.list("labels", "bad_labels")?.unwrap_or_default();
+        if texts.len() > MAX_LABELS {
+            return Err(wrong(format!("at most {MAX_LABELS} labels; found {}", texts.len())));
+        }
+        texts.iter().map(|text| text.parse().map_err(|error: AllowedLabelError| wrong(error.to_string()))).collect()
+    }
+
+    /// How often an enrolment token may be used, if that is told.
+    pub fn uses(&self) -> Result<Option<u32>, Failure> {
+        let Some(value) = self.value("uses") else { return Ok(None) };
+        let number = value.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| *number <= MAX_USES);
+        let wrong = || Failure::field("bad_uses", "uses", format!("write a number from 0 to {MAX_USES}"));
+        number.map(Some).ok_or_else(wrong)
+    }
+
+    /// How long an enrolment token is good for, if that is told.
+    pub fn lifetime(&self) -> Result<Option<Duration>, Failure> {
+        Ok(self.parsed::<Span>("lifetime", "bad_lifetime")?.map(|span| span.0))
+    }
+
+    /// A list of strings, if there is one.
+    fn list(&self, field: &'static str, code: &'static str) -> Result<Option<Vec<String>>, Failure> {
+        let wrong =
+            |what: &str, found: &Value| Failure::field(code, field, format!("write {what}; found {}", kind(found)));
+        let list = match self.value(field) {
             None => return Ok(None),
             Some(Value::Array(list)) => list,
-            Some(other) => return Err(wrong(format!("write a list of networks; found {}", kind(other)))),
+            Some(other) => return Err(wrong("a list of strings", other)),
         };
         let text = |value: &Value| match value {
             Value::String(text) => Ok(text.clone()),
-            other => Err(wrong(format!("write each network as a string; found {}", kind(other)))),
+            other => Err(wrong("each as a string", other)),
         };
-        let texts = list.iter().map(text).collect::<Result<Vec<_>, _>>()?;
-        AllowFrom::parse(&texts).map(Some).map_err(|error| wrong(error.to_string()))
+        list.iter().map(text).collect::<Result<_, _>>().map(Some)
     }
 
     /// A list of plain texts; empty where there is none.
     pub fn texts(&self, field: &'static str) -> Result<Vec<String>, Failure> {
-        let wrong = || Failure::field("bad_field", field, "write a list of strings");
-        let Some(value) = self.value(field) else { return Ok(Vec::new()) };
-        let texts = value.as_array().ok_or_else(wrong)?;
-        texts.iter().map(|text| text.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
+        Ok(self.list(field, "bad_field")?.unwrap_or_default())
     }
 
     /// A field that is plain text: a name to look up, which has no rules of its own.

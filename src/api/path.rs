@@ -8,8 +8,8 @@ use axum::body::Body;
 use axum::http::uri::PathAndQuery;
 use axum::http::{Request, Uri};
 
-/// Where the routes end; what stands before one is the client's base path.
-const ENDS: [&[&str]; 10] = [
+/// Where the routes end; what stands before one is the client's base path. A star is any one segment.
+const ENDS: [&[&str]; 12] = [
     &["update"],
     &["register"],
     &["health"],
@@ -19,6 +19,8 @@ const ENDS: [&[&str]; 10] = [
     &["v1", "account", "rotate"],
     &["v1", "subdomains"],
     &["v1", "aliases"],
+    &["v1", "storage"],
+    &["v1", "storage", "*"],
     &["v1", "txt"],
 ];
 
@@ -42,7 +44,7 @@ impl fmt::Debug for PathPrefix {
 /// Collapses slashes, drops a closing one, and moves the prefix into an extension.
 pub fn canonical(mut request: Request<Body>) -> Request<Body> {
     let segments: Vec<&str> = request.uri().path().split('/').filter(|segment| !segment.is_empty()).collect();
-    let end = ENDS.iter().filter(|end| segments.ends_with(end)).map(|end| end.len()).max();
+    let end = ENDS.iter().filter(|end| is_end(&segments, end)).map(|end| end.len()).max();
     let (prefix, route) = segments.split_at(segments.len() - end.unwrap_or(segments.len()));
     let prefix = PathPrefix(prefix.iter().map(|segment| decoded(segment)).collect());
     if let Some(uri) = with_path(request.uri(), &format!("/{}", route.join("/"))) {
@@ -50,6 +52,11 @@ pub fn canonical(mut request: Request<Body>) -> Request<Body> {
     }
     request.extensions_mut().insert(prefix);
     request
+}
+
+fn is_end(segments: &[&str], end: &[&str]) -> bool {
+    let last = segments.len().checked_sub(end.len()).map(|before| &segments[before..]);
+    last.is_some_and(|last| last.iter().zip(end).all(|(segment, wanted)| *wanted == "*" || segment == wanted))
 }
 
 fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
@@ -95,6 +102,9 @@ mod tests {
             ("/p/v1/account", "p", "/v1/account"),
             ("/v1//update", "v1", "/update"),
             ("/update/x", "", "/update/x"),
+            ("/p//v1/storage/", "p", "/v1/storage"),
+            ("/p/v1/storage/example.com", "p", "/v1/storage/example.com"),
+            ("/v1/storage/update", "", "/v1/storage/update"),
             ("/", "", "/"),
             ("*", "", "/*"),
         ] {

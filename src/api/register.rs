@@ -23,9 +23,8 @@ use crate::secret::ApiKey;
 use super::client_ip::{ClientIp, Clients};
 use super::error::Failure;
 use super::fields::Fields;
-use super::path::PathPrefix;
 use super::reply;
-use super::secrets::Secrets;
+use super::secrets::{Proof, Secrets, Unproved};
 
 /// Registrations from one prefix where anybody may register.
 const REGISTRATIONS: Rule = Rule {
@@ -46,38 +45,70 @@ pub struct Registrar {
     policy: Arc<Policy>,
 }
 
+/// Who may register.
 #[derive(Debug)]
-enum Policy {
-    /// Anybody, but not without end.
-    Open(Pace<Prefix>),
-    /// Whoever shows a secret, many times.
-    Secret(Secrets, Pace<Prefix>),
-    /// Only the operator, who does not come this way.
-    Closed,
+struct Policy {
+    /// Anybody; secrets are not looked at.
+    is_open: bool,
+    /// Whoever asks without a secret or a token is told that there is no registration at all.
+    is_closed: bool,
+    secrets: Secrets,
+    /// Nobody without end.
+    pace: Pace<Prefix>,
 }
 
 impl Registrar {
     /// One that follows the configuration's policy.
     pub fn new(registration: &Registration, publisher: Publisher, hasher: Hasher) -> Self {
-        let policy = match registration {
-            Registration::Open => Policy::Open(Pace::new(REGISTRATIONS)),
-            Registration::Secret(valid) => Policy::Secret(Secrets::new(valid), Pace::new(REGISTRATIONS_WITH_SECRET)),
-            Registration::Closed => Policy::Closed,
+        let (valid, rule) = match registration {
+            Registration::Open => (&[][..], REGISTRATIONS),
+            Registration::Secret(valid) => (valid.as_slice(), REGISTRATIONS_WITH_SECRET),
+            Registration::Closed => (&[][..], REGISTRATIONS_WITH_SECRET),
+        };
+        let policy = Policy {
+            is_open: *registration == Registration::Open,
+            is_closed: *registration == Registration::Closed,
+            secrets: Secrets::new(valid),
+            pace: Pace::new(rule),
         };
         Self { publisher, hasher, policy: Arc::new(policy) }
     }
 
-    /// Counts a registration, if this one may take place now.
-    pub fn admit(&self, registrant: &Registrant, choice: &Choice) -> Result<(), Failure> {
-        if !registrant.with_secret && choice.subdomain.is_some() {
+    /// Counts a registration, if this one may take place now; what it asks for, with what pays for it.
+    pub fn admit(&self, registrant: &Registrant, choice: Choice) -> Result<Choice, Failure> {
+        if registrant.proof.is_none() && choice.subdomain.is_some() {
             let message = "a subdomain can be chosen only with a registration secret; leave it out";
             return Err(Failure::field("bad_subdomain", "subdomain", message));
         }
-        if let Policy::Open(pace) | Policy::Secret(_, pace) = &*self.policy {
-            let wait = pace.take(&registrant.client, Instant::now());
-            wait.map_err(|retry_after| Failure::TooOften { retry_after })?;
+        let wait = self.policy.pace.take(&registrant.client, Instant::now());
+        wait.map_err(|retry_after| Failure::TooOften { retry_after })?;
+        let token = registrant.proof.as_ref().and_then(|proof| proof.token.as_ref());
+        Ok(Choice { enrolment: token.map(|token| token.id), ..choice })
+    }
+
+    /// The secrets that are valid, whatever the policy says of registrations.
+    pub fn secrets(&self) -> &Secrets {
+        &self.policy.secrets
+    }
+
+    /// What of the request may register; `None`: nothing needs to.
+    async fn proof(&self, parts: &Parts, client: IpAddr) -> Result<Option<Proof>, Failure> {
+        let policy = &self.policy;
+        if policy.is_open {
+            return Ok(None);
         }
-        Ok(())
+        match policy.secrets.check(parts, client, &self.publisher).await {
+            Ok(proof) => {
+                let over = proof.token.as_ref().and_then(|token| token.over(self.publisher.now()));
+                over.map_or(Ok(Some(proof)), |over| Err(over.into()))
+            }
+            Err(Unproved::Refused(failure)) => Err(failure),
+            Err(_) if policy.is_closed => Err(Failure::NotFound("registration is closed".into())),
+            Err(Unproved::Nothing) => Err(Failure::Forbidden(
+                "registration needs a secret: as HTTP Basic password, as bearer token, or before /register in the path",
+            )),
+            Err(Unproved::Wrong) => Err(Failure::Forbidden("the registration secret is wrong")),
+        }
     }
 }
 
@@ -85,7 +116,7 @@ impl Registrar {
 #[derive(Debug)]
 pub struct Registrant {
     client: Prefix,
-    with_secret: bool,
+    proof: Option<Proof>,
 }
 
 impl<S> FromRequestParts<S> for Registrant
@@ -98,16 +129,8 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let ClientIp(client) = ClientIp::from_request_parts(parts, state).await?;
-        let client = Prefix::of(client);
-        match &*Registrar::from_ref(state).policy {
-            Policy::Open(_) => Ok(Self { client, with_secret: false }),
-            Policy::Secret(secrets, _) => {
-                let path = parts.extensions.get::<PathPrefix>().cloned().unwrap_or_default();
-                secrets.check(&parts.headers, &path, client)?;
-                Ok(Self { client, with_secret: true })
-            }
-            Policy::Closed => Err(Failure::NotFound("registration is closed".into())),
-        }
+        let proof = Registrar::from_ref(state).proof(parts, client).await?;
+        Ok(Self { client: Prefix::of(client), proof })
     }
 }
 
@@ -116,9 +139,8 @@ pub async fn register(
     registrant: Registrant,
     fields: Fields,
 ) -> Result<Response, Failure> {
-    let choice = fields.choice()?;
-    let wanted = Wanted::read(Place::Subdomain(choice.clone()), &fields)?;
-    registrar.admit(&registrant, &choice)?;
+    let choice = registrar.admit(&registrant, fields.choice()?)?;
+    let wanted = Wanted::read(Place::Subdomain(choice), &fields)?;
     wanted.register(&registrar.publisher, &registrar.hasher, registrant.client).await
 }
 

@@ -27,8 +27,7 @@ pub async fn add(
     Login(account): Login,
     fields: Fields,
 ) -> Result<Response, Failure> {
-    let choice = fields.choice()?;
-    registrar.admit(&registrant, &choice)?;
+    let choice = registrar.admit(&registrant, fields.choice()?)?;
     let owner = publisher.add_owner(account.username, Place::Subdomain(choice)).await?;
     Ok(reply::json(StatusCode::CREATED, &Added::of(&owner)))
 }

@@ -2,10 +2,12 @@
 
 mod admin;
 mod contract;
+mod enrolment;
 mod own_account;
 mod own_names;
 mod registration;
 mod replay;
+mod storage;
 
 use std::path::Path;
 
@@ -17,6 +19,7 @@ use tokio::task::JoinHandle;
 use super::http::Server;
 use crate::config::{self, Config};
 use crate::credentials::tests::House;
+use crate::lookup::Lookup;
 use crate::net::connections::Connections;
 use axum::Router;
 
@@ -69,10 +72,15 @@ pub fn settings(api: &str) -> config::Api {
 
 impl Site {
     pub async fn new(api: &str) -> Self {
+        // Nothing here is to ask anybody.
+        Self::with_lookup(api, Lookup::new(&[([127, 0, 0, 1], 9).into()])).await
+    }
+
+    pub async fn with_lookup(api: &str, lookup: Lookup) -> Self {
         let settings = settings(api);
         Self::of(|house| {
             let (publisher, credentials) = (house.publisher.clone(), house.credentials.clone());
-            super::router(&settings, publisher, credentials, house.hasher.clone(), house.metrics.clone())
+            super::router(&settings, publisher, credentials, house.hasher.clone(), house.metrics.clone(), lookup)
         })
         .await
     }

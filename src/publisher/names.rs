@@ -3,6 +3,7 @@
 use tracing::info;
 
 use crate::account::{Account, MAX_ALIASES, MAX_OWNERS, OwnAlias, Standing, Username};
+use crate::enrolment::EnrolmentId;
 use crate::name::{Alias, Owner, OwnerLabel, Subdomain, ZoneName};
 use crate::store::StoreError;
 use crate::store::writer::Tx;
@@ -21,6 +22,8 @@ pub struct Choice {
     pub zone: Option<ZoneName>,
     /// A label of choice; a random UUID where none is named.
     pub subdomain: Option<Subdomain>,
+    /// The enrolment token that pays for it.
+    pub enrolment: Option<EnrolmentId>,
 }
 
 /// Where an account is to publish.
@@ -37,8 +40,16 @@ impl Place {
     /// What the operator asks for: a challenge zone is given as a whole.
     pub fn of_operator(choice: Choice) -> Self {
         match choice {
-            Choice { zone: Some(zone), subdomain: None } if zone.is_challenge() => Self::Apex(zone),
+            Choice { zone: Some(zone), subdomain: None, .. } if zone.is_challenge() => Self::Apex(zone),
             choice => Self::Subdomain(choice),
+        }
+    }
+
+    /// The enrolment token that pays for it.
+    pub(super) fn enrolment(&self) -> Option<EnrolmentId> {
+        match self {
+            Self::Subdomain(choice) => choice.enrolment,
+            Self::Apex(_) => None,
         }
     }
 }
@@ -156,13 +167,21 @@ impl Inner {
             Ok(zone) => zone,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        if let Some(refusal) = choice.subdomain.as_ref().and_then(|chosen| self.refusal_of_choice(chosen, &zone)) {
+        let chosen = match self.label_wanted(tx, choice, &zone)? {
+            Ok(chosen) => chosen,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if let Some(refusal) = chosen.as_ref().and_then(|chosen| self.refusal_of_choice(chosen, &zone)) {
             return Ok(Err(refusal));
         }
-        let subdomain = choice.subdomain.clone().unwrap_or_else(Subdomain::random);
+        let subdomain = chosen.unwrap_or_else(Subdomain::random);
         let owner = Owner::subdomain(zone, subdomain.clone());
-        let is_taken = tx.owner(&owner)?.is_some() || tx.is_buried(&owner)?;
-        Ok(if is_taken { Err(PublishError::LabelTaken(subdomain)) } else { Ok(owner) })
+        Ok(if Self::is_taken(tx, &owner)? { Err(PublishError::LabelTaken(subdomain)) } else { Ok(owner) })
+    }
+
+    /// Whether somebody has an owner, or has had it and may still be meant by a CNAME.
+    pub(super) fn is_taken(tx: &Tx<'_>, owner: &Owner) -> std::result::Result<bool, StoreError> {
+        Ok(tx.owner(owner)?.is_some() || tx.is_buried(owner)?)
     }
 
     fn zone_wanted(&self, wanted: Option<&ZoneName>) -> Result<ZoneName> {
@@ -179,7 +198,7 @@ impl Inner {
     }
 
     /// Why a label of choice may not be had, whoever has it.
-    fn refusal_of_choice(&self, chosen: &Subdomain, zone: &ZoneName) -> Option<PublishError> {
+    pub(super) fn refusal_of_choice(&self, chosen: &Subdomain, zone: &ZoneName) -> Option<PublishError> {
         let reserved = |why| Some(PublishError::LabelReserved(chosen.clone(), why));
         if chosen.is_uuid_shaped() {
             return reserved("labels in the form of a UUID are given, not chosen");

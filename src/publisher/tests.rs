@@ -52,7 +52,10 @@ impl House {
 
     async fn register(&self, label: Option<&str>) -> Result<Account> {
         let wanted = Registering {
-            place: Place::Subdomain(Choice { zone: None, subdomain: label.map(|label| label.parse().unwrap()) }),
+            place: Place::Subdomain(Choice {
+                subdomain: label.map(|label| label.parse().unwrap()),
+                ..Choice::default()
+            }),
             allow_from: AllowFrom::default(),
             note: Note::default(),
             key: ApiKeyHash::of(&ApiKey::random().unwrap()).unwrap(),

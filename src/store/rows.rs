@@ -1,6 +1,8 @@
 //! The statements: rows to domain types and back.
 
 mod accounts;
+mod enrolments;
+mod kept;
 mod names;
 
 use std::str::FromStr;

@@ -10,7 +10,7 @@ use super::StoreError;
 pub const APPLICATION_ID: i64 = 0x7478_7467;
 
 /// Each entry lifts the schema by one version; `user_version` counts those that were applied.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     "
 CREATE TABLE accounts (
     id          INTEGER PRIMARY KEY,
@@ -78,6 +78,26 @@ INSERT INTO last_commit (id, at) SELECT 1, published FROM live_values ORDER BY i
     "
 ALTER TABLE accounts ADD COLUMN tsig TEXT; -- what a TSIG key is made of, but for the master secret
 CREATE INDEX accounts_tsig ON accounts (id) WHERE tsig IS NOT NULL;
+",
+    "
+CREATE TABLE enrolments (                  -- tokens of the operator's, good for some registrations
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    hash      TEXT NOT NULL UNIQUE,
+    uses      INTEGER NOT NULL,
+    used      INTEGER NOT NULL,
+    expires   INTEGER NOT NULL,
+    allowfrom TEXT NOT NULL,               -- JSON array of CIDRs
+    labels    TEXT NOT NULL,               -- JSON array of labels, some with a star at the end
+    note      TEXT NOT NULL,
+    created   INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE kept (                        -- what holders of secrets keep, sealed with keys that only they have
+    holder TEXT NOT NULL,                  -- the hash of a secret or token
+    domain TEXT NOT NULL,
+    sealed BLOB NOT NULL,
+    PRIMARY KEY (holder, domain)
+) STRICT;
 ",
 ];
 

@@ -9,7 +9,7 @@ fn alias(domain: &str) -> Alias {
 }
 
 fn chosen(label: &str) -> Choice {
-    Choice { zone: None, subdomain: Some(label.parse().unwrap()) }
+    Choice { subdomain: Some(label.parse().unwrap()), ..Choice::default() }
 }
 
 impl House {

@@ -1,0 +1,181 @@
+//! `/v1/storage`: where lego keeps its accounts when it has no disk of its own (`ACME_DNS_STORAGE_BASE_URL`).
+//!
+//! Lego asks for a domain's account; where there is none it registers one and hands it over to be kept. 201 tells it that
+//! the CNAME is in place and that it may go on, 200 that it must stop and tell the domain's owner what to add.
+//!
+//! What is kept is sealed with a key that comes from the secret in lego's own URL and is not stored: neither the
+//! database nor another holder's secret opens it.
+
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use tracing::info;
+
+use crate::account::Username;
+use crate::lookup::Lookup;
+use crate::name::{Alias, Name};
+use crate::publisher::Publisher;
+use crate::secret::{ApiKey, SealError, SecretHash, ShownSecret};
+use crate::zone::zone_of;
+
+use super::Handles;
+use super::account::read;
+use super::client_ip::ClientIp;
+use super::error::Failure;
+use super::fields::Fields;
+use super::reply;
+use super::secrets::Unproved;
+
+/// Characters of a server's URL.
+const MAX_URL: usize = 1_024;
+
+/// Who may keep accounts: whoever shows a registration secret or an enrolment token. A token's count and end limit what
+/// is registered with it; its storage lasts until it is revoked.
+#[derive(Debug)]
+pub struct Holder(ShownSecret);
+
+impl FromRequestParts<Handles> for Holder {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Handles) -> Result<Self, Failure> {
+        let ClientIp(client) = ClientIp::from_request_parts(parts, state).await?;
+        match state.registrar.secrets().check(parts, client, &state.publisher).await {
+            Ok(proof) => Ok(Self(proof.secret)),
+            Err(Unproved::Refused(failure)) => Err(failure),
+            Err(Unproved::Nothing) => Err(Failure::Forbidden(
+                "storage needs an enrolment token or a registration secret, as the password in its URL",
+            )),
+            Err(Unproved::Wrong) => Err(Failure::Forbidden("the enrolment token or registration secret is wrong")),
+        }
+    }
+}
+
+impl Holder {
+    fn hash(&self) -> SecretHash {
+        self.0.hash()
+    }
+
+    fn seal(&self, domain: &Name, account: &Kept) -> Result<Vec<u8>, Failure> {
+        // invariant: a struct of strings always becomes JSON
+        let text = serde_json::to_vec(account).unwrap_or_default();
+        Ok(self.0.sealing_key()?.seal(&domain.to_string(), &text)?)
+    }
+
+    fn open(&self, domain: &Name, sealed: &[u8]) -> Result<Value, Failure> {
+        let text = self.0.sealing_key()?.open(&domain.to_string(), sealed)?;
+        serde_json::from_slice(&text).map_err(|_| SealError::Open.into())
+    }
+}
+
+/// An account as goacmedns writes it.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    fulldomain: String,
+    subdomain: String,
+    username: String,
+    password: String,
+    server_url: String,
+}
+
+impl Kept {
+    /// Reads an account, which must be one of this server, and its fulldomain.
+    fn read(fields: &Fields, publisher: &Publisher) -> Result<(Self, Name), Failure> {
+        let missing = |field| move || Failure::field("bad_account", field, "write the account as it was registered");
+        let fulldomain: Name = fields.parsed("fulldomain", "bad_account")?.ok_or_else(missing("fulldomain"))?;
+        if zone_of(&publisher.zones().load(), fulldomain.as_ref()).is_none() {
+            return Err(Failure::field("bad_account", "fulldomain", "this is no name of this server"));
+        }
+        let username: Username = fields.parsed("username", "bad_account")?.ok_or_else(missing("username"))?;
+        let password: ApiKey = fields.parsed("password", "bad_account")?.ok_or_else(missing("password"))?;
+        let server_url = fields.text("server_url")?.unwrap_or_default();
+        if server_url.len() > MAX_URL {
+            let message = format!("write at most {MAX_URL} characters");
+            return Err(Failure::field("bad_account", "server_url", message));
+        }
+        fields.owner()?;
+        let kept = Self {
+            fulldomain: fulldomain.to_string(),
+            subdomain: fields.text("subdomain")?.unwrap_or_default(),
+            username: username.to_string(),
+            password: password.reveal().to_owned(),
+            server_url,
+        };
+        Ok((kept, fulldomain))
+    }
+}
+
+/// The account of a domain.
+pub async fn fetch(
+    State(publisher): State<Publisher>,
+    holder: Holder,
+    Domain(domain, _): Domain,
+) -> Result<Response, Failure> {
+    let (asked, hash) = (domain.clone(), holder.hash());
+    let sealed = read(&publisher, move |publisher| publisher.kept(&hash, &asked)).await?;
+    let sealed = sealed.ok_or_else(|| Failure::NotFound("no account is kept for this domain".into()))?;
+    Ok(reply::json(StatusCode::OK, &holder.open(&domain, &sealed)?))
+}
+
+/// All accounts, by domain.
+pub async fn fetch_all(State(publisher): State<Publisher>, holder: Holder) -> Result<Response, Failure> {
+    let hash = holder.hash();
+    let all = read(&publisher, move |publisher| publisher.all_kept(&hash)).await?;
+    let open = |(domain, sealed): &(Name, Vec<u8>)| Ok((domain.to_string(), holder.open(domain, sealed)?));
+    let accounts = all.iter().map(open).collect::<Result<Map<String, Value>, Failure>>()?;
+    Ok(reply::json(StatusCode::OK, &Value::Object(accounts)))
+}
+
+/// Keeps the account of a domain, in place of the one so far; then looks whether the CNAME is there.
+pub async fn put(
+    State(publisher): State<Publisher>,
+    State(lookup): State<Lookup>,
+    holder: Holder,
+    Domain(domain, alias): Domain,
+    fields: Fields,
+) -> Result<Response, Failure> {
+    let (account, fulldomain) = Kept::read(&fields, &publisher)?;
+    let sealed = holder.seal(&domain, &account)?;
+    publisher.keep(holder.hash(), domain, sealed).await?;
+    let chain = lookup.cname_chain(alias.name()).await;
+    if chain.as_ref().is_ok_and(|chain| chain.contains(&fulldomain)) {
+        return Ok(reply::json(StatusCode::CREATED, &json!({ "cname": "in place" })));
+    }
+    let found = match chain.as_deref().map(<[Name]>::first) {
+        Ok(Some(target)) => format!("it is a CNAME of {target}"),
+        Ok(None) => "there is no CNAME".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    info!(%alias, %fulldomain, found, "an account is kept whose CNAME is not in place");
+    let message = format!("add the record `{alias}. CNAME {fulldomain}.`: {found}");
+    Ok(reply::json(StatusCode::OK, &json!({ "cname": "missing", "message": message })))
+}
+
+/// Forgets the account of a domain. Forgetting what is gone already succeeds.
+pub async fn remove(
+    State(publisher): State<Publisher>,
+    holder: Holder,
+    Domain(domain, _): Domain,
+) -> Result<Response, Failure> {
+    let removed = publisher.unkeep(holder.hash(), domain).await?;
+    Ok(reply::json(StatusCode::OK, &json!({ "removed": usize::from(removed) })))
+}
+
+/// The domain in the path, and where its challenge is looked for. A wildcard shares the account of the name below it.
+#[derive(Debug)]
+pub struct Domain(Name, Alias);
+
+impl<S: Send + Sync> FromRequestParts<S> for Domain {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let wrong = |error: &dyn std::fmt::Display| Failure::field("bad_domain", "domain", error);
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        let Path(text) = path.map_err(|error| wrong(&error))?;
+        let name: Name = text.strip_prefix("*.").unwrap_or(&text).parse().map_err(|error| wrong(&error))?;
+        let alias = Alias::of_domain(&name).map_err(|error| wrong(&error))?;
+        Ok(Self(name, alias))
+    }
+}
