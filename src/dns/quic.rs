@@ -8,7 +8,7 @@
 //! What bounds it: nobody takes a place under another's address, since each client must first answer a Retry packet
 //! (RFC 9000 section 8.1.2), and none moves to another one later; places are counted as over TCP, by network and in
 //! all; and all that a connection holds goes with its place. quinn would keep each for a while after its end, for as
-//! long as the peer's own timers say; here it gets [`FAREWELL`].
+//! long as the peer's own timers say; here it gets a tenth of a second.
 
 mod conversation;
 mod handover;

@@ -132,16 +132,19 @@ impl Conversation<'_> {
 
 /// Reads a stream to its end: exactly one query, with its length before it (RFC 9250 section 4.2). `None`: the client
 /// does not want to know any more.
-async fn read(reply: SendStream, mut query: RecvStream, limits: Limits) -> Result<Option<Asked>, Goodbye> {
-    match timeout(limits.idle, query.read_to_end(2 + MAX_QUERY)).await {
-        Ok(Ok(octets)) => {
-            let message = only_query(&octets).ok_or(Goodbye::ProtocolError)?.to_vec();
-            Ok(Some(Asked { message, reply }))
-        }
-        Ok(Err(ReadToEndError::Read(_))) => Ok(None),
+async fn read(mut reply: SendStream, mut query: RecvStream, limits: Limits) -> Result<Option<Asked>, Goodbye> {
+    let message = match timeout(limits.idle, query.read_to_end(2 + MAX_QUERY)).await {
+        Ok(Ok(octets)) => only_query(&octets).map(<[u8]>::to_vec),
+        Ok(Err(ReadToEndError::Read(_))) => return Ok(None),
         // It does not end, or not soon enough.
-        Ok(Err(ReadToEndError::TooLong)) | Err(_) => Err(Goodbye::ProtocolError),
-    }
+        Ok(Err(ReadToEndError::TooLong)) | Err(_) => None,
+    };
+    let Some(message) = message else {
+        // Dropped as it is, it would end like an answer of no octets, and before the connection does.
+        _ = reply.reset(Goodbye::ProtocolError.code());
+        return Err(Goodbye::ProtocolError);
+    };
+    Ok(Some(Asked { message, reply }))
 }
 
 /// The message in a stream that breaks no rule of section 4.3.3: one, whole, with the id 0, and without the option by

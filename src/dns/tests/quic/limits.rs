@@ -1,0 +1,163 @@
+//! What bounds connections, and what cannot be done to the others.
+
+use tokio::net::UdpSocket as Between;
+
+use super::*;
+use crate::net::prefix::Prefix;
+
+/// Passes on what a client sends, up to so many datagrams, and all that comes back, which `seen` sees.
+async fn pass_on(between: &Between, server: SocketAddr, mut most: usize, mut seen: impl FnMut(&[u8])) {
+    let (mut datagram, mut client) = ([0; 2_000], None);
+    loop {
+        let (length, from) = between.recv_from(&mut datagram).await.unwrap();
+        let to = match client {
+            Some(client) if from == server => {
+                seen(&datagram[..length]);
+                client
+            }
+            _ if most == 0 => continue,
+            _ => {
+                (client, most) = (Some(from), most - 1);
+                server
+            }
+        };
+        between.send_to(&datagram[..length], to).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_full_house_closes_the_longest_idle_connection() {
+    let server = server_of(responder(), Connections::new(3, 2), PATIENCE);
+    let (first, second) = (server.connect().await, server.connect().await);
+    for connection in [&second, &first] {
+        ask(connection, &ask_for("shop", 16)).await;
+    }
+    let third = server.connect().await;
+    assert_eq!(ended(&second).await, EXCESSIVE_LOAD);
+    for connection in [&first, &third] {
+        ask(connection, &ask_for("shop", 16)).await;
+    }
+    assert_eq!(server.connections.len(), 2);
+    drop((first, third));
+    server.empties().await;
+}
+
+/// One datagram was enough to shut out everybody else for five seconds, with a listener that waits for handshakes.
+#[tokio::test]
+async fn clients_that_start_and_stay_silent_take_no_place_and_no_time() {
+    let server = server();
+    // Catches the first datagrams of clients and hands them on under its own address.
+    let between = Between::bind("127.0.0.1:0").await.unwrap();
+    let client = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..32 {
+        let to = between.local_addr().unwrap();
+        silent.push(client.connect_with(server.client_config(b"doq"), to, "api.test").unwrap());
+        let mut initial = [0; 2_000];
+        let (length, _) = between.recv_from(&mut initial).await.unwrap();
+        between.send_to(&initial[..length], server.address).await.unwrap();
+        // What comes back is a Retry: shorter than what it answers, and nothing is kept for it.
+        let mut retry = [0; 2_000];
+        let replied = loop {
+            let (length, from) = between.recv_from(&mut retry).await.unwrap();
+            if from == server.address {
+                break length;
+            }
+        };
+        assert!(replied < length / 3 && retry[0] & 0xf0 == 0xf0, "{replied} {:02x}", retry[0]);
+    }
+    assert_eq!(server.connections.len(), 0);
+    let start = Instant::now();
+    ask(&server.connect().await, &ask_for("shop", 16)).await;
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+/// Takes 5 seconds: the listener's own limit, which is what is tested.
+#[tokio::test]
+async fn a_handshake_that_stalls_loses_its_place() {
+    let server = server_of(responder(), Connections::new(16, 16), Duration::from_secs(60));
+    let between = Between::bind("127.0.0.1:0").await.unwrap();
+    let client = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    let to = between.local_addr().unwrap();
+    let connecting = client.connect_with(server.client_config(b"doq"), to, "api.test").unwrap();
+    // From where it stands the handshake is done.
+    let _kept = tokio::spawn(connecting.into_future());
+    let start = Instant::now();
+    let lost = async {
+        while server.connections.is_empty() {
+            sleep(Duration::from_millis(5)).await;
+        }
+        while !server.connections.is_empty() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        // Two datagrams: the first, and the same with what the Retry asks for.
+        () = pass_on(&between, server.address, 2, |_| {}) => {}
+        done = timeout(3 * PATIENCE, lost) => done.expect("the place is free again"),
+    }
+    assert!(start.elapsed() > Duration::from_secs(4), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn newcomers_wait_while_too_many_are_on_their_way_out() {
+    let connections = Connections::new(1, 1);
+    let server = server_of(responder(), connections.clone(), PATIENCE);
+    // Each tells the one before to leave, and none does.
+    let seats: Vec<_> = (0..257).map(|_| connections.admit(Prefix::of(server.address.ip()))).collect();
+    assert_eq!(connections.leaving(), 256);
+    let mut connecting = Box::pin(server.try_connect(b"doq"));
+    assert!(timeout(Duration::from_millis(300), &mut connecting).await.is_err());
+    drop(seats);
+    let connection = timeout(PATIENCE, connecting).await.expect("heard when it asks again").unwrap();
+    ask(&connection, &ask_for("shop", 16)).await;
+}
+
+#[tokio::test]
+async fn garbage_is_no_trouble() {
+    let server = server();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut state = 7_u32;
+    for turn in 0..2_000_usize {
+        let octets: Vec<u8> = (0..turn % 1_500)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 24) as u8
+            })
+            .collect();
+        socket.send_to(&octets, server.address).unwrap();
+    }
+    socket.send_to(&ask_for("shop", 16), server.address).unwrap();
+    ask(&server.connect().await, &ask_for("shop", 16)).await;
+    assert_eq!(server.connections.len(), 1);
+}
+
+#[tokio::test]
+async fn lengths_tell_nothing_of_what_was_asked() {
+    let server = server();
+    let between = Between::bind("127.0.0.1:0").await.unwrap();
+    let client = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    let to = between.local_addr().unwrap();
+    let talk = async {
+        let connecting = client.connect_with(server.client_config(b"doq"), to, "api.test").unwrap();
+        let connection = connecting.await.unwrap();
+        for label in ["shop", "nothing", "many", "empty"] {
+            ask(&connection, &ask_for(label, 16)).await;
+        }
+    };
+    let mut lengths = Vec::new();
+    let noted = |datagram: &[u8]| {
+        // Those with a short header, which come once the handshake is done.
+        if datagram[0] & 0x80 == 0 {
+            lengths.push(datagram.len());
+        }
+    };
+    tokio::select! {
+        done = timeout(PATIENCE, talk) => done.expect("answers in time"),
+        () = pass_on(&between, server.address, usize::MAX, noted) => {}
+    }
+    // Bare acknowledgements are short; they hold no answer.
+    lengths.retain(|length| *length > 60);
+    lengths.sort_unstable();
+    assert!(lengths.len() >= 6 && lengths.iter().all(|length| *length == lengths[0]), "{lengths:?}");
+}
