@@ -1,83 +1,18 @@
-use std::net::Ipv4Addr;
-use std::path::Path;
+pub(crate) mod house;
 
-use tempfile::TempDir;
+use std::net::Ipv4Addr;
 
 use super::*;
-use crate::account::{AllowFrom, Note};
-use crate::config::Config;
-use crate::metrics::Metrics;
+use crate::account::AllowFrom;
 use crate::name::Subdomain;
-use crate::publisher::{Choice, Edit, Place, Registering, load};
-use crate::store::Store;
-use crate::store::writer::{Writer, WriterThread};
+use crate::publisher::Edit;
 
-/// Everything between the API and the disk, on a real file. Tests of the API live in one as well.
-pub(crate) struct House {
-    pub publisher: Publisher,
-    pub hasher: Hasher,
-    pub credentials: Credentials,
-    pub metrics: Arc<Metrics>,
-    _writer: WriterThread,
-    pub folder: TempDir,
-}
-
-const ZONES: &str = "
-[[zone]]
-name = \"auth.test\"
-ns = [\"ns1.auth.test\"]
-contact = \"a@example.org\"
-records = \"\"\"
-ns1 A 127.0.0.1
-\"\"\"
-[[zone]]
-name = \"second.test\"
-ns = [\"ns1.auth.test\"]
-contact = \"a@example.org\"
-";
-
-pub(crate) const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+pub(crate) use house::{HOME, House};
 
 impl House {
-    pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let config = Config::parse(Path::new("c.toml"), ZONES).unwrap();
-        let store = Store::open(&folder.path().join("t.db")).unwrap();
-        let clock = Clock::start(None);
-        let zones = load(&store, &config.zones, &clock).unwrap();
-        let metrics = Arc::new(Metrics::default());
-        let (writer, _writer) = Writer::start(store.clone(), zones.clone(), clock.clone(), metrics.clone()).unwrap();
-        let remembered = Remembered::new().unwrap();
-        let forgetful = remembered.clone();
-        let forget = move |username| forgetful.forget(username);
-        let publisher = Publisher::new(store, writer, zones, clock.clone(), config.values, metrics.clone(), forget);
-        let hasher = Hasher::start(metrics.clone()).unwrap();
-        let credentials = Credentials::new(publisher.clone(), hasher.clone(), remembered, clock).unwrap();
-        Self { publisher, hasher, credentials, metrics, _writer, folder }
-    }
-
-    pub async fn register_with(&self, hash: ApiKeyHash, allow_from: &[&str]) -> Account {
-        let allow_from = AllowFrom::parse(allow_from).unwrap();
-        let place = Place::Subdomain(Choice::default());
-        let wanted = Registering { place, allow_from, note: Note::default(), key: hash };
-        self.publisher.register(wanted).await.unwrap()
-    }
-
-    pub async fn register(&self, allow_from: &[&str]) -> (Account, ApiKey) {
-        let key = ApiKey::random().unwrap();
-        (self.register_with(ApiKeyHash::of(&key).unwrap(), allow_from).await, key)
-    }
-
     async fn verify(&self, who: &Account, key: &ApiKey, from: IpAddr) -> Result<Arc<Account>, Denied> {
         let verified = self.credentials.verify(&who.username.to_string(), key.reveal(), from).await?;
         Ok(verified.account)
-    }
-
-    /// How many hashes were computed so far.
-    pub fn hashes(&self) -> u64 {
-        let text = self.metrics.render(&[]);
-        let line = text.lines().find(|line| line.starts_with("txtgate_hash_seconds_count ")).unwrap();
-        line.rsplit(' ').next().unwrap().parse().unwrap()
     }
 }
 

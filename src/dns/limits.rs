@@ -25,6 +25,10 @@ const PLACES: usize = 32_768;
 /// How long a network may save up what it does not use.
 const BURST: Duration = Duration::from_secs(1);
 
+/// Live values that make a reply which is not worth having sent to somebody else: 56 octets each. A certificate for a
+/// name and its wildcard needs two at a time.
+const FEW: usize = 4;
+
 /// What becomes of an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
@@ -76,17 +80,24 @@ impl Limits {
 
     /// Judges an answer. `is_known`: the client has shown a cookie of ours, so that its address is its own.
     ///
-    /// Live values are exempt where they are not signed: they are what all of this is for, and little larger than
-    /// their query. With signatures they would be worth having sent to somebody else.
+    /// Live values are exempt where they are few and not signed: they are what all of this is for, and little larger
+    /// than their query. With signatures, or behind a chain of aliases, they would be worth having sent to somebody
+    /// else.
     pub fn judge(&self, source: Source, answer: &Answer<'_>, is_known: bool) -> Verdict {
         let Some(table) = &self.0 else { return Verdict::Send };
         let is_exempt = source.transport != Transport::Udp || is_known || source.address.is_loopback();
-        let is_small = matches!((&answer.records, &answer.proof), (Records::Live(_), Proof::None));
-        if is_exempt || is_small {
+        if is_exempt || is_small(answer) {
             return Verdict::Send;
         }
         let now = u64::try_from(table.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         table.judge(Prefix::of(source.address), answer.rcode, now)
+    }
+}
+
+fn is_small(answer: &Answer<'_>) -> bool {
+    match (&answer.records, &answer.proof) {
+        (Records::Live(txt), Proof::None) => answer.aliases.is_empty() && txt.values().nth(FEW).is_none(),
+        _ => false,
     }
 }
 

@@ -6,7 +6,10 @@ use std::collections::HashMap;
 
 use domain::base::iana::Class;
 use domain::base::name::ToName;
-use domain::base::rdata::ComposeRecordData;
+use domain::base::rdata::{ComposeRecordData, ParseRecordData};
+use domain::base::{ParsedName, Rtype};
+use domain::dep::octseq::Parser;
+use domain::rdata::ZoneRecordData;
 use domain::zonefile::inplace::{Entry, ScannedRecord, Zonefile};
 use hickory_proto::rr::RecordType;
 use thiserror::Error;
@@ -138,6 +141,9 @@ impl Reader<'_> {
         let mut rdata = Vec::new();
         // Writing to a Vec cannot fail; its error type has no value.
         _ = record.data().compose_rdata(&mut rdata);
+        if !is_well_formed(record.rtype(), &rdata) {
+            return Err(format!("these octets are no {rtype} data; write them as {rtype} records are written"));
+        }
         let ttl = record.ttl().as_secs();
         if ttl >= 1 << 31 {
             return Err(format!("the TTL {ttl} is over 2147483647 (RFC 2181 section 8)"));
@@ -193,12 +199,16 @@ impl Reader<'_> {
             return Err(format!("wildcards are not answered; write each name out instead of {owner}"));
         }
         self.is_free(owner, rtype)?;
+        if is_meta(rtype) {
+            return Err(format!("{rtype} stands in messages and in no zone (RFC 6895 section 3.1); leave it out"));
+        }
         match rtype {
             RecordType::SOA => Err("the SOA comes from the zone's other keys; leave it out".into()),
             RecordType::NS if owner == apex => Err("the apex's NS come from the key `ns`; leave them out".into()),
             RecordType::NS => Err(format!("nothing below the apex can be delegated, and {owner} has an NS")),
             RecordType::DNAME => Err("DNAME is not answered; write CNAMEs".into()),
-            RecordType::RRSIG
+            RecordType::SIG
+            | RecordType::RRSIG
             | RecordType::NSEC
             | RecordType::NSEC3
             | RecordType::NSEC3PARAM
@@ -255,6 +265,24 @@ fn origin(zone: &ZoneName) -> domain::base::Name<bytes::Bytes> {
 
 fn wire_name(name: &impl ToName) -> Result<Name, String> {
     Name::from_wire(name.to_vec().as_slice()).map_err(|error| error.to_string())
+}
+
+/// Types that only ever stand in messages.
+fn is_meta(rtype: RecordType) -> bool {
+    matches!(u16::from(rtype), 0 | 41 | 128..=255)
+}
+
+/// Whether RDATA is of its type's form. The parser takes any octets for any type (RFC 3597 section 5); sent as they
+/// are, wrong ones would make the whole answer unreadable.
+fn is_well_formed(rtype: Rtype, rdata: &[u8]) -> bool {
+    let mut parser = Parser::from_ref(rdata);
+    let Ok(Some(data)) = ZoneRecordData::<&[u8], ParsedName<&[u8]>>::parse_rdata(rtype, &mut parser) else {
+        return false;
+    };
+    let mut again = Vec::with_capacity(rdata.len());
+    _ = data.compose_rdata(&mut again);
+    // Shorter: something follows. Longer: there was a compressed name, which means another one in a message.
+    again == rdata
 }
 
 /// Every quote and parenthesis is closed: `domain` 0.12 panics where the text ends inside one.
@@ -338,6 +366,21 @@ mod tests {
         );
     }
 
+    /// Found by the fuzz target `snippet`: they were served, and no resolver could read the answer.
+    #[test]
+    fn octets_that_are_no_data_of_their_type_are_refused() {
+        for record in
+            ["A \\# 3 c00002", "A \\# 5 c000020101", "CNAME \\# 2 c000", "MX \\# 4 0000c000", "TXT \\# 2 0561"]
+        {
+            let error = parse(&format!("{NS}x {record}\n")).expect_err(record);
+            assert!(error.line == 2 && error.problem.contains("no "), "{record}: {error:?}");
+        }
+        for record in ["A \\# 4 c0000201", "CNAME \\# 3 016100", "MX \\# 3 000000", "TXT \\# 2 0161", "TYPE65280 \\# 0"]
+        {
+            assert!(parse(&format!("{NS}x {record}\n")).is_ok(), "{record}");
+        }
+    }
+
     #[test]
     fn each_mistake_names_its_line() {
         for (line, snippet) in [
@@ -356,6 +399,8 @@ mod tests {
             (3, "x A 192.0.2.1\n\nx A 192.0.2.1\n"),
             (1, "@ SOA a b 1 2 3 4 5\n"),
             (1, "x CH TXT a\n"),
+            (1, "x TYPE41 \\# 0\n"),
+            (1, "x ANY \\# 0\n"),
             (1, "_acme-challenge TXT a\n"),
             (3, "x TXT (\n a\n b ) extra(\n"),
             (2, "; circle\nx CNAME x\n"),

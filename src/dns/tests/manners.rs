@@ -142,6 +142,22 @@ fn live_values_tcp_loopback_and_cookies_are_not_limited() {
     assert!(tenth(&responder, &with_cookie("nothing.auth.example.org", &cookie), elsewhere).unwrap().1, "not its own");
 }
 
+/// Found by the fuzz target `respond`: 16 octets for each that somebody sent in another's name, without any limit.
+#[test]
+fn many_live_values_and_chains_of_aliases_are_limited() {
+    let (responder, there) = (limited(), from("192.0.2.9", Transport::Udp));
+    for name in ["many.auth.example.org", "c1.auth.example.org", "to-shop.auth.example.org"] {
+        assert!(tenth(&responder, &query(name, 16), there).unwrap().1, "{name}");
+    }
+    for values in 1..=5 {
+        let zone = zone();
+        let letters = ('a'..='z').take(values).map(|letter| value(letter, true));
+        zone.live.put("few", Some(Slot::of(&letters.collect::<Vec<_>>())));
+        let responder = responder_with(Zones::new(vec![zone]), manners(3, Identity::default()));
+        assert_eq!(tenth(&responder, &query("few.auth.example.org", 16), there).unwrap().1, values > 4, "{values}");
+    }
+}
+
 #[test]
 fn a_truncated_answer_over_the_limit_still_gives_a_cookie() {
     let (responder, there) = (limited(), from("192.0.2.9", Transport::Udp));

@@ -1,6 +1,6 @@
 //! Pseudo-random damage to good messages: whatever comes in, the invariants hold.
 
-use super::signed::{key, signed_by};
+use super::invariants::assert_invariants;
 use super::*;
 use crate::zone::signing::key::Algorithm;
 use crate::zone::signing::phase::Phase;
@@ -47,46 +47,6 @@ pub fn mutate(packet: &mut Vec<u8>, dice: &mut Dice) {
         }
     }
     packet.truncate(4_096);
-}
-
-/// Whether the message has an OPT record, by the other decoder; `None` where that cannot read it at all.
-fn has_opt(packet: &[u8]) -> Option<bool> {
-    Message::from_vec(packet).ok().map(|message| message.edns.is_some())
-}
-
-fn assert_invariants(packet: &[u8], transport: Transport, reply: &[u8]) {
-    let message = Message::from_vec(reply).unwrap_or_else(|error| panic!("{error}: {packet:02x?} -> {reply:02x?}"));
-    assert_eq!(reply[..2], packet[..2], "the id");
-    assert_eq!(reply[2] & 0x78, packet[2] & 0x78, "the opcode");
-    assert_ne!(reply[2] & 0x80, 0);
-    assert_eq!(reply[3] & 0xf0, 0, "RA, Z, AD and CD are clear");
-    let question = &reply[12..];
-    let length = if message.queries.is_empty() { 0 } else { question_length(question) };
-    assert!(packet[12..].starts_with(&question[..length]), "the question is an echo");
-    let limit = match (transport, &message.edns) {
-        (Transport::Tcp | Transport::Tls | Transport::Quic, _) => 65_535,
-        (Transport::Udp, None) => 512,
-        (Transport::Udp, Some(_)) => 1_232,
-    };
-    assert!(reply.len() <= limit);
-    let is_format_error = message.metadata.response_code == ResponseCode::FormErr;
-    if let (Some(opt), false) = (has_opt(packet), is_format_error) {
-        assert_eq!(message.edns.is_some(), opt, "OPT where the query has one: {packet:02x?}");
-    }
-    if !is_format_error && reply[2] & 0x78 == 0 {
-        assert_eq!(message.queries.len(), 1);
-    }
-    let is_statement = !message.answers.is_empty() || !message.authorities.is_empty();
-    assert!(!is_statement || message.metadata.authoritative);
-    assert!(!message.metadata.truncation || !is_statement);
-}
-
-fn question_length(question: &[u8]) -> usize {
-    let mut at = 0;
-    while question[at] != 0 {
-        at += 1 + usize::from(question[at]);
-    }
-    at + 5
 }
 
 #[test]

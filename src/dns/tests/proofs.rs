@@ -2,7 +2,6 @@
 
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 
-use super::signed::{key, signed_by};
 use super::*;
 use crate::dns::answer::answer;
 use crate::dns::dnssec::prove;

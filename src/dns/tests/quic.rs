@@ -8,7 +8,6 @@ use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, ReadError, Read
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::signed::{key, signed_by};
 use super::*;
 use crate::dns::identity::Identity;
 use crate::dns::listener::StreamListener;

@@ -16,16 +16,6 @@ use crate::net::connections::Connections;
 use crate::net::inherited::Inherited;
 use crate::zone::signing::key::{Algorithm, ZoneKey};
 use crate::zone::signing::phase::Phase;
-use crate::zone::signing::{Keys, Signing};
-
-pub fn key(algorithm: Algorithm) -> Arc<ZoneKey> {
-    Arc::new(ZoneKey::generate(algorithm).unwrap())
-}
-
-pub fn signed_by(phase: Phase, keys: Vec<Arc<ZoneKey>>) -> Zone {
-    let keys = Keys { apex: name(APEX), phase, keys, ttl: 60 };
-    Zone { signing: Signing::new(keys, Clock::start(None)).map(Arc::new), ..zone() }
-}
 
 /// Everything that is asked of each validator, and whether it finds records there.
 const QUESTIONS: [(&str, &str, bool); 19] = [

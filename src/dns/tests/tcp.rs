@@ -8,7 +8,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::signed::{key, signed_by};
 use super::*;
 use crate::dns::Heartbeat;
 use crate::dns::tcp::{IDLE, Limits, Talker, accept_all, serve};
