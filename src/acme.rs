@@ -10,13 +10,20 @@
 
 pub mod account;
 pub mod authority;
+pub mod certificate;
 pub mod client;
+pub mod delegation;
 pub mod directory;
 pub mod error;
 pub mod http;
+pub mod issue;
 pub mod jws;
 pub mod key;
+pub mod order;
+pub mod own;
 pub mod problem;
+pub mod renewal;
+pub mod revocation;
 pub mod state;
 
 use std::time::Duration;

@@ -20,7 +20,8 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::{error, info, warn};
 
-use crate::acme::Authority;
+use crate::acme::own::{Keeper, Own};
+use crate::acme::{AcmeError, Authority};
 use crate::api;
 use crate::api::admin::Facts;
 use crate::api::http::Server;
@@ -74,6 +75,8 @@ pub enum DaemonError {
     Random(#[from] RandomError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error("{}", .0.explained())]
+    Acme(#[from] AcmeError),
     #[error("cannot listen for the operator at {}: {source}", path.display())]
     AdminSocket { path: PathBuf, source: io::Error },
     #[error("another txtgate answers at {} already; stop it first, or give this one another `admin-socket`", .0.display())]
@@ -90,6 +93,8 @@ pub struct Daemon {
     admin_file: Option<AdminFile>,
     house: House,
     manners: Manners,
+    authority: Authority,
+    own: Option<Own>,
     api_tls: Option<Tls>,
     dns_tls: Option<Tls>,
     shutdown: watch::Sender<bool>,
@@ -107,12 +112,16 @@ impl Daemon {
         let mut sockets = Sockets::bind(&config, &mut Inherited::from_env())?;
         let key_files = KeyFiles::of(&config.zones);
         let house = House::open(&config)?;
+        let authority = Authority::new(config.acme.clone());
+        let (own, keeper) = own_certificate(&config, &house, &authority, api_tls.as_ref()).await?.unzip();
         let mut daemon = Self {
             manners: manners(&config)?,
             bound: sockets.bound(&config)?,
             admin_file: sockets.admin_file.take(),
             config,
             house,
+            authority,
+            own,
             api_tls,
             dns_tls,
             shutdown: watch::Sender::new(false),
@@ -123,6 +132,7 @@ impl Daemon {
         };
         daemon.serve(sockets)?;
         daemon.keep_up(key_files);
+        daemon.upkeep.extend(keeper.map(|keeper| tokio::spawn(keeper.keep()).abort_handle()));
         Ok(daemon)
     }
 
@@ -160,6 +170,9 @@ impl Daemon {
             if let Err(error) = tls.reload() {
                 error!("the certificate stays as it was: {error}");
             }
+        }
+        if let Some(own) = &self.own {
+            own.wake();
         }
         for key in self.config.changed_but_for_zones(&config) {
             warn!("`{key}` has changed; it takes effect with the next start");
@@ -246,7 +259,7 @@ impl Daemon {
         let listener = tokio::net::UnixListener::from_std(listener)?;
         let facts = Facts { started: Some(Instant::now()), listeners: self.bound.lines() };
         let watch = sightings::hook(&self.house, &self.shutdown);
-        let acme = acme::hook(Authority::new(self.config.acme.clone()));
+        let acme = acme::hook(self.authority.clone(), self.own.clone());
         let router = self.house.operator_router(facts, Some(watch), Some(acme));
         let (total, per_prefix) = PRIVATE_CONNECTIONS;
         let server = Server::new(router, Connections::new(total, per_prefix));
@@ -272,6 +285,19 @@ impl Daemon {
         }
         info!(zones = self.house.zones.load().len(), "serving");
     }
+}
+
+/// What gets and keeps the API's certificate, where the configuration leaves that to the daemon.
+async fn own_certificate(
+    config: &Config,
+    house: &House,
+    authority: &Authority,
+    tls: Option<&Tls>,
+) -> Result<Option<(Own, Keeper)>, DaemonError> {
+    let (Some(Certificate::Own(settings)), Some(tls)) = (config.api.tls.clone(), tls.cloned()) else { return Ok(None) };
+    let (publisher, metrics) = (house.publisher.clone(), house.metrics.clone());
+    let lookup = Lookup::new(&config.resolvers);
+    Ok(Some(Own::start(authority.clone(), publisher, lookup, metrics, tls, settings, &config.zones).await?))
 }
 
 /// The certificates of the API, and of DNS over TLS and QUIC.

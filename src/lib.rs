@@ -38,6 +38,8 @@
 //! | 2 | [`store`], [`config`], [`hasher`], [`keyring`] | durable state; the configuration; key hashing; TSIG keys |
 //! | 1 | [`zone`], [`net`], [`remembered`], [`pace`], [`lookup`], [`file`] | what DNS sees; sockets; what is remembered; growing delays; questions to other servers; files replaced whole |
 //! | 0 | [`name`], [`txt`], [`account`], [`enrolment`], [`secret`], [`cookie`], [`serial`], [`time`], [`tsig`], [`metrics`], [`url`], [`identifier`] | the words |
+//!
+//! [`file`]: mod@crate::file
 
 pub mod account;
 pub mod acme;

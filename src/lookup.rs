@@ -4,6 +4,8 @@
 //! Through recursive resolvers, as a CA does it. Nothing is remembered between two questions: what is checked has just
 //! been changed by somebody. Nothing here is on the way of an answer that this daemon gives.
 
+pub mod direct;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -224,7 +226,8 @@ fn theirs(name: &Name) -> Result<rr::Name> {
     })
 }
 
-fn ours(name: &rr::Name) -> Option<Name> {
+/// A name of theirs as ours.
+pub fn ours(name: &rr::Name) -> Option<Name> {
     name.to_bytes().ok().and_then(|wire| Name::from_wire(&wire).ok())
 }
 

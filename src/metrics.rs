@@ -30,6 +30,22 @@ impl Counter {
     }
 }
 
+/// A number that goes up and down.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// Makes it this.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// What it is.
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// How often something took place, and how long it took in all.
 #[derive(Debug, Default)]
 pub struct Timer {
@@ -85,6 +101,12 @@ pub struct Metrics {
     pub committed: Counter,
     /// Key hashes computed.
     pub hashes: Timer,
+    /// Certificates that a CA has issued to the daemon.
+    pub certificates_issued: Counter,
+    /// Attempts to get one that have failed.
+    pub certificate_failures: Counter,
+    /// When the API's certificate ends, in Unix seconds; 0 where a CA has issued none to the daemon.
+    pub api_certificate_expires: Gauge,
 }
 
 impl Metrics {
@@ -135,6 +157,8 @@ impl Metrics {
             ("txtgate_refusals_total", "Requests turned away under load.", &self.refusals),
             ("txtgate_faults_total", "Requests that failed by the daemon's own fault.", &self.faults),
             ("txtgate_committed_total", "Changes made durable.", &self.committed),
+            ("txtgate_certificates_issued_total", "Certificates issued to the daemon.", &self.certificates_issued),
+            ("txtgate_certificate_failures_total", "Failed attempts to get a certificate.", &self.certificate_failures),
         ] {
             family(&mut out, name, "counter", help);
             _ = writeln!(out, "{name} {}", counter.value());
@@ -148,7 +172,10 @@ impl Metrics {
             _ = writeln!(out, "{name}_sum {}.{:06}", micros / 1_000_000, micros % 1_000_000);
             _ = writeln!(out, "{name}_count {}", timer.count.value());
         }
-        for (name, help, value) in gauges {
+        let expires = self.api_certificate_expires.value();
+        let expires =
+            ("txtgate_api_certificate_expires_seconds", "When the API's certificate ends; 0: no CA's.", expires);
+        for (name, help, value) in gauges.iter().chain([&expires]) {
             family(&mut out, name, "gauge", help);
             _ = writeln!(out, "{name} {value}");
         }

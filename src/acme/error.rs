@@ -29,6 +29,8 @@ pub enum AcmeError {
     Slow { what: String, waited: Duration },
     #[error("the CA offers no dns-01 for {0}")]
     NoChallenge(String),
+    #[error("the CA has no certificate profile {wanted:?}; {}", profiles(offered))]
+    Profile { wanted: String, offered: Vec<String> },
     #[error("the CA's terms of service are not agreed to{}", terms.as_ref().map(|url| format!(": {url}")).unwrap_or_default())]
     Terms { terms: Option<String> },
     #[error("this CA makes accounts only for its customers (externalAccountRequired)")]
@@ -41,7 +43,7 @@ pub enum AcmeError {
     NotPrivate { path: PathBuf, mode: u32 },
     #[error("cannot use {}: {source}", path.display())]
     File { path: PathBuf, source: Arc<io::Error> },
-    #[error("the certificate that the CA gave cannot be used: {0}")]
+    #[error("the certificate cannot be used: {0}")]
     Certificate(String),
     #[error("the nameservers do not show what was published: {0}")]
     Nameservers(String),
@@ -53,6 +55,10 @@ pub enum AcmeError {
     Setup(String),
 }
 
+fn profiles(offered: &[String]) -> String {
+    if offered.is_empty() { "it has none at all".into() } else { format!("it has {}", offered.join(", ")) }
+}
+
 impl AcmeError {
     /// What to do; empty where the error itself says so or nothing can be done.
     pub fn advice(&self) -> &'static str {
@@ -62,6 +68,7 @@ impl AcmeError {
             }
             Self::NotAcme { .. } => "look at `directory` in [acme]",
             Self::Refused { problem, .. } | Self::NotProven { problem, .. } => problem.advice(),
+            Self::Profile { .. } => "change `profile` in [acme], or leave it out",
             Self::NoChallenge(_) => "use another CA",
             Self::Terms { .. } => "read them, and set `terms-agreed = true` in [acme]",
             Self::ExternalAccount => "get a key from it, and set `eab-kid` and `eab-key-file` in [acme]",

@@ -29,6 +29,8 @@ pub struct Acme {
     pub key_type: KeyType,
     /// The certificate profile; the CA's own choice without.
     pub profile: Option<String>,
+    /// The common name of the root that chains should lead to, where the CA has several.
+    pub preferred_root: Option<String>,
     /// A PEM file of authorities that are trusted, beside the system's, when the CA is asked.
     pub ca_root: Option<PathBuf>,
     /// The account with the CA that a new ACME account is bound to.
@@ -77,6 +79,7 @@ impl Reader<'_> {
             state: folder_of(&self.folder.join(&file.database)).join(&acme.state),
             key_type: acme.key_type,
             profile: acme.profile.clone(),
+            preferred_root: acme.preferred_root.clone(),
             ca_root: acme.ca_root.as_ref().map(|path| self.folder.join(path)),
             external_account: self.external_account(acme)?,
         })

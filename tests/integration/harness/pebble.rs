@@ -4,10 +4,13 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
 
-use super::tls::Authority;
+use super::http::request;
+use super::tls::{Authority, connect, trusting};
 use super::{Settings, skip, until};
 
 /// The external account that pebble knows in [`Pebble::for_customers`].
@@ -19,6 +22,7 @@ pub struct Pebble {
     folder: TempDir,
     address: SocketAddr,
     management: SocketAddr,
+    resolver: Option<SocketAddr>,
 }
 
 /// How it runs.
@@ -73,7 +77,7 @@ impl Pebble {
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let child = command.spawn().unwrap();
-        let mut pebble = Self { child, folder, address, management };
+        let mut pebble = Self { child, folder, address, management, resolver: options.resolver };
         until("pebble listens", || pebble.is_up());
         Some(pebble)
     }
@@ -95,7 +99,31 @@ impl Pebble {
     pub fn settings(&self) -> Settings {
         let (port, root) = (self.address.port(), self.root());
         let acme = format!("directory = \"https://localhost:{port}/dir\"\nca-root = {root:?}\nterms-agreed = true");
-        Settings::default().with("acme", &acme)
+        // Its resolver answers for nothing but our zone: the delegation cannot be looked up, and nobody is asked for it.
+        let resolvers = self.resolver.map(|dns| format!("resolvers = [\"{dns}\"]")).unwrap_or_default();
+        let settings = Settings::default().top(&resolvers).with("acme", &acme);
+        match self.resolver {
+            Some(dns) => settings.with("dns", &format!("listen = [\"{dns}\"]")),
+            None => settings,
+        }
+    }
+    /// What the management interface says.
+    pub fn manage(&self, path: &str) -> String {
+        let root = CertificateDer::from_pem_file(self.root()).unwrap();
+        let mut wire = connect(self.management, trusting(root, &["http/1.1"]), "localhost").unwrap();
+        let reply = wire.exchange(request("GET", path, &[], ""));
+        assert_eq!(reply.status, 200, "{path}: {reply:?}");
+        reply.body
+    }
+
+    /// Whether a certificate is revoked, by its serial number in hex.
+    pub fn status_of(&self, serial: &str) -> Value {
+        serde_json::from_str(&self.manage(&format!("/cert-status-by-serial/{serial}"))).unwrap()
+    }
+
+    /// The root of what it issues.
+    pub fn issuing_root(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(self.manage("/roots/0").as_bytes()).unwrap()
     }
 }
 
@@ -111,6 +139,7 @@ impl Drop for Pebble {
     }
 }
 
-fn free_port() -> SocketAddr {
+/// An address of 127.0.0.1 that nobody listens on, so far.
+pub fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

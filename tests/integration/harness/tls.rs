@@ -50,25 +50,39 @@ impl Authority {
 
     /// A client's settings, with the protocols that it offers by ALPN.
     pub fn client(&self, protocols: &[&str]) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.clone()).unwrap();
-        let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-        Arc::new(config)
+        trusting(self.certificate.clone(), protocols)
     }
 
     /// A connection after its handshake.
     pub fn connect(&self, server: SocketAddr, protocols: &[&str]) -> Wire<StreamOwned<ClientConnection, TcpStream>> {
-        let mut tcp = TcpStream::connect(server).unwrap();
-        tcp.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut tls = ClientConnection::new(self.client(protocols), ServerName::try_from(HOST).unwrap()).unwrap();
-        while tls.is_handshaking() {
-            tls.complete_io(&mut tcp).expect("a handshake");
-        }
-        Wire(StreamOwned::new(tls, tcp))
+        connect(server, self.client(protocols), HOST).expect("a handshake")
     }
+}
+
+/// A client's settings that trust one root and nothing else.
+pub fn trusting(root: CertificateDer<'static>, protocols: &[&str]) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(root).unwrap();
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    Arc::new(config)
+}
+
+/// A connection after its handshake, in which the server has proven that it is `host`.
+pub fn connect(
+    server: SocketAddr,
+    config: Arc<ClientConfig>,
+    host: &'static str,
+) -> std::io::Result<Wire<StreamOwned<ClientConnection, TcpStream>>> {
+    let mut tcp = TcpStream::connect(server)?;
+    tcp.set_read_timeout(Some(PATIENCE))?;
+    let mut tls = ClientConnection::new(config, ServerName::try_from(host).unwrap()).unwrap();
+    while tls.is_handshaking() {
+        tls.complete_io(&mut tcp)?;
+    }
+    Ok(Wire(StreamOwned::new(tls, tcp)))
 }
 
 /// The certificate that a server has shown.

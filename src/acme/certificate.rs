@@ -1,0 +1,269 @@
+//! Certificates: what is in one, a request for one, and a chain with its key.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PublicKeyData};
+use ring::digest::{SHA256, digest};
+use serde::Serialize;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::sign::CertifiedKey;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::config::KeyType;
+use crate::identifier::Identifier;
+use crate::time::Timestamp;
+use crate::tls;
+
+use super::error::{AcmeError, Result};
+use super::key::{Key, base64url};
+
+/// A certificate's private key.
+pub struct CertificateKey(KeyPair);
+
+impl CertificateKey {
+    /// A new one.
+    pub fn generate(key_type: KeyType) -> Result<Self> {
+        let algorithm = match key_type {
+            KeyType::P256 => &PKCS_ECDSA_P256_SHA256,
+            KeyType::P384 => &PKCS_ECDSA_P384_SHA384,
+        };
+        KeyPair::generate_for(algorithm).map(Self).map_err(unusable)
+    }
+
+    /// Reads one in PKCS#8 (PEM). RSA as well, which is never made here.
+    pub fn from_pem(pem: &str) -> Result<Self> {
+        KeyPair::from_pem(pem).map(Self).map_err(|_| AcmeError::Certificate("its key is no PKCS#8 in PEM".into()))
+    }
+
+    /// The secret itself, for the file that keeps it.
+    pub fn reveal_pem(&self) -> String {
+        self.0.serialize_pem()
+    }
+
+    /// The key that signs a revocation of its certificate.
+    pub fn signing_key(&self) -> Result<Key> {
+        Ok(Key::from_pkcs8(&self.0.serialize_der())?)
+    }
+
+    /// A certificate request for these names (RFC 8555 section 7.4). No name stands in the subject: the CA/Browser
+    /// Forum has long since moved them all into subjectAltName, and a common name ends at 64 characters.
+    pub fn request(&self, names: &[Identifier]) -> Result<Vec<u8>> {
+        let mut params = CertificateParams::new(texts(names)).map_err(unusable)?;
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        Ok(params.serialize_request(&self.0).map_err(unusable)?.der().to_vec())
+    }
+
+    /// A certificate that it signs itself, for as long as no CA has signed one.
+    pub fn self_signed(self, names: &[Identifier]) -> Result<Chain> {
+        let mut params = CertificateParams::new(texts(names)).map_err(unusable)?;
+        params.distinguished_name.push(DnType::CommonName, "txtgate, until a CA has signed");
+        let certificate = params.self_signed(&self.0).map_err(unusable)?;
+        Chain::new(vec![certificate.der().clone()], self)
+    }
+}
+
+impl fmt::Debug for CertificateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CertificateKey({:?}, redacted)", self.0.algorithm())
+    }
+}
+
+fn texts(names: &[Identifier]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
+}
+
+fn unusable(error: rcgen::Error) -> AcmeError {
+    AcmeError::Certificate(error.to_string())
+}
+
+/// A certificate with those that lead to its root, and its key.
+#[derive(Debug)]
+pub struct Chain {
+    certificates: Vec<CertificateDer<'static>>,
+    key: CertificateKey,
+    /// What is in the first one.
+    pub facts: Facts,
+}
+
+impl Chain {
+    /// The key must be that of the first certificate.
+    pub fn new(certificates: Vec<CertificateDer<'static>>, key: CertificateKey) -> Result<Self> {
+        let first = certificates.first().ok_or_else(|| AcmeError::Certificate("the chain is empty".into()))?;
+        let facts = Facts::of(first)?;
+        if facts.public_key != key.0.subject_public_key_info() {
+            return Err(AcmeError::Certificate("it is for another key".into()));
+        }
+        Ok(Self { certificates, key, facts })
+    }
+
+    /// Reads a key and a chain, in PEM.
+    pub fn from_pem(pem: &str) -> Result<Self> {
+        let wrong = |error: &dyn fmt::Display| AcmeError::Certificate(error.to_string());
+        let certificates = certificates(pem.as_bytes())?;
+        let key = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|error| wrong(&error))?;
+        let key = KeyPair::try_from(&key).map_err(|error| wrong(&error))?;
+        Self::new(certificates, CertificateKey(key))
+    }
+
+    /// The whole chain in PEM, the certificate first: `fullchain.pem`.
+    pub fn pem(&self) -> String {
+        self.certificates.iter().map(|certificate| pem(certificate)).collect()
+    }
+
+    /// The certificates, the first one first.
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.certificates
+    }
+
+    /// Its key.
+    pub fn key(&self) -> &CertificateKey {
+        &self.key
+    }
+
+    /// What a listener shows.
+    pub fn certified(&self) -> Result<CertifiedKey> {
+        let key = PrivateKeyDer::Pkcs8(self.key.0.serialize_der().into());
+        tls::certified(self.certificates.clone(), key).map_err(|error| AcmeError::Certificate(error.to_string()))
+    }
+}
+
+/// The certificates in a PEM text.
+pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
+    let read: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    read.map_err(|error| AcmeError::Certificate(error.to_string()))
+}
+
+/// The name of whoever has signed the last certificate of a chain: the root that it leads to.
+pub fn root_of(chain: &[CertificateDer<'_>]) -> Option<String> {
+    let (_, last) = X509Certificate::from_der(chain.last()?).ok()?;
+    let name = last.issuer().iter_common_name().next().and_then(|name| name.as_str().ok());
+    name.map(str::to_owned)
+}
+
+fn pem(certificate: &[u8]) -> String {
+    let text = STANDARD.encode(certificate);
+    let lines = text.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into_owned() + "\n");
+    format!("-----BEGIN CERTIFICATE-----\n{}-----END CERTIFICATE-----\n", lines.collect::<String>())
+}
+
+/// What is in a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Facts {
+    /// Its DNS names.
+    pub names: Vec<String>,
+    /// Who has signed it.
+    pub issuer: String,
+    /// From when on it is valid.
+    #[serde(serialize_with = "as_text")]
+    pub not_before: Timestamp,
+    /// Until when.
+    #[serde(serialize_with = "as_text")]
+    pub not_after: Timestamp,
+    /// Its serial number, in hex.
+    pub serial: String,
+    /// Its fingerprint, SHA-256 in hex.
+    pub sha256: String,
+    /// How renewal information names it: authority key identifier and serial number (RFC 9773 section 4.1).
+    #[serde(skip)]
+    pub renewal_id: Option<String>,
+    #[serde(skip)]
+    public_key: Vec<u8>,
+}
+
+fn as_text<S: serde::Serializer>(at: &Timestamp, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_str(at)
+}
+
+impl Facts {
+    /// Reads them.
+    pub fn of(certificate: &[u8]) -> Result<Self> {
+        let (_, read) = X509Certificate::from_der(certificate)
+            .map_err(|error| AcmeError::Certificate(format!("it is no certificate: {error}")))?;
+        let names = read.subject_alternative_name().ok().flatten();
+        let names = names.map_or_else(Vec::new, |names| {
+            let dns = names.value.general_names.iter().filter_map(|name| match name {
+                GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+                _ => None,
+            });
+            dns.collect()
+        });
+        let authority = read.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(authority) => authority.key_identifier.as_ref().map(|id| id.0),
+            _ => None,
+        });
+        let time = |seconds: i64| Timestamp::from_unix(u64::try_from(seconds).unwrap_or_default());
+        let validity = read.validity();
+        Ok(Self {
+            names,
+            issuer: read.issuer().to_string(),
+            not_before: time(validity.not_before.timestamp()),
+            not_after: time(validity.not_after.timestamp()),
+            serial: hex(read.raw_serial()),
+            sha256: hex(digest(&SHA256, certificate).as_ref()),
+            renewal_id: authority.map(|id| format!("{}.{}", base64url(id), base64url(read.raw_serial()))),
+            public_key: read.public_key().raw.to_vec(),
+        })
+    }
+
+    /// Whether it is for exactly these names.
+    pub fn is_for(&self, names: &[Identifier]) -> bool {
+        let names = texts(names);
+        self.names.len() == names.len() && names.iter().all(|name| self.names.contains(name))
+    }
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(texts: &[&str]) -> Vec<Identifier> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_chain_survives_its_file_and_its_key_never_shows() {
+        for key_type in [KeyType::P256, KeyType::P384] {
+            let key = CertificateKey::generate(key_type).unwrap();
+            let secret = key.reveal_pem();
+            assert!(!format!("{key:?}").contains(&secret[40..60]));
+            assert_eq!(
+                key.signing_key().unwrap().algorithm(),
+                if key_type == KeyType::P256 { "ES256" } else { "ES384" }
+            );
+            let wanted = names(&["a.test.example", "*.a.test.example"]);
+            let chain = key.self_signed(&wanted).unwrap();
+            assert!(chain.facts.is_for(&wanted) && !chain.facts.is_for(&wanted[..1]));
+            let again = Chain::from_pem(&format!("# a remark\n{secret}{}", chain.pem())).unwrap();
+            assert_eq!(again.facts, chain.facts);
+            assert!(again.certified().is_ok());
+        }
+    }
+
+    #[test]
+    fn another_ones_key_is_refused() {
+        let key = || CertificateKey::generate(KeyType::P256).unwrap();
+        let chain = key().self_signed(&names(&["a.test.example"])).unwrap();
+        assert!(matches!(Chain::new(chain.certificates.clone(), key()), Err(AcmeError::Certificate(_))));
+        assert!(Chain::from_pem(&chain.pem()).is_err(), "no key");
+        assert!(Chain::from_pem(&chain.key().reveal_pem()).is_err(), "no certificate");
+    }
+
+    /// The example of RFC 9773 section 4.1.
+    #[test]
+    fn renewal_information_names_a_certificate_as_the_rfc_does() {
+        let (aki, serial) = ("69885b6b87464041e1b37b847bd6ae2cde01c8d4", "008765 4321".replace(' ', ""));
+        let octets = |hex: &str| {
+            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect::<Vec<u8>>()
+        };
+        let id = format!("{}.{}", base64url(&octets(aki)), base64url(&octets(&serial)));
+        assert_eq!(id, "aYhba4dGQEHhs3uEe9auLN4ByNQ.AIdlQyE");
+    }
+}

@@ -1,0 +1,306 @@
+//! Orders, their authorizations and challenges (RFC 8555 section 7.1.3 to 7.5).
+
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tracing::{debug, info};
+
+use crate::identifier::Identifier;
+use crate::url::Url;
+
+use super::account::Account;
+use super::certificate::{certificates, root_of};
+use super::error::{AcmeError, Result};
+use super::http::Reply;
+use super::key::base64url;
+use super::pause;
+use super::problem::{Named, Problem};
+
+/// How long the CA may take over an authorization, or over a certificate.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// The first pause between two looks; each next one is twice as long, up to the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(15));
+/// The longest pause that the CA may ask for between two looks.
+const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+
+/// States of orders, authorizations and challenges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Something is to be done.
+    Pending,
+    /// All is proven; the request can be sent.
+    Ready,
+    /// The CA is at work.
+    Processing,
+    /// Done.
+    Valid,
+    /// Failed.
+    Invalid,
+    /// Given up by us.
+    Deactivated,
+    /// Too old.
+    Expired,
+    /// Taken back by the CA.
+    Revoked,
+}
+
+/// What is ordered.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The names; at least one.
+    pub names: Vec<Identifier>,
+    /// The certificate profile.
+    pub profile: Option<String>,
+    /// The certificate that this one will replace (RFC 9773 section 5), as [`super::certificate::Facts::renewal_id`] names it.
+    pub replaces: Option<String>,
+}
+
+/// An order. It borrows the account that signs for it.
+#[derive(Debug)]
+pub struct Order<'a> {
+    account: &'a Account,
+    url: Url,
+    body: Body,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Body {
+    status: Status,
+    #[serde(default)]
+    identifiers: Vec<Named>,
+    authorizations: Vec<Url>,
+    finalize: Url,
+    certificate: Option<Url>,
+    error: Option<Problem>,
+}
+
+impl<'a> Order<'a> {
+    /// Orders a certificate (RFC 8555 section 7.4). A CA that does not take `replaces` is asked again without.
+    pub async fn place(account: &'a Account, wanted: &Wanted) -> Result<Self> {
+        let directory = account.client().directory();
+        if let Some(profile) = wanted.profile.as_ref().filter(|name| !directory.meta.profiles.contains_key(*name)) {
+            // Not every CA refuses what it does not know.
+            let offered = directory.meta.profiles.keys().cloned().collect();
+            return Err(AcmeError::Profile { wanted: profile.clone(), offered });
+        }
+        let names: Vec<Value> = wanted.names.iter().map(|name| json!({ "type": "dns", "value": name })).collect();
+        let mut payload = json!({ "identifiers": names });
+        if let Some(profile) = &wanted.profile {
+            payload["profile"] = profile.as_str().into();
+        }
+        let replaces = wanted.replaces.as_ref().filter(|_| directory.renewal_info.is_some());
+        let placed = match replaces {
+            None => account.post(&directory.new_order, Some(&payload)).await,
+            Some(replaced) => {
+                let mut replacing = payload.clone();
+                replacing["replaces"] = replaced.as_str().into();
+                match account.post(&directory.new_order, Some(&replacing)).await {
+                    Err(error) if error.is("alreadyReplaced") || error.is("malformed") => {
+                        info!("the CA takes the order only as a new one: {error}");
+                        account.post(&directory.new_order, Some(&payload)).await
+                    }
+                    done => done,
+                }
+            }
+        }?;
+        let url = placed.location()?;
+        let order = Self { account, url, body: placed.json()? };
+        info!(order = %order.url, names = ?wanted.names, "ordered");
+        Ok(order)
+    }
+
+    /// An order that was placed before.
+    pub async fn resume(account: &'a Account, url: Url) -> Result<Self> {
+        let body = account.post(&url, None).await?.json()?;
+        Ok(Self { account, url, body })
+    }
+
+    /// Its address.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Its state as it was last seen.
+    pub fn status(&self) -> Status {
+        self.body.status
+    }
+
+    /// Whether it is for exactly these names.
+    pub fn is_for(&self, names: &[Identifier]) -> bool {
+        let named = |name: &Identifier| self.body.identifiers.iter().any(|named| named.value == name.to_string());
+        self.body.identifiers.len() == names.len() && names.iter().all(named)
+    }
+
+    /// What is to be proven, and what is already.
+    pub async fn authorizations(&self) -> Result<Vec<Authorization<'a>>> {
+        let mut found = Vec::new();
+        for url in &self.body.authorizations {
+            let body = self.account.post(url, None).await?.json()?;
+            found.push(Authorization { account: self.account, url: url.clone(), body });
+        }
+        Ok(found)
+    }
+
+    /// Waits until all is proven as far as the CA is concerned.
+    pub async fn wait_until_ready(&mut self) -> Result<()> {
+        self.wait("the order", |status| status != Status::Pending).await
+    }
+
+    /// Sends the certificate request and waits for the certificate.
+    pub async fn finalize(&mut self, request: &[u8]) -> Result<()> {
+        if self.body.status == Status::Ready {
+            let payload = json!({ "csr": base64url(request) });
+            let reply = self.account.post(&self.body.finalize, Some(&payload)).await?;
+            let wait = reply.retry_after();
+            self.body = reply.json()?;
+            if self.body.status == Status::Processing {
+                pause(wait.unwrap_or(PAUSES.0).min(LONGEST_PAUSE)).await;
+            }
+        }
+        self.wait("the certificate", |status| !matches!(status, Status::Processing | Status::Ready)).await
+    }
+
+    /// The certificate and the chain to its root. With `root` the alternate chain that leads to a root of that name, if
+    /// the CA has it, else its first one (RFC 8555 section 7.4.2).
+    pub async fn download(&self, root: Option<&str>) -> Result<Vec<CertificateDer<'static>>> {
+        let Some(url) = &self.body.certificate else {
+            return Err(AcmeError::Certificate("the order is valid and names none".into()));
+        };
+        let reply = self.account.post(url, None).await?;
+        let first = certificates(&reply.body)?;
+        let Some(root) = root.filter(|root| root_of(&first).as_deref() != Some(root)) else { return Ok(first) };
+        for alternate in reply.links("alternate") {
+            let chain = certificates(&self.account.post(&alternate, None).await?.body)?;
+            debug!(%alternate, root = ?root_of(&chain), "an alternate chain");
+            if root_of(&chain).as_deref() == Some(root) {
+                return Ok(chain);
+            }
+        }
+        info!("the CA has no chain to {root:?}; its first one leads to {:?}", root_of(&first).unwrap_or_default());
+        Ok(first)
+    }
+
+    /// Looks until `is_done`, or the order has failed.
+    async fn wait(&mut self, what: &str, is_done: impl Fn(Status) -> bool) -> Result<()> {
+        if !is_done(self.body.status) {
+            self.body = poll(self.account, &self.url, what, |body: &Body| is_done(body.status)).await?;
+        }
+        match self.body.status {
+            Status::Invalid => {
+                let names: Vec<&str> = self.body.identifiers.iter().map(|named| named.value.as_str()).collect();
+                let problem = self.body.error.clone().unwrap_or_default().into();
+                Err(AcmeError::NotProven { name: names.join(", "), problem })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What must be proven for one name.
+#[derive(Debug)]
+pub struct Authorization<'a> {
+    account: &'a Account,
+    url: Url,
+    body: AuthorizationBody,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct AuthorizationBody {
+    status: Status,
+    identifier: Named,
+    #[serde(default)]
+    challenges: Vec<Challenge>,
+    #[serde(default)]
+    wildcard: bool,
+}
+
+/// One way to prove it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Challenge {
+    /// `dns-01`, or another method's name.
+    #[serde(rename = "type")]
+    pub kind: String,
+    url: Url,
+    #[serde(default)]
+    token: String,
+    error: Option<Problem>,
+}
+
+impl Authorization<'_> {
+    /// The name, with `*.` where it is for a wildcard.
+    pub fn name(&self) -> String {
+        format!("{}{}", if self.body.wildcard { "*." } else { "" }, self.body.identifier.value)
+    }
+
+    /// The name whose `_acme-challenge` is looked at.
+    pub fn base(&self) -> &str {
+        &self.body.identifier.value
+    }
+
+    /// The challenge to answer; `None` where the name is proven already. The token is one that can be published.
+    pub fn challenge(&self) -> Result<Option<&Challenge>> {
+        match self.body.status {
+            Status::Valid => Ok(None),
+            Status::Pending => {
+                let is_dns = |challenge: &&Challenge| challenge.kind == "dns-01" && !challenge.token.is_empty();
+                let found = self.body.challenges.iter().find(is_dns);
+                found.map(Some).ok_or_else(|| AcmeError::NoChallenge(self.name()))
+            }
+            _ => Err(self.failure()),
+        }
+    }
+
+    /// Tells the CA that it may look (RFC 8555 section 7.5.1).
+    pub async fn answer(&self, challenge: &Challenge) -> Result<()> {
+        self.account.post(&challenge.url, Some(&json!({}))).await.map(|_| ())
+    }
+
+    /// Waits until the CA has looked; an error where it has not seen what it should.
+    pub async fn wait(&mut self) -> Result<()> {
+        let is_done = |body: &AuthorizationBody| body.status != Status::Pending;
+        self.body = poll(self.account, &self.url, &self.name(), is_done).await?;
+        if self.body.status == Status::Valid { Ok(()) } else { Err(self.failure()) }
+    }
+
+    /// Why it is not valid: the challenge's own error, as the CA has told it.
+    fn failure(&self) -> AcmeError {
+        let told = self.body.challenges.iter().find_map(|challenge| challenge.error.clone());
+        let state =
+            || Problem { detail: Some(format!("its authorization is {:?}", self.body.status)), ..Problem::default() };
+        AcmeError::NotProven { name: self.name(), problem: told.unwrap_or_else(state).into() }
+    }
+}
+
+impl Challenge {
+    /// What goes into the key authorization (RFC 8555 section 8.1).
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+}
+
+/// Looks at a resource until it is done, as often as the CA wants it, else ever less often.
+async fn poll<T: for<'de> Deserialize<'de>>(
+    account: &Account,
+    url: &Url,
+    what: &str,
+    is_done: impl Fn(&T) -> bool,
+) -> Result<T> {
+    let (start, (mut step, longest)) = (Instant::now(), PAUSES);
+    loop {
+        let reply: Reply = account.post(url, None).await?;
+        let wait = reply.retry_after().map(|wait| wait.min(LONGEST_PAUSE));
+        let body: T = reply.json()?;
+        if is_done(&body) {
+            return Ok(body);
+        }
+        let waited = start.elapsed();
+        if waited > PATIENCE {
+            return Err(AcmeError::Slow { what: what.to_owned(), waited });
+        }
+        pause(wait.unwrap_or(step)).await;
+        step = (2 * step).min(longest);
+    }
+}

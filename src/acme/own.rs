@@ -1,0 +1,318 @@
+//! The certificate of the API: got, kept, renewed and exchanged while in use.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::Notify;
+use tracing::{error, info, warn};
+
+use crate::config::{OwnCertificate, UntilIssued, ZoneSettings};
+use crate::file;
+use crate::lookup::Lookup;
+use crate::metrics::Metrics;
+use crate::name::{Name, Owner, OwnerLabel, ZoneName};
+use crate::publisher::{Author, PublishError, Publisher};
+use crate::tls::Tls;
+use crate::txt::TxtValue;
+use crate::zone::zone_named;
+
+use super::account::blocking;
+use super::authority::Authority;
+use super::certificate::{CertificateKey, Chain, Facts};
+use super::delegation::Delegation;
+use super::error::{AcmeError, Result};
+use super::issue::{Placed, Request, forget, issue};
+use super::jitter;
+use super::key::{Key, base64url};
+use super::renewal::{Renewal, wall_clock};
+use super::state::{failed, private_folder, private_text};
+
+/// The wait after a first failure; each next one waits three times as long. A CA forgives five failures of a name in an
+/// hour.
+const FIRST_WAIT: Duration = Duration::from_secs(60);
+/// The longest wait after a failure.
+const LONGEST_WAIT: Duration = Duration::from_secs(6 * 3_600);
+/// Between two looks at the clock, which may have been set meanwhile.
+const LOOK_EVERY: Duration = Duration::from_secs(600);
+/// The line of the file that says who issued it.
+const FROM: &str = "directory: ";
+
+/// What keeps the API's certificate. A cheap handle.
+#[derive(Clone, Debug)]
+pub struct Own(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    authority: Authority,
+    publisher: Publisher,
+    lookup: Lookup,
+    metrics: Arc<Metrics>,
+    tls: Tls,
+    settings: OwnCertificate,
+    nameservers: Vec<(ZoneName, Vec<Name>)>,
+    report: Mutex<Report>,
+    wake: Notify,
+}
+
+/// How the certificate is, for the operator.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Report {
+    /// What the API shows.
+    pub shown: Option<Facts>,
+    /// Whether it is one that the daemon has signed itself.
+    pub self_signed: bool,
+    /// From when on it is to be renewed.
+    pub renew_at: Option<String>,
+    /// Attempts that have failed since the last success.
+    pub failures: u32,
+    /// Why the last one has failed, and what to do.
+    pub problem: Option<String>,
+    /// When it is tried again.
+    pub next_attempt: Option<String>,
+}
+
+/// A certificate of the CA's, and when to renew it.
+struct Current {
+    facts: Facts,
+    renewal: Renewal,
+}
+
+impl Own {
+    /// Shows what the state folder holds, else what the configuration wants until there is one. Nothing is asked yet.
+    pub async fn start(
+        authority: Authority,
+        publisher: Publisher,
+        lookup: Lookup,
+        metrics: Arc<Metrics>,
+        tls: Tls,
+        settings: OwnCertificate,
+        zones: &[ZoneSettings],
+    ) -> Result<(Self, Keeper)> {
+        let nameservers = zones.iter().map(|zone| (zone.name.clone(), zone.nameservers.clone())).collect();
+        let (report, wake) = (Mutex::default(), Notify::new());
+        let own =
+            Self(Arc::new(Inner { authority, publisher, lookup, metrics, tls, settings, nameservers, report, wake }));
+        let stored = own.stored().await?;
+        match &stored {
+            Some(chain) => own.show(chain, false)?,
+            None if own.0.settings.until_issued == UntilIssued::SelfSigned => own.show_self_signed()?,
+            None => warn!("the API refuses every handshake until the CA has issued its certificate"),
+        }
+        let current = stored.map(|chain| Current { renewal: Renewal::by_lifetime(&chain.facts), facts: chain.facts });
+        Ok((own.clone(), Keeper { own, current }))
+    }
+
+    /// How it is now.
+    pub fn report(&self) -> Report {
+        self.0.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tries again at once where the last attempt has failed: something may have been mended.
+    pub fn wake(&self) {
+        self.0.wake.notify_one();
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut Report)) {
+        change(&mut self.0.report.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.authority.settings().state.join("api.pem")
+    }
+
+    /// The certificate in the state folder, where it is of the CA and for the names that are configured.
+    async fn stored(&self) -> Result<Option<Chain>> {
+        let (state, path) = (self.0.authority.settings().state.clone(), self.path());
+        let text = blocking(move || {
+            private_folder(&state)?;
+            private_text(&path)
+        });
+        let Some(text) = text.await? else { return Ok(None) };
+        let chain = match Chain::from_pem(&text) {
+            Ok(chain) => chain,
+            Err(problem) => {
+                error!("{} cannot be used, and another certificate is got; {problem}", self.path().display());
+                return Ok(None);
+            }
+        };
+        let from = format!("{FROM}{}\n", self.0.authority.settings().directory);
+        if !text.starts_with(&from) || !chain.facts.is_for(&self.0.settings.names) {
+            info!("the certificate in {} is of another CA or for other names", self.path().display());
+            return Ok(None);
+        }
+        Ok(Some(chain))
+    }
+
+    fn show_self_signed(&self) -> Result<()> {
+        let key = CertificateKey::generate(self.0.authority.settings().key_type)?;
+        let chain = key.self_signed(&self.0.settings.names)?;
+        warn!(sha256 = chain.facts.sha256, "the API shows a self-signed certificate until the CA has issued one");
+        self.show(&chain, true)
+    }
+
+    fn show(&self, chain: &Chain, self_signed: bool) -> Result<()> {
+        self.0.tls.install(chain.certified()?);
+        let expires = if self_signed { 0 } else { chain.facts.not_after.as_unix() };
+        self.0.metrics.api_certificate_expires.set(expires);
+        self.tell(|report| {
+            report.shown = Some(chain.facts.clone());
+            report.self_signed = self_signed;
+        });
+        Ok(())
+    }
+
+    /// Gets a certificate and puts it in place: first on disk, then before everybody.
+    async fn renew(&self, replaces: Option<String>) -> Result<Facts> {
+        let account = self.0.authority.account().await?;
+        let names = self.placed();
+        let mut delegations = self.delegations(&names).await?;
+        let pending = self.0.authority.settings().state.join("api.pending");
+        let settings = self.0.authority.settings();
+        let request = Request { names: &names, settings, replaces, pending: &pending };
+        let chain = issue(&account, &self.0.publisher, &mut delegations, &request).await?;
+        drop(account);
+        // One file with both: a chain and another one's key can never meet.
+        let text = format!("{FROM}{}\n{}{}", settings.directory, chain.key().reveal_pem(), chain.pem());
+        let path = self.path();
+        blocking(move || file::replace(&path, text.as_bytes()).map_err(|source| failed(&path, source))).await?;
+        forget(&pending).await?;
+        self.show(&chain, false)?;
+        Ok(chain.facts)
+    }
+
+    /// Each name's owner: `_acme-challenge` of its zone.
+    fn placed(&self) -> Vec<Placed> {
+        let zone = |base: &Name| self.0.nameservers.iter().map(|(zone, _)| zone).find(|zone| zone.apex() == base);
+        let names = self.0.settings.names.iter().filter_map(|name| {
+            let zone = zone(name.base())?.clone();
+            Some(Placed { name: name.clone(), owner: Owner { zone, label: OwnerLabel::Challenge } })
+        });
+        names.collect()
+    }
+
+    /// Looks before anything is ordered whether the delegations lead here, by a value that nobody else can show.
+    async fn delegations(&self, names: &[Placed]) -> Result<Vec<(ZoneName, Delegation)>> {
+        let mut found: Vec<(ZoneName, Delegation)> = Vec::new();
+        for Placed { owner, .. } in names {
+            if found.iter().any(|(zone, _)| *zone == owner.zone) {
+                continue;
+            }
+            let zone = zone_named(&self.0.publisher.zones().load(), &owner.zone).cloned();
+            let zone = zone.ok_or_else(|| PublishError::NoZone(owner.zone.clone()))?;
+            let nameservers = self.0.nameservers.iter().find(|(name, _)| *name == owner.zone);
+            let nameservers = nameservers.map(|(_, nameservers)| &nameservers[..]).unwrap_or_default();
+            let mut delegation = Delegation::find(&zone, nameservers, &self.0.lookup).await?;
+            let probe = probe()?;
+            self.0.publisher.publish(Author::Operator, owner.clone(), probe).await?;
+            let shown = delegation.shows(owner, &[probe]).await;
+            self.0.publisher.retire(Author::Operator, owner.clone(), Some(probe)).await?;
+            shown?;
+            found.push((owner.zone.clone(), delegation));
+        }
+        Ok(found)
+    }
+}
+
+/// A value in the form of a challenge's that no CA looks for.
+fn probe() -> Result<TxtValue> {
+    let key = Key::generate()?;
+    key.txt_value(&base64url(b"probe")).ok_or_else(|| AcmeError::Setup("no random value".into()))
+}
+
+/// What renews the certificate for as long as the daemon runs.
+pub struct Keeper {
+    own: Own,
+    current: Option<Current>,
+}
+
+impl std::fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Keeper")
+    }
+}
+
+impl Keeper {
+    /// Renews it whenever it is time.
+    pub async fn keep(mut self) {
+        loop {
+            let wait = if self.is_due().await { self.attempt().await } else { self.until_due() };
+            let sleep = tokio::time::sleep(wait);
+            tokio::select! {
+                () = sleep => {}
+                () = self.own.0.wake.notified() => {}
+            }
+        }
+    }
+
+    /// Whether there is none, or it is time for another one.
+    async fn is_due(&mut self) -> bool {
+        let Some(current) = &mut self.current else { return true };
+        let now = wall_clock();
+        // Where the CA cannot be asked, what is known decides.
+        if let Ok(account) = self.own.0.authority.account().await {
+            current.renewal.refresh(account.client(), &current.facts, now).await;
+        }
+        let at = current.renewal.at;
+        self.own.tell(|report| report.renew_at = Some(at.to_string()));
+        current.renewal.is_due(now)
+    }
+
+    fn until_due(&self) -> Duration {
+        let left = self.current.as_ref().map(|current| current.renewal.at.since(wall_clock()));
+        left.unwrap_or_default().clamp(Duration::from_secs(1), LOOK_EVERY)
+    }
+
+    /// One attempt; how long to wait then.
+    async fn attempt(&mut self) -> Duration {
+        let replaces = self.current.as_ref().and_then(|current| current.facts.renewal_id.clone());
+        match self.own.renew(replaces).await {
+            Ok(facts) => {
+                self.own.0.metrics.certificates_issued.one();
+                let renewal = Renewal::by_lifetime(&facts);
+                self.own.tell(|report| {
+                    (report.failures, report.problem, report.next_attempt) = (0, None, None);
+                    report.renew_at = Some(renewal.at.to_string());
+                });
+                self.current = Some(Current { facts, renewal });
+                Duration::from_secs(1)
+            }
+            Err(problem) => self.failed(&problem),
+        }
+    }
+
+    fn failed(&self, problem: &AcmeError) -> Duration {
+        self.own.0.metrics.certificate_failures.one();
+        let failures = self.own.report().failures + 1;
+        let wait = backoff(failures).max(problem.retry_after().unwrap_or_default());
+        let next = wall_clock().plus(wait);
+        error!(failures, next_attempt = %next, "the API's certificate could not be got: {}", problem.explained());
+        self.own.tell(|report| {
+            report.failures = failures;
+            report.problem = Some(problem.explained());
+            report.next_attempt = Some(next.to_string());
+        });
+        wait
+    }
+}
+
+/// How long to wait after so many failures in a row: 1, 3, 9 ... minutes up to 6 hours, and up to a quarter more.
+fn backoff(failures: u32) -> Duration {
+    let wait = FIRST_WAIT.saturating_mul(3_u32.saturating_pow(failures.saturating_sub(1).min(10))).min(LONGEST_WAIT);
+    wait + jitter(wait / 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_their_longest_and_are_never_the_same() {
+        for (failures, least) in [(1, 60), (2, 180), (3, 540), (9, 21_600), (1_000, 21_600)] {
+            let wait = backoff(failures).as_secs();
+            assert!((least..=least * 5 / 4).contains(&wait), "{failures}: {wait}");
+        }
+        assert_ne!(backoff(5), backoff(5));
+    }
+}
