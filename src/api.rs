@@ -19,6 +19,7 @@ pub mod metrics;
 mod observe;
 mod own;
 mod path;
+mod persist;
 mod register;
 mod reply;
 mod rotate;
@@ -84,6 +85,7 @@ pub fn router(
         .route("/v1/storage", get(storage::fetch_all))
         .route("/v1/storage/{domain}", get(storage::fetch).post(storage::put).delete(storage::remove))
         .route("/v1/txt", delete(values::retire))
+        .route("/v1/persist", post(persist::publish).delete(persist::retire))
         .fallback(no_such_page)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(body::whole))

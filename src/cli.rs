@@ -8,6 +8,7 @@ mod enrol;
 mod generate;
 mod hook;
 mod operator;
+mod persist;
 mod serve;
 mod settings;
 mod status;
@@ -59,6 +60,9 @@ enum Command {
     /// The certificate authority, and the daemon's account there
     #[command(subcommand)]
     Acme(acme::Command),
+    /// Publish, list and retire persistent authorizations (dns-persist-01)
+    #[command(subcommand)]
+    Persist(persist::Command),
     /// Sign zones: make keys, replace them, remove them
     #[command(subcommand)]
     Dnssec(dnssec::Command),
@@ -152,6 +156,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Enrol(command) => enrol::run(command, &config()?),
         Command::Txt(command) => txt::run(command, &config()?),
         Command::Acme(command) => acme::run(command, &config()?),
+        Command::Persist(command) => persist::run(command, &config()?),
         Command::Dnssec(command) => dnssec::run(command, &config()?),
         Command::Status(output) => status::status(output, &config()?),
         Command::Watch(watch) => watch::watch(&watch, &config()?),

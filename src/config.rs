@@ -147,6 +147,8 @@ pub struct ValueLimits {
     pub lifetime: Duration,
     /// How long an owner's two newest values live at least.
     pub newest_lifetime: Duration,
+    /// Whether persistent authorizations are published and served.
+    pub persist: bool,
 }
 
 /// One zone's settings.

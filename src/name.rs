@@ -255,7 +255,8 @@ impl ZoneName {
         self.begins_with(CHALLENGE_LABEL) || self.begins_with(PERSIST_LABEL)
     }
 
-    fn begins_with(&self, label: &str) -> bool {
+    /// Whether this is its first label.
+    pub fn begins_with(&self, label: &str) -> bool {
         self.0.as_ref().labels().next() == Some(label.as_bytes())
     }
 }

@@ -8,6 +8,7 @@ mod apex;
 mod enrolments;
 mod kept;
 mod names;
+mod persist;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -25,7 +26,7 @@ use crate::metrics::Metrics;
 use crate::name::{Alias, Owner, OwnerLabel, Subdomain, ZoneName};
 use crate::secret::ApiKeyHash;
 use crate::store::writer::{Tx, Writer};
-use crate::store::{OwnerRow, Store, StoreError};
+use crate::store::{OwnerRow, Store, StoreError, Stored};
 use crate::time::{Behind, Clock, Timestamp};
 use crate::txt::{LiveValue, TxtValue};
 use crate::zone::live::Slot;
@@ -36,6 +37,7 @@ pub use apex::MAX_ACME_ACCOUNTS;
 pub use enrolments::MAX_ENROLMENTS;
 pub use kept::MAX_KEPT;
 pub use names::{Choice, Place};
+pub use persist::MAX_PERSISTENT;
 pub use upkeep::{LoadError, load};
 
 /// Why a change was refused, or could not be made.
@@ -63,6 +65,19 @@ pub enum PublishError {
     TooManyLabels(ZoneName),
     #[error("{0} is there only while it holds values, so no alias can stand for it")]
     PassingOwner(Owner),
+    #[error(
+        "this server publishes no persistent authorizations; its operator allows them with `persist = true` in [values]"
+    )]
+    PersistOff,
+    #[error(
+        "no CA looks for persistent authorizations at {0}: they belong to a subdomain, or to the apex of a \
+         `_validation-persist` zone"
+    )]
+    PersistNowhere(Owner),
+    #[error("it would be over already: its persistUntil or its lifetime has passed")]
+    PersistOver,
+    #[error("a name has at most {MAX_PERSISTENT} persistent authorizations; retire one first")]
+    TooManyPersistent,
     #[error("the subdomain {0} is taken")]
     LabelTaken(Subdomain),
     #[error("the subdomain {0} cannot be chosen: {1}")]
@@ -246,7 +261,7 @@ impl Publisher {
                 Err(refusal) => return Ok(Err(refusal)),
             };
             let mut gone = 0;
-            for stored in tx.values(row.id)? {
+            for stored in tx.values(row.id)?.challenges {
                 if which.is_none_or(|which| which == stored.value.txt) {
                     tx.remove_value(stored.id)?;
                     gone += 1;
@@ -330,10 +345,21 @@ impl Inner {
     /// Puts an owner's values in order after a change: the two newest live longer, expired and surplus ones go.
     /// Says what DNS sees then.
     fn settle(&self, tx: &Tx<'_>, row: &OwnerRow, owner: &Owner) -> std::result::Result<Shown, StoreError> {
+        let stored = tx.values(row.id)?;
+        let challenges = self.settle_challenges(tx, stored.challenges)?;
+        let persistent = self.settle_persistent(tx, stored.persistent)?;
+        tx.touch(&owner.zone);
+        let slot = if row.is_served() { challenges.with(persistent) } else { Slot::Disabled };
+        let is_left = self.is_left(tx, row, owner)?;
+        Ok(Shown::Owner(owner.clone(), (!is_left).then_some(slot)))
+    }
+
+    /// The values of challenges: those that are left, and else when the last of them expired.
+    fn settle_challenges(&self, tx: &Tx<'_>, stored: Vec<Stored<LiveValue>>) -> std::result::Result<Slot, StoreError> {
         let (now, limits) = (self.clock.now(), &self.limits);
         let mut live = Vec::new();
         let mut last_expiry = None;
-        for stored in tx.values(row.id)? {
+        for stored in stored {
             let mut value = stored.value;
             let lifetime = if live.len() < 2 { limits.newest_lifetime.max(limits.lifetime) } else { limits.lifetime };
             value.expires = value.published.plus(lifetime);
@@ -347,14 +373,10 @@ impl Inner {
             }
             live.push(value);
         }
-        tx.touch(&owner.zone);
-        let slot = match last_expiry {
-            _ if !row.is_served() => Slot::Disabled,
+        Ok(match last_expiry {
             Some(at) if live.is_empty() => Slot::Expired(at),
             _ => Slot::of(&live),
-        };
-        let is_left = live.is_empty() && self.leave(tx, owner)?;
-        Ok(Shown::Owner(owner.clone(), (!is_left).then_some(slot)))
+        })
     }
 
     fn show(&self, shown: Vec<Shown>) {

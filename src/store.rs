@@ -19,7 +19,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 pub use error::StoreError;
-pub use rows::{Counts, OwnerRow, Rows, StoredValue};
+pub use rows::{Counts, OwnerRow, Rows, Stored};
 
 use lock::Lock;
 

@@ -16,6 +16,9 @@ use thiserror::Error;
 pub struct Timestamp(u32);
 
 impl Timestamp {
+    /// The last moment that there is, which stands for never.
+    pub const MAX: Self = Self(u32::MAX);
+
     /// From Unix seconds; clamped to the years 1970 to 2106.
     pub fn from_unix(seconds: u64) -> Self {
         Self(u32::try_from(seconds).unwrap_or(u32::MAX))

@@ -1,4 +1,6 @@
-//! TXT values as DNS-01 publishes them, and record sets.
+//! TXT values as DNS-01 publishes them, persistent authorizations, and record sets.
+
+pub mod persist;
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,6 +14,8 @@ use thiserror::Error;
 
 use crate::time::Timestamp;
 
+/// Octets of one character-string in a TXT record (RFC 1035 section 3.3); longer texts are cut into several.
+pub const MAX_STRING: usize = 255;
 /// Characters of a TXT value: base64url of a SHA-256 digest, without padding (RFC 8555 section 8.4).
 pub const TXT_VALUE: usize = 43;
 

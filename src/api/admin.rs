@@ -8,6 +8,7 @@ mod acme;
 mod clock;
 mod enrolments;
 mod names;
+mod persist;
 mod status;
 mod tsig;
 mod values;
@@ -83,6 +84,7 @@ pub fn router(
         .route("/acme/account/rollover", post(acme::rollover))
         .route("/acme/account/deactivate", post(acme::deactivate))
         .route("/acme/account/contact", post(acme::contact))
+        .route("/persist", get(persist::list).post(persist::publish).delete(persist::retire))
         .route("/status", get(status::status))
         .route("/watch", get(watch::watch))
         .route("/clock/trust", post(clock::trust))

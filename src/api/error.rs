@@ -154,6 +154,9 @@ impl From<PublishError> for Failure {
             PublishError::NoZone(_) | PublishError::ChallengeZone(_) | PublishError::NoOrdinaryZone => {
                 Self::field("bad_zone", "zone", error)
             }
+            PublishError::PersistOff => Self::NotFound(error.to_string()),
+            PublishError::PersistNowhere(_) => Self::field("bad_subdomain", "subdomain", error),
+            PublishError::PersistOver => Self::field("bad_value", "value", error),
             PublishError::LabelTaken(subdomain) => Self::Taken(subdomain),
             PublishError::LabelReserved(..) => Self::field("bad_subdomain", "subdomain", error),
             PublishError::AliasOfOurs(_) | PublishError::PassingOwner(_) => Self::field("bad_alias", "alias", error),
@@ -164,6 +167,7 @@ impl From<PublishError> for Failure {
             | PublishError::TooManyEnrolments
             | PublishError::TooManyKept
             | PublishError::TooManyLabels(_)
+            | PublishError::TooManyPersistent
             | PublishError::ApexTaken(_)
             | PublishError::LastOwner => Self::Conflict(error.to_string()),
             PublishError::Store(error) => error.into(),

@@ -15,6 +15,7 @@ use crate::name::{Alias, Name, ZoneName};
 use crate::publisher::Choice;
 use crate::time::Span;
 use crate::tsig::Algorithm;
+use crate::txt::persist::PersistValue;
 use crate::txt::{KeyAuthorization, TxtValue};
 
 use super::body::MAX_BODY;
@@ -108,6 +109,22 @@ impl Fields {
         self.parsed("txt", "bad_txt")
     }
 
+    /// The persistent authorization to publish.
+    pub fn persistent(&self) -> Result<PersistValue, Failure> {
+        let missing = || Failure::field("bad_value", "value", "write the value, `<issuer>; accounturi=<account URL>`");
+        self.some_persistent()?.ok_or_else(missing)
+    }
+
+    /// A persistent authorization, if one is named.
+    pub fn some_persistent(&self) -> Result<Option<PersistValue>, Failure> {
+        self.parsed("value", "bad_value")
+    }
+
+    /// How long something is good for, if that is told.
+    pub fn lifetime(&self) -> Result<Option<Duration>, Failure> {
+        Ok(self.parsed::<Span>("lifetime", "bad_lifetime")?.map(|span| span.0))
+    }
+
     /// The value that `httpreq` sends.
     pub fn presented(&self) -> Result<TxtValue, Failure> {
         let missing = || Failure::field("bad_txt", "value", "write the value, 43 characters of base64url");
@@ -175,11 +192,6 @@ impl Fields {
         let number = value.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| *number <= MAX_USES);
         let wrong = || Failure::field("bad_uses", "uses", format!("write a number from 0 to {MAX_USES}"));
         number.map(Some).ok_or_else(wrong)
-    }
-
-    /// How long an enrolment token is good for, if that is told.
-    pub fn lifetime(&self) -> Result<Option<Duration>, Failure> {
-        Ok(self.parsed::<Span>("lifetime", "bad_lifetime")?.map(|span| span.0))
     }
 
     /// A list of strings, if there is one.

@@ -9,7 +9,7 @@ use axum::http::uri::PathAndQuery;
 use axum::http::{Request, Uri};
 
 /// Where the routes end; what stands before one is the client's base path. A star is any one segment.
-const ENDS: [&[&str]; 12] = [
+const ENDS: [&[&str]; 13] = [
     &["update"],
     &["register"],
     &["health"],
@@ -22,6 +22,7 @@ const ENDS: [&[&str]; 12] = [
     &["v1", "storage"],
     &["v1", "storage", "*"],
     &["v1", "txt"],
+    &["v1", "persist"],
 ];
 
 /// The segments before the route. One of them may be a registration secret.

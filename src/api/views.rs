@@ -6,6 +6,7 @@ use crate::account::{Account, AllowFrom, Note, OwnAlias, Standing, Username};
 use crate::name::{Alias, Owner, ZoneName};
 use crate::publisher::Publisher;
 use crate::time::Timestamp;
+use crate::txt::persist::{PersistValue, PersistentValue};
 use crate::txt::{LiveValue, TxtValue};
 
 /// A value that is served.
@@ -29,6 +30,25 @@ impl ValueView {
     }
 }
 
+/// A persistent authorization that is served.
+#[derive(Debug, Serialize)]
+pub struct PersistentView {
+    value: PersistValue,
+    published: String,
+    /// `None`: not before it is retired.
+    expires: Option<String>,
+}
+
+impl PersistentView {
+    fn of(value: &PersistentValue) -> Self {
+        Self {
+            value: value.value.clone(),
+            published: value.published.to_string(),
+            expires: value.expires.map(|at| at.to_string()),
+        }
+    }
+}
+
 /// A name and the values that are served there, newest first.
 #[derive(Debug, Serialize)]
 pub struct OwnerView {
@@ -36,6 +56,7 @@ pub struct OwnerView {
     subdomain: String,
     zone: ZoneName,
     values: Vec<ValueView>,
+    persistent: Vec<PersistentView>,
 }
 
 impl OwnerView {
@@ -47,6 +68,7 @@ impl OwnerView {
             subdomain: owner.short().into_owned(),
             zone: owner.zone.clone(),
             values: publisher.values(owner).iter().map(|value| ValueView::of(value, now)).collect(),
+            persistent: publisher.persistent(owner).iter().map(PersistentView::of).collect(),
         }
     }
 }
@@ -70,6 +92,27 @@ impl NamedValue {
     /// One value of an owner.
     pub fn of(owner: &Owner, value: &LiveValue, now: Timestamp) -> Self {
         Self { name: owner.to_string(), value: ValueView::of(value, now) }
+    }
+}
+
+/// A persistent authorization and the name at which it is served.
+#[derive(Debug, Serialize)]
+pub struct NamedPersistent {
+    name: String,
+    #[serde(flatten)]
+    value: PersistentView,
+}
+
+impl NamedPersistent {
+    /// What is served at an owner now, newest first.
+    pub fn all_of(owner: &Owner, publisher: &Publisher) -> impl Iterator<Item = Self> + use<> {
+        let owner = owner.clone();
+        publisher.persistent(&owner).into_iter().map(move |value| Self::of(&owner, &value))
+    }
+
+    /// One of an owner.
+    pub fn of(owner: &Owner, value: &PersistentValue) -> Self {
+        Self { name: owner.to_string(), value: PersistentView::of(value) }
     }
 }
 

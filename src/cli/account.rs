@@ -277,4 +277,8 @@ fn owner_rows(owner: &Value, rows: &mut Vec<Vec<String>>) {
     for value in owner["values"].as_array().into_iter().flatten() {
         rows.push(vec!["value".into(), format!("{} until {}", cell(&value["txt"]), cell(&value["expires"]))]);
     }
+    for value in owner["persistent"].as_array().into_iter().flatten() {
+        let until = value["expires"].as_str().unwrap_or("it is retired");
+        rows.push(vec!["persistent".into(), format!("{} until {until}", cell(&value["value"]))]);
+    }
 }

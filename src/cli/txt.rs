@@ -66,7 +66,7 @@ pub fn run(command: Command, config: &Config) -> Result<()> {
         Command::List(wanted) => {
             let query = wanted.name.map(|name| format!("?name={}", encoded(&name))).unwrap_or_default();
             let reply = operator.call(Method::GET, &format!("/txt{query}"), None)?;
-            said(wanted.output, &reply, || listed(&reply))
+            said(wanted.output, &reply, || listed(&reply, ["name", "txt", "published", "expires"]))
         }
         Command::Retire(wanted) => {
             let body = json!({ "name": wanted.name, "txt": wanted.txt });
@@ -76,14 +76,15 @@ pub fn run(command: Command, config: &Config) -> Result<()> {
     }
 }
 
-fn listed(reply: &Value) -> String {
-    let columns = ["name", "txt", "published", "expires"];
+/// Values as a table.
+pub fn listed(reply: &Value, columns: [&str; 4]) -> String {
     let row = |value: &Value| columns.map(|column| cell(&value[column])).to_vec();
     let rows: Vec<Vec<String>> = reply["values"].as_array().into_iter().flatten().map(row).collect();
     let more = if reply["truncated"] == true { "\n(and more; name one)" } else { "" };
     table(&columns, &rows) + more
 }
 
-fn said(output: Output, reply: &Value, text: impl FnOnce() -> String) -> Result<()> {
+/// Prints a reply as JSON, or what it says.
+pub fn said(output: Output, reply: &Value, text: impl FnOnce() -> String) -> Result<()> {
     if output.json { print(&reply.to_string()) } else { print(&text()) }
 }

@@ -247,11 +247,12 @@ pub struct Values {
     pub max_values: usize,
     pub lifetime: String,
     pub newest_lifetime: String,
+    pub persist: bool,
 }
 
 impl Default for Values {
     fn default() -> Self {
-        Self { max_values: 100, lifetime: "24h".into(), newest_lifetime: "7d".into() }
+        Self { max_values: 100, lifetime: "24h".into(), newest_lifetime: "7d".into(), persist: false }
     }
 }
 

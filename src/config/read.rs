@@ -259,6 +259,7 @@ impl Reader<'_> {
             max: values.max_values,
             lifetime: self.span("values.lifetime", &values.lifetime)?,
             newest_lifetime: self.span("values.newest-lifetime", &values.newest_lifetime)?,
+            persist: values.persist,
         })
     }
 

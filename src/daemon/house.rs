@@ -45,7 +45,7 @@ impl House {
         let store = Store::open(&config.database)?;
         let (newest, last_commit) = store.read(|rows| Ok((rows.newest()?, rows.last_commit()?)))?;
         let clock = Clock::start(newest).after(last_commit);
-        let zones = load(&store, &config.zones, &clock)?;
+        let zones = load(&store, &config.zones, &config.values, &clock)?;
         let (writer, thread) = Writer::start(store.clone(), zones.clone(), clock.clone(), metrics.clone())?;
         let remembered = Remembered::new()?;
         let keyring = keyring(&store, config)?;

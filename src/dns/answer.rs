@@ -6,7 +6,7 @@ use hickory_proto::rr::RecordType;
 use crate::name::{MAX_NAME, NameRef};
 use crate::serial::Serial;
 use crate::time::Timestamp;
-use crate::txt::{LiveValue, RecordSet, TxtValue};
+use crate::txt::RecordSet;
 use crate::zone::live::Slot;
 use crate::zone::snippet::{MAX_CHAIN, cname_target};
 use crate::zone::{Node, Zone, zone_of};
@@ -73,9 +73,12 @@ pub struct LiveTxt {
 }
 
 impl LiveTxt {
-    /// The values that live now, newest first.
-    pub fn values(&self) -> impl Iterator<Item = &TxtValue> + Clone {
-        self.slot.values().iter().filter(|value| value.is_live(self.now)).map(|value: &LiveValue| &value.txt)
+    /// The text of each record that lives now: those of challenges, newest first, and persistent ones behind them.
+    pub fn texts(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        let challenges = self.slot.values().iter().filter(|value| value.is_live(self.now));
+        let persistent = self.slot.persistent().iter().filter(|value| value.is_live(self.now));
+        let challenges = challenges.map(|value| value.txt.as_bytes().as_slice());
+        challenges.chain(persistent.map(|value| value.value.as_str().as_bytes()))
     }
 }
 
@@ -146,7 +149,7 @@ fn at_owner(zone: &Zone, rtype: RecordType, slot: Slot, now: Timestamp) -> Answe
         return Answer::no_data(zone);
     }
     let live = LiveTxt { slot, now, ttl: zone.txt_ttl };
-    if live.values().next().is_some() {
+    if live.texts().next().is_some() {
         return Answer::found(Records::Live(live));
     }
     let ede = live.slot.last_expiry().map_or(Ede::NO_VALUE, |at| Ede::expired(now.since(at)));

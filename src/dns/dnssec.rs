@@ -11,7 +11,7 @@ use hickory_proto::rr::RecordType;
 
 use crate::name::{MAX_NAME, NameRef};
 use crate::serial::Serial;
-use crate::txt::{RecordSet, TXT_VALUE, TxtValue};
+use crate::txt::{MAX_STRING, RecordSet, TXT_VALUE};
 use crate::zone::signing::nsec::{NXNAME, nsec_rdata};
 use crate::zone::signing::{Refused, Signed, Signing, Unsigned, Way};
 use crate::zone::{Node, Zone, zone_of};
@@ -134,7 +134,7 @@ impl<'z> Prover<'z> {
             Records::Soa(_) => Some(self.soa(answer.serial)?),
             Records::Static(set) => Some(self.set(owner, set)?),
             Records::Live(txt) => {
-                let rdatas = txt.values().map(txt_rdata);
+                let rdatas = txt.texts().map(TxtRdata::of);
                 Some(self.signing.sign(&Unsigned { owner, rtype: RecordType::TXT, ttl: txt.ttl, rdatas })?)
             }
         };
@@ -204,9 +204,31 @@ impl<'z> Prover<'z> {
     }
 }
 
-/// One character-string: its length, and the value.
-fn txt_rdata(value: &TxtValue) -> [u8; 1 + TXT_VALUE] {
-    let mut rdata = [TXT_VALUE as u8; 1 + TXT_VALUE];
-    rdata[1..].copy_from_slice(value.as_bytes());
-    rdata
+/// The RDATA of a TXT record.
+enum TxtRdata {
+    /// One character-string of a challenge's value: what nearly all are, without an allocation.
+    Challenge([u8; 1 + TXT_VALUE]),
+    /// Any other.
+    Long(Vec<u8>),
+}
+
+impl TxtRdata {
+    fn of(text: &[u8]) -> Self {
+        if text.len() == TXT_VALUE {
+            let mut rdata = [TXT_VALUE as u8; 1 + TXT_VALUE];
+            rdata[1..].copy_from_slice(text);
+            return Self::Challenge(rdata);
+        }
+        // invariant: a string has at most 255 octets
+        Self::Long(text.chunks(MAX_STRING).flat_map(|string| [&[string.len() as u8][..], string].concat()).collect())
+    }
+}
+
+impl AsRef<[u8]> for TxtRdata {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Challenge(rdata) => rdata,
+            Self::Long(rdata) => rdata,
+        }
+    }
 }

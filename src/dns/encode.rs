@@ -11,6 +11,7 @@ use hickory_proto::rr::RecordType;
 
 use crate::cookie::{CLIENT, SERVER};
 use crate::serial::Serial;
+use crate::txt::MAX_STRING;
 use crate::zone::Zone;
 use crate::zone::signing::Signed;
 
@@ -178,12 +179,14 @@ impl Writer<'_> {
                 }
             }
             Records::Live(txt) => {
-                for value in txt.values() {
-                    let value = value.as_bytes();
-                    self.fixed(0, owner, RecordType::TXT, txt.ttl, 1 + value.len())?;
-                    // One character-string; its length octet says 43.
-                    self.out.push(value.len() as u8);
-                    self.out.extend_from_slice(value);
+                for text in txt.texts() {
+                    let strings = text.chunks(MAX_STRING);
+                    self.fixed(0, owner, RecordType::TXT, txt.ttl, strings.len() + text.len())?;
+                    for string in strings {
+                        // invariant: at most 255
+                        self.out.push(string.len() as u8);
+                        self.out.extend_from_slice(string);
+                    }
                 }
             }
             Records::Identity(text) => {

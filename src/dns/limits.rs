@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use hickory_proto::op::ResponseCode;
 
 use crate::net::prefix::Prefix;
+use crate::txt::TXT_VALUE;
 
 use super::answer::{Answer, Records};
 use super::dnssec::Proof;
@@ -28,6 +29,8 @@ const BURST: Duration = Duration::from_secs(1);
 /// Live values that make a reply which is not worth having sent to somebody else: 56 octets each. A certificate for a
 /// name and its wildcard needs two at a time.
 const FEW: usize = 4;
+/// Octets of so many; persistent values are longer.
+const FEW_OCTETS: usize = FEW * TXT_VALUE;
 
 /// What becomes of an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,7 +99,10 @@ impl Limits {
 
 fn is_small(answer: &Answer<'_>) -> bool {
     match (&answer.records, &answer.proof) {
-        (Records::Live(txt), Proof::None) => answer.aliases.is_empty() && txt.values().nth(FEW).is_none(),
+        (Records::Live(txt), Proof::None) => {
+            let octets: usize = txt.texts().take(FEW + 1).map(<[u8]>::len).sum();
+            answer.aliases.is_empty() && octets <= FEW_OCTETS
+        }
         _ => false,
     }
 }

@@ -10,7 +10,6 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::name::Name;
 use crate::time::Timestamp;
-use crate::txt::TxtValue;
 
 use super::Source;
 use super::answer::{Answer, Records};
@@ -40,7 +39,7 @@ pub struct Sighting {
     /// The response code.
     pub rcode: ResponseCode,
     /// The live values in the answer.
-    pub values: Vec<TxtValue>,
+    pub values: Vec<String>,
 }
 
 /// Whoever watches; a cheap handle. Without watchers a query costs it one look at an atomic.
@@ -81,7 +80,7 @@ impl Watchers {
         let watchers = self.0.watchers.read().unwrap_or_else(PoisonError::into_inner);
         for (_, queue) in watchers.iter().filter(|(watched, _)| name.below(watched.as_ref()).is_some()) {
             let values = match &answer.records {
-                Records::Live(txt) => txt.values().copied().collect(),
+                Records::Live(txt) => txt.texts().map(|text| String::from_utf8_lossy(text).into_owned()).collect(),
                 _ => Vec::new(),
             };
             let (name, rtype, rcode) = (name.to_name(), question.rtype(), answer.rcode);

@@ -31,12 +31,12 @@ impl Inner {
         Ok(Ok(OwnerRow { id: tx.add_owner(owner, username)?, account }))
     }
 
-    /// Takes an owner that holds nothing any more away, if it is the label of an ACME account; whether it was.
-    pub(super) fn leave(&self, tx: &Tx<'_>, owner: &Owner) -> std::result::Result<bool, StoreError> {
-        let is_passing = matches!(owner.label, OwnerLabel::AcmeAccount(_));
-        if is_passing {
+    /// Takes the label of an ACME account away if it holds nothing any more; whether it was one.
+    pub(super) fn is_left(&self, tx: &Tx<'_>, row: &OwnerRow, owner: &Owner) -> std::result::Result<bool, StoreError> {
+        let is_left = matches!(owner.label, OwnerLabel::AcmeAccount(_)) && tx.values(row.id)?.challenges.is_empty();
+        if is_left {
             tx.remove_owner(owner)?;
         }
-        Ok(is_passing)
+        Ok(is_left)
     }
 }

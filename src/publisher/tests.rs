@@ -1,4 +1,5 @@
 mod names;
+mod persist;
 mod rekey;
 
 use std::path::Path;
@@ -36,7 +37,7 @@ impl House {
     fn at(folder: TempDir, limits: ValueLimits) -> Self {
         let store = Store::open(&folder.path().join("t.db")).unwrap();
         let clock = Clock::start(store.read(|rows| rows.newest()).unwrap());
-        let zones = load(&store, &config("").zones, &clock).unwrap();
+        let zones = load(&store, &config("").zones, &limits, &clock).unwrap();
         let metrics = Arc::new(Metrics::default());
         let (writer, thread) = Writer::start(store.clone(), zones.clone(), clock.clone(), metrics.clone()).unwrap();
         let publisher = Publisher::new(store, writer, zones, clock, limits, metrics, |_| {});

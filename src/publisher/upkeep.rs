@@ -8,8 +8,8 @@ use std::time::Duration;
 use thiserror::Error;
 use tracing::{info, warn};
 
-use crate::config::ZoneSettings;
 use crate::config::keyfile::{KeyFile, KeyFileError};
+use crate::config::{ValueLimits, ZoneSettings};
 use crate::name::{OwnerLabel, ZoneName};
 use crate::serial::Serial;
 use crate::store::writer::Tx;
@@ -42,10 +42,15 @@ pub enum LoadError {
 }
 
 /// The zones of a configuration, with everything that the store has for them.
-pub fn load(store: &Store, settings: &[ZoneSettings], clock: &Clock) -> std::result::Result<Zones, LoadError> {
+pub fn load(
+    store: &Store,
+    settings: &[ZoneSettings],
+    limits: &ValueLimits,
+    clock: &Clock,
+) -> std::result::Result<Zones, LoadError> {
     let mut zones = Vec::new();
     for settings in settings {
-        zones.push(store.read(|rows| Ok(zone(rows, settings, None, clock)))??);
+        zones.push(store.read(|rows| Ok(zone(rows, settings, None, limits, clock)))??);
     }
     let zones = Zones::new(zones);
     store.read(|rows| rows.each_alias(|alias| zones.aliases().add(alias)))?;
@@ -57,6 +62,7 @@ fn zone(
     rows: &Rows<'_>,
     settings: &ZoneSettings,
     served: Option<&Zone>,
+    limits: &ValueLimits,
     clock: &Clock,
 ) -> std::result::Result<Zone, LoadError> {
     let ZoneSettings { name, soa, txt_ttl, statics, dnssec, .. } = settings.clone();
@@ -68,21 +74,25 @@ fn zone(
         let line = name.apex().child(label).map_or(1, |owner| statics.line_of(&owner));
         return Err(LoadError::Owned { zone: name, label: label.to_owned(), line });
     }
-    let live = match live {
-        Some(live) => live,
-        None => {
-            // Above the stored one whatever the clock says: what ran last may have raised it in memory alone.
-            let live = Live::new(rows.serial(&name)?.unwrap_or(Serial(0)).next(clock.now()));
-            rows.each_owner(&name, |label, disabled, values| {
-                live.put(
-                    OwnerLabel::below_apex_of(label),
-                    Some(if disabled { Slot::Disabled } else { Slot::of(values) }),
-                );
-            })?;
-            Arc::new(live)
-        }
-    };
+    let live = live.map_or_else(|| stored(rows, &name, limits, clock), Ok)?;
     Ok(Zone { name, soa, txt_ttl, statics, live, dnssec, signing })
+}
+
+/// The names and values of a zone that are stored.
+fn stored(
+    rows: &Rows<'_>,
+    zone: &ZoneName,
+    limits: &ValueLimits,
+    clock: &Clock,
+) -> std::result::Result<Arc<Live>, StoreError> {
+    // Above the stored one whatever the clock says: what ran last may have raised it in memory alone.
+    let live = Live::new(rows.serial(zone)?.unwrap_or(Serial(0)).next(clock.now()));
+    rows.each_owner(zone, |label, disabled, values, persistent| {
+        let persistent = if limits.persist { persistent } else { Vec::new() };
+        let slot = if disabled { Slot::Disabled } else { Slot::of(values).with(persistent) };
+        live.put(OwnerLabel::below_apex_of(label), Some(slot));
+    })?;
+    Ok(Arc::new(live))
 }
 
 /// The signer that a zone's key file says: the present one where that serves these keys already.
@@ -113,7 +123,7 @@ impl Publisher {
             let current = inner.zones.load();
             let mut zones = Vec::new();
             for settings in &settings {
-                match zone(tx, settings, zone_named(&current, &settings.name), &inner.clock) {
+                match zone(tx, settings, zone_named(&current, &settings.name), &inner.limits, &inner.clock) {
                     Ok(zone) => zones.push(zone),
                     Err(LoadError::Store(error)) => return Err(error),
                     Err(refusal) => return Ok(Err(refusal)),

@@ -14,6 +14,7 @@ use crate::account::{Standing, Username};
 use crate::name::{Owner, OwnerLabel, ZoneName};
 use crate::serial::Serial;
 use crate::time::Timestamp;
+use crate::txt::persist::PersistentValue;
 use crate::txt::{LiveValue, TxtValue};
 
 use super::StoreError;
@@ -22,6 +23,8 @@ type Result<T> = std::result::Result<T, StoreError>;
 
 /// The kind of the values that challenges publish.
 const CHALLENGE: &str = "challenge";
+/// The kind of persistent authorizations.
+const PERSISTENT: &str = "persistent";
 
 impl ToSql for Timestamp {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -58,12 +61,43 @@ impl OwnerRow {
 }
 
 /// A value as it is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StoredValue {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored<V> {
     /// Its row; a higher one is newer.
     pub id: i64,
     /// The value and its times.
-    pub value: LiveValue,
+    pub value: V,
+}
+
+/// The values of an owner, each kind newest first, expired ones included.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoredValues {
+    /// Those of challenges.
+    pub challenges: Vec<Stored<LiveValue>>,
+    /// Persistent authorizations.
+    pub persistent: Vec<Stored<PersistentValue>>,
+}
+
+impl StoredValues {
+    /// Reads id, kind, bytes, published and expires from column `first` on, and keeps the value.
+    fn read(&mut self, row: &Row<'_>, first: usize) -> Result<()> {
+        let id = row.get(first)?;
+        let bytes = row.get_ref(first + 2)?.as_blob().map_err(|e| unreadable("value", &e))?;
+        let text = std::str::from_utf8(bytes).map_err(|e| unreadable("value", &e))?;
+        let (published, expires) = (row.get(first + 3)?, row.get(first + 4)?);
+        match row.get_ref(first + 1)?.as_str().map_err(|e| unreadable("kind", &e))? {
+            CHALLENGE => {
+                let txt = parse::<TxtValue>("value", text)?;
+                self.challenges.push(Stored { id, value: LiveValue { txt, published, expires } });
+            }
+            PERSISTENT => {
+                let (value, expires) = (parse("value", text)?, Some(expires).filter(|at| *at != Timestamp::MAX));
+                self.persistent.push(Stored { id, value: PersistentValue { value, published, expires } });
+            }
+            other => return Err(unreadable("kind", &other)),
+        }
+        Ok(())
+    }
 }
 
 /// How many there are.
@@ -137,12 +171,16 @@ impl<'c> Rows<'c> {
     ///
     /// Reads the tables from end to end in the order of their rows. By the index of names it would look for each owner
     /// anew and sort them all before the first one is seen: eight times as long for a million.
-    pub fn each_owner(&self, zone: &ZoneName, mut visit: impl FnMut(&str, bool, &[LiveValue])) -> Result<()> {
-        let sql = "SELECT o.id, o.name, ifnull(a.disabled, 0), v.id, v.bytes, v.published, v.expires
+    pub fn each_owner(
+        &self,
+        zone: &ZoneName,
+        mut visit: impl FnMut(&str, bool, &[LiveValue], Vec<PersistentValue>),
+    ) -> Result<()> {
+        let sql = "SELECT o.id, o.name, ifnull(a.disabled, 0), v.id, v.kind, v.bytes, v.published, v.expires
                    FROM owners o NOT INDEXED LEFT JOIN accounts a ON a.id = o.account
-                   LEFT JOIN live_values v ON v.owner = o.id AND v.kind = ?2 WHERE o.zone = ?1 ORDER BY o.id";
+                   LEFT JOIN live_values v ON v.owner = o.id WHERE o.zone = ?1 ORDER BY o.id";
         let mut statement = self.connection.prepare(sql)?;
-        let mut rows = statement.query(params![zone.to_string(), CHALLENGE])?;
+        let mut rows = statement.query(params![zone.to_string()])?;
         let mut owner = Loaded::default();
         while let Some(row) = rows.next()? {
             let id: i64 = row.get(0)?;
@@ -152,8 +190,8 @@ impl<'c> Rows<'c> {
                 owner.name.push_str(row.get_ref(1)?.as_str().map_err(|e| unreadable("owner", &e))?);
                 owner.is_disabled = row.get(2)?;
             }
-            if let Some(value) = row.get::<_, Option<i64>>(3)? {
-                owner.values.push((value, live_value(row, 4)?));
+            if row.get::<_, Option<i64>>(3)?.is_some() {
+                owner.values.read(row, 3)?;
             }
         }
         owner.finish(&mut visit);
@@ -162,31 +200,34 @@ impl<'c> Rows<'c> {
 
     // --- values ---
 
-    /// The values at an owner's row, newest first, expired ones included.
-    pub fn values(&self, owner: i64) -> Result<Vec<StoredValue>> {
-        let sql =
-            "SELECT id, bytes, published, expires FROM live_values WHERE owner = ?1 AND kind = ?2 ORDER BY id DESC";
+    /// The values at an owner's row.
+    pub fn values(&self, owner: i64) -> Result<StoredValues> {
+        let sql = "SELECT id, kind, bytes, published, expires FROM live_values WHERE owner = ?1 ORDER BY id DESC";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(params![owner, CHALLENGE])?;
-        let mut values = Vec::new();
+        let mut rows = statement.query([owner])?;
+        let mut values = StoredValues::default();
         while let Some(row) = rows.next()? {
-            values.push(StoredValue { id: row.get(0)?, value: live_value(row, 1)? });
+            values.read(row, 0)?;
         }
         Ok(values)
     }
 
     /// Stores a value as an owner's newest; one that is there already moves to the front.
     pub fn put_value(&self, owner: i64, value: &LiveValue) -> Result<()> {
+        self.put(owner, CHALLENGE, value.txt.as_bytes(), value.published, value.expires)
+    }
+
+    /// The same for a persistent authorization.
+    pub fn put_persistent(&self, owner: i64, value: &PersistentValue) -> Result<()> {
+        let expires = value.expires.unwrap_or(Timestamp::MAX);
+        self.put(owner, PERSISTENT, value.value.as_str().as_bytes(), value.published, expires)
+    }
+
+    fn put(&self, owner: i64, kind: &str, bytes: &[u8], published: Timestamp, expires: Timestamp) -> Result<()> {
         // REPLACE gives the row a new id, above all others: newest first.
         let sql =
             "INSERT OR REPLACE INTO live_values (owner, kind, bytes, published, expires) VALUES (?1, ?2, ?3, ?4, ?5)";
-        self.connection.prepare_cached(sql)?.execute(params![
-            owner,
-            CHALLENGE,
-            value.txt.as_bytes(),
-            value.published,
-            value.expires,
-        ])?;
+        self.connection.prepare_cached(sql)?.execute(params![owner, kind, bytes, published, expires])?;
         Ok(())
     }
 
@@ -269,17 +310,20 @@ struct Loaded {
     id: Option<i64>,
     name: String,
     is_disabled: bool,
-    values: Vec<(i64, LiveValue)>,
+    values: StoredValues,
     newest_first: Vec<LiveValue>,
 }
 
 impl Loaded {
     /// Shows the owner, if there is one, and makes room for the next.
-    fn finish(&mut self, visit: &mut impl FnMut(&str, bool, &[LiveValue])) {
+    fn finish(&mut self, visit: &mut impl FnMut(&str, bool, &[LiveValue], Vec<PersistentValue>)) {
         if self.id.take().is_some() {
-            self.values.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
-            self.newest_first.extend(self.values.drain(..).map(|(_, value)| value));
-            visit(&self.name, self.is_disabled, &self.newest_first);
+            let StoredValues { challenges, persistent } = &mut self.values;
+            challenges.sort_unstable_by_key(|stored| std::cmp::Reverse(stored.id));
+            persistent.sort_unstable_by_key(|stored| std::cmp::Reverse(stored.id));
+            self.newest_first.extend(challenges.drain(..).map(|stored| stored.value));
+            let persistent = persistent.drain(..).map(|stored| stored.value).collect();
+            visit(&self.name, self.is_disabled, &self.newest_first, persistent);
             self.name.clear();
             self.newest_first.clear();
         }
@@ -306,17 +350,6 @@ fn standing(disabled: bool, remove_at: Option<Timestamp>) -> Standing {
         None if disabled => Standing::Disabled,
         None => Standing::Active,
     }
-}
-
-/// Bytes, published and expires from column `first` on.
-fn live_value(row: &Row<'_>, first: usize) -> Result<LiveValue> {
-    let bytes = row.get_ref(first)?.as_blob().map_err(|e| unreadable("value", &e))?;
-    let text = std::str::from_utf8(bytes).map_err(|e| unreadable("value", &e))?;
-    Ok(LiveValue {
-        txt: parse::<TxtValue>("value", text)?,
-        published: row.get(first + 1)?,
-        expires: row.get(first + 2)?,
-    })
 }
 
 fn owner_of(zone: &str, name: &str) -> Result<Owner> {

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::serial::Serial;
 use crate::time::Timestamp;
 use crate::txt::LiveValue;
+use crate::txt::persist::PersistentValue;
 
 use table::Table;
 
@@ -35,6 +36,15 @@ pub enum Slot {
     One(LiveValue),
     /// Several, newest first.
     Many(Arc<[LiveValue]>),
+    /// Values of challenges and persistent ones, or the latter alone.
+    Persisting(Arc<Persisting>),
+}
+
+/// What lives at a name with persistent values, each kind newest first.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Persisting {
+    challenges: Slot,
+    persistent: Vec<PersistentValue>,
 }
 
 impl Slot {
@@ -47,19 +57,37 @@ impl Slot {
         }
     }
 
-    /// The values, newest first, expired ones included: whoever serves them looks at the time.
+    /// The same with persistent values beside them.
+    pub fn with(self, persistent: Vec<PersistentValue>) -> Self {
+        if persistent.is_empty() || self == Self::Disabled {
+            return self;
+        }
+        Self::Persisting(Arc::new(Persisting { challenges: self, persistent }))
+    }
+
+    /// The persistent values, newest first, expired ones included.
+    pub fn persistent(&self) -> &[PersistentValue] {
+        match self {
+            Self::Persisting(both) => &both.persistent,
+            _ => &[],
+        }
+    }
+
+    /// The values of challenges, newest first, expired ones included: whoever serves them looks at the time.
     pub fn values(&self) -> &[LiveValue] {
         match self {
             Self::Disabled | Self::Empty | Self::Expired(_) => &[],
             Self::One(one) => std::slice::from_ref(one),
             Self::Many(many) => many,
+            Self::Persisting(both) => both.challenges.values(),
         }
     }
 
-    /// When the last value expired, or will; `None` where none is known of.
+    /// When the last value of a challenge expired, or will; `None` where none is known of.
     pub fn last_expiry(&self) -> Option<Timestamp> {
         match self {
             Self::Expired(at) => Some(*at),
+            Self::Persisting(both) => both.challenges.last_expiry(),
             other => other.values().iter().map(|value| value.expires).max(),
         }
     }

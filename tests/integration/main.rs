@@ -20,6 +20,7 @@ mod harness;
 mod hook;
 mod httpreq;
 mod layers;
+mod persist;
 mod restart;
 mod storage;
 mod walk;

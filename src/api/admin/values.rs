@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use serde::Serialize;
 use serde_json::json;
 
 use crate::name::{Owner, OwnerLabel};
@@ -21,26 +22,32 @@ const STEP: usize = 1_000;
 
 /// One name's values, or all of them.
 pub async fn list(State(publisher): State<Publisher>, params: Params) -> Result<Response, Failure> {
+    listed(&publisher, params, |owner, publisher| NamedValue::all_of(owner, publisher).collect()).await
+}
+
+/// What there is at the name in the parameters, or at all names.
+pub async fn listed<T: Serialize + Send + 'static>(
+    publisher: &Publisher,
+    params: Params,
+    of: fn(&Owner, &Publisher) -> Vec<T>,
+) -> Result<Response, Failure> {
     let (values, truncated) = match params.text("name") {
-        Some(name) => {
-            let owner = who::owner(&publisher, name.to_owned()).await?;
-            (NamedValue::all_of(&owner, &publisher).collect(), false)
-        }
-        None => read(&publisher, all).await?,
+        Some(name) => (of(&who::owner(publisher, name.to_owned()).await?, publisher), false),
+        None => read(publisher, move |publisher| all(publisher, of)).await?,
     };
     Ok(reply::json(StatusCode::OK, &json!({ "values": values, "truncated": truncated })))
 }
 
-fn all(publisher: &Publisher) -> Result<(Vec<NamedValue>, bool), Failure> {
+fn all<T>(publisher: &Publisher, of: fn(&Owner, &Publisher) -> Vec<T>) -> Result<(Vec<T>, bool), Failure> {
     let zones = publisher.zones().load();
     let ordinary = zones.iter().filter(|zone| !zone.name.is_challenge());
     let own = ordinary.map(|zone| Owner { zone: zone.name.clone(), label: OwnerLabel::Challenge });
-    let mut found: Vec<NamedValue> = own.flat_map(|owner| NamedValue::all_of(&owner, publisher)).collect();
+    let mut found: Vec<T> = own.flat_map(|owner| of(&owner, publisher)).collect();
     let mut after = None;
     loop {
         let accounts = publisher.accounts(after, STEP, "")?;
         let owners = accounts.iter().flat_map(|account| &account.owners);
-        found.extend(owners.flat_map(|owner| NamedValue::all_of(owner, publisher)));
+        found.extend(owners.flat_map(|owner| of(owner, publisher)));
         after = accounts.last().map(|account| account.username);
         if found.len() > MAX_VALUES {
             found.truncate(MAX_VALUES);
@@ -67,7 +74,8 @@ pub async fn retire(State(publisher): State<Publisher>, fields: Fields) -> Resul
     Ok(reply::json(StatusCode::OK, &json!({ "retired": retired })))
 }
 
-async fn named(publisher: &Publisher, fields: &Fields) -> Result<Owner, Failure> {
+/// The owner that the body names.
+pub async fn named(publisher: &Publisher, fields: &Fields) -> Result<Owner, Failure> {
     let missing = || Failure::field("bad_name", "name", "write a subdomain, a fulldomain, or `_acme-challenge`");
     who::owner(publisher, fields.text("name")?.ok_or_else(missing)?).await
 }

@@ -51,7 +51,7 @@ impl House {
         let config = Config::parse(Path::new("c.toml"), ZONES).unwrap();
         let store = Store::open(&folder.path().join("t.db")).unwrap();
         let clock = Clock::start(None);
-        let zones = load(&store, &config.zones, &clock).unwrap();
+        let zones = load(&store, &config.zones, &config.values, &clock).unwrap();
         let metrics = Arc::new(Metrics::default());
         let (writer, _writer) = Writer::start(store.clone(), zones.clone(), clock.clone(), metrics.clone()).unwrap();
         let remembered = Remembered::new().unwrap();

@@ -91,7 +91,9 @@ fn numbered() -> Zone {
     let zone = zone();
     let values: Vec<LiveValue> = ('a'..='z').map(|letter| value(letter, true)).collect();
     for count in 0..NUMBERED {
-        zone.live.put(&format!("n{count}"), Some(Slot::of(&values[..count])));
+        // Every third with persistent values of one and of two character-strings.
+        let persistent = if count % 3 == 0 { vec![persistent(60), persistent(400)] } else { Vec::new() };
+        zone.live.put(&format!("n{count}"), Some(Slot::of(&values[..count]).with(persistent)));
     }
     zone
 }

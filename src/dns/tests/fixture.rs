@@ -10,6 +10,7 @@ use crate::name::Name;
 use crate::serial::Serial;
 use crate::time::{Clock, Timestamp};
 use crate::txt::LiveValue;
+use crate::txt::persist::PersistentValue;
 use crate::zone::live::{Live, Slot};
 use crate::zone::signing::key::{Algorithm, ZoneKey};
 use crate::zone::signing::phase::Phase;
@@ -50,6 +51,12 @@ pub fn value(letter: char, is_live: bool) -> LiveValue {
     LiveValue { txt, published: Timestamp::from_unix(5), expires }
 }
 
+/// A persistent value of this length, which never expires.
+pub fn persistent(length: usize) -> PersistentValue {
+    let text = format!("ca.example; accounturi=urn:{:x<1$}", "", length - 27);
+    PersistentValue { value: text.parse().unwrap(), published: Timestamp::from_unix(5), expires: None }
+}
+
 pub fn zone() -> Zone {
     let soa = Soa {
         mname: name("ns1.auth.example.org"),
@@ -67,6 +74,7 @@ pub fn zone() -> Zone {
     live.put("empty", Some(Slot::Empty));
     live.put("off", Some(Slot::Disabled));
     live.put("over", Some(Slot::Expired(Timestamp::from_unix(10))));
+    live.put("persist", Some(Slot::of(&[value('n', true)]).with(vec![persistent(60), persistent(400)])));
     let many: Vec<LiveValue> = ('A'..='Z').chain('a'..='z').map(|letter| value(letter, true)).collect();
     live.put("many", Some(Slot::of(&many)));
     Zone { name: APEX.parse().unwrap(), soa, txt_ttl: 1, statics, live: Arc::new(live), dnssec: None, signing: None }

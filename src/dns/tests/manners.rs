@@ -156,6 +156,12 @@ fn many_live_values_and_chains_of_aliases_are_limited() {
         let responder = responder_with(Zones::new(vec![zone]), manners(3, Identity::default()));
         assert_eq!(tenth(&responder, &query("few.auth.example.org", 16), there).unwrap().1, values > 4, "{values}");
     }
+    for (length, is_limited) in [(172, false), (173, true)] {
+        let zone = zone();
+        zone.live.put("long", Some(Slot::Empty.with(vec![persistent(length)])));
+        let responder = responder_with(Zones::new(vec![zone]), manners(3, Identity::default()));
+        assert_eq!(tenth(&responder, &query("long.auth.example.org", 16), there).unwrap().1, is_limited, "{length}");
+    }
 }
 
 #[test]

@@ -272,8 +272,9 @@ impl Writer<'_, '_> {
             Records::Static(set) => self.set(0, &owner, set),
             Records::Identity(text) => panic!("{text}: nobody has told us what to say"),
             Records::Live(txt) => {
-                for value in txt.values() {
-                    let rdata = RData::TXT(hickory_proto::rr::rdata::TXT::new(vec![value.as_str().to_owned()]));
+                for text in txt.texts() {
+                    let strings: Vec<&[u8]> = text.chunks(255).collect();
+                    let rdata = RData::TXT(hickory_proto::rr::rdata::TXT::from_bytes(strings));
                     self.record(0, &owner, txt.ttl, &rdata);
                 }
             }

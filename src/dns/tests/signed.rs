@@ -18,10 +18,11 @@ use crate::zone::signing::key::{Algorithm, ZoneKey};
 use crate::zone::signing::phase::Phase;
 
 /// Everything that is asked of each validator, and whether it finds records there.
-const QUESTIONS: [(&str, &str, bool); 19] = [
+const QUESTIONS: [(&str, &str, bool); 20] = [
     ("shop", "TXT", true),
     ("sHoP", "TXT", true),
     ("many", "TXT", true),
+    ("persist", "TXT", true),
     ("@", "CAA", true),
     ("@", "SOA", true),
     ("@", "NS", true),

@@ -1,4 +1,9 @@
 use super::*;
+use crate::name::MAX_NAME;
+use crate::publisher::MAX_PERSISTENT;
+use crate::txt::persist::MAX_PERSIST_VALUE;
+use crate::zone::signing::key::Algorithm;
+use crate::zone::signing::phase::Phase;
 
 const MANY: &str = "many.auth.example.org";
 /// 52 values of 56 octets each behind the question.
@@ -61,6 +66,57 @@ fn tcp_takes_everything() {
     let reply = raw(&query(MANY, 16), Transport::Tcp).unwrap();
     assert_eq!(reply.len(), WHOLE);
     assert_eq!(txts(&Message::from_vec(&reply).unwrap().answers).len(), 52);
+}
+
+/// A persistent value of 257 octets is two character-strings, and fits or is left out like any other record.
+#[test]
+fn persistent_values_are_cut_into_strings_of_at_most_255_octets() {
+    let sizes = [[60, 254], [255, 256], [257, 512]];
+    for [one, other] in sizes {
+        let zone = zone();
+        let both = vec![persistent(one), persistent(other)];
+        zone.live.put("many", Some(Slot::of(&[value('n', true)]).with(both.clone())));
+        let responder = responder_of(Zones::new(vec![zone]));
+        let ask = |packet: &[u8], transport| {
+            let mut out = Vec::new();
+            responder.respond(packet, source(transport), &mut out).unwrap();
+            out
+        };
+        let reply = ask(&query(MANY, 16), Transport::Tcp);
+        let message = Message::from_vec(&reply).unwrap();
+        let expected = ["n".repeat(43), both[0].value.to_string(), both[1].value.to_string()];
+        assert_eq!(txts(&message.answers), expected);
+        let length = 39 + 56 + 24 + one + one.div_ceil(255) + other + other.div_ceil(255);
+        assert_eq!(reply.len(), length, "{one} {other}");
+        assert_eq!(ask(&query(MANY, 16), Transport::Udp)[2] & 2 != 0, length > 512, "{length}");
+        let packet = |size| with_opt(query(MANY, 16), size, 0, 0, &[]);
+        assert_eq!(ask(&packet(length as u16 + 11), Transport::Udp).len(), length + 11);
+        assert_eq!(ask(&packet(length as u16 + 10), Transport::Udp)[2] & 2 != 0, length > 502, "{length}");
+    }
+}
+
+/// As many values of each kind as an owner may have, signed by two keys, at the longest name: one message over TCP.
+#[test]
+fn the_most_that_a_name_can_hold_fits_a_message() {
+    let keys = [(); 2].map(|()| key(Algorithm::EcdsaP256));
+    let zone = signed_by(Phase::Switching, keys.into());
+    let challenges: Vec<LiveValue> = (0..1_000).map(numbered).collect();
+    let persistent = (0..MAX_PERSISTENT).map(|_| persistent(MAX_PERSIST_VALUE)).collect();
+    let label = "x".repeat(63);
+    zone.live.put(&label, Some(Slot::of(&challenges).with(persistent)));
+    let packet = with_opt(query(&format!("{label}.{APEX}"), 16), 1_232, 0, 0x8000, &[]);
+    let mut out = Vec::new();
+    responder_of(Zones::new(vec![zone])).respond(&packet, source(Transport::Tcp), &mut out).unwrap();
+    let message = Message::from_vec(&out).unwrap();
+    assert_eq!((out[2] & 2, message.answers.len()), (0, 1_000 + MAX_PERSISTENT + 2));
+    // With the longest name, which the signatures hold as well, and every option: keepalive, cookie and NSID.
+    let apex = name(APEX).as_wire().len();
+    let longest = (MAX_NAME - (1 + label.len() + apex)) + 2 * (MAX_NAME - apex) + 6 + 28 + 68;
+    assert!(out.len() + longest <= 65_535, "{}", out.len());
+}
+
+fn numbered(number: usize) -> LiveValue {
+    LiveValue { txt: format!("{number:_>43}").parse().unwrap(), ..value('n', true) }
 }
 
 #[test]

@@ -13,7 +13,7 @@ async fn a_watch_sees_its_name_and_nothing_else() {
     let sighting = watch.next().await.unwrap();
     assert_eq!(sighting.name, name("shop.auth.example.org"));
     assert_eq!((sighting.rtype, sighting.rcode), (RecordType::TXT, ResponseCode::NoError));
-    assert_eq!(sighting.values, [value('n', true).txt, value('o', true).txt]);
+    assert_eq!(sighting.values, [value('n', true).txt.to_string(), value('o', true).txt.to_string()]);
     assert_eq!(sighting.source, source(Transport::Tcp));
 }
 

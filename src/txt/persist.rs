@@ -1,0 +1,253 @@
+//! Persistent authorizations, as dns-persist-01 looks for them (draft-ietf-acme-dns-persist-01).
+
+use std::collections::HashSet;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+use thiserror::Error;
+
+use crate::name::{MAX_LABEL, MAX_NAME};
+use crate::time::Timestamp;
+
+/// Characters of a persistent authorization. An owner's share of them, beside the most challenges that it may have, fits
+/// a DNS message over TCP.
+pub const MAX_PERSIST_VALUE: usize = 512;
+
+/// Why a text is not a persistent authorization.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PersistValueError {
+    #[error("a persistent authorization has 1 to {MAX_PERSIST_VALUE} characters; found {0}")]
+    Length(usize),
+    #[error("a persistent authorization is printable ASCII, spaces and tabs; found {0:?}")]
+    Character(char),
+    #[error("it begins with the CA's issuer domain name in lower case, like `letsencrypt.org`; found {0:?}")]
+    Issuer(String),
+    #[error("nothing may be empty between or behind the `;`: CAs take the whole value for malformed")]
+    EmptyParameter,
+    #[error(
+        "behind each `;` stands `tag=value`, the tag of letters, digits and hyphens, no space in the value; found {0:?}"
+    )]
+    Parameter(String),
+    #[error("`{0}` stands there twice: CAs take the whole value for malformed")]
+    Twice(String),
+    #[error("`accounturi=` and the ACME account's URL are missing: CAs would not know whom it authorizes")]
+    NoAccount,
+    #[error("accounturi is the ACME account's URL, like `https://ca.example/acct/123`; found {0:?}")]
+    AccountUri(String),
+    #[error("the one policy that CAs know is `policy=wildcard`; found {0:?}")]
+    Policy(String),
+    #[error("persistUntil is in Unix seconds, like `persistUntil=1767225600`; found {0:?}")]
+    PersistUntil(String),
+}
+
+/// A CA's issuer domain name, the URL of the ACME account that may get certificates from it, and how far that goes: an
+/// issue-value (RFC 8659 section 4.2), kept byte for byte but for blanks around it.
+///
+/// Stricter than what a CA reads: whatever it would silently take for something else is refused.
+#[derive(Clone)]
+pub struct PersistValue {
+    text: Arc<str>,
+    persist_until: Option<Timestamp>,
+}
+
+impl PersistValue {
+    /// The issue-value.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The last moment at which a CA goes by it, if it names one.
+    pub fn persist_until(&self) -> Option<Timestamp> {
+        self.persist_until
+    }
+}
+
+impl FromStr for PersistValue {
+    type Err = PersistValueError;
+
+    fn from_str(text: &str) -> Result<Self, PersistValueError> {
+        let text = text.trim_matches(BLANKS);
+        if let Some(bad) = text.chars().find(|c| !(c.is_ascii_graphic() || BLANKS.contains(c))) {
+            return Err(PersistValueError::Character(bad));
+        }
+        if !(1..=MAX_PERSIST_VALUE).contains(&text.len()) {
+            return Err(PersistValueError::Length(text.len()));
+        }
+        let mut parts = text.split(';').map(|part| part.trim_matches(BLANKS));
+        let issuer = parts.next().unwrap_or_default();
+        if !is_issuer(issuer) {
+            return Err(PersistValueError::Issuer(issuer.to_owned()));
+        }
+        let mut parameters = Parameters::default();
+        parts.try_for_each(|part| parameters.read(part))?;
+        if !parameters.has_account {
+            return Err(PersistValueError::NoAccount);
+        }
+        Ok(Self { text: text.into(), persist_until: parameters.persist_until })
+    }
+}
+
+/// WSP (RFC 5234 appendix B.1).
+const BLANKS: [char; 2] = [' ', '\t'];
+
+/// What is read of the parameters.
+#[derive(Default)]
+struct Parameters {
+    tags: HashSet<String>,
+    has_account: bool,
+    persist_until: Option<Timestamp>,
+}
+
+impl Parameters {
+    fn read(&mut self, part: &str) -> Result<(), PersistValueError> {
+        if part.is_empty() {
+            return Err(PersistValueError::EmptyParameter);
+        }
+        let malformed = || PersistValueError::Parameter(part.to_owned());
+        let (tag, value) = part.split_once('=').ok_or_else(malformed)?;
+        let (tag, value) = (tag.trim_matches(BLANKS), value.trim_matches(BLANKS));
+        if !is_label(tag) || value.contains(BLANKS) {
+            return Err(malformed());
+        }
+        // RFC 8659 section 4.2: tags are told apart without regard to case.
+        let tag = tag.to_ascii_lowercase();
+        match tag.as_str() {
+            "accounturi" if !is_uri(value) => return Err(PersistValueError::AccountUri(value.to_owned())),
+            "accounturi" => self.has_account = true,
+            "policy" if !value.eq_ignore_ascii_case("wildcard") => {
+                return Err(PersistValueError::Policy(value.to_owned()));
+            }
+            "persistuntil" => self.persist_until = Some(seconds(value)?),
+            // "Wildcard", or a parameter that this version does not know, as CAs ignore it too (section 4.1, item 1).
+            _ => {}
+        }
+        if self.tags.insert(tag.clone()) { Ok(()) } else { Err(PersistValueError::Twice(tag)) }
+    }
+}
+
+fn seconds(value: &str) -> Result<Timestamp, PersistValueError> {
+    let is_number = !value.is_empty() && value.bytes().all(|digit| digit.is_ascii_digit());
+    let seconds = value.parse().ok().filter(|_| is_number);
+    seconds.map(Timestamp::from_unix).ok_or_else(|| PersistValueError::PersistUntil(value.to_owned()))
+}
+
+/// Section 3.1: A-labels in lower case, without a closing dot.
+fn is_issuer(text: &str) -> bool {
+    text.len() < MAX_NAME && !text.bytes().any(|octet| octet.is_ascii_uppercase()) && text.split('.').all(is_label)
+}
+
+/// Letters, digits and inner hyphens.
+fn is_label(text: &str) -> bool {
+    let is_ldh = text.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
+    (1..=MAX_LABEL).contains(&text.len()) && is_ldh && !text.starts_with('-') && !text.ends_with('-')
+}
+
+/// A scheme and something behind it (RFC 3986 section 3). CAs compare it character by character with what they gave out.
+fn is_uri(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once(':') else { return false };
+    let inner = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'-' | b'.');
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.bytes().all(inner) && !rest.is_empty()
+}
+
+impl PartialEq for PersistValue {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for PersistValue {}
+
+impl fmt::Display for PersistValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for PersistValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.text, f)
+    }
+}
+
+impl Serialize for PersistValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+/// A published persistent authorization and its times.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PersistentValue {
+    /// What is served.
+    pub value: PersistValue,
+    /// When it was published, or published again.
+    pub published: Timestamp,
+    /// From when on it is no longer served; `None`: until it is retired.
+    pub expires: Option<Timestamp>,
+}
+
+impl PersistentValue {
+    /// Whether it is served at `now`.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.expires.is_none_or(|expires| now < expires)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<PersistValue, PersistValueError> {
+        text.parse()
+    }
+
+    #[test]
+    fn what_a_ca_would_go_by_is_kept_byte_for_byte() {
+        for text in [
+            "letsencrypt.org; accounturi=https://acme-v02.api.letsencrypt.org/acme/acct/123",
+            "ca.example;accounturi=https://ca.example/acct/1?a=b=c;POLICY=WildCard;persistUntil=1767225600",
+            "ca.example \t;\tAccountURI = urn:x ; future-tag=;x1=!\"#",
+        ] {
+            assert_eq!(read(text).unwrap().as_str(), text);
+            assert_eq!(read(&format!(" \t{text} ")).unwrap().as_str(), text);
+        }
+        let until = read("ca.example; accounturi=urn:x; persistuntil=1767225600").unwrap().persist_until();
+        assert_eq!(until, Some(Timestamp::from_unix(1_767_225_600)));
+        let far = format!("ca.example; accounturi=urn:x; persistUntil={}", u64::MAX);
+        assert_eq!(read(&far).unwrap().persist_until(), Some(Timestamp::from_unix(u64::MAX)));
+    }
+
+    #[test]
+    fn what_a_ca_would_take_for_something_else_is_refused() {
+        use PersistValueError as E;
+        let twice = "ca.example; accounturi=urn:x; AccountURI=urn:y";
+        let long = format!("ca.example; accounturi=urn:{}", "x".repeat(MAX_PERSIST_VALUE));
+        for (text, error) in [
+            ("", E::Length(0)),
+            (&long, E::Length(27 + MAX_PERSIST_VALUE)),
+            ("ca.example; accounturi=urn:\u{e4}", E::Character('\u{e4}')),
+            ("ca.example;\naccounturi=urn:x", E::Character('\n')),
+            ("; accounturi=urn:x", E::Issuer(String::new())),
+            ("CA.example; accounturi=urn:x", E::Issuer("CA.example".into())),
+            ("ca.example.; accounturi=urn:x", E::Issuer("ca.example.".into())),
+            ("accounturi=urn:x; ca.example", E::Issuer("accounturi=urn:x".into())),
+            ("ca.example", E::NoAccount),
+            ("ca.example; policy=wildcard", E::NoAccount),
+            ("ca.example; accounturi=urn:x;", E::EmptyParameter),
+            ("ca.example;; accounturi=urn:x", E::EmptyParameter),
+            ("ca.example; accounturi", E::Parameter("accounturi".into())),
+            ("ca.example; accounturi=urn:x y", E::Parameter("accounturi=urn:x y".into())),
+            ("ca.example; account uri=urn:x", E::Parameter("account uri=urn:x".into())),
+            ("ca.example; accounturi=", E::AccountUri(String::new())),
+            ("ca.example; accounturi=/acct/1", E::AccountUri("/acct/1".into())),
+            (twice, E::Twice("accounturi".into())),
+            ("ca.example; accounturi=urn:x; policy=wildcards", E::Policy("wildcards".into())),
+            ("ca.example; accounturi=urn:x; persistUntil=+1", E::PersistUntil("+1".into())),
+            ("ca.example; accounturi=urn:x; persistUntil=2026-01-01", E::PersistUntil("2026-01-01".into())),
+        ] {
+            assert_eq!(read(text), Err(error), "{text}");
+        }
+    }
+}
