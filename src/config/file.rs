@@ -282,11 +282,11 @@ pub struct Zone {
 }
 
 fn refresh() -> u32 {
-    3_600
+    14_400
 }
 
 fn retry() -> u32 {
-    600
+    3_600
 }
 
 fn expire() -> u32 {
