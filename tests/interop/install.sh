@@ -5,6 +5,7 @@
 lab_tools=(pebble:pebble unbound:unbound nsd:nsd dig:bind9-dnsutils curl:curl jq:jq openssl:openssl ip:iproute2
     /usr/bin/python3:python3 strace:strace unshare:util-linux
     ldns-signzone:ldnsutils)
+judge_tools=(zonemaster-cli:zonemaster-cli dnsviz:dnsviz delv:bind9-dnsutils drill:ldnsutils)
 client_tools=(certbot:certbot lego:lego dehydrated:dehydrated uacme:uacme acmetool:acmetool)
 
 # missing_packages TOOL...: the packages to install, one a line.
@@ -57,9 +58,10 @@ disable_services() {
     done
 }
 
+# install_missing TOOL...: what the lab needs, and these.
 install_missing() {
     local packages
-    mapfile -t packages < <(missing_lab_packages; missing_packages "${client_tools[@]}")
+    mapfile -t packages < <(missing_lab_packages; missing_packages "$@")
     ((${#packages[@]})) || return 0
     if ((EUID != 0)); then
         echo "not root, so nothing can be installed; as root: apt-get install --no-install-recommends ${packages[*]}"

@@ -103,12 +103,12 @@ soa() { printf '@ 60 IN SOA %s hostmaster.example.net. 1 3600 600 86400 60\n@ 60
 # delegate ZONE NS ADDRESS: what a parent says of its child: NS and glue.
 delegate() { printf '%s 60 IN NS %s\n%s 60 IN A %s\n' "$1" "$2" "$2" "$3"; }
 
-# nsd_server NAME ADDRESS ZONE...: serves NAME/<zone>.zone; one server a level, or the walk from the root would be one step.
+# nsd_server NAME ADDRESSES ZONE...: serves NAME/<zone>.zone; one server a level, or the walk from the root would be one step.
 nsd_server() {
-    local name=$1 address=$2 dir=$work/$1 z; shift 2
+    local name=$1 addresses=$2 dir=$work/$1 z; shift 2
     cat >"$dir/nsd.conf" <<END
 server:
-  ip-address: $address
+$(printf '  ip-address: %s\n' $addresses)
   username: ""
   chroot: ""
   zonesdir: "$dir"

@@ -10,6 +10,7 @@ export TMPDIR=$work/tmp
 mkdir "$TMPDIR"
 . "$here/lib.sh"
 . "$here/lab.sh"
+. "$here/dnssec.sh"
 . "$here/vantage.sh"
 . "$here/checks.sh"
 
@@ -26,17 +27,6 @@ txtgate() { "$binary" --config "$work/txtgate/config.toml" "$@"; }
 
 # --- the tree of zones: root, com, net, example.com, example.net are signed by ldns, auth.example.net by txtgate
 
-# make_key ZONE: K<zone> names its files.
-declare -A key_of=()
-make_key() { key_of[$1]=$work/keys/$(cd "$work/keys" && ldns-keygen -a ECDSAP256SHA256 -k "$1"); }
-ds_of() { ldns-key2ds -n -2 "${key_of[$1]}.key" | sed 's/\tIN\t/ 60 IN /; s/^\([^ \t]*\)[ \t]*[0-9]* /\1 /'; }
-
-# sign ZONE FILE: in place.
-sign() {
-    ldns-signzone -o "$1" -f "$2.signed" "$2" "${key_of[$1]}"
-    mv "$2.signed" "$2"
-}
-
 # The parent's part: the zone without the DS of ours is kept, so that it can be signed with another one.
 sign_parent() { # file that holds the DS of $zone, or /dev/null
     cat "$work/user/example.net.plain" "$1" >"$work/user/example.net.zone"
@@ -45,7 +35,6 @@ sign_parent() { # file that holds the DS of $zone, or /dev/null
 
 sign_tree() {
     local z
-    mkdir "$work/keys"
     for z in . com. net. example.com. example.net.; do make_key "$z"; done
     cp "$work/user/example.net.zone" "$work/user/example.net.plain"
     our_ds 1 >"$work/ds" # so that the walk need not wait long
@@ -105,6 +94,9 @@ authentic() {
     grep -q "status: $2" "$work/authentic" && grep -q '^;; flags:.* ad[ ;]' "$work/authentic"
 }
 
+# Nothing signs signatures, so that no resolver calls them authentic; but to deny them would be bogus.
+has_signatures() { dig +tries=1 +time=5 +dnssec "@$1" "$2" RRSIG | grep -q "^$2.*RRSIG"; }
+
 every_kind_of_answer_is_authentic() {
     local i name
     name=$(fulldomain updates)
@@ -113,6 +105,7 @@ every_kind_of_answer_is_authentic() {
         check "vantage ${vantage[$i]}: no data is authentic" authentic "${vantage[$i]}" NOERROR "$name" CAA
         check "vantage ${vantage[$i]}: a missing name is authentic" authentic "${vantage[$i]}" NOERROR "no.such.$zone" TXT
         check "vantage ${vantage[$i]}: no CAA at the apex is authentic" authentic "${vantage[$i]}" NOERROR "$zone" CAA
+        check "vantage ${vantage[$i]}: signatures can be asked for" has_signatures "${vantage[$i]}" "$name"
     done
 }
 
