@@ -119,31 +119,7 @@ impl Metrics {
     /// All of it as text; `gauges` are numbers that others know: name, meaning, value.
     pub fn render(&self, gauges: &[(&str, &str, u64)]) -> String {
         let mut out = String::with_capacity(4_096);
-        family(&mut out, "txtgate_dns_answers_total", "counter", "DNS queries answered, by rcode and query type.");
-        for (rcode, by_type) in RCODES.iter().zip(&self.queries) {
-            for (rtype, counter) in TYPES.iter().zip(by_type) {
-                let count = counter.value();
-                _ = writeln!(out, "txtgate_dns_answers_total{{rcode=\"{rcode}\",type=\"{rtype}\"}} {count}");
-            }
-        }
-        family(
-            &mut out,
-            "txtgate_dns_connection_answers_total",
-            "counter",
-            "Of these, those over connections, by kind.",
-        );
-        for (transport, counter) in [("tcp", &self.over_tcp), ("tls", &self.over_tls), ("quic", &self.over_quic)] {
-            let count = counter.value();
-            _ = writeln!(out, "txtgate_dns_connection_answers_total{{transport=\"{transport}\"}} {count}");
-        }
-        family(&mut out, "txtgate_dns_cookies_total", "counter", "DNS queries with a cookie, by whether it is ours.");
-        for (valid, counter) in ["no", "yes"].iter().zip(&self.cookies) {
-            _ = writeln!(out, "txtgate_dns_cookies_total{{valid=\"{valid}\"}} {}", counter.value());
-        }
-        family(&mut out, "txtgate_dns_limited_total", "counter", "DNS answers over the limit, by what became of them.");
-        for (became, counter) in [("truncated", &self.slipped), ("dropped", &self.withheld)] {
-            _ = writeln!(out, "txtgate_dns_limited_total{{became=\"{became}\"}} {}", counter.value());
-        }
+        self.render_dns(&mut out);
         for (name, help, counter) in [
             ("txtgate_dns_dropped_total", "DNS messages that got no answer.", &self.dropped),
             (
@@ -180,6 +156,39 @@ impl Metrics {
             _ = writeln!(out, "{name} {value}");
         }
         out
+    }
+
+    fn render_dns(&self, out: &mut String) {
+        family(out, "txtgate_dns_answers_total", "counter", "DNS queries answered, by rcode and query type.");
+        for (rcode, by_type) in RCODES.iter().zip(&self.queries) {
+            for (rtype, counter) in TYPES.iter().zip(by_type) {
+                let count = counter.value();
+                _ = writeln!(out, "txtgate_dns_answers_total{{rcode=\"{rcode}\",type=\"{rtype}\"}} {count}");
+            }
+        }
+        let name = "txtgate_dns_connection_answers_total";
+        let kinds = [("tcp", &self.over_tcp), ("tls", &self.over_tls), ("quic", &self.over_quic)];
+        labelled(out, name, "Of these, those over connections, by kind.", "transport", kinds);
+        let [others, ours] = &self.cookies;
+        let name = "txtgate_dns_cookies_total";
+        labelled(
+            out,
+            name,
+            "DNS queries with a cookie, by whether it is ours.",
+            "valid",
+            [("no", others), ("yes", ours)],
+        );
+        let name = "txtgate_dns_limited_total";
+        let became = [("truncated", &self.slipped), ("dropped", &self.withheld)];
+        labelled(out, name, "DNS answers over the limit, by what became of them.", "became", became);
+    }
+}
+
+/// A family of counters that differ in one label.
+fn labelled<const N: usize>(out: &mut String, name: &str, help: &str, label: &str, counters: [(&str, &Counter); N]) {
+    family(out, name, "counter", help);
+    for (value, counter) in counters {
+        _ = writeln!(out, "{name}{{{label}=\"{value}\"}} {}", counter.value());
     }
 }
 
