@@ -7,6 +7,7 @@ mod dnssec;
 mod enrol;
 mod generate;
 mod hook;
+mod import;
 mod operator;
 mod persist;
 mod serve;
@@ -26,9 +27,10 @@ use thiserror::Error;
 use crate::config::keyfile::KeyFileError;
 use crate::config::{Config, ConfigError};
 use crate::daemon::DaemonError;
-use crate::publisher::LoadError;
+use crate::publisher::{LoadError, PublishError};
 use crate::secret::{RandomError, SecretHash};
 use crate::store::StoreError;
+use crate::store::import::ImportError;
 
 /// A DNS-01 challenge daemon: publish ACME challenges over an acme-dns API, answer them over DNS.
 #[derive(Debug, Parser)]
@@ -76,6 +78,9 @@ enum Command {
     Restore(storage::Restore),
     /// Answer a challenge for an ACME client: certbot, dehydrated, uacme, lego, acmetool, mod_md
     Hook(hook::Hook),
+    /// Move in from acme-dns
+    #[command(subcommand)]
+    Import(import::Command),
     /// Make a new registration secret, and the hash for the configuration
     Secret,
     /// Print a completion script for a shell
@@ -107,6 +112,10 @@ pub enum CliError {
     Random(#[from] RandomError),
     #[error(transparent)]
     Hook(#[from] hook::HookError),
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
     #[error("{0}")]
     Usage(String),
     #[error("{0}")]
@@ -163,6 +172,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Backup(backup) => storage::backup(&backup, &config()?),
         Command::Restore(restore) => storage::restore(&restore, &config()?),
         Command::Hook(wanted) => Ok(hook::hook(wanted, named.as_deref())?),
+        Command::Import(command) => import::run(&command, named),
         Command::Secret => secret(),
         Command::Completions(completions) => generate::completions(&completions),
         Command::Man => generate::man(),

@@ -1,4 +1,5 @@
-//! Sockets: binding them, taking them over from systemd, and keeping the number of open connections in bounds.
+//! Sockets: binding them, taking them over from systemd, and keeping the number of open connections in bounds; and whom
+//! our own clients trust.
 //!
 //! DNS over TCP and the HTTP API share all of this, so that one rule holds for both: under a flood the longest idle
 //! connection makes room for the new one.
@@ -9,3 +10,4 @@ pub mod connections;
 mod holder;
 pub mod inherited;
 pub mod prefix;
+pub mod roots;

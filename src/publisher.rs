@@ -6,6 +6,7 @@
 mod accounts;
 mod apex;
 mod enrolments;
+mod import;
 mod kept;
 mod names;
 mod persist;
@@ -35,6 +36,7 @@ use crate::zone::{Zones, zone_named};
 pub use accounts::Edit;
 pub use apex::MAX_ACME_ACCOUNTS;
 pub use enrolments::MAX_ENROLMENTS;
+pub use import::Plan;
 pub use kept::MAX_KEPT;
 pub use names::{Choice, Place};
 pub use persist::MAX_PERSISTENT;

@@ -58,6 +58,11 @@ impl House {
         Ok(Self { clock, zones, metrics, publisher, hasher, credentials, keyring, watchers, writer, thread })
     }
 
+    /// The write road.
+    pub fn publisher(&self) -> &Publisher {
+        &self.publisher
+    }
+
     /// The operator's router over this house.
     pub fn operator_router(&self, facts: Facts, watch: Option<Watch>, acme: Option<Acme>) -> Router {
         let (publisher, hasher, keyring) = (self.publisher.clone(), self.hasher.clone(), self.keyring.clone());

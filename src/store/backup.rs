@@ -1,7 +1,7 @@
 //! Copies of the database: made while it is in use, and put back when it is not.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::file::folder_of;
 
 use super::lock::Lock;
-use super::{BUSY, Rows, StoreError, schema, with_suffix};
+use super::{BUSY, Rows, StoreError, give_to_owner_of, schema, with_suffix};
 
 /// Copies `database` to `target`, which must not exist, and verifies the copy. The daemon may go on writing: the copy
 /// is one moment's state.
@@ -43,15 +43,6 @@ pub fn restore(backup: &Path, database: &Path) -> Result<Option<PathBuf>, StoreE
     rename(&fresh, database)?;
     sync_folder(database)?;
     Ok(old)
-}
-
-fn give_to_owner_of(model: &Path, file: &Path) -> Result<(), StoreError> {
-    let owner = std::fs::metadata(model).map_err(|source| failed(model, source))?;
-    let is_already = std::fs::metadata(file).is_ok_and(|file| (file.uid(), file.gid()) == (owner.uid(), owner.gid()));
-    if is_already {
-        return Ok(());
-    }
-    chown(file, Some(owner.uid()), Some(owner.gid())).map_err(|source| failed(file, source))
 }
 
 /// Checks a file's pages, whose database it is, and its schema.

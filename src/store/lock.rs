@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{StoreError, with_suffix};
+use super::{StoreError, give_to_folders_owner, with_suffix};
 
 /// The lock; the kernel lets it go with the process, however that ends.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ impl Lock {
     pub fn take(database: &Path) -> Result<Self, StoreError> {
         let path = with_suffix(database, ".lock");
         let failed = |source: std::io::Error| StoreError::File { path: path.clone(), source: Arc::new(source) };
+        let is_new = !path.exists();
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -30,6 +31,9 @@ impl Lock {
             .mode(0o600)
             .open(&path)
             .map_err(failed)?;
+        if is_new {
+            give_to_folders_owner(&path)?;
+        }
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -1,6 +1,6 @@
 //! The operator's commands, with a daemon and without one.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use hickory_proto::op::ResponseCode;
 use serde_json::{Value, json};
@@ -211,6 +211,21 @@ fn what_is_no_backup_is_not_restored() {
         assert_eq!(home.run_err(&["restore", file]).0, Some(1), "{file}");
     }
     account.publish(home.start().api(), &value(1));
+}
+
+/// Root works for a daemon that is not root, which has to be able to open what root has made.
+#[test]
+fn what_root_makes_belongs_to_the_folders_owner() {
+    if !rustix::process::geteuid().is_root() {
+        return; // nobody else could give a file away
+    }
+    let home = Home::new(&Settings::default());
+    std::os::unix::fs::chown(home.path(), Some(65_534), Some(65_534)).unwrap();
+    created(&home, &[]);
+    for entry in std::fs::read_dir(home.path()).unwrap().map(Result::unwrap) {
+        let owner = entry.metadata().unwrap().uid();
+        assert!(owner == 65_534 || entry.file_name() == "config.toml", "{:?} belongs to {owner}", entry.file_name());
+    }
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod floods;
 mod harness;
 mod hook;
 mod httpreq;
+mod import;
 mod layers;
 mod persist;
 mod restart;

@@ -10,13 +10,12 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use tokio_rustls::rustls;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::CertificateDer;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
 use ureq::http::{Request, StatusCode};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Error, Proxy, Timeout};
 
 use crate::name::Name;
+use crate::net::roots;
 use crate::txt::TxtValue;
 
 use super::accounts::Account;
@@ -54,8 +53,11 @@ struct Reply {
 impl Server {
     /// Reads the certificate authorities; connects to nothing yet.
     pub fn at(url: ServerUrl, settings: &Settings) -> Result<Self> {
+        let wrong = |problem| HookError::Setting { place: "ca".into(), problem };
+        let roots = roots::trusted(settings.ca.as_deref()).map_err(wrong)?;
+        let roots = roots.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect::<Vec<_>>();
         let tls = TlsConfig::builder()
-            .root_certs(RootCerts::Specific(Arc::new(roots(settings.ca.as_deref())?)))
+            .root_certs(RootCerts::Specific(Arc::new(roots)))
             .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
             .build();
         let proxy = if url.is_local() { None } else { Proxy::try_from_env() };
@@ -268,19 +270,4 @@ fn tls_error(error: &Error) -> Option<&rustls::Error> {
         Error::Io(error) => error.get_ref()?.downcast_ref(),
         _ => None,
     }
-}
-
-/// What the system trusts, and what a file adds.
-fn roots(ca: Option<&Path>) -> Result<Vec<Certificate<'static>>> {
-    let mut found: Vec<CertificateDer<'static>> = rustls_native_certs::load_native_certs().certs;
-    if let Some(path) = ca {
-        let wrong = |problem: String| HookError::Setting { place: format!("ca: {}", path.display()), problem };
-        let more = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>);
-        let more = more.map_err(|error| wrong(error.to_string()))?;
-        if more.is_empty() {
-            return Err(wrong("it holds no certificate; write the authority's as PEM".into()));
-        }
-        found.extend(more);
-    }
-    Ok(found.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect())
 }

@@ -1,0 +1,212 @@
+//! `import acme-dns`: an installation of acme-dns moves in, with the credentials of all its clients.
+
+mod certmagic;
+mod made;
+mod old;
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::{Args, Subcommand};
+use tempfile::TempDir;
+
+use crate::config::Config;
+use crate::daemon::House;
+use crate::file;
+use crate::name::ZoneName;
+use crate::publisher::Plan;
+use crate::store::backup;
+use crate::store::import::{ForeignAccount, Left, Postgres, Source};
+
+use super::{CliError, Result, print};
+
+use made::{Made, made};
+use old::Old;
+
+/// `import ...`
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Accounts, keys, values and settings of acme-dns 1.x or 2.x, or of acme-dns-rust
+    AcmeDns(AcmeDns),
+}
+
+/// `import acme-dns`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+--config names acme-dns's own configuration [default: /etc/acme-dns/config.cfg, then ./config.cfg]. It and the database
+are only read. A PostgreSQL password may come from PGPASSWORD.
+
+What could not be carried over is listed, each with its reason. Running it again adds what is new there, and changes
+nothing that is here.")]
+pub struct AcmeDns {
+    /// acme-dns's database, in place of the one that its configuration names: a file, or postgres://user@host/database
+    #[arg(long, value_name = "FILE|URL")]
+    database: Option<String>,
+    /// The configuration to write; one that is there is used as it is, and not overwritten
+    #[arg(long, value_name = "FILE", default_value = "/etc/txtgate/config.toml")]
+    output: PathBuf,
+    /// Replace the configuration that is there
+    #[arg(long)]
+    overwrite: bool,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Runs a command; `config` is acme-dns's configuration, where one was named.
+pub fn run(Command::AcmeDns(wanted): &Command, config: Option<PathBuf>) -> Result<()> {
+    let from = config.unwrap_or_else(Old::default_path);
+    let old = Old::read(&from)?;
+    let target = Target::of(wanted, &old, &from)?;
+    let source = source(&old, &from, wanted.database.as_deref())?;
+    let start = Instant::now();
+    let contents = source.read()?;
+    let (count, mut left) = (contents.accounts.len(), contents.left);
+    let mut plan = if wanted.dry_run {
+        target.rehearsed(contents.accounts)?
+    } else {
+        let plan = target.moved_in(contents.accounts)?;
+        target.write_config(wanted)?;
+        plan
+    };
+    left.append(&mut plan.left);
+    left.extend(target.left.iter().cloned());
+    let took = start.elapsed();
+    print(&Report { wanted, target: &target, source: &source, plan: &plan, count, left: &left, took }.text())
+}
+
+/// Where acme-dns keeps its accounts.
+fn source(old: &Old, from: &Path, named: Option<&str>) -> Result<Source> {
+    let postgres = |text: &str| {
+        let password = std::env::var("PGPASSWORD").ok();
+        Ok(Source::Postgres(Box::new(Postgres::parse(text, password.as_deref())?)))
+    };
+    match (named, old.database.engine.as_str()) {
+        (Some(named), _) if named.starts_with("postgres://") || named.starts_with("postgresql://") => postgres(named),
+        (Some(named), _) => Ok(Source::Sqlite(named.into())),
+        (None, "postgres") => postgres(&old.database.connection),
+        (None, "sqlite" | "sqlite3") => Ok(Source::Sqlite(old::located(from, &old.database.sqlite_file()))),
+        (None, other) => Err(CliError::Usage(format!(
+            "{}: database.engine: {other:?} is neither sqlite3, sqlite nor postgres; name the database with --database",
+            from.display()
+        ))),
+    }
+}
+
+/// The txtgate that acme-dns becomes.
+struct Target {
+    zone: ZoneName,
+    config: Config,
+    /// The configuration's text, where it is not there yet.
+    text: Option<String>,
+    left: Vec<Left>,
+}
+
+impl Target {
+    fn of(wanted: &AcmeDns, old: &Old, from: &Path) -> Result<Self> {
+        let path = wanted.output.as_path();
+        let zone: ZoneName = old.zone().map_err(|error| old::wrong(from, "general.domain", &error))?;
+        if path.exists() && !wanted.overwrite {
+            let config = Config::read(path)?;
+            if !config.zones.iter().any(|settings| settings.name == zone) {
+                let problem =
+                    format!("{} has no zone {zone}, which acme-dns serves; add it, or use --overwrite", path.display());
+                return Err(CliError::Usage(problem));
+            }
+            return Ok(Self { zone, config, text: None, left: Vec::new() });
+        }
+        let Made { text, left } = made(old, from, path)?;
+        let config = Config::parse(path, &text).map_err(|error| {
+            let advice = "write that file yourself and run this again: it is used as it is";
+            CliError::Usage(format!("of {} no working configuration can be made: {error}; {advice}", from.display()))
+        })?;
+        Ok(Self { zone, config, text: Some(text), left })
+    }
+
+    fn moved_in(&self, accounts: Vec<ForeignAccount>) -> Result<Plan> {
+        DirBuilder::new().recursive(true).mode(0o700).create(file::folder_of(&self.config.database))?;
+        let house = House::open(&self.config)?;
+        let outcome = carry_out(&house, &self.zone, accounts);
+        house.close();
+        outcome
+    }
+
+    /// The plan, made on a copy of the database: nothing is written, and a daemon may be running.
+    fn rehearsed(&self, accounts: Vec<ForeignAccount>) -> Result<Plan> {
+        let folder = TempDir::with_prefix("txtgate-import-")?;
+        let config = Config { database: folder.path().join("txtgate.db"), ..self.config.clone() };
+        if self.config.database.exists() {
+            backup::backup(&self.config.database, &config.database)?;
+        }
+        let house = House::open(&config)?;
+        let plan = house.publisher().plan_import(&self.zone, accounts);
+        house.close();
+        Ok(plan?)
+    }
+
+    fn write_config(&self, wanted: &AcmeDns) -> Result<()> {
+        let (path, Some(text)) = (wanted.output.as_path(), &self.text) else { return Ok(()) };
+        std::fs::create_dir_all(file::folder_of(path))?;
+        if path.exists() {
+            return Ok(file::replace(path, text.as_bytes())?);
+        }
+        // There is no secret in it, and the daemon runs as another user.
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
+        file.write_all(text.as_bytes())?;
+        Ok(file.sync_all()?)
+    }
+}
+
+fn carry_out(house: &House, zone: &ZoneName, accounts: Vec<ForeignAccount>) -> Result<Plan> {
+    let plan = Arc::new(house.publisher().plan_import(zone, accounts)?);
+    if !plan.is_empty() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        runtime.block_on(house.publisher().import(plan.clone()))?;
+    }
+    Ok(Arc::unwrap_or_clone(plan))
+}
+
+/// What is told at the end.
+struct Report<'a> {
+    wanted: &'a AcmeDns,
+    target: &'a Target,
+    source: &'a Source,
+    plan: &'a Plan,
+    /// Accounts that could be read.
+    count: usize,
+    left: &'a [Left],
+    took: Duration,
+}
+
+impl Report<'_> {
+    fn text(&self) -> String {
+        let (plan, dry) = (self.plan, self.wanted.dry_run);
+        let (would, config) = (if dry { "would be " } else { "" }, self.wanted.output.display());
+        let mut out = format!(
+            "{}: {} accounts, read in {:.1} s\n  - {} accounts {would}moved in; {} are here already\n  \
+             - {} live values {would}published again; {} are too old for any authority to ask for\n  - database {}\n",
+            self.source,
+            self.count,
+            self.took.as_secs_f64(),
+            plan.accounts.len(),
+            plan.known,
+            plan.value_count(),
+            plan.expired,
+            self.target.config.database.display(),
+        );
+        match (&self.target.text, dry) {
+            (None, _) => out += &format!("  - configuration {config}, used as it is\n"),
+            (Some(_), false) => out += &format!("  - configuration {config}, written\n"),
+            (Some(text), true) => out += &format!("  - configuration {config} would be written:\n\n{text}\n"),
+        }
+        if self.left.is_empty() {
+            return out + "Nothing stays behind.";
+        }
+        let lines: Vec<String> = self.left.iter().map(|left| format!("  - {left}")).collect();
+        format!("{out}{} things stay behind:\n{}", self.left.len(), lines.join("\n"))
+    }
+}

@@ -1,0 +1,148 @@
+//! A SQLite file of acme-dns or acme-dns-rust.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
+use tempfile::TempDir;
+
+use crate::store::with_suffix;
+
+use super::{ImportError, Raw, Record};
+
+/// How long an acme-dns that is writing may keep us waiting.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// Reads everything. Nothing in the folder is changed or made: where SQLite would have to write before it can read,
+/// after a crash of the other program, a private copy is read instead. Nobody can have the file open then.
+pub fn read(path: &Path) -> Result<Raw, ImportError> {
+    let failed = |error: rusqlite::Error| ImportError::Sqlite { path: path.to_owned(), problem: error.to_string() };
+    if has_orphaned_wal(path)? {
+        return read_copy(path);
+    }
+    match open(path).and_then(|connection| contents(&connection)) {
+        Err(error) if needs_to_write(&error) => read_copy(path),
+        outcome => outcome.map_err(failed)?.ok_or_else(|| foreign(path)),
+    }
+}
+
+fn foreign(path: &Path) -> ImportError {
+    ImportError::Foreign { database: path.display().to_string(), missing: "table `records` with its columns" }
+}
+
+/// Whether the file is in WAL mode and no process has it open: SQLite would make files beside it.
+fn has_orphaned_wal(path: &Path) -> Result<bool, ImportError> {
+    let mut header = [0; 20];
+    let read = File::open(path).and_then(|mut file| file.read(&mut header));
+    read.map_err(|source| ImportError::File { path: path.to_owned(), source })?;
+    // The versions to write and to read by; 2 is WAL (sqlite.org/fileformat2.html section 1.3.3).
+    Ok(header[18..] == [2, 2] && !with_suffix(path, "-shm").exists())
+}
+
+fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(BUSY)?;
+    // The last one to close would fold the WAL into the database.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(connection)
+}
+
+fn needs_to_write(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen))
+}
+
+/// Reads a copy, in which SQLite may roll back or forward what was left behind.
+fn read_copy(path: &Path) -> Result<Raw, ImportError> {
+    let failed = |problem: String| ImportError::Sqlite { path: path.to_owned(), problem };
+    let unreadable = |source| ImportError::File { path: path.to_owned(), source };
+    // Private: the file holds hashes of keys.
+    let folder = TempDir::with_prefix("txtgate-import-").map_err(unreadable)?;
+    let copy = folder.path().join("copy.db");
+    for suffix in ["", "-wal", "-journal"] {
+        let part = with_suffix(path, suffix);
+        if part.exists() {
+            std::fs::copy(&part, with_suffix(&copy, suffix)).map_err(unreadable)?;
+        }
+    }
+    let read = || {
+        let connection = Connection::open(&copy)?;
+        let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        Ok((contents(&connection)?, verdict))
+    };
+    match read().map_err(|error: rusqlite::Error| failed(error.to_string()))? {
+        (Some(raw), verdict) if verdict == "ok" => Ok(raw),
+        (None, verdict) if verdict == "ok" => Err(foreign(path)),
+        (_, verdict) => {
+            Err(failed(format!("it is damaged, or was written while it was copied ({verdict}); stop acme-dns")))
+        }
+    }
+}
+
+/// All rows, of one moment; `None` where it is another program's database.
+fn contents(connection: &Connection) -> rusqlite::Result<Option<Raw>> {
+    let transaction = connection.unchecked_transaction()?;
+    let mut raw = Raw::default();
+    let records = columns(&transaction, "records")?;
+    let has = |column: &str| records.iter().any(|found| found.eq_ignore_ascii_case(column));
+    if !["Username", "Password", "Subdomain", "AllowFrom"].into_iter().all(has) {
+        return Ok(None);
+    }
+    let created = if has("CreatedAt") { seconds("CreatedAt") } else { "NULL".into() };
+    let sql = format!("SELECT Username, Password, Subdomain, AllowFrom, {created} FROM records");
+    each(&transaction, &sql, |row| {
+        let (username, password, subdomain) = (text(row, 0)?, text(row, 1)?, text(row, 2)?);
+        let allow_from = Some(text(row, 3)?);
+        raw.records.push(Record { username, password, subdomain, allow_from, created: row.get(4)? });
+        Ok(())
+    })?;
+    let is_version_0 = columns(&transaction, "txt")?.is_empty();
+    let sql = match is_version_0 {
+        false => format!("SELECT Subdomain, Value, {} FROM txt WHERE Value <> ''", seconds("LastUpdate")),
+        true if has("Value") && has("LastActive") => {
+            "SELECT Subdomain, Value, LastActive FROM records WHERE Value <> ''".into()
+        }
+        true => return Ok(Some(raw)),
+    };
+    each(&transaction, &sql, |row| {
+        raw.add_value(text(row, 0)?, text(row, 1)?, row.get(2)?);
+        Ok(())
+    })?;
+    Ok(Some(raw))
+}
+
+/// A column as Unix seconds: acme-dns has numbers, acme-dns-rust texts like `2026-07-15 10:00:00`.
+fn seconds(column: &str) -> String {
+    format!("CASE typeof({column}) WHEN 'integer' THEN {column} ELSE CAST(strftime('%s', {column}) AS INTEGER) END")
+}
+
+fn columns(connection: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare("SELECT name FROM pragma_table_info(?1)")?;
+    statement.query_map([table], |row| row.get(0))?.collect()
+}
+
+fn each(
+    connection: &Connection,
+    sql: &str,
+    mut visit: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        visit(row)?;
+    }
+    Ok(())
+}
+
+/// A text, whatever its storage class: acme-dns writes its hashes as BLOBs.
+fn text(row: &Row<'_>, index: usize) -> rusqlite::Result<String> {
+    Ok(match row.get_ref(index)? {
+        ValueRef::Text(octets) | ValueRef::Blob(octets) => String::from_utf8_lossy(octets).into_owned(),
+        ValueRef::Null => String::new(),
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) => number.to_string(),
+    })
+}

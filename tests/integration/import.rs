@@ -1,0 +1,7 @@
+//! `txtgate import` and `export`: an acme-dns moves in, keys and all, and could move out again.
+
+mod config;
+mod moving;
+mod postgres;
+mod source;
+mod sqlite;
