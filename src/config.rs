@@ -134,7 +134,7 @@ pub enum Registration {
     Open,
     /// Whoever shows one of these secrets.
     Secret(Vec<SecretHash>),
-    /// Nobody but the operator.
+    /// Nobody but the operator, and whoever has an enrolment token of his.
     Closed,
 }
 

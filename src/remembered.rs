@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq;
 use crate::account::{Account, Username};
 use crate::secret::{ApiKey, RandomError};
 
-/// Accounts that are remembered at once; about 20 MiB.
+/// Names of the accounts that are remembered at once, owners and aliases; about 20 MiB. Most accounts have one.
 const CAPACITY: usize = 65_536;
 /// Counters of forgettings, each shared by the usernames with the same last octet.
 const COUNTERS: usize = 256;
@@ -97,6 +97,12 @@ struct Entry {
     used: bool,
 }
 
+impl Entry {
+    fn names(&self) -> usize {
+        (self.account.owners.len() + self.account.aliases.len()).max(1)
+    }
+}
+
 /// Entries in a ring. When it is full, a hand goes round and takes the first that was not used since it last came by
 /// (the clock algorithm): a flood of new accounts pushes each other out, not those that come again.
 #[derive(Debug)]
@@ -104,13 +110,15 @@ struct Table {
     capacity: usize,
     places: HashMap<Username, usize>,
     entries: Vec<Entry>,
+    /// Of all entries.
+    names: usize,
     hand: usize,
     generations: [u64; COUNTERS],
 }
 
 impl Table {
     fn new(capacity: usize) -> Self {
-        Self { capacity, places: HashMap::new(), entries: Vec::new(), hand: 0, generations: [0; COUNTERS] }
+        Self { capacity, places: HashMap::new(), entries: Vec::new(), names: 0, hand: 0, generations: [0; COUNTERS] }
     }
 
     fn generation(&self, username: Username) -> Generation {
@@ -119,9 +127,10 @@ impl Table {
 
     fn put(&mut self, entry: Entry) {
         self.remove(entry.account.username);
-        if self.entries.len() >= self.capacity {
+        while self.names + entry.names() > self.capacity && !self.entries.is_empty() {
             self.evict();
         }
+        self.names += entry.names();
         self.places.insert(entry.account.username, self.entries.len());
         self.entries.push(entry);
     }
@@ -140,7 +149,7 @@ impl Table {
 
     fn remove(&mut self, username: Username) {
         let Some(at) = self.places.remove(&username) else { return };
-        self.entries.swap_remove(at);
+        self.names -= self.entries.swap_remove(at).names();
         if let Some(moved) = self.entries.get(at) {
             self.places.insert(moved.account.username, at);
         }
@@ -151,6 +160,7 @@ impl Table {
 mod tests {
     use super::*;
     use crate::account::{AllowFrom, Note, Standing};
+    use crate::name::{Owner, Subdomain};
     use crate::time::Timestamp;
 
     fn account() -> Arc<Account> {
@@ -198,6 +208,25 @@ mod tests {
         assert!(remembered.check(account.username, &key).is_none());
         remembered.remember(remembered.generation(account.username), &key, account.clone());
         assert!(remembered.check(account.username, &key).is_some());
+    }
+
+    #[test]
+    fn an_account_of_many_names_takes_the_place_of_as_many() {
+        let remembered = Remembered::with_capacity(8).unwrap();
+        let key = ApiKey::random().unwrap();
+        (0..8).for_each(|_| _ = remember(&remembered, &key));
+        for names in [5, 20] {
+            let mut large = Account::clone(&account());
+            let owner = Owner::subdomain("auth.test".parse().unwrap(), Subdomain::random());
+            large.owners = vec![owner; names];
+            let username = large.username;
+            remembered.remember(remembered.generation(username), &key, Arc::new(large));
+            assert!(remembered.check(username, &key).is_some());
+            let table = remembered.lock();
+            assert_eq!((table.entries.len(), table.names), if names == 5 { (4, 8) } else { (1, 20) });
+        }
+        remember(&remembered, &key);
+        assert_eq!(remembered.lock().names, 1);
     }
 
     #[test]

@@ -132,6 +132,7 @@ pub struct AccountView {
     /// When a deleted account is removed for good.
     removed_at: Option<String>,
     fulldomains: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     owners: Vec<OwnerView>,
     aliases: Vec<AliasView>,
 }
@@ -152,6 +153,12 @@ impl AliasView {
 impl AccountView {
     /// As it is now.
     pub fn of(account: &Account, publisher: &Publisher) -> Self {
+        let owners = account.owners.iter().map(|owner| OwnerView::of(owner, publisher)).collect();
+        Self { owners, ..Self::listed(account, publisher) }
+    }
+
+    /// The same without its values, of which an account may have thousands: for lists.
+    pub fn listed(account: &Account, publisher: &Publisher) -> Self {
         let now = publisher.now();
         let former = account.former_key.as_ref().filter(|former| now < former.until);
         let (state, removed_at) = match account.standing {
@@ -170,7 +177,7 @@ impl AccountView {
             tsig: account.tsig.as_ref().map(|tsig| tsig.algorithm().as_str()),
             removed_at,
             fulldomains: account.owners.iter().map(ToString::to_string).collect(),
-            owners: account.owners.iter().map(|owner| OwnerView::of(owner, publisher)).collect(),
+            owners: Vec::new(),
             aliases: account.aliases.iter().map(AliasView::of).collect(),
         }
     }

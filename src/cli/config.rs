@@ -82,8 +82,10 @@ fn own_certificate(config: &Config, names: &[Identifier]) -> String {
 fn registration(registration: &Registration) -> String {
     match registration {
         Registration::Open => "anybody who reaches it may register".into(),
-        Registration::Secret(secrets) => format!("registering takes one of {} secrets", secrets.len()),
-        Registration::Closed => "only the operator registers".into(),
+        Registration::Secret(secrets) => {
+            format!("registering takes one of {} secrets, or an enrolment token", secrets.len())
+        }
+        Registration::Closed => "only the operator registers, and who has an enrolment token".into(),
     }
 }
 

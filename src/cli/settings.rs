@@ -16,6 +16,8 @@ pub enum Format {
     Lego,
     /// Traefik
     Traefik,
+    /// Environment of lego's and Traefik's httpreq
+    Httpreq,
     /// A Secret and an Issuer for cert-manager
     CertManager,
     /// A Caddyfile snippet
@@ -48,6 +50,7 @@ impl Registered<'_> {
             Format::Goacmedns => format!("{:#}", self.account_file()),
             Format::Lego => self.with_account_file("acme-dns.json", &self.lego()),
             Format::Traefik => self.with_account_file("/etc/traefik/acme-dns.json", &self.traefik()),
+            Format::Httpreq => self.httpreq(),
             Format::CertManager => self.cert_manager(),
             Format::Caddy => self.caddy(),
             Format::Certbot => self.certbot(),
@@ -79,6 +82,7 @@ impl Registered<'_> {
         out += &part("lego", self.lego());
         out += &part("Traefik", self.traefik());
         for (title, format) in [
+            ("lego or Traefik with httpreq", Format::Httpreq),
             ("cert-manager", Format::CertManager),
             ("Caddy", Format::Caddy),
             ("certbot", Format::Certbot),
@@ -122,6 +126,17 @@ impl Registered<'_> {
              certificatesResolvers:\n  txtgate:\n    acme:\n      email: you@example.org\n      \
              storage: /etc/traefik/acme.json\n      dnsChallenge:\n        provider: acme-dns",
             self.server
+        )
+    }
+
+    fn httpreq(&self) -> String {
+        format!(
+            "HTTPREQ_ENDPOINT={} HTTPREQ_USERNAME={} \\\n  HTTPREQ_PASSWORD={} \\\n  \
+             lego --email you@example.org --dns httpreq -d {domain} -d '*.{domain}' run",
+            self.server,
+            self.get("username"),
+            self.get("password"),
+            domain = self.domain,
         )
     }
 

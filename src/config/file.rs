@@ -145,7 +145,7 @@ pub enum Registration {
     OpenToAnyone,
     /// Whoever has a registration secret.
     Secret,
-    /// The operator alone.
+    /// The operator, and whoever has an enrolment token.
     Closed,
 }
 

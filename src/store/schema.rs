@@ -128,6 +128,28 @@ pub fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreErro
 mod tests {
     use super::*;
 
+    /// What tables and indices there are, as SQLite wrote them down.
+    fn tables(connection: &Connection) -> Vec<String> {
+        let mut statement = connection.prepare("SELECT sql FROM sqlite_schema ORDER BY name").unwrap();
+        let rows = statement.query_map([], |row| row.get::<_, Option<String>>(0)).unwrap();
+        rows.map(|sql| sql.unwrap().unwrap_or_default()).collect()
+    }
+
+    #[test]
+    fn every_older_database_becomes_the_newest() {
+        let mut newest = Connection::open_in_memory().unwrap();
+        migrate(&mut newest, Path::new("t.db")).unwrap();
+        for version in 1..MIGRATIONS.len() {
+            let mut older = Connection::open_in_memory().unwrap();
+            older.execute_batch(&MIGRATIONS[..version].concat()).unwrap();
+            older.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+            older.pragma_update(None, "user_version", version as i64).unwrap();
+            assert_ne!(tables(&older), tables(&newest), "version {version}");
+            migrate(&mut older, Path::new("t.db")).unwrap();
+            assert_eq!(tables(&older), tables(&newest), "version {version}");
+        }
+    }
+
     #[test]
     fn an_older_database_knows_its_last_commit_by_its_newest_value() {
         let mut connection = Connection::open_in_memory().unwrap();

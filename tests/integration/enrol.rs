@@ -60,6 +60,7 @@ fn tokens_are_made_listed_and_revoked_with_a_daemon_and_without() {
     let row = &listed[0];
     assert_eq!((&row["used"], &row["uses"], &row["note"]), (&json!(1), &json!(2), &json!("the shop")));
     assert_eq!((&row["labels"], &row["state"]), (&json!(["shop"]), &json!("valid")));
+    assert_eq!(register(&first).status, 400, "nobody has told another label");
     let table = home.run_ok(&["enrol", "list"]);
     assert!(table.contains("the shop") && !table.contains(&first), "{table}");
     let (here, _) = token(&home, &["--allowfrom", "127.0.0.9/32"]);

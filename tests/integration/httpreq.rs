@@ -1,7 +1,5 @@
 //! `POST /present` and `/cleanup` as lego sends them, in both of its modes.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use hickory_proto::op::ResponseCode;
 use serde_json::json;
 
@@ -28,10 +26,10 @@ fn raw_body(domain: &str, token: &str) -> String {
 
 /// A request as lego writes it, below a base path.
 fn lego(daemon: &Process, account: &Account, verb: &str, body: &str) -> Reply {
-    let basic = STANDARD.encode(format!("{}:{}", account.username, account.password));
+    let basic = account.basic();
     let head = format!(
         "POST /pfx/{verb} HTTP/1.1\r\nHost: 127.0.0.1:5380\r\nUser-Agent: Go-http-client/1.1\r\nContent-Length: {}\r\n\
-         Authorization: Basic {basic}\r\nContent-Type: application/json\r\nAccept-Encoding: gzip\r\n\r\n",
+         {basic}\r\nContent-Type: application/json\r\nAccept-Encoding: gzip\r\n\r\n",
         body.len()
     );
     connect(daemon.api()).exchange(head + body)

@@ -40,7 +40,7 @@ pub async fn list(State(publisher): State<Publisher>, params: Params) -> Result<
     let search = params.text("search").unwrap_or_default().to_owned();
     let accounts = read(&publisher, move |publisher| publisher.accounts(after, limit, &search)).await?;
     let next = accounts.last().filter(|_| accounts.len() == limit).map(|account| account.username);
-    let views: Vec<_> = accounts.iter().map(|account| AccountView::of(account, &publisher)).collect();
+    let views: Vec<_> = accounts.iter().map(|account| AccountView::listed(account, &publisher)).collect();
     Ok(reply::json(StatusCode::OK, &json!({ "accounts": views, "next": next })))
 }
 

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use crate::enrolment::{Enrolment, EnrolmentId, Terms};
+use crate::enrolment::{Enrolment, EnrolmentId, Over, Terms};
 use crate::publisher::Publisher;
 use crate::secret::SecretHash;
 use crate::time::Timestamp;
@@ -71,6 +71,11 @@ fn view(enrolment: &Enrolment, now: Timestamp) -> Value {
         "allowfrom": terms.allow_from,
         "labels": terms.labels,
         "created": created.to_string(),
-        "state": enrolment.over(now).map_or_else(|| "valid".to_owned(), |over| over.to_string()),
+        "state": match enrolment.over(now) {
+            None => "valid",
+            Some(Over::UsedUp) => "used up",
+            Some(Over::Expired) => "expired",
+            Some(Over::Revoked) => "revoked",
+        },
     })
 }

@@ -47,7 +47,9 @@ fn all<T>(publisher: &Publisher, of: fn(&Owner, &Publisher) -> Vec<T>) -> Result
     loop {
         let accounts = publisher.accounts(after, STEP, "")?;
         let owners = accounts.iter().flat_map(|account| &account.owners);
-        found.extend(owners.flat_map(|owner| of(owner, publisher)));
+        // One more than is shown tells that there are more; an account may have thousands.
+        let room = (MAX_VALUES + 1).saturating_sub(found.len());
+        found.extend(owners.flat_map(|owner| of(owner, publisher)).take(room));
         after = accounts.last().map(|account| account.username);
         if found.len() > MAX_VALUES {
             found.truncate(MAX_VALUES);

@@ -10,7 +10,9 @@ fn no_key_and_no_secret_is_ever_logged_or_shown_again() {
     let api = format!("registration = \"secret\"\nregistration-secrets = [\"{hash}\"]");
     for format in ["text", "json"] {
         let log = format!("level = \"trace\"\nformat = \"{format}\"");
-        let daemon = Process::start(&Settings::default().with("log", &log).with("api", &api));
+        // Nobody is to be asked for the CNAME of example.com.
+        let settings = Settings::default().top("resolvers = [\"127.0.0.1:9\"]");
+        let daemon = Process::start(&settings.with("log", &log).with("api", &api));
         let secrets = use_everything(&daemon, &registration);
         let metrics = crate::harness::http::get(daemon.metrics(), "/metrics").body;
         let status = daemon.home().run_ok(&["status", "--json"]);
@@ -47,5 +49,27 @@ fn use_everything(daemon: &Process, registration: &str) -> Vec<String> {
     account.publish(api, &value(3));
     let created = daemon.home().run_ok(&["account", "create", "example.com", "--json"]);
     let created = Account::of(&serde_json::from_str(&created).unwrap());
-    vec![registration.to_owned(), wrong, account.password, typo.password, rotated.password, created.password]
+    let token = use_a_token(daemon, &rotated);
+    vec![registration.to_owned(), wrong, account.password, typo.password, rotated.password, created.password, token]
+}
+
+/// An enrolment token wherever one is taken, beside an account's key; the token.
+fn use_a_token(daemon: &Process, account: &Account) -> String {
+    let made = daemon.home().run_ok(&["enrol", "create", "--count", "1", "--json"]);
+    let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+    let token = made["token"].as_str().unwrap().to_owned();
+    let api = daemon.api();
+    for status in [201, 401] {
+        assert_eq!(post(api, &format!("/{token}/register"), &[], "").status, status);
+    }
+    let (basic, bearer) = (account.basic(), format!("Authorization: Bearer {token}"));
+    let present = format!(r#"{{"fqdn":"{}","value":"{}"}}"#, account.fulldomain, value(4));
+    assert_eq!(post(api, "/present", &[&basic], &present).status, 200);
+    let Account { username, password, subdomain, fulldomain } = account;
+    let kept = format!(
+        r#"{{"fulldomain":"{fulldomain}","subdomain":"{subdomain}","username":"{username}","password":"{password}"}}"#
+    );
+    assert_eq!(post(api, "/v1/storage/example.com", &[&bearer], &kept).status, 200);
+    assert_eq!(post(api, &format!("/{token}/v1/storage/example.com"), &[], &kept).status, 200);
+    token
 }

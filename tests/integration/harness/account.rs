@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::http::{self, Reply, Wire};
@@ -33,6 +35,11 @@ impl Account {
     /// `X-Api-User` and `X-Api-Key`, as lines.
     pub fn headers(&self) -> [String; 2] {
         [format!("X-Api-User: {}", self.username), format!("X-Api-Key: {}", self.password)]
+    }
+
+    /// The same as HTTP Basic credentials, as a line.
+    pub fn basic(&self) -> String {
+        format!("Authorization: Basic {}", STANDARD.encode(format!("{}:{}", self.username, self.password)))
     }
 
     /// An update's body.
