@@ -14,6 +14,7 @@ use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use crate::name::{Name, Owner, OwnerLabel, ZoneName};
 use crate::publisher::{Author, PublishError, Publisher};
+use crate::time::Timestamp;
 use crate::tls::Tls;
 use crate::txt::TxtValue;
 use crate::zone::zone_named;
@@ -34,6 +35,8 @@ use super::state::{failed, private_folder, private_text};
 const FIRST_WAIT: Duration = Duration::from_secs(60);
 /// The longest wait after a failure.
 const LONGEST_WAIT: Duration = Duration::from_secs(6 * 3_600);
+/// The least time from one certificate to the next.
+const REST: Duration = Duration::from_secs(3_600);
 /// Between two looks at the clock, which may have been set meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
 /// The line of the file that says who issued it.
@@ -77,6 +80,14 @@ pub struct Report {
 struct Current {
     facts: Facts,
     renewal: Renewal,
+    /// Not before this, whatever the CA suggests: a CA that suggests the past for each certificate would never get rest.
+    earliest: Timestamp,
+}
+
+impl Current {
+    fn due(&self) -> Timestamp {
+        self.renewal.at.max(self.earliest)
+    }
 }
 
 impl Own {
@@ -100,7 +111,10 @@ impl Own {
             None if own.0.settings.until_issued == UntilIssued::SelfSigned => own.show_self_signed()?,
             None => warn!("the API refuses every handshake until the CA has issued its certificate"),
         }
-        let current = stored.map(|chain| Current { renewal: Renewal::by_lifetime(&chain.facts), facts: chain.facts });
+        let current = stored.map(|chain| {
+            let (renewal, earliest) = (Renewal::by_lifetime(&chain.facts), Timestamp::from_unix(0));
+            Current { renewal, earliest, facts: chain.facts }
+        });
         Ok((own.clone(), Keeper { own, current }))
     }
 
@@ -254,13 +268,13 @@ impl Keeper {
         if let Ok(account) = self.own.0.authority.account().await {
             current.renewal.refresh(account.client(), &current.facts, now).await;
         }
-        let at = current.renewal.at;
-        self.own.tell(|report| report.renew_at = Some(at.to_string()));
-        current.renewal.is_due(now)
+        let due = current.due();
+        self.own.tell(|report| report.renew_at = Some(due.to_string()));
+        now >= due
     }
 
     fn until_due(&self) -> Duration {
-        let left = self.current.as_ref().map(|current| current.renewal.at.since(wall_clock()));
+        let left = self.current.as_ref().map(|current| current.due().since(wall_clock()));
         left.unwrap_or_default().clamp(Duration::from_secs(1), LOOK_EVERY)
     }
 
@@ -271,11 +285,13 @@ impl Keeper {
             Ok(facts) => {
                 self.own.0.metrics.certificates_issued.one();
                 let renewal = Renewal::by_lifetime(&facts);
+                let rest = (facts.not_after.since(facts.not_before) / 4).min(REST);
+                let current = Current { facts, renewal, earliest: wall_clock().plus(rest) };
                 self.own.tell(|report| {
                     (report.failures, report.problem, report.next_attempt) = (0, None, None);
-                    report.renew_at = Some(renewal.at.to_string());
+                    report.renew_at = Some(current.due().to_string());
                 });
-                self.current = Some(Current { facts, renewal });
+                self.current = Some(current);
                 Duration::from_secs(1)
             }
             Err(problem) => self.failed(&problem),

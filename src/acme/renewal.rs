@@ -52,11 +52,6 @@ impl Renewal {
         Self { at, ask_at: Some(Timestamp::from_unix(0)), window: None }
     }
 
-    /// Whether it is time.
-    pub fn is_due(&self, now: Timestamp) -> bool {
-        now >= self.at
-    }
-
     /// Asks the CA, where it has renewal information and has not been asked lately. What it says wins; where it cannot be
     /// asked, what is known stays.
     pub async fn refresh(&mut self, client: &Client, facts: &Facts, now: Timestamp) {

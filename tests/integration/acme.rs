@@ -1,5 +1,7 @@
 //! The daemon as a client of a certificate authority: a real one (pebble), and a stand-in for what that never does.
 
 mod account;
+mod faults;
+mod kill;
 mod own;
 mod revocation;

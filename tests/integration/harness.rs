@@ -9,6 +9,7 @@ pub mod pebble;
 pub mod process;
 pub mod quic;
 pub mod settings;
+pub mod standin;
 pub mod tls;
 pub mod upstream;
 pub mod watch;

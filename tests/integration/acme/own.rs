@@ -20,7 +20,7 @@ fn ca(options: Options) -> Option<(Pebble, Settings)> {
 }
 
 /// How the API's certificate is.
-fn report(home: &Home) -> Value {
+pub fn report(home: &Home) -> Value {
     let status: Value = serde_json::from_str(&home.run_ok(&["status", "--json"])).unwrap();
     status["certificates"]["api"].clone()
 }

@@ -6,10 +6,16 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData,
+    SignatureAlgorithm,
+};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::prelude::FromDer;
 
 use super::PATIENCE;
 use super::http::Wire;
@@ -41,6 +47,21 @@ impl Authority {
         certificate.der().to_vec()
     }
 
+    /// Signs the key of a certificate request, for these names; the chain in PEM.
+    pub fn sign(&self, request: &[u8], names: &[&str]) -> String {
+        let (_, request) = X509CertificationRequest::from_der(request).unwrap();
+        let key = &request.certification_request_info.subject_pki.subject_public_key.data;
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.use_authority_key_identifier_extension = true;
+        params.signed_by(&RequestedKey(key), &self.issuer).unwrap().pem()
+    }
+
+    /// Its own certificate in DER.
+    pub fn der(&self) -> CertificateDer<'static> {
+        self.certificate.clone()
+    }
+
     /// Its own certificate, for clients that take it from a file.
     pub fn pem(&self) -> String {
         let body = STANDARD.encode(&self.certificate);
@@ -56,6 +77,19 @@ impl Authority {
     /// A connection after its handshake.
     pub fn connect(&self, server: SocketAddr, protocols: &[&str]) -> Wire<StreamOwned<ClientConnection, TcpStream>> {
         connect(server, self.client(protocols), HOST).expect("a handshake")
+    }
+}
+
+/// A P-256 key that somebody else has.
+struct RequestedKey<'a>(&'a [u8]);
+
+impl PublicKeyData for RequestedKey<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        self.0
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &PKCS_ECDSA_P256_SHA256
     }
 }
 

@@ -1,0 +1,186 @@
+//! What a CA does on its bad days.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::harness::standin::{Manners, StandIn, What};
+use crate::harness::tls::{connect, trusting};
+use crate::harness::{Home, Process, ZONE, until};
+
+use super::own::report;
+
+/// A daemon that gets its certificate from the stand-in.
+fn daemon(ca: &StandIn) -> Process {
+    Process::start(&ca.settings().with("api.tls", "mode = \"acme\""))
+}
+
+fn is_trusted(ca: &StandIn, daemon: &Process) -> bool {
+    connect(daemon.api(), trusting(ca.authority().der(), &[]), ZONE).is_ok()
+}
+
+/// The problem of a first attempt that fails.
+fn problem(home: &Home) -> String {
+    until("it has failed", || report(home)["failures"] != 0);
+    report(home)["problem"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_busy_ca_is_asked_again_when_it_says() {
+    let ca = StandIn::start(Manners { processing: 2, ..Manners::default() });
+    ca.fault("/new-order", What::Refuse(429, "rateLimited", Some(1)));
+    ca.fault("/new-order", What::Refuse(503, "serverInternal", Some(1)));
+    let start = Instant::now();
+    let daemon = daemon(&ca);
+    until("the certificate is there", || is_trusted(&ca, &daemon));
+    assert_eq!((ca.asked("/new-order"), ca.orders()), (3, 1));
+    assert!(start.elapsed() > Duration::from_secs(4), "twice for the order, twice for the certificate");
+}
+
+#[test]
+fn a_long_wait_is_waited_by_the_next_attempt() {
+    let ca = StandIn::start(Manners::default());
+    ca.fault("/new-order", What::Refuse(429, "rateLimited", Some(7_200)));
+    let daemon = daemon(&ca);
+    let problem = problem(daemon.home());
+    assert!(
+        problem.contains("the stand-in says rateLimited (urn:ietf:params:acme:error:rateLimited, HTTP 429)"),
+        "{problem}"
+    );
+    assert_eq!(ca.asked("/new-order"), 1, "no storm");
+    let next = report(daemon.home())["next_attempt"].as_str().unwrap().to_owned();
+    let later = time_of(&next).saturating_sub(now());
+    assert!((7_100..=7_200).contains(&later), "{later}");
+}
+
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
+
+fn time_of(text: &str) -> u64 {
+    let format = &time::format_description::well_known::Rfc3339;
+    time::OffsetDateTime::parse(text, format).unwrap().unix_timestamp().try_into().unwrap()
+}
+
+#[test]
+fn nonces_that_are_never_taken_are_not_tried_for_ever() {
+    let ca = StandIn::start(Manners { no_nonces: true, ..Manners::default() });
+    let daemon = daemon(&ca);
+    assert!(problem(daemon.home()).contains("badNonce"));
+    assert!(ca.asked("/new-account") <= 11, "{}", ca.asked("/new-account"));
+}
+
+#[test]
+fn a_name_that_is_proven_already_needs_no_challenge() {
+    let ca = StandIn::start(Manners { knows_names: true, ..Manners::default() });
+    let daemon = daemon(&ca);
+    until("the certificate is there", || is_trusted(&ca, &daemon));
+    assert_eq!(ca.asked("/challenge"), 0);
+}
+
+#[test]
+fn a_name_that_is_not_proven_says_why_in_the_cas_words() {
+    let ca = StandIn::start(Manners::default());
+    let challenge = json!({
+        "type": "dns-01", "url": "http://127.0.0.1/x", "token": "t", "status": "invalid",
+        "error": { "type": "urn:ietf:params:acme:error:caa", "detail": "CAA record for auth.example.org prevents issuance", "status": 403 },
+    });
+    let invalid =
+        json!({ "status": "invalid", "identifier": { "type": "dns", "value": ZONE }, "challenges": [challenge] });
+    // The first look is for the token, the second for the outcome.
+    let pending = json!({ "status": "pending", "identifier": { "type": "dns", "value": ZONE },
+        "challenges": [{ "type": "dns-01", "url": "http://127.0.0.1:1/x", "token": "token-0" }] });
+    let settings = ca.settings().with("api.tls", "mode = \"acme\"");
+    let home = Home::new(&settings);
+    let with_url =
+        |ca: &StandIn| pending.to_string().replace("http://127.0.0.1:1/x", &format!("{}/challenge/0", ca.base()));
+    ca.fault("/authorization", What::Say(with_url(&ca)));
+    ca.fault("/authorization", What::Say(invalid.to_string()));
+    let daemon = home.start();
+    let problem = problem(&home);
+    assert!(
+        problem.contains(&format!("the CA has not proven {ZONE}: CAA record for auth.example.org prevents")),
+        "{problem}"
+    );
+    assert!(problem.contains("acme:error:caa, HTTP 403") && problem.contains("txtgate acme directory"), "{problem}");
+    assert!(daemon.log().contains("CAA record for auth.example.org prevents issuance"));
+    assert!(!home.run_ok(&["txt", "list", "--json"]).contains("\"txt\""), "the value is retired");
+}
+
+#[test]
+fn subproblems_are_shown_for_each_name() {
+    let ca = StandIn::start(Manners::default());
+    let order = json!({
+        "status": "invalid", "identifiers": [{ "type": "dns", "value": ZONE }], "authorizations": [],
+        "finalize": "http://127.0.0.1/f", "error": { "type": "urn:ietf:params:acme:error:compound", "detail": "two things",
+            "subproblems": [{ "type": "urn:ietf:params:acme:error:dns", "detail": "no answer", "identifier": { "type": "dns", "value": ZONE } }] },
+    });
+    ca.fault("/order", What::Say(order.to_string()));
+    let daemon = daemon(&ca);
+    let problem = problem(daemon.home());
+    assert!(problem.contains("two things") && problem.contains(&format!("; {ZONE}: no answer")), "{problem}");
+}
+
+#[test]
+fn what_is_no_acme_server_is_named() {
+    let ca = StandIn::start(Manners::default());
+    for (said, found) in [
+        ("<html>hello", "not what RFC 8555 says"),
+        (r#"{"newNonce":"http://acme.example.com/n"}"#, "is not https"),
+        (&format!("\"{}\"", "x".repeat(2 << 20)), "length limit"),
+    ] {
+        ca.fault("/dir", What::Say(said.to_owned()));
+        let (_, said) = Home::new(&ca.settings()).run_err(&["acme", "directory"]);
+        assert!(said.contains(found) && said.contains("/dir"), "{said}");
+    }
+}
+
+#[test]
+fn a_profile_that_the_ca_has_not_is_named_with_those_that_it_has() {
+    let meta = json!({ "meta": { "profiles": { "classic": "as ever", "shortlived": "six days" } } });
+    let ca = StandIn::start(Manners { directory: meta, ..Manners::default() });
+    let home = Home::new(&ca.settings().with("api.tls", "mode = \"acme\"").with("acme", "profile = \"tlsserver\""));
+    let daemon = home.start();
+    let problem = problem(&home);
+    assert!(problem.contains("\"tlsserver\"; it has classic, shortlived"), "{problem}");
+    assert_eq!(ca.orders(), 0);
+    drop(daemon);
+    home.write(&ca.settings().with("api.tls", "mode = \"acme\"").with("acme", "profile = \"shortlived\""));
+    let daemon = home.start();
+    until("the certificate is there", || is_trusted(&ca, &daemon));
+}
+
+/// The window is over: it is renewed at once, and only once, as the successor of the first.
+#[test]
+fn the_ca_says_when_to_renew_and_hears_what_is_replaced() {
+    let window = ("2020-01-01T00:00:00Z".to_owned(), "2020-01-02T00:00:00Z".to_owned());
+    let ca = StandIn::start(Manners { window: Some(window), ..Manners::default() });
+    let daemon = daemon(&ca);
+    until("the certificate is there", || is_trusted(&ca, &daemon));
+    let home = daemon.home().clone();
+    daemon.kill();
+    // The renewal is refused as such, and then taken as an order like any other.
+    ca.fault("/new-order", What::Refuse(409, "alreadyReplaced", None));
+    let daemon = home.start();
+    until("it is renewed", || ca.orders() == 2 && report(&home)["failures"] == 0);
+    assert_eq!((ca.replaces(), ca.asked("/new-order")), (Value::Null, 3));
+    assert!(daemon.log().contains("https://ca.test/why"));
+    daemon.kill();
+    let daemon = home.start();
+    until("it is renewed", || ca.orders() == 3 && daemon.log().contains("the CA has issued"));
+    let replaces: Value = ca.replaces();
+    assert!(replaces.as_str().is_some_and(|id| id.split('.').count() == 2), "{replaces}");
+    daemon.signal(Signal::HUP);
+    let left = || time_of(report(&home)["renew_at"].as_str().unwrap()).saturating_sub(now());
+    until("the CA has suggested the past again, and gets its rest", || left() <= 3_600);
+    assert!(left() > 3_500 && ca.orders() == 3, "{}", left());
+}
+
+#[test]
+fn an_account_that_lives_on_is_not_reported_as_deactivated() {
+    let ca = StandIn::start(Manners { keeps_accounts: true, ..Manners::default() });
+    let daemon = Process::start(&ca.settings());
+    let (_, said) = daemon.home().run_err(&["acme", "account", "deactivate", "--yes"]);
+    assert!(said.contains("has left the account at \"valid\""), "{said}");
+}

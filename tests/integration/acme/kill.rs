@@ -1,0 +1,105 @@
+//! SIGKILL at the worst moments: no account, no order and no certificate is lost.
+
+use std::thread::JoinHandle;
+
+use serde_json::Value;
+
+use crate::harness::standin::{Manners, StandIn, What};
+use crate::harness::{Home, until};
+
+fn show(home: &Home) -> Value {
+    serde_json::from_str(&home.run_ok(&["acme", "account", "show", "--json"])).unwrap()
+}
+
+/// Runs a command that will not end well.
+fn begin(home: &Home, command: &'static [&'static str]) -> JoinHandle<()> {
+    let home = home.clone();
+    std::thread::spawn(move || _ = home.run(command))
+}
+
+#[test]
+fn while_an_account_is_made_there_is_one_in_the_end() {
+    for done in [false, true] {
+        let ca = StandIn::start(Manners::default());
+        let home = Home::new(&ca.settings());
+        let daemon = home.start();
+        // The first request asks whether the CA knows the key, the second one makes the account.
+        ca.fault("/new-account", What::Refuse(400, "accountDoesNotExist", None));
+        ca.fault("/new-account", What::Hang { done });
+        let asking = begin(&home, &["acme", "account", "show"]);
+        ca.hangs();
+        daemon.kill();
+        asking.join().unwrap();
+        assert_eq!(ca.accounts(), usize::from(done));
+
+        let daemon = home.start();
+        let key = show(&home)["key"].clone();
+        assert_eq!((ca.accounts(), key), (1, ca.thumbprint().into()), "done: {done}");
+        drop(daemon);
+    }
+}
+
+#[test]
+fn while_a_key_is_exchanged_the_account_stays_ours() {
+    for done in [false, true] {
+        let ca = StandIn::start(Manners::default());
+        let home = Home::new(&ca.settings());
+        let daemon = home.start();
+        let before = show(&home)["key"].clone();
+        ca.fault("/key-change", What::Hang { done });
+        let asking = begin(&home, &["acme", "account", "rollover"]);
+        ca.hangs();
+        daemon.kill();
+        asking.join().unwrap();
+
+        let daemon = home.start();
+        let after = show(&home)["key"].clone();
+        assert_ne!(before, after, "what was begun is finished");
+        assert_eq!((ca.accounts(), after), (1, ca.thumbprint().into()), "done: {done}");
+        drop(daemon);
+    }
+}
+
+/// The request arrives when we have long given up: the key that it brings must still be there.
+#[test]
+fn a_key_that_the_ca_may_still_take_is_not_thrown_away() {
+    let ca = StandIn::start(Manners::default());
+    let home = Home::new(&ca.settings());
+    let daemon = home.start();
+    show(&home);
+    ca.fault("/key-change", What::Refuse(500, "serverInternal", None));
+    home.run_err(&["acme", "account", "rollover"]);
+    let file = || {
+        let folder = std::fs::read_dir(home.path().join("acme")).unwrap();
+        let paths: Vec<_> = folder.map(|entry| entry.unwrap().path()).collect();
+        std::fs::read_to_string(&paths[0]).unwrap()
+    };
+    assert!(file().contains("next-key"), "both keys are kept");
+    let key = show(&home)["key"].clone();
+    assert_eq!(key, ca.thumbprint(), "and the rollover is finished when the account is next used");
+    assert!(!file().contains("next-key"));
+    // A clear no leaves the old key.
+    ca.fault("/key-change", What::Refuse(403, "unauthorized", None));
+    let (_, said) = home.run_err(&["acme", "account", "rollover"]);
+    assert!(said.contains("the stand-in says unauthorized"), "{said}");
+    assert_eq!(show(&home)["key"], key);
+    drop(daemon);
+}
+
+#[test]
+fn an_order_is_gone_on_with() {
+    for (path, done) in [("/finalize", false), ("/finalize", true), ("/certificate", false), ("/challenge", true)] {
+        let ca = StandIn::start(Manners::default());
+        let home = Home::new(&ca.settings().with("api.tls", "mode = \"acme\""));
+        ca.fault(path, What::Hang { done });
+        let daemon = home.start();
+        ca.hangs();
+        daemon.kill();
+        assert!(!home.path().join("acme/api.pem").exists());
+
+        let daemon = home.start();
+        until("the certificate is there", || home.path().join("acme/api.pem").exists());
+        assert_eq!(ca.orders(), 1, "{path} {done}");
+        assert!(daemon.log().contains("going on with an order"));
+    }
+}
