@@ -4,8 +4,7 @@
 #![no_main]
 
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
@@ -13,66 +12,74 @@ use axum::http::{Request, Response, StatusCode, Version};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use tokio::runtime::{self, Runtime};
 use tower::ServiceExt;
-use txtgate::account::{Account, AllowFrom, Note};
-use txtgate::api::admin::{self, Facts};
+use txtgate::account::{AllowFrom, Note};
 use txtgate::api::http::Peer;
-use txtgate::config::Config;
-use txtgate::publisher::{Choice, Edit, Place, Registering};
+use txtgate::publisher::{Choice, Place, Registering};
 use txtgate::secret::{ApiKey, ApiKeyHash, SecretHash};
 use txtgate_fuzz::house::House;
+use txtgate_fuzz::routers::{nobody, operator, public};
 
-const HEADERS: usize = 32;
+const PROXIES: &str = "trusted-proxies = [\"127.0.0.0/8\"]\nclient-ip-header = \"X-Forwarded-For\"";
+const OPEN: &str = "registration = \"open-to-anyone\"\ncors-origins = [\"*\"]";
 /// Lets in whoever registers with `Host: secret`.
 const SECRET: &str = "a-registration-secret";
-const OPEN: &str = "registration = \"open-to-anyone\"\ncors-origins = [\"*\"]";
+const HEADERS: usize = 32;
 const MAX_REPLY: usize = 1 << 20;
 
-/// What listens, by the request's Host, and an account that all requests with credentials come from.
+/// What listens, by the request's Host, and the account that all requests with credentials come from.
 struct Site {
-    runtime: Runtime,
-    house: House,
     open: Router,
     secret: Router,
     operator: Router,
-    account: Account,
-    key: ApiKey,
-    hash: ApiKeyHash,
+    username: String,
+    /// Ends after the routers.
+    _house: House,
 }
 
-static SITE: LazyLock<Site> = LazyLock::new(Site::new);
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"));
+static KEY: LazyLock<(ApiKey, ApiKeyHash)> = LazyLock::new(|| {
+    let key = ApiKey::random().expect("random numbers");
+    let hash = ApiKeyHash::of(&key).expect("a hash");
+    (key, hash)
+});
+static SITE: LazyLock<Mutex<Site>> = LazyLock::new(|| Mutex::new(Site::new()));
 
 fuzz_target!(|octets: &[u8]| -> Corpus {
-    let Some((host, request)) = SITE.request(octets) else { return Corpus::Reject };
+    let mut site = SITE.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some((host, request)) = site.request(octets) else { return Corpus::Reject };
     let may_be_empty = matches!(request.method().as_str(), "HEAD" | "OPTIONS");
-    let may_alter = request.method() != "GET" && request.uri().path().contains("/v1/account");
-    SITE.runtime.block_on(async {
-        let response = SITE.router(&host).clone().oneshot(request).await;
-        let status = response.as_ref().map_or(StatusCode::OK, Response::status);
-        assert_answer(response.unwrap_or_else(|never| match never {}), may_be_empty).await;
-        if status.is_success() && (may_alter || host == "operator") {
-            SITE.repair().await;
-        }
+    let path = request.uri().path();
+    let is_about_account = path.contains("/v1/account") || path.contains("/v1/subdomains") || host == "operator";
+    let may_alter = request.method() != "GET" && is_about_account;
+    let router = site.router(&host).clone();
+    let status = RUNTIME.block_on(async {
+        let response = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+        assert_answer(response, may_be_empty).await
     });
+    if status.is_success() && may_alter {
+        *site = Site::new();
+    }
     Corpus::Keep
 });
 
 impl Site {
     fn new() -> Self {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let house = House::new();
-        let key = ApiKey::random().expect("random numbers");
-        let hash = ApiKeyHash::of(&key).expect("a hash");
-        let place = Place::Subdomain(Choice { zone: None, subdomain: Some("shop".parse().expect("a label")) });
+        let _house = House::new();
+        let subdomain = Some("shop".parse().expect("a label"));
+        let place = Place::Subdomain(Choice { subdomain, ..Choice::default() });
         let (allow_from, note) = (AllowFrom::default(), Note::default());
-        let wanted = Registering { place, allow_from, note, key: hash.clone() };
-        let account = runtime.block_on(house.publisher.register(wanted)).expect("an account");
+        let wanted = Registering { place, allow_from, note, key: KEY.1.clone() };
+        let account = RUNTIME.block_on(_house.publisher.register(wanted)).expect("an account");
         let secret = SecretHash::of(SECRET).expect("a secret");
-        let secret = format!("registration = \"secret\"\nregistration-secrets = [\"{secret}\"]");
-        let (open, secret) = (public(&house, OPEN), public(&house, &secret));
-        let facts = Facts { started: None, listeners: Vec::new() };
-        let (publisher, hasher, metrics) = (house.publisher.clone(), house.hasher.clone(), house.metrics.clone());
-        let operator = admin::router(publisher, hasher, metrics, facts, None, None);
-        Self { runtime, house, open, secret, operator, account, key, hash }
+        let secret = format!("registration = \"secret\"\nregistration-secrets = [\"{secret}\"]\n{PROXIES}");
+        Self {
+            open: public(&_house, &format!("{OPEN}\n{PROXIES}"), nobody()),
+            secret: public(&_house, &secret, nobody()),
+            operator: operator(&_house, None),
+            username: account.username.to_string(),
+            _house,
+        }
     }
 
     fn router(&self, host: &str) -> &Router {
@@ -87,60 +94,38 @@ impl Site {
     fn request(&self, octets: &[u8]) -> Option<(String, Request<Body>)> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS];
         let mut head = httparse::Request::new(&mut headers);
-        let length = match head.parse(octets) {
-            Ok(httparse::Status::Complete(length)) => length,
-            _ => return None,
-        };
+        let Ok(httparse::Status::Complete(length)) = head.parse(octets) else { return None };
         let mut request = Request::builder().method(head.method?).uri(head.path?).version(Version::HTTP_11);
         let mut host = String::new();
         for header in head.headers.iter() {
             let name = header.name.to_ascii_lowercase();
+            if name == "host" {
+                host = String::from_utf8_lossy(header.value).into_owned();
+            }
             request = match &*name {
-                "x-api-user" => request.header(name, self.account.username.to_string()),
-                "x-api-key" => request.header(name, self.key.reveal()),
-                _ => {
-                    if name == "host" {
-                        host = String::from_utf8_lossy(header.value).into_owned();
-                    }
-                    request.header(name, header.value)
-                }
+                "x-api-user" => request.header(name, &self.username),
+                "x-api-key" => request.header(name, KEY.0.reveal()),
+                _ => request.header(name, header.value),
             };
         }
         let mut request = request.body(Body::from(octets[length..].to_vec())).ok()?;
         request.extensions_mut().insert(Peer::Tcp(SocketAddr::from(([127, 0, 0, 1], 5_380))));
         Some((host, request))
     }
-
-    /// Makes the account again what it was.
-    async fn repair(&self) {
-        let (publisher, who) = (&self.house.publisher, self.account.username);
-        publisher.enable(who).await.expect("an account that works");
-        let edit = Edit { allow_from: Some(AllowFrom::default()), note: Some(Note::default()) };
-        publisher.edit(who, edit).await.expect("an account without limits");
-        publisher.rotate(who, self.hash.clone(), Default::default()).await.expect("an account with the key");
-    }
 }
 
-fn public(house: &House, settings: &str) -> Router {
-    let zone = "name = \"auth.test\"\nns = [\"ns1.example\"]\ncontact = \"a@b.c\"";
-    let proxies = "trusted-proxies = [\"127.0.0.0/8\"]\nclient-ip-header = \"X-Forwarded-For\"";
-    let text = format!("[api]\n{proxies}\n{settings}\n[[zone]]\n{zone}\n");
-    let config = Config::parse(Path::new("c.toml"), &text).expect("a configuration");
-    let (publisher, credentials) = (house.publisher.clone(), house.credentials.clone());
-    txtgate::api::router(&config.api, publisher, credentials, house.hasher.clone(), house.metrics.clone())
-}
-
-async fn assert_answer(response: Response<Body>, may_be_empty: bool) {
+async fn assert_answer(response: Response<Body>, may_be_empty: bool) -> StatusCode {
     let (head, body) = response.into_parts();
     let body = axum::body::to_bytes(body, MAX_REPLY).await.expect("a body");
     let (status, text) = (head.status, String::from_utf8_lossy(&body));
     assert!(status.is_success() || status.is_client_error() || status == 503, "{status} {text}");
     if body.is_empty() {
         assert!(status.is_success() || may_be_empty, "{status} without a word");
-        return;
+        return status;
     }
     assert!(serde_json::from_slice::<serde_json::Value>(&body).is_ok(), "{status} {text}");
     if !status.is_success() {
         assert!(text.starts_with("{\"error\": \"") && !text.contains('\n'), "{status} {text}");
     }
+    status
 }

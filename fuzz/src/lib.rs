@@ -12,6 +12,8 @@ pub mod house;
 pub mod invariants;
 #[path = "../../src/dns/tests/reference.rs"]
 pub mod reference;
+#[path = "../../src/api/tests/routers.rs"]
+pub mod routers;
 
 use txtgate::*;
 
@@ -21,6 +23,7 @@ use zone::signing::phase::Phase;
 use zone::{Zone, Zones};
 
 use fixture::{key, signed_by, zone};
+use house::House;
 
 /// The zone of the tests, unsigned and as it is signed by two keys.
 pub fn zones() -> [Zone; 2] {

@@ -7,9 +7,8 @@ mod own_account;
 mod own_names;
 mod registration;
 mod replay;
+mod routers;
 mod storage;
-
-use std::path::Path;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,7 +16,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::http::Server;
-use crate::config::{self, Config};
 use crate::credentials::tests::House;
 use crate::lookup::Lookup;
 use crate::net::connections::Connections;
@@ -64,25 +62,13 @@ impl Reply {
     }
 }
 
-/// The API's settings out of some lines of the configuration.
-pub fn settings(api: &str) -> config::Api {
-    let text = format!("[api]\n{api}\n[[zone]]\nname = \"auth.test\"\nns = [\"ns1.example\"]\ncontact = \"a@b.c\"\n");
-    Config::parse(Path::new("c.toml"), &text).unwrap().api
-}
-
 impl Site {
     pub async fn new(api: &str) -> Self {
-        // Nothing here is to ask anybody.
-        Self::with_lookup(api, Lookup::new(&[([127, 0, 0, 1], 9).into()])).await
+        Self::with_lookup(api, routers::nobody()).await
     }
 
     pub async fn with_lookup(api: &str, lookup: Lookup) -> Self {
-        let settings = settings(api);
-        Self::of(|house| {
-            let (publisher, credentials) = (house.publisher.clone(), house.credentials.clone());
-            super::router(&settings, publisher, credentials, house.hasher.clone(), house.metrics.clone(), lookup)
-        })
-        .await
+        Self::of(|house| routers::public(house, api, lookup)).await
     }
 
     pub async fn of(router: impl FnOnce(&House) -> Router) -> Self {

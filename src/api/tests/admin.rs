@@ -1,8 +1,7 @@
 //! What the operator may do.
 
 use super::*;
-use crate::api::admin::{self, Facts, Watch};
-use crate::keyring::Keyring;
+use crate::api::admin::Watch;
 
 async fn site() -> Site {
     let watch = Watch::new(|name| {
@@ -11,13 +10,7 @@ async fn site() -> Site {
         lines.try_send("{}".to_owned()).unwrap();
         (name.to_string() != "full.test").then_some(reader)
     });
-    let facts = Facts { started: None, listeners: vec!["DNS".into()] };
-    Site::of(|house| {
-        let (publisher, hasher) = (house.publisher.clone(), house.hasher.clone());
-        let keyring = Keyring::open(&house.folder.path().join("t.db"), false).unwrap();
-        admin::router(publisher, hasher, keyring, house.metrics.clone(), facts, Some(watch), None)
-    })
-    .await
+    Site::of(|house| routers::operator(house, Some(watch))).await
 }
 
 impl Site {

@@ -25,6 +25,9 @@ use crate::txt::RecordSet;
 use crate::zone::signing::{Signed, Way};
 use crate::zone::{Zone, Zones};
 
+/// Labels of a name up to which hickory-proto finds all that can be compressed: it keeps 64 candidates.
+const MAX_LABELS: u8 = 30;
+
 /// The other codec, for a server that says nothing of itself and limits nobody.
 pub struct Reference {
     zones: Zones,
@@ -72,6 +75,9 @@ impl Reference {
         let Some(query) = Message::read(&mut decoder).ok().filter(|query| is_whole(query, packet)) else {
             return Said::Unclear;
         };
+        if query.queries.iter().any(|asked| asked.name().num_labels() > MAX_LABELS) {
+            return Said::Unclear;
+        }
         if query.metadata.message_type == MessageType::Response {
             return Said::Nothing;
         }
