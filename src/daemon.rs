@@ -31,6 +31,7 @@ use crate::dns::identity::Identity;
 use crate::dns::limits::Limits;
 use crate::dns::listener::StreamListener;
 use crate::dns::udp::UdpListener;
+use crate::dns::update::Updates;
 use crate::dns::{self, Manners, Responder, quic, tcp, udp};
 use crate::keyring::KeyringError;
 use crate::lookup::Lookup;
@@ -208,7 +209,9 @@ impl Daemon {
     fn serve(&mut self, sockets: Sockets) -> Result<(), DaemonError> {
         let house = &self.house;
         let (zones, metrics, watchers) = (house.zones.clone(), house.metrics.clone(), house.watchers.clone());
+        let updates = Updates::new(house.keyring.clone(), house.publisher.clone(), self.config.dns.open_virtual_zones);
         let responder = Responder::new(zones, house.clock.clone(), metrics, watchers, self.manners.clone());
+        let responder = responder.with_updates(updates);
         let connections = Connections::new(tcp::MAX_CONNECTIONS, tcp::MAX_PER_PREFIX);
         for (udp, tcp) in sockets.dns {
             self.udp.push(udp::spawn(udp, &responder)?);

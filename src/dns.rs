@@ -25,6 +25,7 @@ mod tests;
 pub mod tls;
 pub mod tsig;
 pub mod udp;
+pub mod update;
 pub mod watch;
 mod wire;
 
@@ -40,7 +41,7 @@ use tracing::error;
 
 use crate::cookie::{CookieSecret, Cookies, Secrets};
 use crate::metrics::Metrics;
-use crate::name::MAX_NAME;
+use crate::name::{MAX_NAME, NameRef};
 use crate::secret::RandomError;
 use crate::time::{Clock, Timestamp};
 use crate::zone::signing::Way;
@@ -48,10 +49,13 @@ use crate::zone::{Zone, Zones};
 
 use answer::{Answer, answer};
 use dnssec::{Proof, prove};
+use ede::Ede;
 use encode::{Carrier, Extras, encode, encode_fault};
 use identity::Identity;
 use limits::{Limits, Verdict};
 use question::{Class, Echo, Question, Refusal};
+use tsig::Seal;
+use update::{Update, Updates};
 use watch::Watchers;
 
 /// By which listener a query came.
@@ -110,6 +114,35 @@ pub struct Responded {
     pub pause: Duration,
 }
 
+/// What becomes of a message.
+#[derive(Debug)]
+pub enum Outcome {
+    /// No reply.
+    Silence,
+    /// A reply, which has been written.
+    Replied(Responded),
+    /// An UPDATE that only the disk is left to wait for; nothing has been written.
+    Update(Box<Update>),
+}
+
+impl Outcome {
+    /// The reply that has been written, if one has.
+    pub fn replied(self) -> Option<Responded> {
+        match self {
+            Self::Replied(responded) => Some(responded),
+            Self::Silence | Self::Update(_) => None,
+        }
+    }
+}
+
+/// Who is replied to.
+#[derive(Clone, Copy, Debug)]
+struct Client<'s> {
+    source: Source,
+    /// What the reply ends with, where the client has signed.
+    seal: Option<&'s Seal>,
+}
+
 /// Answers queries; a cheap handle that each listener thread has a clone of.
 #[derive(Clone, Debug)]
 pub struct Responder {
@@ -118,6 +151,7 @@ pub struct Responder {
     metrics: Arc<Metrics>,
     watchers: Watchers,
     manners: Manners,
+    updates: Option<Updates>,
 }
 
 /// What surrounds the decision, and never enters it: who we say that we are, whom we know, and how much anybody gets.
@@ -142,65 +176,107 @@ impl Manners {
 impl Responder {
     /// Answers from `zones` as of `clock`, counts in `metrics` and tells `watchers`.
     pub fn new(zones: Zones, clock: Clock, metrics: Arc<Metrics>, watchers: Watchers, manners: Manners) -> Self {
-        Self { zones, clock, metrics, watchers, manners }
+        Self { zones, clock, metrics, watchers, manners, updates: None }
     }
 
-    /// Appends the reply to a message of any content to `out`. `None`: it gets no reply, and `out` is unchanged.
+    /// The same that also takes UPDATEs and knows who signs.
+    pub fn with_updates(self, updates: Updates) -> Self {
+        Self { updates: Some(updates), ..self }
+    }
+
+    /// Appends the reply to a message of any content to `out`, which is unchanged where there is none yet.
     ///
     /// A panic on the way is SERVFAIL for this one query, and the caller's loop goes on.
-    pub fn respond(&self, packet: &[u8], source: Source, out: &mut Vec<u8>) -> Option<Responded> {
-        let responded = self.caught(packet, out, |out| self.respond_or_panic(packet, source, out))?;
+    pub fn respond(&self, packet: &[u8], source: Source, out: &mut Vec<u8>) -> Outcome {
+        let outcome = self.caught(packet, out, |out| self.respond_or_panic(packet, source, out));
+        let is_answered = !matches!(outcome, Outcome::Silence);
         match source.transport {
             // The many, for whom one more count would cost more than it tells: they are the rest of all.
             Transport::Udp => {}
-            Transport::Tcp => self.metrics.over_tcp.one(),
-            Transport::Tls => self.metrics.over_tls.one(),
-            Transport::Quic => self.metrics.over_quic.one(),
+            Transport::Tcp if is_answered => self.metrics.over_tcp.one(),
+            Transport::Tls if is_answered => self.metrics.over_tls.one(),
+            Transport::Quic if is_answered => self.metrics.over_quic.one(),
+            _ => {}
         }
-        Some(responded)
+        outcome
     }
 
-    /// The same with the reply's length before it, as on streams (RFC 1035 section 4.2.2).
-    fn respond_framed(&self, packet: &[u8], source: Source, out: &mut Vec<u8>) -> Option<Responded> {
+    /// The same with the reply's length before it, as on streams (RFC 1035 section 4.2.2), where an UPDATE is waited for.
+    async fn respond_framed(&self, packet: &[u8], source: Source, out: &mut Vec<u8>) -> Option<Responded> {
         let start = out.len();
         out.extend_from_slice(&[0; 2]);
-        let Some(responded) = self.respond(packet, source, out) else {
+        let responded = match self.respond(packet, source, out) {
+            Outcome::Silence => None,
+            Outcome::Replied(responded) => Some(responded),
+            Outcome::Update(update) => update.carried_out(out).await,
+        };
+        if responded.is_none() {
             out.truncate(start);
             return None;
-        };
+        }
         // The encoder keeps to 65,535 octets.
         let length = (out.len() - start - 2) as u16;
         out[start..start + 2].copy_from_slice(&length.to_be_bytes());
-        Some(responded)
+        responded
     }
 
-    fn respond_or_panic(&self, packet: &[u8], source: Source, out: &mut Vec<u8>) -> Option<Responded> {
+    fn respond_or_panic(&self, packet: &[u8], source: Source, out: &mut Vec<u8>) -> Outcome {
         let mut lower = [0; MAX_NAME];
-        let now = self.clock.now();
+        let client = Client { source, seal: None };
         match Question::read(packet, &mut lower) {
             Ok(question) => {
-                let zones = self.zones.load();
-                let (answer, pause) = self.decide(&zones, &question, source, now);
-                if matches!(answer.proof, Proof::Withheld) && source.transport != Transport::Udp {
-                    // A stream has nowhere to send its client to: no answer, and the client asks again.
-                    self.metrics.dropped.one();
-                    return None;
-                }
-                if self.watchers.are_there() {
-                    self.watchers.tell(now, source, &question, &answer);
-                }
-                let replied = self.reply(&question.echo, question.rtype(), &answer, source, now, out)?;
-                Some(Responded { pause, ..replied })
+                let updates = self.updates.as_ref();
+                let is_virtual = |name: NameRef<'_>| updates.is_some_and(|updates| updates.is_open_zone(name));
+                self.answer(&question, client, is_virtual, out)
             }
             Err(Refusal::Drop) => {
                 self.metrics.dropped.one();
-                None
+                Outcome::Silence
             }
-            Err(Refusal::Reply { echo, rcode, ede }) => {
-                let refusal = Answer { ede, ..Answer::bare(rcode) };
-                self.reply(&echo, RecordType::ZERO, &refusal, source, now, out)
+            Err(Refusal::Signed(echo)) => self.respond_signed(packet, &echo, source, out),
+            Err(Refusal::Update(echo)) if self.updates.as_ref().is_some_and(Updates::are_on) => {
+                self.refuse(&echo, ResponseCode::Refused, Some(Ede::NEEDS_TSIG), client, out)
             }
+            Err(Refusal::Update(echo)) => self.refuse(&echo, ResponseCode::NotImp, None, client, out),
+            Err(Refusal::Reply { echo, rcode, ede }) => self.refuse(&echo, rcode, ede, client, out),
         }
+    }
+
+    /// Answers a question. `is_virtual`: whether this client is told that a name outside of our zones is one.
+    fn answer(
+        &self,
+        question: &Question<'_>,
+        client: Client<'_>,
+        is_virtual: impl Fn(NameRef<'_>) -> bool,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let (zones, now, source) = (self.zones.load(), self.clock.now(), client.source);
+        let (answer, pause) = self.decide(&zones, question, is_virtual, source, now);
+        if matches!(answer.proof, Proof::Withheld) && source.transport != Transport::Udp {
+            // A stream has nowhere to send its client to: no answer, and the client asks again.
+            self.metrics.dropped.one();
+            return Outcome::Silence;
+        }
+        if self.watchers.are_there() {
+            self.watchers.tell(now, source, question, &answer);
+        }
+        match self.reply(&question.echo, question.rtype(), &answer, client, out) {
+            Some(replied) => Outcome::Replied(Responded { pause, ..replied }),
+            None => Outcome::Silence,
+        }
+    }
+
+    /// A reply without records.
+    fn refuse(
+        &self,
+        echo: &Echo<'_>,
+        rcode: ResponseCode,
+        ede: Option<Ede>,
+        client: Client<'_>,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let refusal = Answer { ede, ..Answer::bare(rcode) };
+        self.reply(echo, RecordType::ZERO, &refusal, client, out).map_or(Outcome::Silence, Outcome::Replied)
     }
 
     /// The answer, and how long the next query of the same stream must wait for it.
@@ -208,13 +284,14 @@ impl Responder {
         &'z self,
         zones: &'z [Zone],
         question: &Question<'_>,
+        is_virtual: impl Fn(NameRef<'_>) -> bool,
         source: Source,
         now: Timestamp,
     ) -> (Answer<'z>, Duration) {
         if question.class() == Class::Chaos {
             return (self.manners.identity.answer(question), Duration::ZERO);
         }
-        let mut answer = answer(zones, question, now);
+        let mut answer = answer(zones, question, is_virtual, now);
         let pause = prove(zones, question, source.transport.way(), &mut answer);
         answer.is_authoritative &= question.class() == Class::In;
         (answer, pause)
@@ -226,23 +303,24 @@ impl Responder {
         echo: &Echo<'_>,
         rtype: RecordType,
         answer: &Answer<'_>,
-        source: Source,
-        now: Timestamp,
+        client: Client<'_>,
         out: &mut Vec<u8>,
     ) -> Option<Responded> {
+        let Client { source, seal } = client;
         let presented = echo.edns.and_then(|edns| edns.cookie);
-        let cookie = presented.map(|presented| self.manners.cookies.judge(presented, source.address, now));
+        let judge = |presented| self.manners.cookies.judge(presented, source.address, self.clock.now());
+        let cookie = presented.map(judge);
         if let Some(cookie) = cookie {
             self.metrics.cookies[usize::from(cookie.is_valid)].one();
         }
-        let is_known = cookie.is_some_and(|cookie| cookie.is_valid);
+        let is_known = cookie.is_some_and(|cookie| cookie.is_valid) || seal.is_some_and(Seal::is_signed);
         let verdict = self.manners.limits.judge(source, answer, is_known);
         if verdict == Verdict::Drop {
             self.metrics.withheld.one();
             return None;
         }
         let cookie = cookie.map(|cookie| cookie.reply);
-        let mut extras = Extras { cookie, nsid: self.manners.identity.nsid(), cut: false };
+        let mut extras = Extras { cookie, nsid: self.manners.identity.nsid(), cut: false, seal };
         let carrier = source.transport.carrier();
         if verdict == Verdict::Slip {
             self.metrics.slipped.one();
@@ -251,7 +329,13 @@ impl Responder {
             encode(echo, &Answer::bare(ResponseCode::NoError), extras, carrier, out);
             return Some(self.count(rtype, ResponseCode::NoError, false));
         }
+        let start = out.len();
         let fits = encode(echo, answer, extras, carrier, out);
+        // An error repeats names as long as who sends them likes; a signed reply always fits.
+        let is_room = |seal: &Seal| out.len() - start + seal.octets() <= carrier.limit(echo.edns);
+        if let Some(seal) = seal.filter(|seal| seal.is_signed() || is_room(seal)) {
+            seal.append(out, start, self.clock.commit());
+        }
         Some(self.count(rtype, answer.rcode, fits))
     }
 
@@ -263,18 +347,16 @@ impl Responder {
         Responded { rcode, is_truncated: !fits, pause: Duration::ZERO }
     }
 
-    fn caught(
-        &self,
-        packet: &[u8],
-        out: &mut Vec<u8>,
-        respond: impl FnOnce(&mut Vec<u8>) -> Option<Responded>,
-    ) -> Option<Responded> {
+    fn caught(&self, packet: &[u8], out: &mut Vec<u8>, respond: impl FnOnce(&mut Vec<u8>) -> Outcome) -> Outcome {
         let start = out.len();
         // The zones are only read here and `out` is cut back, so nothing is left half done.
         catch_unwind(AssertUnwindSafe(|| respond(out))).unwrap_or_else(|_| {
             error!("a query of {} octets met a fault of ours and gets SERVFAIL", packet.len());
             out.truncate(start);
-            encode_fault(packet, out).then(|| self.count(RecordType::ZERO, ResponseCode::ServFail, true))
+            if !encode_fault(packet, out) {
+                return Outcome::Silence;
+            }
+            Outcome::Replied(self.count(RecordType::ZERO, ResponseCode::ServFail, true))
         })
     }
 }

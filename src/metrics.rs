@@ -85,6 +85,8 @@ pub struct Metrics {
     pub withheld: Counter,
     /// Queries that showed a DNS cookie: without a valid one of ours, and with.
     pub cookies: [Counter; 2],
+    /// DNS messages whose TSIG is of no key that is known here, or not right.
+    pub unverified: Counter,
     /// Values published.
     pub updates: Counter,
     /// Accounts registered.
@@ -126,6 +128,11 @@ impl Metrics {
                 "txtgate_dns_truncated_total",
                 "DNS answers that were too large for UDP or over the limit.",
                 &self.truncated,
+            ),
+            (
+                "txtgate_dns_unverified_total",
+                "DNS messages with a TSIG of an unknown key, or a wrong one.",
+                &self.unverified,
             ),
             ("txtgate_updates_total", "TXT values published.", &self.updates),
             ("txtgate_registrations_total", "Accounts registered.", &self.registrations),

@@ -4,6 +4,7 @@
 //! what is durable; once it is committed the zone shows it, and only then does the caller hear of it.
 
 mod accounts;
+mod amend;
 mod apex;
 mod enrolments;
 mod import;
@@ -34,6 +35,7 @@ use crate::zone::live::Slot;
 use crate::zone::{Zones, zone_named};
 
 pub use accounts::Edit;
+pub use amend::{Amended, Change, Condition, Expected};
 pub use apex::MAX_ACME_ACCOUNTS;
 pub use enrolments::MAX_ENROLMENTS;
 pub use import::Plan;
@@ -240,13 +242,7 @@ impl Publisher {
                 Ok(row) => row,
                 Err(refusal) => return Ok(Err(refusal)),
             };
-            let now = inner.clock.now();
-            let value = LiveValue { txt, published: now, expires: now.plus(inner.limits.newest_lifetime) };
-            tx.put_value(row.id, &value)?;
-            if let Some((username, _)) = row.account {
-                tx.published_at(username, now)?;
-            }
-            Ok(Ok((value, inner.settle(tx, &row, &owner)?)))
+            Ok(Ok((inner.put(tx, &row, txt)?, inner.settle(tx, &row, &owner)?)))
         };
         let (value, _) = self.change(change, |(_, shown)| vec![shown.clone()]).await?;
         self.0.metrics.updates.one();
@@ -262,14 +258,7 @@ impl Publisher {
                 Ok(None) => return Ok(Ok((0, Vec::new()))),
                 Err(refusal) => return Ok(Err(refusal)),
             };
-            let mut gone = 0;
-            for stored in tx.values(row.id)?.challenges {
-                if which.is_none_or(|which| which == stored.value.txt) {
-                    tx.remove_value(stored.id)?;
-                    gone += 1;
-                }
-            }
-            Ok(Ok((gone, vec![inner.settle(tx, &row, &owner)?])))
+            Ok(Ok((inner.take(tx, &row, which)?, vec![inner.settle(tx, &row, &owner)?])))
         };
         let (gone, _) = self.change(change, |(_, shown)| shown.clone()).await?;
         Ok(gone)

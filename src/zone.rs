@@ -81,7 +81,12 @@ impl Zone {
 
     /// The set of a type that signing adds at the apex.
     pub fn signing_set(&self, rtype: RecordType) -> Option<&RecordSet> {
-        self.signing.as_ref()?.sets().iter().find(|set| set.rtype == rtype)
+        self.signing_sets().iter().find(|set| set.rtype == rtype)
+    }
+
+    /// The sets that signing adds at the apex.
+    pub fn signing_sets(&self) -> &[RecordSet] {
+        self.signing.as_ref().map_or(&[], |signing| signing.sets())
     }
 
     /// The SOA serial now.

@@ -78,5 +78,5 @@ fn plain() -> Manners {
 
 fn ask(responder: &Responder, packet: &[u8], source: Source) -> Option<Vec<u8>> {
     let mut out = Vec::new();
-    responder.respond(packet, source, &mut out).map(|_| out)
+    responder.respond(packet, source, &mut out).replied().map(|_| out)
 }

@@ -43,7 +43,7 @@ fn can_be_asked_for(statics: StaticRecords) {
     let responder = responder_of(only(Zone { statics: statics.clone(), ..zone() }));
     for (name, rtype) in questions {
         let mut reply = Vec::new();
-        responder.respond(&query(name, rtype), source(Transport::Tcp), &mut reply).expect("a reply");
+        responder.respond(&query(name, rtype), source(Transport::Tcp), &mut reply).replied().expect("a reply");
         assert_answer(&reply).unwrap_or_else(|error| panic!("{error}: {name} {rtype} {reply:02x?}"));
     }
 }

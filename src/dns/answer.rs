@@ -83,12 +83,21 @@ impl LiveTxt {
 }
 
 /// Answers a question from `zones` as of `now` (RFC 1034 section 4.3.2, without referrals and wildcards).
-pub fn answer<'z>(zones: &'z [Zone], question: &Question<'_>, now: Timestamp) -> Answer<'z> {
-    if zones.is_empty() {
+///
+/// `is_virtual`: whether a name outside of the zones passes for one of its own, which is for clients that look for the
+/// zone to send an UPDATE to where there is only a CNAME. It has a SOA and nothing else.
+pub fn answer<'z>(
+    zones: &'z [Zone],
+    question: &Question<'_>,
+    is_virtual: impl Fn(NameRef<'_>) -> bool,
+    now: Timestamp,
+) -> Answer<'z> {
+    let Some(first) = zones.first() else {
         return Answer::not_ready();
-    }
+    };
     let Some(zone) = zone_of(zones, question.name()) else {
-        return Answer::not_ours();
+        let is_soa = question.rtype() == RecordType::SOA && is_virtual(question.name());
+        return if is_soa { Answer::found(Records::Soa(first)) } else { Answer::not_ours() };
     };
     let mut aliases = Vec::new();
     let mut buffer = [0; MAX_NAME];

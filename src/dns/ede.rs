@@ -30,10 +30,24 @@ impl Ede {
     pub const NO_VALUE: Self = Self::fixed(0, "no value published");
     /// RFC 8914 section 4.1: the wall clock is behind what is stored, so signatures would carry a wrong time.
     pub const CLOCK: Self = Self::fixed(0, "the clock is wrong, nothing is signed");
+    /// Of a TXT record in an UPDATE; no code of its own.
+    pub const NO_TXT_VALUE: Self = Self::fixed(0, "a value is one string of 43 base64url characters");
+    /// Of an UPDATE; no code of its own.
+    pub const ONLY_TXT: Self = Self::fixed(0, "only TXT records can be changed");
+    /// Of an UPDATE that would add one; no code of its own.
+    pub const TOO_MANY_LABELS: Self = Self::fixed(0, "too many ACME accounts below this name");
+    /// Nothing can be stored at the moment, or too much waits for it; no code of its own.
+    pub const BUSY: Self = Self::fixed(0, "cannot store changes now, try again");
     /// RFC 8914 section 4.15.
     pub const NOT_READY: Self = Self::fixed(14, "zones are not loaded yet");
     /// RFC 8914 section 4.19.
     pub const PROHIBITED: Self = Self::fixed(18, "no zone transfers");
+    /// RFC 8914 section 4.19.
+    pub const NEEDS_TSIG: Self = Self::fixed(18, "an UPDATE needs the TSIG key of an account");
+    /// RFC 8914 section 4.19.
+    pub const NOT_AN_OWN_NAME: Self = Self::fixed(18, "not a name of this account");
+    /// RFC 8914 section 4.19.
+    pub const NOT_FROM_THERE: Self = Self::fixed(18, "the account is not for use from this network");
     /// RFC 8914 section 4.21.
     pub const NOT_AUTHORITATIVE: Self = Self::fixed(20, "not in a zone of this server");
     /// RFC 9824: the type asked for stands in no zone.

@@ -18,6 +18,7 @@ use crate::zone::signing::Signed;
 use super::answer::{Answer, Records};
 use super::dnssec::{Asked, Proof, Signatures};
 use super::question::{Echo, Edns, HEADER};
+use super::tsig::Seal;
 
 /// The UDP size that we announce and keep to: it fits every path without fragments (RFC 9715 section 3.2).
 pub const UDP_SIZE: u16 = 1_232;
@@ -45,7 +46,8 @@ pub enum Carrier {
 }
 
 impl Carrier {
-    fn limit(self, edns: Option<Edns>) -> usize {
+    /// Octets that a message may have.
+    pub fn limit(self, edns: Option<Edns>) -> usize {
         usize::from(match (self, edns) {
             (Self::Stream, _) => u16::MAX,
             (Self::Datagram, None) => PLAIN_UDP_SIZE,
@@ -63,13 +65,17 @@ pub struct Extras<'a> {
     pub nsid: Option<&'a str>,
     /// Whether the answer is left out and TC is set, whatever its size: the client is to come by TCP.
     pub cut: bool,
+    /// What is put behind the message, for which there must be room.
+    pub seal: Option<&'a Seal>,
 }
 
 /// Appends the message that says `answer`. Returns whether all of it fitted; otherwise the message is only the header
 /// with TC, the question and OPT.
 pub fn encode(echo: &Echo<'_>, answer: &Answer<'_>, extras: Extras<'_>, carrier: Carrier, out: &mut Vec<u8>) -> bool {
     let opt = echo.edns.map(|edns| Opt { edns, answer, extras, carrier });
-    let room = carrier.limit(echo.edns) - opt.as_ref().map_or(0, Opt::len);
+    // A TSIG with names as long as a sender likes may leave no room at all, and then there are no records either.
+    let behind = opt.as_ref().map_or(0, Opt::len) + extras.seal.map_or(0, Seal::octets);
+    let room = carrier.limit(echo.edns).saturating_sub(behind);
     let class = if matches!(answer.records, Records::Identity(_)) { CLASS_CH } else { CLASS_IN };
     let mut writer = Writer { start: out.len(), out, class, room, counts: [0; 2] };
     writer.header(echo, answer);

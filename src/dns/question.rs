@@ -9,6 +9,7 @@ use crate::cookie::Presented;
 use crate::name::{MAX_NAME, NameRef};
 
 use super::ede::Ede;
+use super::tsig::TSIG;
 use super::wire::{Record, Walk};
 
 /// Octets of the header (RFC 1035 section 4.1.1).
@@ -94,6 +95,10 @@ pub struct Question<'p> {
 pub enum Refusal<'p> {
     /// No reply at all: a response, or too short to hold an id. Replying to responses makes two servers loop.
     Drop,
+    /// It has a TSIG record (RFC 8945): first it is found out who signed it.
+    Signed(Echo<'p>),
+    /// An UPDATE (RFC 2136).
+    Update(Echo<'p>),
     /// A reply without records.
     Reply { echo: Echo<'p>, rcode: ResponseCode, ede: Option<Ede> },
 }
@@ -109,8 +114,16 @@ impl<'p> Question<'p> {
             echo.question = &packet[HEADER..walk.at()];
         }
         // From here on each refusal says what it can of EDNS.
-        echo.edns = header.first_opt(packet);
+        let additional = header.additional(packet);
+        echo.edns = additional.opt;
         let refuse = |rcode, ede| Err(Refusal::Reply { echo, rcode, ede });
+        if additional.is_signed {
+            return Err(Refusal::Signed(echo));
+        }
+        if header.opcode == u8::from(OpCode::Update) {
+            // What should have been signed may just not be whole.
+            return if additional.is_whole { Err(Refusal::Update(echo)) } else { refuse(ResponseCode::FormErr, None) };
+        }
         if header.opcode != u8::from(OpCode::Query) {
             return refuse(ResponseCode::NotImp, None);
         }
@@ -157,7 +170,7 @@ impl<'p> Question<'p> {
 
 /// Whether a message holds the option about keeping a TCP connection open, which has no place anywhere else.
 pub fn asks_for_keepalive(packet: &[u8]) -> bool {
-    let edns = Header::read(packet).and_then(|header| header.first_opt(packet));
+    let edns = Header::read(packet).and_then(|header| header.additional(packet).opt);
     edns.is_some_and(|edns| edns.keepalive)
 }
 
@@ -177,10 +190,9 @@ impl<'p> Asked<'p> {
 
 /// Types that only ever stand in messages, never in a zone (RFC 6895 section 3.1; NXNAME: RFC 9824).
 /// ANY is answered, and transfers are refused before.
-fn is_meta(rtype: RecordType) -> bool {
+pub(super) fn is_meta(rtype: RecordType) -> bool {
     const NXNAME: u16 = 128;
     const TKEY: u16 = 249;
-    const TSIG: u16 = 250;
     const MAILB: u16 = 253;
     const MAILA: u16 = 254;
     rtype == RecordType::OPT || matches!(u16::from(rtype), NXNAME | TKEY | TSIG | MAILB | MAILA)
@@ -219,9 +231,22 @@ impl Header {
         Echo { id, opcode, recursion_desired, question: &[], edns: None }
     }
 
-    /// The first OPT record of any message whose records can be told apart, however wrong it is otherwise. It decides
-    /// whether the reply has one (RFC 6891 section 7).
-    fn first_opt(&self, packet: &[u8]) -> Option<Edns> {
+    /// What stands in the additional section of any message whose records can be told apart, however wrong it is
+    /// otherwise. Its OPT decides whether the reply has one (RFC 6891 section 7).
+    fn additional(&self, packet: &[u8]) -> Additional {
+        let (mut additional, mut count) = (Additional { opt: None, is_signed: false, is_whole: false }, 0);
+        for record in self.additional_records(packet).into_iter().flatten() {
+            count += 1;
+            if record.is_opt() && additional.opt.is_none() {
+                additional.opt = Some(Edns::of(&record));
+            }
+            additional.is_signed |= record.rtype == TSIG;
+        }
+        additional.is_whole = count == self.additionals;
+        additional
+    }
+
+    fn additional_records<'p>(&self, packet: &'p [u8]) -> Option<impl Iterator<Item = Record<'p>> + use<'p>> {
         if self.additionals == 0 {
             return None;
         }
@@ -233,7 +258,7 @@ impl Header {
         for _ in 0..u32::from(self.answers) + u32::from(self.authorities) {
             walk.record()?;
         }
-        (0..self.additionals).map_while(|_| walk.record()).find(Record::is_opt).map(|opt| Edns::of(&opt))
+        Some((0..self.additionals).map_while(move |_| walk.record()))
     }
 
     /// What follows the question: no records but at most one OPT and others that mean nothing to us, and not an octet
@@ -251,6 +276,14 @@ impl Header {
         }
         walk.is_at_end().then_some(edns)
     }
+}
+
+/// What matters of a message's additional section.
+struct Additional {
+    opt: Option<Edns>,
+    is_signed: bool,
+    /// Whether all records are there that the header counts.
+    is_whole: bool,
 }
 
 impl Record<'_> {

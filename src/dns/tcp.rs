@@ -185,7 +185,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
                         self.seat.touch();
                     }
                     done += 2 + query.len();
-                    let responded = self.responder.respond_framed(query, self.source, answers);
+                    let responded = self.responder.respond_framed(query, self.source, answers).await;
                     let pause = responded.map_or(Duration::ZERO, |responded| responded.pause);
                     if !pause.is_zero() {
                         // What is ready goes out first; and it waits for us, so it is not idle.

@@ -65,7 +65,7 @@ pub fn edns(packet: Vec<u8>) -> Vec<u8> {
 
 pub fn raw(packet: &[u8], transport: Transport) -> Option<Vec<u8>> {
     let mut out = b"before".to_vec();
-    let responded = responder().respond(packet, source(transport), &mut out);
+    let responded = responder().respond(packet, source(transport), &mut out).replied();
     assert_eq!(&out[..6], b"before");
     assert_eq!(responded.is_none(), out.len() == 6);
     responded.map(|_| out[6..].to_vec())

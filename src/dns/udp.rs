@@ -3,6 +3,7 @@
 //! No task per packet and no queue in between: a thread receives a batch, responds to each and sends the batch. The
 //! kernel's socket buffer is the only queue, and its length is bounded.
 
+mod back;
 mod batch;
 
 use std::io;
@@ -106,7 +107,7 @@ impl Worker {
             }
             batch.answer(|query, address, out| {
                 let source = Source { address, transport: Transport::Udp };
-                self.responder.respond(query, source, out).is_some()
+                self.responder.respond(query, source, out)
             });
             batch.send();
         }

@@ -11,6 +11,8 @@ pub mod quic;
 pub mod settings;
 pub mod standin;
 pub mod tls;
+pub mod tsig;
+pub mod update;
 pub mod upstream;
 pub mod watch;
 

@@ -24,4 +24,5 @@ mod layers;
 mod persist;
 mod restart;
 mod storage;
+mod updates;
 mod walk;

@@ -110,7 +110,7 @@ impl Conversation<'_> {
         // Before the answer: who has it has been active, whatever comes in meanwhile.
         self.seat.touch();
         answer.clear();
-        let Some(responded) = self.responder.respond_framed(&message, self.source, answer) else {
+        let Some(responded) = self.responder.respond_framed(&message, self.source, answer).await else {
             // An error means that the client has let go of the stream already.
             _ = reply.reset(Goodbye::InternalError.code());
             return Ok(());

@@ -107,7 +107,7 @@ fn every_data_type_is_answered() {
     let (responder, mut out) = (responder(), Vec::new());
     for rtype in (0..=65_535_u16).filter(|rtype| !matches!(rtype, 16 | 41 | 128 | 249..=255)) {
         out.clear();
-        responder.respond(&query("shop.auth.example.org", rtype), source(Transport::Udp), &mut out).unwrap();
+        responder.respond(&query("shop.auth.example.org", rtype), source(Transport::Udp), &mut out).replied().unwrap();
         let [rcode, authorities] = [out[3], out[9]];
         assert_eq!((rcode, authorities), (0, 1), "type {rtype}");
     }
@@ -149,7 +149,7 @@ fn the_end_of_a_chain_decides_on_the_rcode() {
 fn our_faults_are_servfail_and_never_a_statement() {
     let mut out = Vec::new();
     let empty = responder_of(Zones::default());
-    empty.respond(&edns(query(APEX, 6)), source(Transport::Udp), &mut out).unwrap();
+    empty.respond(&edns(query(APEX, 6)), source(Transport::Udp), &mut out).replied().unwrap();
     let reply = Message::from_vec(&out).unwrap();
     assert_eq!((rcode(&reply), reply.metadata.authoritative), (ResponseCode::ServFail, false));
     assert!(out.windows(2).any(|octets| octets == [0, 14]) && reply.authorities.is_empty());
@@ -164,7 +164,7 @@ fn a_panic_is_servfail_for_this_query_only() {
         out.extend_from_slice(b"half a reply");
         panic!("on purpose")
     });
-    assert_eq!(responded.unwrap().rcode, ResponseCode::ServFail);
+    assert_eq!(responded.replied().unwrap().rcode, ResponseCode::ServFail);
     assert_eq!(&out, b"before\xab\xcd\x81\x02\x00\x00\x00\x00\x00\x00\x00\x00");
     assert!(responder.metrics.render(&[]).contains("rcode=\"SERVFAIL\",type=\"other\"} 1"));
 }

@@ -21,7 +21,7 @@ fn from(address: &str, transport: Transport) -> Source {
 
 fn ask_of(responder: &Responder, packet: &[u8], source: Source) -> Option<Vec<u8>> {
     let mut out = Vec::new();
-    responder.respond(packet, source, &mut out).map(|_| out)
+    responder.respond(packet, source, &mut out).replied().map(|_| out)
 }
 
 fn options(reply: &[u8]) -> Vec<(u16, Vec<u8>)> {

@@ -71,7 +71,7 @@ fn assert_unbroken(responder: &Responder, rounds: usize, is_signed: bool) {
         let transport = if round % 4 == 0 { Transport::Tcp } else { Transport::Udp };
         out.clear();
         // Not through the net that turns a panic into SERVFAIL: here it must fail the test.
-        match responder.respond_or_panic(&packet, source(transport), &mut out) {
+        match responder.respond_or_panic(&packet, source(transport), &mut out).replied() {
             None => {
                 // A denial whose turn is too far away is the one query over a stream without an answer.
                 let waits_too_long = is_signed && transport == Transport::Tcp;

@@ -28,7 +28,7 @@ fn ask_with(responder: &Responder, label: &str, rtype: u16, flags: u16, transpor
     let name = if label.is_empty() { APEX.to_owned() } else { format!("{label}.{APEX}") };
     let mut out = Vec::new();
     let packet = with_opt(query(&name, rtype), 1_232, 0, flags, &[]);
-    responder.respond(&packet, source(transport), &mut out).map(|_| out)
+    responder.respond(&packet, source(transport), &mut out).replied().map(|_| out)
 }
 
 fn ask(label: &str, rtype: u16, flags: u16) -> Message {
@@ -164,7 +164,7 @@ fn over_tcp_a_denial_waits_its_turn_and_never_truncates() {
     for number in 0..3_000 {
         let mut out = Vec::new();
         let packet = with_opt(query(&format!("t{number}.{APEX}"), 16), 1_232, 0, DO, &[]);
-        match responder.respond(&packet, source(Transport::Tcp), &mut out) {
+        match responder.respond(&packet, source(Transport::Tcp), &mut out).replied() {
             Some(responded) => longest = longest.max(responded.pause),
             None => return assert!(longest >= std::time::Duration::from_millis(900), "{longest:?} at {number}"),
         }
@@ -193,7 +193,7 @@ fn a_commit_while_an_answer_is_made_does_not_part_its_soa_from_the_signature() {
         let packet = with_opt(query(&format!("{label}{APEX}"), rtype), 1_232, 0, DO, &[]);
         let (mut lower, mut out, now) = ([0; MAX_NAME], Vec::new(), Timestamp::from_unix(20));
         let question = Question::read(&packet, &mut lower).unwrap();
-        let mut answer = answer(&zones, &question, now);
+        let mut answer = answer(&zones, &question, |_| false, now);
         let raise = || zones[0].live.raise_serial(zones[0].serial().next(now));
         raise();
         prove(&zones, &question, Way::Datagram, &mut answer);

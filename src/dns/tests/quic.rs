@@ -131,7 +131,7 @@ async fn answers_are_octet_for_octet_those_of_tcp() {
         let named = with_opt(plain.clone(), 512, 0, 0, b"\x00\x03\x00\x00\x00\x0c\x00\x02ab");
         for packet in [plain.clone(), edns(plain.clone()), signed, named, with_opt(plain, 1_232, 1, 0, &[])] {
             let mut over_tcp = Vec::new();
-            responder.respond(&packet, source(Transport::Tcp), &mut over_tcp).expect("an answer");
+            responder.respond(&packet, source(Transport::Tcp), &mut over_tcp).replied().expect("an answer");
             assert_eq!(ask(&connection, &packet).await, over_tcp, "{packet:02x?}");
             asked += 1;
         }

@@ -62,7 +62,8 @@ impl Reference {
             // Whatever has to be signed is signed here first, and found by the responder: turns to sign are rationed.
             let theirs = self.reply(packet, source, now);
             let mut out = Vec::new();
-            let ours = responder.respond(packet, source, &mut out).map_or(Said::Nothing, |_| Said::Reply(out));
+            let ours =
+                responder.respond(packet, source, &mut out).replied().map_or(Said::Nothing, |_| Said::Reply(out));
             // The time is in cookies and in words.
             if self.clock.now() == now {
                 return (ours, theirs);
@@ -81,6 +82,10 @@ impl Reference {
         if query.metadata.message_type == MessageType::Response {
             return Said::Nothing;
         }
+        // Of signatures this codec knows nothing.
+        if query.additionals.iter().any(|record| record.record_type() == RecordType::TSIG) {
+            return Said::Unclear;
+        }
         let transport = source.transport;
         let cookie = presented(&query).and_then(|data| Presented::read(&data));
         let cookie = cookie.map(|shown| (shown.client, self.cookies.judge(shown, source.address, now).reply));
@@ -94,7 +99,7 @@ impl Reference {
         let question = Question::read(&plain, &mut lower).expect("a question that is written by hickory-proto");
         let way = if transport == Transport::Udp { Way::Datagram } else { Way::Stream };
         let zones = self.zones.load();
-        let mut answer = answer(&zones, &question, now);
+        let mut answer = answer(&zones, &question, |_| false, now);
         prove(&zones, &question, way, &mut answer);
         if matches!(answer.proof, Proof::Withheld) { Said::Unclear } else { reply(&answer) }
     }

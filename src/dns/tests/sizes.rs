@@ -20,7 +20,7 @@ fn reply_with(values: usize, packet: &[u8]) -> Vec<u8> {
     let values: Vec<LiveValue> = letters.map(|letter| value(letter, true)).collect();
     zone.live.put("many", Some(Slot::of(&values)));
     let mut out = Vec::new();
-    responder_of(Zones::new(vec![zone])).respond(packet, source(Transport::Udp), &mut out).unwrap();
+    responder_of(Zones::new(vec![zone])).respond(packet, source(Transport::Udp), &mut out).replied().unwrap();
     out
 }
 
@@ -79,7 +79,7 @@ fn persistent_values_are_cut_into_strings_of_at_most_255_octets() {
         let responder = responder_of(Zones::new(vec![zone]));
         let ask = |packet: &[u8], transport| {
             let mut out = Vec::new();
-            responder.respond(packet, source(transport), &mut out).unwrap();
+            responder.respond(packet, source(transport), &mut out).replied().unwrap();
             out
         };
         let reply = ask(&query(MANY, 16), Transport::Tcp);
@@ -106,7 +106,7 @@ fn the_most_that_a_name_can_hold_fits_a_message() {
     zone.live.put(&label, Some(Slot::of(&challenges).with(persistent)));
     let packet = with_opt(query(&format!("{label}.{APEX}"), 16), 1_232, 0, 0x8000, &[]);
     let mut out = Vec::new();
-    responder_of(Zones::new(vec![zone])).respond(&packet, source(Transport::Tcp), &mut out).unwrap();
+    responder_of(Zones::new(vec![zone])).respond(&packet, source(Transport::Tcp), &mut out).replied().unwrap();
     let message = Message::from_vec(&out).unwrap();
     assert_eq!((out[2] & 2, message.answers.len()), (0, 1_000 + MAX_PERSISTENT + 2));
     // With the longest name, which the signatures hold as well, and every option: keepalive, cookie and NSID.
@@ -131,6 +131,6 @@ fn keepalive_is_told_over_tcp_to_who_asks() {
 #[test]
 fn truncation_is_counted() {
     let responder = responder();
-    responder.respond(&query(MANY, 16), source(Transport::Udp), &mut Vec::new()).unwrap();
+    responder.respond(&query(MANY, 16), source(Transport::Udp), &mut Vec::new()).replied().unwrap();
     assert_eq!(responder.metrics.truncated.value(), 1);
 }

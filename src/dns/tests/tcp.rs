@@ -249,7 +249,8 @@ async fn answers_that_are_ready_do_not_wait_behind_the_pause_for_a_signature() {
     let responder = responder_of(Zones::new(vec![signed_by(Phase::Offered, vec![key(Algorithm::EcdsaP256)])]));
     let missing = |number: u32| with_opt(query(&format!("m{number}.{APEX}"), 16), 1_232, 0, 0x8000, &[]);
     let is_paused = |number: &u32| {
-        let responded = responder.respond(&missing(*number), source(Transport::Tcp), &mut Vec::new()).unwrap();
+        let responded =
+            responder.respond(&missing(*number), source(Transport::Tcp), &mut Vec::new()).replied().unwrap();
         responded.pause > Duration::from_millis(200)
     };
     (0..1_000).find(is_paused).expect("a pause");

@@ -1,7 +1,7 @@
 use super::*;
 
 fn ask_of(responder: &Responder, name: &str) {
-    responder.respond(&query(name, 16), source(Transport::Tcp), &mut Vec::new()).unwrap();
+    responder.respond(&query(name, 16), source(Transport::Tcp), &mut Vec::new()).replied().unwrap();
 }
 
 #[tokio::test]

@@ -5,14 +5,18 @@
 
 use std::array;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::ops::Range;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 
 use nix::cmsg_space;
-use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage};
+use nix::libc::{in_pktinfo, in6_pktinfo};
+use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage};
 use nix::sys::socket::{recvmmsg, sendmmsg};
+
+use super::super::Outcome;
+use super::back::{Asked, Back, from_asked};
 
 /// Datagrams in one batch. More save nothing that can be measured.
 const BATCH: usize = 32;
@@ -24,7 +28,7 @@ const MAX_REPLY: usize = 1_232;
 
 /// A socket, and one batch of datagrams from it. Stays in the thread that made it.
 pub struct Batch {
-    socket: UdpSocket,
+    socket: Arc<UdpSocket>,
     kind: Kind,
     incoming: MultiHeaders<SockaddrStorage>,
     outgoing: MultiHeaders<SockaddrStorage>,
@@ -68,29 +72,6 @@ struct Datagram {
     length: usize,
     peer: SockaddrStorage,
     asked: Option<Asked>,
-}
-
-/// The address that was asked, where the socket listens on all of them: the reply comes from there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Asked {
-    V4(Ipv4Addr),
-    /// A link-local address means nothing without its interface. For all others that is 0: the route decides, for
-    /// the way back may not be the way that the query came.
-    V6(Ipv6Addr, u32),
-}
-
-impl Asked {
-    fn of(message: ControlMessageOwned) -> Option<Self> {
-        match message {
-            ControlMessageOwned::Ipv4PacketInfo(info) => Some(Self::V4(info.ipi_spec_dst.s_addr.to_ne_bytes().into())),
-            ControlMessageOwned::Ipv6PacketInfo(info) => {
-                let address = Ipv6Addr::from(info.ipi6_addr.s6_addr);
-                let interface = if address.is_unicast_link_local() { info.ipi6_ifindex } else { 0 };
-                Some(Self::V6(address, interface))
-            }
-            _ => None,
-        }
-    }
 }
 
 /// The batch's replies, one behind the other. A query that gets none leaves no gap: an empty datagram would be sent.
@@ -144,7 +125,7 @@ impl Batch {
     pub fn new(socket: UdpSocket, bound_to: IpAddr) -> Self {
         let kind = Kind::of(bound_to);
         Self {
-            socket,
+            socket: Arc::new(socket),
             kind,
             incoming: kind.headers(),
             outgoing: kind.headers(),
@@ -189,18 +170,23 @@ impl Batch {
         Ok(())
     }
 
-    /// Hands each datagram and its sender's address to `respond`, which appends the reply or returns false.
-    pub fn answer(&mut self, mut respond: impl FnMut(&[u8], IpAddr, &mut Vec<u8>) -> bool) {
+    /// Hands each datagram and its sender's address to `respond`, which appends the reply if there is one yet.
+    pub fn answer(&mut self, mut respond: impl FnMut(&[u8], IpAddr, &mut Vec<u8>) -> Outcome) {
         self.replies.clear();
         for (datagram, buffer) in self.received.iter().zip(self.buffers.iter()) {
             let Some((address, port)) = address_of(&datagram.peer) else { continue };
-            let start = self.replies.octets.len();
             // Port 0 cannot be answered; it is only ever forged.
-            if port != 0
-                && self.can_reply(datagram)
-                && respond(&buffer[..datagram.length], address, &mut self.replies.octets)
-            {
-                self.replies.push(start..self.replies.octets.len(), datagram);
+            if port == 0 || !self.can_reply(datagram) {
+                continue;
+            }
+            let start = self.replies.octets.len();
+            match respond(&buffer[..datagram.length], address, &mut self.replies.octets) {
+                Outcome::Silence => {}
+                Outcome::Replied(_) => self.replies.push(start..self.replies.octets.len(), datagram),
+                Outcome::Update(update) => {
+                    let back = Back { socket: self.socket.clone(), peer: datagram.peer, asked: datagram.asked };
+                    update.carry_out(move |reply| back.send(reply));
+                }
             }
         }
     }
@@ -227,25 +213,10 @@ impl Batch {
         let (slices, peers) = (&slices[..run.len()], &replies.peers[run.clone()]);
         let fd = self.socket.as_raw_fd();
         // Without waiting: replies that no longer fit the send buffer are lost rather than holding up the queries.
-        let mut send = |control: &[ControlMessage<'_>]| {
+        let send = |control: &[ControlMessage<'_>]| {
             sendmmsg(fd, &mut self.outgoing, slices, peers, control, MsgFlags::MSG_DONTWAIT).map(Iterator::count)
         };
-        Ok(match replies.asked[run.start] {
-            None => send(&[]),
-            Some(Asked::V4(address)) => {
-                let source = in_addr { s_addr: u32::from_ne_bytes(address.octets()) };
-                let any = in_addr { s_addr: 0 };
-                send(&[ControlMessage::Ipv4PacketInfo(&in_pktinfo {
-                    ipi_ifindex: 0,
-                    ipi_spec_dst: source,
-                    ipi_addr: any,
-                })])
-            }
-            Some(Asked::V6(address, ipi6_ifindex)) => {
-                let ipi6_addr = in6_addr { s6_addr: address.octets() };
-                send(&[ControlMessage::Ipv6PacketInfo(&in6_pktinfo { ipi6_addr, ipi6_ifindex })])
-            }
-        }?)
+        Ok(from_asked(replies.asked[run.start], send)?)
     }
 }
 
@@ -262,11 +233,14 @@ fn address_of(peer: &SockaddrStorage) -> Option<(IpAddr, u16)> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
     use std::time::Duration;
 
+    use hickory_proto::op::ResponseCode;
     use nix::sys::socket::setsockopt;
     use nix::sys::socket::sockopt::{Ipv6RecvPacketInfo, ReceiveTimestamp};
 
+    use super::super::super::Responded;
     use super::*;
 
     /// Queries that get themselves back, of one batch; and whether it was received without an error.
@@ -276,7 +250,8 @@ mod tests {
         batch.answer(|query, _, out| {
             count += 1;
             out.extend_from_slice(query);
-            true
+            let (rcode, is_truncated, pause) = (ResponseCode::NoError, false, Duration::ZERO);
+            Outcome::Replied(Responded { rcode, is_truncated, pause })
         });
         batch.send();
         (count, received.is_ok())
