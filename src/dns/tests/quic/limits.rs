@@ -120,7 +120,8 @@ async fn a_pause_for_a_signature_holds_back_what_comes_after_it() {
     let connection = server.connect().await;
     let missing = |number: u32| with_opt(ask_for(&format!("m{number}"), 16), 1_232, 0, 0x8000, &[]);
     let is_paused = |number: &u32| {
-        let responded = responder.respond(&missing(*number), source(Transport::Tcp), &mut Vec::new()).unwrap();
+        let responded =
+            responder.respond(&missing(*number), source(Transport::Tcp), &mut Vec::new()).replied().unwrap();
         responded.pause > Duration::from_millis(600)
     };
     (0..5_000).find(is_paused).expect("a pause");
