@@ -99,7 +99,8 @@ pub fn prove<'z>(zones: &'z [Zone], question: &Question<'_>, way: Way, answer: &
             }
             answer.proof = Proof::Signed(Box::new(signatures));
         }
-        Err(Refused::Busy) => answer.proof = Proof::Withheld,
+        // What could not be proven is not said in the header either.
+        Err(Refused::Busy) => (answer.proof, answer.rcode) = (Proof::Withheld, ResponseCode::NoError),
         Err(Refused::Clock) => *answer = Answer { ede: Some(Ede::CLOCK), ..Answer::fault() },
         Err(Refused::Random) => *answer = Answer::fault(),
     }

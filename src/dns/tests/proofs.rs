@@ -148,8 +148,11 @@ fn past_the_limit_datagrams_are_truncated_and_live_answers_go_on() {
     let flood = |number: u32, transport| ask_with(&responder, &format!("f{number}"), 16, DO, transport);
     let is_truncated = |octets: &[u8]| octets[2] & 2 != 0;
     let first = (0..3_000).find(|number| is_truncated(&flood(*number, Transport::Udp).unwrap())).expect("a limit");
-    let limited = flood(5_000, Transport::Udp).unwrap();
-    assert_eq!((limited[3] & 0xf, &limited[6..12]), (0, &[0, 0, 0, 0, 0, 1][..]), "after {first}");
+    for flags in [DO, DO | CO] {
+        let denied = |number| ask_with(&responder, &format!("f{number}"), 16, flags, Transport::Udp).unwrap();
+        let limited = (4_000..9_000).map(denied).find(|reply| is_truncated(reply)).expect("the same limit");
+        assert_eq!((limited[3] & 0xf, &limited[6..12]), (0, &[0, 0, 0, 0, 0, 1][..]), "after {first}");
+    }
     for (label, rtype) in [("shop", 16), ("", 6), ("", 257), ("empty", 16)] {
         let reply = ask_with(&responder, label, rtype, DO, Transport::Udp).unwrap();
         assert!(!is_truncated(&reply), "{label} {rtype}");
