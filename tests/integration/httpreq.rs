@@ -149,6 +149,20 @@ fn foreign_names_and_wrong_credentials_look_alike() {
     assert!(txts(daemon.dns(), &account.fulldomain).is_empty());
 }
 
+/// The same pace as everywhere: an account's wrong keys from one network.
+#[test]
+fn guessing_a_key_slows_down() {
+    let (daemon, account) = started();
+    let body = default_body(&account.fulldomain, VALUES[0]);
+    for guess in 0..5 {
+        let wrong = Account { password: format!("{guess:x>40}"), ..account.clone() };
+        lego(&daemon, &wrong, "present", &body).assert_error(401, "forbidden");
+    }
+    let refused = lego(&daemon, &account, "cleanup", &body);
+    refused.assert_error(429, "too_many_requests");
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+}
+
 #[test]
 fn wrong_bodies_are_400_and_name_the_field() {
     let (daemon, account) = started();
