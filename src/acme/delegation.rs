@@ -223,7 +223,8 @@ async fn look(server: SocketAddr, transport: Transport, name: &Name, values: &[T
         return Seen::Right; // TCP has the whole answer
     }
     match answer.metadata.response_code {
-        ResponseCode::NoError => {}
+        ResponseCode::NoError if answer.metadata.authoritative => {}
+        ResponseCode::NoError => return Seen::Wrong("does not serve the zone: its answer is no authority's".into()),
         rcode => return Seen::Wrong(format!("answers {rcode}: it is not this server")),
     }
     let shown = |value: &TxtValue| {
@@ -285,6 +286,7 @@ mod tests {
     fn reply(query: &[u8], values: &[String]) -> Vec<u8> {
         let mut message = Message::from_vec(query).unwrap();
         message.metadata.message_type = MessageType::Response;
+        message.metadata.authoritative = values.first().is_none_or(|value| value != "lame");
         if values.is_empty() {
             message.metadata.response_code = ResponseCode::Refused;
         }
@@ -315,6 +317,7 @@ mod tests {
         for (udp, tcp, found) in [
             (&both[..], &both[1..], "over TCP shows 2 TXT records without 111"),
             (&both[..1], &both[..], "over UDP shows 1 TXT records without 222"),
+            (&["lame"][..], &both[..], "over UDP does not serve the zone"),
             (&[][..], &[][..], "over UDP answers Query Refused: it is not this server"),
         ] {
             let wrong = of(nameserver(udp, tcp).await).shows(&owner(), &values).await.unwrap_err();
