@@ -181,10 +181,7 @@ fn take_step(way: Way, step: &Step, place: &Place<'_>) -> Result<()> {
     let need = need(&file, next, place.settings, place.dnssec);
     let parent = check(&need, step, &file)?;
     match next {
-        Phase::Doubled => {
-            let algorithm = file.keys[0].algorithm();
-            file.keys.push(Arc::new(ZoneKey::generate(algorithm).map_err(|error| refused(error.to_string()))?));
-        }
+        Phase::Doubled => file.keys.push(Arc::new(successor(&file.keys[0])?)),
         Phase::Offered if file.keys.len() > 1 => _ = file.keys.remove(0),
         _ => {}
     }
@@ -198,6 +195,16 @@ fn take_step(way: Way, step: &Step, place: &Place<'_>) -> Result<()> {
     file.save()?;
     settle(&mut file, place)?;
     print(&report(&file, place))
+}
+
+/// A new key of the same algorithm, and of another tag: validators find keys by it.
+fn successor(key: &ZoneKey) -> Result<ZoneKey> {
+    loop {
+        let next = ZoneKey::generate(key.algorithm()).map_err(|error| refused(error.to_string()))?;
+        if next.tag() != key.tag() {
+            return Ok(next);
+        }
+    }
 }
 
 /// Whether the step may be taken now; the TTL of the parent's DS where it was asked.
