@@ -21,7 +21,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tracing::{error, info, warn};
 
 use crate::acme::own::{Keeper, Own};
-use crate::acme::{AcmeError, Authority};
+use crate::acme::{AcmeError, Authority, state};
 use crate::api;
 use crate::api::admin::Facts;
 use crate::api::http::Server;
@@ -113,6 +113,7 @@ impl Daemon {
         let mut sockets = Sockets::bind(&config, &mut Inherited::from_env())?;
         let key_files = KeyFiles::of(&config.zones);
         let house = House::open(&config)?;
+        state::tidy(&config.acme.state);
         let authority = Authority::new(config.acme.clone());
         let (own, keeper) = own_certificate(&config, &house, &authority, api_tls.as_ref()).await?.unzip();
         let mut daemon = Self {

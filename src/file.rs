@@ -5,6 +5,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
+/// What stands in the name of a file that is being written, before the writing process's id.
+pub const UNFINISHED: &str = ".new-";
+
 /// Puts `octets` in the place of a file, or makes it with mode 0600, in one step: a crash leaves the old content or the
 /// new one, and readers see either.
 ///
@@ -13,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub fn replace(path: &Path, octets: &[u8]) -> io::Result<()> {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".new-{}", std::process::id()));
+    name.push(format!("{UNFINISHED}{}", std::process::id()));
     let new = PathBuf::from(name);
     write_beside(&path, &new, octets).inspect_err(|_| {
         // What is not whole is of no use; the error itself is told.

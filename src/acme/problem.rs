@@ -62,47 +62,51 @@ impl Problem {
 
     /// What to do about it.
     pub fn advice(&self) -> &'static str {
-        advice(self.name())
+        ADVICE.iter().find(|(name, _)| *name == self.name()).map_or("", |(_, advice)| advice)
     }
 }
 
-/// What to do about an error of RFC 8555 section 6.7, RFC 9773 or the profiles draft.
-fn advice(name: &str) -> &'static str {
-    match name {
-        "accountDoesNotExist" => {
-            "the CA has forgotten this account, or `directory` has become another CA's; move the account's file away to \
-             make a new account"
-        }
-        "alreadyReplaced" => "the certificate has a successor already; nothing needs to be done",
-        "alreadyRevoked" => "the certificate is revoked already; nothing needs to be done",
-        "badCSR" | "badPublicKey" => "the CA does not take this kind of key; set another `key-type`",
-        "badRevocationReason" => "the CA does not take this reason; choose another one, or none",
-        "caa" => {
-            "a CAA record forbids this CA; add one with `issue \"<the CA's name>\"`, which `txtgate acme directory` prints"
-        }
-        "connection" => {
-            "the CA did not reach the name servers; look at the firewall for UDP and TCP 53, from everywhere"
-        }
-        "dns" => {
-            "the CA's resolver got no answer for the name; look at the delegation and at the firewall for UDP and TCP 53"
-        }
-        "externalAccountRequired" => {
-            "this CA wants an account of its own first; set `eab-kid` and `eab-key-file` in [acme]"
-        }
-        "incorrectResponse" => {
-            "the CA saw another value than the one published; look for a second server or an old delegation"
-        }
-        "invalidContact" | "unsupportedContact" => "the CA does not take this contact; correct `contact` in [acme]",
-        "invalidProfile" => "the CA has no such profile; `txtgate acme directory` prints those that it has",
-        "orderNotReady" | "serverInternal" => "the CA could not do it now; it is tried again",
-        "rateLimited" => "the CA's limit is used up; it is tried again when the CA allows it",
-        "rejectedIdentifier" => "the CA issues nothing for this name",
-        "unauthorized" => "the CA refuses this account or this proof; a deactivated account cannot be used any more",
-        "unsupportedIdentifier" => "the CA does not take this kind of name",
-        "userActionRequired" => "the CA's terms have changed; visit the page that it names",
-        _ => "",
-    }
-}
+/// What to do about each error of RFC 8555 section 6.7, RFC 9773 and the profiles draft. docs/acme.md has the same list.
+const ADVICE: &[(&str, &str)] = &[
+    (
+        "accountDoesNotExist",
+        "the CA has forgotten this account, or `directory` has become another CA's; move the account's file away to make a new account",
+    ),
+    ("alreadyReplaced", "the certificate has a successor already; nothing needs to be done"),
+    ("alreadyRevoked", "the certificate is revoked already; nothing needs to be done"),
+    ("badCSR", "the CA does not take this kind of key; set another `key-type`"),
+    ("badNonce", "the CA takes none of its own nonces; it is tried again"),
+    ("badPublicKey", "the CA does not take this kind of key; set another `key-type`"),
+    ("badRevocationReason", "the CA does not take this reason; choose another one, or none"),
+    (
+        "caa",
+        "a CAA record forbids this CA; add one with `issue \"<the CA's name>\"`, which `txtgate acme directory` prints",
+    ),
+    ("connection", "the CA did not reach the name servers; look at the firewall for UDP and TCP 53, from everywhere"),
+    (
+        "dns",
+        "the CA's resolver got no answer for the name; look at the delegation and at the firewall for UDP and TCP 53",
+    ),
+    (
+        "externalAccountRequired",
+        "this CA wants an account of its own first; set `eab-kid` and `eab-key-file` in [acme]",
+    ),
+    (
+        "incorrectResponse",
+        "the CA saw another value than the one published; look for a second server or an old delegation",
+    ),
+    ("invalidContact", "the CA does not take this contact; correct `contact` in [acme]"),
+    ("invalidProfile", "the CA has no such profile; `txtgate acme directory` prints those that it has"),
+    ("malformed", "the CA does not understand the request; look whether `directory` is an ACME server of RFC 8555"),
+    ("orderNotReady", "the CA could not do it now; it is tried again"),
+    ("rateLimited", "the CA's limit is used up; it is tried again when the CA allows it"),
+    ("rejectedIdentifier", "the CA issues nothing for this name"),
+    ("serverInternal", "the CA could not do it now; it is tried again"),
+    ("unauthorized", "the CA refuses this account or this proof; a deactivated account cannot be used any more"),
+    ("unsupportedContact", "the CA does not take this contact; correct `contact` in [acme]"),
+    ("unsupportedIdentifier", "the CA does not take this kind of name"),
+    ("userActionRequired", "the CA's terms have changed; visit the page that it names"),
+];
 
 /// A CA's text on one line, of bounded length, without control characters.
 fn tame(text: &str) -> String {
@@ -143,5 +147,13 @@ mod tests {
         );
         assert!(problem.is("rejectedIdentifier") && !problem.advice().is_empty());
         assert_eq!(Problem::default().to_string(), "no explanation (about:blank)");
+    }
+
+    #[test]
+    fn the_documentation_has_the_same_advice() {
+        let documentation = include_str!("../../docs/acme.md");
+        for (name, advice) in ADVICE {
+            assert!(documentation.contains(&format!("| `{name}` | {advice} |\n")), "{name}");
+        }
     }
 }

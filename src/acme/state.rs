@@ -113,6 +113,18 @@ pub fn private_folder(folder: &Path) -> Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|source| failed(folder, source))
 }
 
+/// Removes what a crash has left in the state folder beside the files that were being replaced: it holds keys. To be
+/// called before anything writes there.
+pub fn tidy(folder: &Path) {
+    // Without the folder, or without leave to read it, there is nothing to do here; whoever needs it will say so.
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().contains(file::UNFINISHED) {
+            // One that stays is no harm to anybody but the owner.
+            _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// A file's text, of a file that nobody else may read; `None` where there is none.
 pub fn private_text(path: &Path) -> Result<Option<String>> {
     file::private_text(path).map_err(|error| match error {

@@ -1,11 +1,16 @@
 //! SIGKILL at the worst moments: no account, no order and no certificate is lost.
 
+use std::collections::HashSet;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde_json::Value;
+use txtgate::acme::certificate::Chain;
 
+use crate::harness::pebble::{Options, Pebble, free_port};
 use crate::harness::standin::{Manners, StandIn, What};
-use crate::harness::{Home, until};
+use crate::harness::tls::{connect, trusting};
+use crate::harness::{Home, ZONE, until};
 
 fn show(home: &Home) -> Value {
     serde_json::from_str(&home.run_ok(&["acme", "account", "show", "--json"])).unwrap()
@@ -102,4 +107,41 @@ fn an_order_is_gone_on_with() {
         assert_eq!(ca.orders(), 1, "{path} {done}");
         assert!(daemon.log().contains("going on with an order"));
     }
+}
+
+/// Lives so short that the daemon is always about to issue or to renew; each ends somewhere in the middle.
+const LIVES: u64 = 20;
+
+#[test]
+fn at_random_moments_the_file_always_holds_a_pair() {
+    let Some(pebble) = Pebble::start(&Options { resolver: Some(free_port()), validity: 2, ..Options::default() })
+    else {
+        return;
+    };
+    let home = Home::new(&pebble.settings().with("api.tls", "mode = \"acme\""));
+    let file = home.path().join("acme/api.pem");
+    let mut serials = HashSet::new();
+    for life in 0..LIVES {
+        let daemon = home.start();
+        // Evenly spread over the second or so that an order takes, in an order that jumps about.
+        std::thread::sleep(Duration::from_millis(life * 7 % LIVES * 1_200 / LIVES));
+        daemon.kill();
+        if let Ok(pem) = std::fs::read_to_string(&file) {
+            let chain = Chain::from_pem(&pem).unwrap_or_else(|error| panic!("life {life}: {error}"));
+            serials.insert(chain.facts.serial);
+        }
+    }
+    assert!(serials.len() > 2, "too few certificates to mean anything: {serials:?}");
+    let daemon = home.start();
+    until("it has gone on", || connect(daemon.api(), trusting(pebble.issuing_root(), &[]), ZONE).is_ok());
+    // What such a death leaves behind is cleared away by the next life.
+    let stray = home.path().join("acme/api.pem.new-1");
+    std::fs::write(&stray, "half a key").unwrap();
+    daemon.kill();
+    let daemon = home.start();
+    assert!(!stray.exists());
+    until("it has gone on", || connect(daemon.api(), trusting(pebble.issuing_root(), &[]), ZONE).is_ok());
+    let left: Vec<_> =
+        std::fs::read_dir(home.path().join("acme")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    println!("kill -9: lives={LIVES} certificates={} files={left:?}", serials.len());
 }
