@@ -8,7 +8,7 @@ mod differential;
 mod fixture;
 mod invariants;
 mod manners;
-mod mutated;
+pub mod mutated;
 mod proofs;
 mod questions;
 mod quic;
@@ -18,6 +18,7 @@ mod sizes;
 mod tcp;
 mod tsig;
 mod udp;
+mod updates;
 mod watching;
 
 use std::sync::Arc;

@@ -1,5 +1,9 @@
 //! DNS UPDATE with TSIG: by hand, and from the clients that people use.
 
+mod captured;
+mod clients;
+mod durable;
+mod random;
 mod rules;
 mod signatures;
 mod virtual_zones;

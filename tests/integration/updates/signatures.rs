@@ -183,11 +183,9 @@ fn keys_survive_a_restart_and_a_lost_master_secret_is_told() {
     assert_eq!(crate::harness::dns::txts(daemon.dns(), &name), [value(1)], "and everything else goes on");
 }
 
-/// Replies to what nobody has signed are errors, and limited as such by network; who has a key is not.
+/// So that nobody has anything to gain by having replies sent to somebody else.
 #[test]
-fn unsigned_floods_are_limited_and_signed_clients_are_not() {
-    // Loopback is exempt from limits, so that the daemon is asked as if from elsewhere is not possible here: the
-    // limits themselves are tested in the library. What is seen here is that no reply is longer than its query.
+fn a_reply_to_a_wrong_signature_is_no_longer_than_the_message() {
     let site = Site::new();
     let other = Key { secret: b"x".into(), ..site.key.clone() };
     for message in [site.add(1), query(ZONE, SOA)] {
@@ -196,6 +194,17 @@ fn unsigned_floods_are_limited_and_signed_clients_are_not() {
             let reply = Udp::to(site.daemon.dns()).ask(&signed.octets);
             assert!(reply.len() <= signed.octets.len(), "{} for {}", reply.len(), signed.octets.len());
         }
+    }
+}
+
+#[test]
+fn an_update_is_answered_from_the_address_that_was_asked() {
+    let site = Site::of(&Settings::default().with("dns", "listen = [\"0.0.0.0:0\"]"));
+    for (number, address) in [[127, 0, 0, 1], [127, 0, 0, 2]].into_iter().enumerate() {
+        let server = (address, site.daemon.dns().port()).into();
+        // A connected socket takes nothing from any other address.
+        let reply = site.key.ask_udp(server, &site.add(number as u64));
+        assert_eq!((reply.rcode(), site.served().len()), (NoError, number + 1));
     }
 }
 

@@ -1,0 +1,142 @@
+//! Signed messages under the limits, and UPDATEs of any content; the rest is seen from outside.
+
+use super::mutated::{Dice, mutate};
+use super::*;
+use crate::account::{Account, Username};
+use crate::credentials::tests::House;
+use crate::dns::limits::Limits;
+use crate::dns::tsig::Tsig;
+use crate::dns::update::Updates;
+use crate::dns::{Manners, Outcome};
+use crate::keyring::Keyring;
+use crate::tsig::{Algorithm, TsigKey};
+
+const ROUNDS: usize = 100_000;
+
+/// A responder that takes UPDATEs of one account, three replies a second to each network.
+struct Site {
+    responder: Responder,
+    account: Account,
+    key: TsigKey,
+    _house: House,
+}
+
+impl Site {
+    async fn new() -> Self {
+        let house = House::new();
+        let (account, _) = house.register(&[]).await;
+        let keyring = Keyring::open(&house.folder.path().join("t.db"), false).unwrap();
+        let derivation = keyring.derivation(Algorithm::HmacSha256).unwrap();
+        house.publisher.set_tsig(account.username, Some(derivation.clone())).await.unwrap();
+        let account = house.publisher.account(account.username).unwrap().unwrap();
+        assert!(!keyring.put(account.username, Some(account.clone())));
+        let key = keyring.key(account.username, &derivation).unwrap();
+        let manners = Manners { limits: Limits::new(3), ..Manners::plain().unwrap() };
+        let responder = responder_with(house.publisher.zones().clone(), manners);
+        let responder = responder.with_updates(Updates::new(keyring, house.publisher.clone(), false));
+        Self { responder, account, key, _house: house }
+    }
+
+    /// An UPDATE that adds a value at the account's name, before it is signed.
+    fn update(&self) -> Vec<u8> {
+        let mut packet = query("auth.test", 6);
+        (packet[2], packet[9]) = (0x28, 1);
+        let owner = query(&self.account.owners[0].to_string(), 16);
+        packet.extend_from_slice(&owner[12..]);
+        packet.extend_from_slice(&[&[0, 0, 0, 60, 0, 44, 43][..], &[b'v'; 43]].concat());
+        packet
+    }
+
+    fn signed(&self, packet: &[u8]) -> Vec<u8> {
+        sign(packet, self.account.username, &self.key)
+    }
+}
+
+/// Signs a message now, by laying out its TSIG record and having the reader tell what that covers.
+fn sign(packet: &[u8], who: Username, key: &TsigKey) -> Vec<u8> {
+    let name = query(&who.to_string(), 250);
+    let name = &name[12..name.len() - 4];
+    let now = Clock::start(None).now().as_unix().to_be_bytes();
+    let algorithm = key.algorithm().as_wire();
+    let times = [&now[2..], &[1, 44]].concat();
+    let covered = [packet, name, &[0, 255, 0, 0, 0, 0], algorithm, &times, &[0; 4]].concat();
+    let mac = key.mac(&[&covered]);
+    let length = mac.as_bytes().len() as u16;
+    let rdata = [algorithm, &times, &length.to_be_bytes(), mac.as_bytes(), &packet[..2], &[0; 4]].concat();
+    let record = [name, &[0, 250, 0, 255, 0, 0, 0, 0], &(rdata.len() as u16).to_be_bytes(), &rdata].concat();
+    let mut signed = [packet, &record].concat();
+    signed[11] += 1;
+    signed
+}
+
+fn from_afar() -> Source {
+    Source { address: "192.0.2.9".parse().unwrap(), transport: Transport::Udp }
+}
+
+#[tokio::test]
+async fn past_the_limit_wrong_signatures_get_nothing_and_right_ones_go_on() {
+    let site = Site::new().await;
+    let other = TsigKey::new(Algorithm::HmacSha256, b"another");
+    let question = query("auth.test", 6);
+    for wrong in [sign(&question, site.account.username, &other), sign(&question, Username::random(), &site.key)] {
+        let ask = || site.responder.respond(&wrong, from_afar(), &mut Vec::new()).replied().is_some();
+        let replied = (0..20).filter(|_| ask()).count();
+        assert!(replied <= 3, "{replied}");
+    }
+    for _ in 0..20 {
+        let mut out = Vec::new();
+        let right = site.signed(&query("nothing.auth.test", 16));
+        let responded = site.responder.respond(&right, from_afar(), &mut out).replied().unwrap();
+        assert_eq!((responded.rcode, responded.is_truncated), (ResponseCode::NXDomain, false));
+        assert!(Tsig::read(&out).unwrap().is_some());
+    }
+}
+
+/// What waits for the disk is written by nobody here, and can be told from what is replied at once.
+#[tokio::test]
+async fn an_update_is_handed_out_once() {
+    let site = Site::new().await;
+    let signed = site.signed(&site.update());
+    let mut out = Vec::new();
+    let Outcome::Update(update) = site.responder.respond(&signed, from_afar(), &mut out) else { panic!("at once") };
+    assert!(matches!(site.responder.respond(&signed, from_afar(), &mut out), Outcome::Silence), "in progress");
+    assert!(out.is_empty());
+    let (tell, told) = tokio::sync::oneshot::channel();
+    update.carry_out(move |reply| tell.send(reply.to_vec()).unwrap());
+    let reply = told.await.unwrap();
+    assert_eq!((reply[2], reply[3] & 0xf), (0xa8, 0));
+    let values = site._house.publisher.values(&site.account.owners[0]);
+    assert_eq!(values.len(), 1);
+    site.responder.respond(&signed, from_afar(), &mut out).replied().expect("the same reply again");
+}
+
+#[tokio::test]
+async fn whatever_is_signed_nothing_breaks() {
+    let site = Site::new().await;
+    let plain = site.update();
+    let mut dice = Dice(0x7570_6461_7465);
+    let (mut waiting, mut rcodes) = (0, [0; 16]);
+    for round in 0..ROUNDS {
+        let mut packet = plain.clone();
+        mutate(&mut packet, &mut dice);
+        if packet.len() < 12 || packet[11] > 200 {
+            continue;
+        }
+        let mut out = Vec::new();
+        // Not through the net that turns a panic into SERVFAIL: here it must fail the test.
+        match site.responder.respond_or_panic(&site.signed(&packet), from_afar(), &mut out) {
+            Outcome::Silence => {}
+            Outcome::Replied(responded) => {
+                Message::from_vec(&out).unwrap_or_else(|error| panic!("{error}: {packet:02x?} -> {out:02x?}"));
+                rcodes[usize::from(responded.rcode.low())] += 1;
+            }
+            // Dropped, so that it may come again.
+            Outcome::Update(_) => waiting += 1,
+        }
+        assert!(round < 1_000 || waiting > 0, "some are still right");
+    }
+    let [_, format_error, fault, _, not_implemented, refused, _, _, _, not_ours, not_in_zone, ..] = rcodes;
+    let reached = [waiting, format_error, not_implemented, refused, not_ours, not_in_zone];
+    assert!(reached.iter().all(|count| *count > ROUNDS / 2_000), "{waiting} {rcodes:?}");
+    assert_eq!(fault, 0);
+}
