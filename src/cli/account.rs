@@ -7,7 +7,7 @@ use axum::http::Method;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::config::Config;
+use crate::config::{Config, ZoneSettings};
 use crate::name::{CHALLENGE_LABEL, Name, PERSIST_LABEL};
 
 use super::operator::{Operator, encoded};
@@ -73,6 +73,12 @@ pub struct Create {
     /// The API's address as clients reach it [default: where this configuration listens]
     #[arg(long, value_name = "URL")]
     server: Option<String>,
+    /// Give it a TSIG key as well, and the domain's challenge as an alias, for clients that send DNS UPDATEs
+    #[arg(long, value_name = "ALGORITHM", num_args = 0..=1, default_missing_value = "hmac-sha256")]
+    tsig: Option<String>,
+    /// The DNS listener's host and port as clients reach it [default: where this configuration listens]
+    #[arg(long, value_name = "HOST:PORT")]
+    dns_server: Option<String>,
     /// Settings for which client
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -176,17 +182,37 @@ fn create(operator: &Operator, wanted: &Create, config: &Config) -> Result<()> {
     let domain = domain.as_str();
     let under = [CHALLENGE_LABEL, PERSIST_LABEL].iter().find_map(|label| domain.strip_prefix(label)?.strip_prefix('.'));
     let domain = under.unwrap_or(domain);
+    if wanted.format.needs_tsig() && wanted.tsig.is_none() {
+        return Err(CliError::Usage("this format is for clients with a TSIG key; add --tsig".into()));
+    }
     let body = json!({
         "subdomain": wanted.subdomain,
         "zone": wanted.zone,
         "allowfrom": wanted.allowfrom,
         "note": wanted.note.as_deref().unwrap_or(domain),
     });
-    let reply = operator.call(Method::POST, "/accounts", Some(&body))?;
+    let mut reply = operator.call(Method::POST, "/accounts", Some(&body))?;
+    if let Some(algorithm) = &wanted.tsig {
+        reply["tsig"] = with_tsig(operator, domain, &reply, algorithm, config)?;
+    }
+    let dns = wanted.dns_server.clone().unwrap_or_else(|| listening_for_dns(config));
     let server = wanted.server.clone().unwrap_or_else(|| listening(config));
     let records = delegation(domain, &reply, config);
-    let registered = Registered { domain, records, server: server.trim_end_matches('/'), reply: &reply };
+    let registered = Registered { domain, records, server: server.trim_end_matches('/'), dns, reply: &reply };
     print(&registered.settings(if wanted.json { Format::Json } else { wanted.format }))
+}
+
+/// Gives a new account a TSIG key, and the domain's challenge as an alias: clients that send UPDATEs mostly follow no
+/// CNAME, and name that. Where it lies in a zone of ours it is an owner itself.
+fn with_tsig(operator: &Operator, domain: &str, account: &Value, algorithm: &str, config: &Config) -> Result<Value> {
+    let who = account["username"].as_str().unwrap_or_default();
+    let alias = format!("{CHALLENGE_LABEL}.{domain}");
+    let is_in = |zone: &ZoneSettings| alias.parse::<Name>().is_ok_and(|alias| alias.is_in(zone.name.apex()));
+    if !config.zones.iter().any(is_in) {
+        let body = json!({ "alias": alias });
+        operator.call(Method::POST, &format!("/accounts/{who}/aliases"), Some(&body))?;
+    }
+    tsig::create(operator, who, algorithm)
 }
 
 /// The records that lead from the domain to the account's name: a CNAME, or, where that name is the domain's own, NS.
@@ -216,6 +242,17 @@ fn listening(config: &Config) -> String {
         ("https", 443) | ("http", 80) => format!("{scheme}://{host}"),
         (_, port) => format!("{scheme}://{host}:{port}"),
     }
+}
+
+/// Where DNS listens, in the same way.
+fn listening_for_dns(config: &Config) -> String {
+    let Some(address) = config.dns.listen.first() else { return String::new() };
+    if !address.ip().is_unspecified() {
+        return address.to_string();
+    }
+    let nameserver = config.zones.first().and_then(|zone| zone.nameservers.first());
+    let host = nameserver.map(ToString::to_string).unwrap_or_default();
+    format!("{host}:{}", address.port())
 }
 
 fn list(operator: &Operator, wanted: &List) -> Result<()> {

@@ -1,5 +1,7 @@
 //! Ready-to-paste settings: what each ACME client wants to know of a new account.
 
+mod update;
+
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
@@ -26,6 +28,21 @@ pub enum Format {
     Certbot,
     /// acme.sh
     AcmeSh,
+    /// lego, by DNS UPDATE
+    LegoRfc2136,
+    /// certbot's plugin for DNS UPDATE
+    CertbotRfc2136,
+    /// A Secret and an Issuer for cert-manager, by DNS UPDATE
+    CertManagerRfc2136,
+    /// A key file for nsupdate
+    Nsupdate,
+}
+
+impl Format {
+    /// Whether it is of use only with a TSIG key.
+    pub fn needs_tsig(self) -> bool {
+        matches!(self, Self::LegoRfc2136 | Self::CertbotRfc2136 | Self::CertManagerRfc2136 | Self::Nsupdate)
+    }
 }
 
 /// A new account, the domain that it is for, and the API's address.
@@ -37,7 +54,9 @@ pub struct Registered<'a> {
     pub records: Vec<String>,
     /// The API's base URL, without a closing slash.
     pub server: &'a str,
-    /// The reply to the registration.
+    /// The DNS listener's host and port.
+    pub dns: String,
+    /// The reply to the registration, and the TSIG key as `tsig` in it, if there is one.
     pub reply: &'a Value,
 }
 
@@ -55,6 +74,10 @@ impl Registered<'_> {
             Format::Caddy => self.caddy(),
             Format::Certbot => self.certbot(),
             Format::AcmeSh => self.acme_sh(),
+            Format::LegoRfc2136 => self.lego_rfc2136(),
+            Format::CertbotRfc2136 => self.certbot_rfc2136(),
+            Format::CertManagerRfc2136 => self.cert_manager_rfc2136(),
+            Format::Nsupdate => self.nsupdate(),
         }
     }
 
@@ -88,6 +111,15 @@ impl Registered<'_> {
             ("certbot", Format::Certbot),
             ("acme.sh", Format::AcmeSh),
         ] {
+            out += &part(title, self.settings(format));
+        }
+        let by_update = [
+            ("lego, by DNS UPDATE", Format::LegoRfc2136),
+            ("certbot, by DNS UPDATE", Format::CertbotRfc2136),
+            ("cert-manager, by DNS UPDATE", Format::CertManagerRfc2136),
+            ("nsupdate", Format::Nsupdate),
+        ];
+        for (title, format) in by_update.into_iter().filter(|_| self.has_tsig()) {
             out += &part(title, self.settings(format));
         }
         out.trim_end().to_owned()
@@ -197,13 +229,23 @@ mod tests {
 
     #[test]
     fn every_form_names_what_its_client_needs() {
-        let reply =
-            json!({"username": "U", "password": "KEY", "fulldomain": "s.auth.test", "subdomain": "S", "allowfrom": []});
+        let tsig = json!({"name": "U.", "algorithm": "hmac-sha256", "secret": "TSIGKEY"});
+        let reply = json!({
+            "username": "U", "password": "KEY", "fulldomain": "s.auth.test", "subdomain": "S", "allowfrom": [], "tsig": tsig
+        });
         let records = vec!["_acme-challenge.example.com. CNAME s.auth.test.".to_owned()];
-        let registered = Registered { domain: "example.com", records, server: "https://api.test", reply: &reply };
+        let registered = Registered {
+            domain: "example.com",
+            records,
+            server: "https://api.test",
+            dns: "192.0.2.1:53".into(),
+            reply: &reply,
+        };
         for format in Format::value_variants() {
             let text = registered.settings(*format);
             assert!(text.contains("KEY"), "{format:?}: {text}");
+            let is_for_updates = format.needs_tsig() || *format == Format::Text || *format == Format::Json;
+            assert_eq!(text.contains("TSIGKEY"), is_for_updates, "{format:?}: {text}");
         }
         assert!(registered.settings(Format::Text).contains("_acme-challenge.example.com. CNAME s.auth.test."));
         let file: Value = serde_json::from_str(&registered.settings(Format::Goacmedns)).unwrap();

@@ -134,6 +134,35 @@ fn a_new_account_is_printed_for_people_with_its_cname_and_settings() {
 }
 
 #[test]
+fn a_new_account_with_a_tsig_key_is_printed_for_the_clients_of_dns_update() {
+    let home = Home::new(&Settings::default());
+    let made = json_of(&home, &["account", "create", "example.com", "--tsig"]);
+    let name = format!("{}.", made["username"].as_str().unwrap());
+    assert_eq!((&made["tsig"]["name"], &made["tsig"]["algorithm"]), (&json!(name), &json!("hmac-sha256")));
+    let shown = json_of(&home, &["account", "show", made["username"].as_str().unwrap()]);
+    assert_eq!(
+        (&shown["aliases"][0]["alias"], &shown["tsig"]),
+        (&json!("_acme-challenge.example.com"), &json!("hmac-sha256"))
+    );
+    let ours = json_of(&home, &["account", "create", &format!("www.{ZONE}"), "--tsig", "hmac-sha512"]);
+    assert_eq!(ours["tsig"]["algorithm"], json!("hmac-sha512"), "in a zone of ours there is no alias to make");
+    for (format, expected) in [
+        ("lego-rfc2136", "RFC2136_NAMESERVER=ns.test:5353"),
+        ("certbot-rfc2136", "dns_rfc2136_server = ns.test\ndns_rfc2136_port = 5353\n"),
+        ("cert-manager-rfc2136", "tsigAlgorithm: HMACSHA256"),
+        ("nsupdate", "server ns.test 5353"),
+        ("text", "\n--- nsupdate\n"),
+    ] {
+        let words = ["account", "create", "example.com", "--dns-server", "ns.test:5353", "--format", format];
+        let text = home.run_ok(&[&words[..], &["--tsig"]].concat());
+        assert!(text.contains(expected), "{format}: {text}");
+        assert_eq!(home.run(&words).status.success(), format == "text", "{format}");
+    }
+    let (code, said) = home.run_err(&["account", "create", "example.com", "--format", "nsupdate"]);
+    assert!(code == Some(2) && said.contains("--tsig"), "{said}");
+}
+
+#[test]
 fn tables_have_headings_and_a_row_for_each() {
     let daemon = Process::start(&Settings::default());
     let accounts = [(); 3].map(|()| created(daemon.home(), &[]));

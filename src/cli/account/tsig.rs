@@ -4,7 +4,7 @@ use axum::http::Method;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::cli::operator::Operator;
+use crate::cli::operator::{Operator, encoded};
 use crate::cli::table::cell;
 use crate::cli::{Result, print};
 
@@ -32,7 +32,7 @@ pub struct Create {
 pub fn tsig(operator: &Operator, wanted: &Tsig) -> Result<()> {
     match wanted {
         Tsig::Create(wanted) => {
-            let key = create(operator, &wanted.who, &wanted.algorithm)?;
+            let key = create(operator, &wanted.who.who, &wanted.algorithm)?;
             print(&if wanted.who.output.json { key.to_string() } else { key_file(&key) })
         }
         Tsig::Delete(who) => shown(who.output, &operator.call(Method::DELETE, &path(who, "/tsig"), None)?),
@@ -40,12 +40,13 @@ pub fn tsig(operator: &Operator, wanted: &Tsig) -> Result<()> {
 }
 
 /// Gives an account a key: its `name`, `algorithm` and `secret`.
-pub fn create(operator: &Operator, who: &Who, algorithm: &str) -> Result<Value> {
-    operator.call(Method::POST, &path(who, "/tsig"), Some(&json!({ "algorithm": algorithm })))
+pub fn create(operator: &Operator, who: &str, algorithm: &str) -> Result<Value> {
+    let path = format!("/accounts/{}/tsig", encoded(who));
+    operator.call(Method::POST, &path, Some(&json!({ "algorithm": algorithm })))
 }
 
-/// As BIND's tools and kdig take a key from a file.
-pub fn key_file(key: &Value) -> String {
+/// As BIND's tools take a key from a file.
+fn key_file(key: &Value) -> String {
     let [name, algorithm, secret] = ["name", "algorithm", "secret"].map(|field| cell(&key[field]));
     format!("key \"{name}\" {{\n\talgorithm {algorithm};\n\tsecret \"{secret}\";\n}};")
 }

@@ -2,7 +2,9 @@
 
 use super::registration::secret;
 use crate::harness::http::post;
-use crate::harness::{Account, Process, Settings, value};
+use crate::harness::tsig::Key;
+use crate::harness::update::Update;
+use crate::harness::{Account, Process, Settings, ZONE, value};
 
 #[test]
 fn no_key_and_no_secret_is_ever_logged_or_shown_again() {
@@ -50,7 +52,22 @@ fn use_everything(daemon: &Process, registration: &str) -> Vec<String> {
     let created = daemon.home().run_ok(&["account", "create", "example.com", "--json"]);
     let created = Account::of(&serde_json::from_str(&created).unwrap());
     let token = use_a_token(daemon, &rotated);
-    vec![registration.to_owned(), wrong, account.password, typo.password, rotated.password, created.password, token]
+    let [key, master] = use_a_tsig_key(daemon);
+    let keys = [account.password, typo.password, rotated.password, created.password, token, key, master];
+    [registration.to_owned(), wrong].into_iter().chain(keys).collect()
+}
+
+/// Signs with a TSIG key, right and wrong; the key, and the secret that it is made from.
+fn use_a_tsig_key(daemon: &Process) -> [String; 2] {
+    let made = daemon.home().run_ok(&["account", "create", "example.net", "--tsig", "--json"]);
+    let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+    let (account, key) = (Account::of(&made), Key::of(&made["tsig"]));
+    let update = Update::of(ZONE).add(&account.fulldomain, &value(1)).octets();
+    assert_eq!(u16::from(key.ask(daemon.dns(), &update).rcode()), 0);
+    let wrong = Key { secret: b"wrong".into(), ..key };
+    assert_eq!(wrong.exchange(daemon.dns(), &wrong.sign(&update)).1.error, 16);
+    let master = std::fs::read_to_string(daemon.home().path().join("txtgate.db.tsig")).unwrap();
+    [made["tsig"]["secret"].as_str().unwrap().to_owned(), master.lines().last().unwrap().to_owned()]
 }
 
 /// An enrolment token wherever one is taken, beside an account's key; the token.
