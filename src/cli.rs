@@ -5,6 +5,7 @@ mod acme;
 mod config;
 mod dnssec;
 mod enrol;
+mod export;
 mod generate;
 mod hook;
 mod import;
@@ -81,6 +82,8 @@ enum Command {
     /// Move in from acme-dns
     #[command(subcommand)]
     Import(import::Command),
+    /// Write the accounts as another program keeps them
+    Export(export::Export),
     /// Make a new registration secret, and the hash for the configuration
     Secret,
     /// Print a completion script for a shell
@@ -173,6 +176,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Restore(restore) => storage::restore(&restore, &config()?),
         Command::Hook(wanted) => Ok(hook::hook(wanted, named.as_deref())?),
         Command::Import(command) => import::run(&command, named),
+        Command::Export(wanted) => export::export(&wanted, &config()?),
         Command::Secret => secret(),
         Command::Completions(completions) => generate::completions(&completions),
         Command::Man => generate::man(),

@@ -5,6 +5,7 @@
 
 pub mod backup;
 mod error;
+pub mod export;
 pub mod import;
 mod lock;
 mod rows;

@@ -63,7 +63,7 @@ fn verify(path: &Path) -> Result<super::Counts, StoreError> {
     Rows::new(&connection).counts()
 }
 
-fn open_existing(path: &Path) -> Result<Connection, StoreError> {
+pub(super) fn open_existing(path: &Path) -> Result<Connection, StoreError> {
     File::open(path).map_err(|source| failed(path, source))?;
     // Not read-only: a database whose WAL was left behind has to be recovered before it can be read.
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -71,7 +71,7 @@ fn open_existing(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-fn create_new(path: &Path) -> Result<(), StoreError> {
+pub(super) fn create_new(path: &Path) -> Result<(), StoreError> {
     let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     created.map(drop).map_err(|source| failed(path, source))
 }

@@ -1,6 +1,7 @@
 //! `txtgate import` and `export`: an acme-dns moves in, keys and all, and could move out again.
 
 mod config;
+mod export;
 mod moving;
 mod postgres;
 mod source;

@@ -1,0 +1,58 @@
+//! `export`: the accounts as another program keeps them.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::config::Config;
+use crate::name::ZoneName;
+use crate::store::export;
+
+use super::{CliError, Result, print};
+
+/// `export --format FORMAT FILE`
+#[derive(Debug, Args)]
+pub struct Export {
+    /// For which program
+    #[arg(long, value_enum)]
+    format: Format,
+    /// The zone, in place of the first one
+    #[arg(long)]
+    zone: Option<String>,
+    /// The file; it must not exist yet
+    file: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// A SQLite database of acme-dns 1.x and 2.x. Keys that have been used here cannot come along
+    AcmeDns,
+}
+
+/// Writes a file.
+pub fn export(wanted: &Export, config: &Config) -> Result<()> {
+    let Format::AcmeDns = wanted.format;
+    let zone = zone(wanted, config)?;
+    let exported = export::acme_dns(&config.database, &zone, &wanted.file)?;
+    let mut out = format!("{}: {} accounts of {zone}", wanted.file.display(), exported.accounts);
+    if exported.argon2id > 0 {
+        out += &format!(
+            "\n{} accounts stay: their keys are kept as Argon2id hashes, which acme-dns cannot verify, since their first \
+             use here; they have to be registered anew there",
+            exported.argon2id
+        );
+    }
+    for left in &exported.left {
+        out += &format!("\n  - {left}");
+    }
+    print(&out)
+}
+
+fn zone(wanted: &Export, config: &Config) -> Result<ZoneName> {
+    let mut zones = config.zones.iter().map(|settings| &settings.name).filter(|zone| !zone.is_challenge());
+    let found = match &wanted.zone {
+        None => zones.next().cloned(),
+        Some(text) => zones.find(|zone| text.parse::<ZoneName>().is_ok_and(|named| named == **zone)).cloned(),
+    };
+    found.ok_or_else(|| CliError::Usage("the configuration has no such zone for subdomains".into()))
+}
