@@ -57,7 +57,7 @@ impl Store {
             Ok(connection)
         };
         let connection = opened().map_err(|error: StoreError| error.of(path))?;
-        // The schema's writes have made the WAL; from here on the files must stay the same two.
+        // Reading has made the WAL; from here on the files must stay the same two.
         let identity = Identity::of(path)?;
         Ok(Arc::new(Self { path: path.to_owned(), identity, reader: Mutex::new(connection), _lock: lock }))
     }

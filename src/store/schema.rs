@@ -116,6 +116,10 @@ pub fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreErro
     if found > VERSION {
         return Err(StoreError::Newer { path: path.to_owned(), found, known: VERSION });
     }
+    if found == VERSION {
+        // Opening a database is no reason to write to it.
+        return Ok(());
+    }
     for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
         transaction.execute_batch(migration)?;
     }
