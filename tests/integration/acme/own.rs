@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio_rustls::rustls::pki_types::CertificateDer;
+use txtgate::acme::certificate::root_of;
 
 use crate::harness::http::{get, request};
 use crate::harness::pebble::{Options, Pebble, free_port};
@@ -68,6 +69,22 @@ fn private(folder: &Path) {
     let names: Vec<String> =
         files.iter().map(|file| file.file_name().unwrap().to_string_lossy().into_owned()).collect();
     assert!(names.contains(&"api.pem".to_owned()) && names.len() == 2, "{names:?}");
+}
+
+#[test]
+fn of_several_chains_the_preferred_one_is_shown() {
+    let Some((pebble, settings)) = ca(Options { alternate_roots: 2, ..Options::default() }) else { return };
+    let name = root_of(&[pebble.alternate_root(2)]).unwrap();
+    let daemon = Process::start(&settings.clone().with("acme", &format!("preferred-root = {name:?}")));
+    until("the certificate is there", || is_issued(daemon.home()));
+    let trusted = |daemon: &Process| [0, 1, 2].map(|number| is_trusted(daemon, &pebble.alternate_root(number)));
+    assert_eq!(trusted(&daemon), [false, false, true]);
+    daemon.kill();
+    // One that the CA has not is no reason to go without.
+    let daemon = Process::start(&settings.with("acme", "preferred-root = \"No Such Root\""));
+    until("the certificate is there", || is_issued(daemon.home()));
+    assert_eq!(trusted(&daemon), [true, false, false]);
+    assert!(daemon.log().contains("the CA has no chain to \"No Such Root\""));
 }
 
 /// Seconds of validity, so that it is renewed every few; a client asks all the while.

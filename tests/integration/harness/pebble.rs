@@ -33,6 +33,8 @@ pub struct Options {
     pub for_customers: bool,
     /// Seconds that certificates are valid.
     pub validity: u32,
+    /// Roots that chains may lead to, beside the first.
+    pub alternate_roots: u32,
     /// Nonces that it refuses, of 100, and authorizations that it reuses.
     pub bad_nonces: u32,
     pub reuse: u32,
@@ -40,7 +42,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { resolver: None, for_customers: false, validity: 7_776_000, bad_nonces: 5, reuse: 0 }
+        Self { resolver: None, for_customers: false, validity: 7_776_000, alternate_roots: 0, bad_nonces: 5, reuse: 0 }
     }
 }
 
@@ -71,6 +73,7 @@ impl Pebble {
         command.arg("-config").arg(&path).env("PEBBLE_VA_NOSLEEP", "1");
         command.env("PEBBLE_WFE_NONCEREJECT", options.bad_nonces.to_string());
         command.env("PEBBLE_AUTHZREUSE", options.reuse.to_string());
+        command.env("PEBBLE_ALTERNATE_ROOTS", options.alternate_roots.to_string());
         if let Some(resolver) = options.resolver {
             command.args(["-dnsserver", &resolver.to_string()]);
         }
@@ -123,7 +126,12 @@ impl Pebble {
 
     /// The root of what it issues.
     pub fn issuing_root(&self) -> CertificateDer<'static> {
-        CertificateDer::from_pem_slice(self.manage("/roots/0").as_bytes()).unwrap()
+        self.alternate_root(0)
+    }
+
+    /// The root of its other chains, from 1 on.
+    pub fn alternate_root(&self, number: u32) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(self.manage(&format!("/roots/{number}")).as_bytes()).unwrap()
     }
 }
 
