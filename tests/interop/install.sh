@@ -19,6 +19,7 @@ missing_packages() {
 missing_lab_packages() {
     missing_packages "${lab_tools[@]}"
     /usr/bin/python3 -c "import dns.asyncquery" 2>/dev/null || echo python3-dnspython
+    /usr/bin/python3 -c "import certbot_dns_rfc2136" 2>/dev/null || echo python3-certbot-dns-rfc2136
     [[ -e /etc/ssl/certs/ca-certificates.crt ]] || echo ca-certificates
 }
 

@@ -17,6 +17,8 @@ zone=auth.example.net
 export TXTGATE_URL=http://127.0.0.1:5380
 # What the hook reads: `txtgate hook` under the name by which clients may call it.
 export ACME_HOOK=$work/txtgate-hook TXTGATE_SERVER=$TXTGATE_URL TXTGATE_ACCOUNTS=$work/accounts.json
+# What the operator's commands and the clients of DNS UPDATE need.
+export TXTGATE=$binary TXTGATE_CONFIG=$work/txtgate/config.toml TXTGATE_DNS=$txtgate_dns
 export ACME_DIRECTORY=https://127.0.0.1:14000/dir
 metrics=http://127.0.0.1:5390
 

@@ -73,16 +73,72 @@ account_label_by_cname() {
         label.example.com "*.label.example.com"
 }
 
+restart_txtgate() {
+    kill "${pid_of[txtgate]}"
+    wait "${pid_of[txtgate]}" || true
+    start txtgate "$binary" serve --config "$TXTGATE_CONFIG"
+    up txtgate curl -sf "$metrics/ready"
+}
+
+txtgate() { "$TXTGATE" --config "$TXTGATE_CONFIG" "$@"; }
+account() { jq -er --arg domain "$1.example.com" --arg field "$2" '.[$domain][$field]' "$TXTGATE_ACCOUNTS"; }
+
+# lego without a disk: the server keeps its account. Registration is closed but for tokens; this one gives a label that is
+# known beforehand, so the CNAME is there before lego is, and its first run goes through.
+acme_dns_with_http_storage() {
+    local token
+    sed -i 's/^registration = .*/registration = "closed"/' "$TXTGATE_CONFIG"
+    restart_txtgate
+    token=$(txtgate enrol create --label storage --json | jq -r .token)
+    add_cname _acme-challenge.storage.example.com "storage.$zone"
+    ACME_DNS_API_BASE=${TXTGATE_URL/:\/\//:\/\/txtgate:$token@} \
+        ACME_DNS_STORAGE_BASE_URL=${TXTGATE_URL/:\/\//:\/\/txtgate:$token@}/v1/storage \
+        way "the newest lego, acme-dns, accounts kept by the server, first run" acme-dns lego-storage \
+        storage.example.com "*.storage.example.com"
+}
+
+httpreq() {
+    HTTPREQ_ENDPOINT=$TXTGATE_URL HTTPREQ_USERNAME=$(account httpreq username) HTTPREQ_PASSWORD=$(account httpreq password) \
+        HTTPREQ_POLLING_INTERVAL=1 way "the newest lego, httpreq" httpreq lego-httpreq httpreq.example.com "*.httpreq.example.com"
+}
+
+dnsupdate() {
+    local key secret
+    read -r key secret < <("$here/tsig-key" dnsupdate.example.com)
+    DNSUPDATE_NAMESERVER=$txtgate_dns DNSUPDATE_TSIG_KEY=$key DNSUPDATE_TSIG_SECRET=$secret \
+        DNSUPDATE_TSIG_ALGORITHM=hmac-sha256. DNSUPDATE_POLLING_INTERVAL=1 DNSUPDATE_SEQUENCE_INTERVAL=1 \
+        way "the newest lego, dnsupdate (RFC 2136)" dnsupdate lego-dnsupdate dnsupdate.example.com "*.dnsupdate.example.com"
+}
+
+# One record, for as long as it stands: no value is published for the order itself.
+grant() { "$TXTGATE" --config "$TXTGATE_CONFIG" persist publish "$(fulldomain persist)" "$ISSUER; accounturi=$1; policy=wildcard"; }
+
+dns_persist_01() {
+    add_cname _validation-persist.persist.example.com "$(fulldomain persist)"
+    export -f grant fulldomain
+    ISSUER=pebble.letsencrypt.org PERSIST_COMMAND='grant "$@"' way "dns-persist-01" dns-persist-01 persist \
+        persist.example.com "*.persist.example.com"
+}
+
+accounts=(label httpreq dnsupdate persist)
 build_network
 make_ca >"$work/openssl.log" 2>&1
 start_txtgate
-check "the hook registers label.example.com and names the CNAME" first_call label
-start_parents
+printf '[values]\npersist = true\n' >>"$TXTGATE_CONFIG"
+restart_txtgate
+for account in "${accounts[@]}"; do
+    check "the hook registers $account.example.com and names the CNAME" first_call "$account"
+done
+start_parents "${accounts[@]}"
 export work user_dns user_pid=${pid_of[user]}
 start_vantage_points
 start_pebble
 
 acme_dns_with_a_file
+httpreq
+dnsupdate
 account_label_by_cname
+dns_persist_01
+acme_dns_with_http_storage
 no_key_in_the_log
 completed=yes

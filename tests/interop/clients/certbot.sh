@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# certbot.sh NAME...: leaves $CLIENT_DIR/fullchain.pem.
+# certbot.sh NAME...: leaves $CLIENT_DIR/fullchain.pem. CERTBOT_WAY is how it answers challenges; without: by the hook.
 set -euo pipefail
+read -ra way <<<"${CERTBOT_WAY:---manual --manual-auth-hook $ACME_HOOK --manual-cleanup-hook $ACME_HOOK --preferred-challenges dns}"
 names=()
 for name; do names+=(-d "$name"); done
 
@@ -8,5 +9,5 @@ for name; do names+=(-d "$name"); done
 REQUESTS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt certbot certonly --non-interactive --agree-tos --no-eff-email \
     -m hostmaster@example.com --server "$ACME_DIRECTORY" \
     --config-dir "$CLIENT_DIR/config" --work-dir "$CLIENT_DIR/work" --logs-dir "$CLIENT_DIR/logs" \
-    --manual --manual-auth-hook "$ACME_HOOK" --manual-cleanup-hook "$ACME_HOOK" --preferred-challenges dns --cert-name interop "${names[@]}"
+    "${way[@]}" --cert-name interop "${names[@]}"
 cp "$CLIENT_DIR/config/live/interop/fullchain.pem" "$CLIENT_DIR/fullchain.pem"

@@ -7,5 +7,5 @@ for name; do names+=(-d "$name"); done
 
 EXEC_PATH=$ACME_HOOK EXEC_POLLING_INTERVAL=1 EXEC_PROPAGATION_TIMEOUT=30 EXEC_SEQUENCE_INTERVAL=1 \
     strace -f -qq -e trace=connect -o "$CLIENT_DIR/connects" lego --path "$CLIENT_DIR/lego" --server "$ACME_DIRECTORY" --accept-tos --email hostmaster@example.com \
-    --dns exec "${names[@]}" run
+    --dns "${LEGO_DNS:-exec}" "${names[@]}" run
 cp "$CLIENT_DIR/lego/certificates/$1.crt" "$CLIENT_DIR/fullchain.pem"
