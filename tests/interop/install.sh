@@ -77,10 +77,13 @@ install_missing() {
     }
 }
 
-# The newest pebble and our client of the newest lego, into the work folder; Go keeps what it has fetched and compiled.
+# The newest pebble and our client of the newest lego, into the work folder, as Go modules (Go keeps what it has fetched and
+# compiled); and the newest certbot with the plugin for acme-dns, from PyPI.
 pebble_version=v2.10.1
 build_newest() {
     mkdir -p "$work/go/bin"
     GOBIN=$work/go/bin go install "github.com/letsencrypt/pebble/v2/cmd/pebble@$pebble_version"
     (cd "$here/go" && go build -o "$work/go/bin/client" .)
+    python3 -m venv "$work/venv"
+    "$work/venv/bin/pip" install --quiet --disable-pip-version-check certbot certbot-dns-acmedns
 }

@@ -120,7 +120,15 @@ dns_persist_01() {
         persist.example.com "*.persist.example.com"
 }
 
-accounts=(label httpreq dnsupdate persist)
+# Its plugin reads the account file as the hook keeps it, and does not register.
+certbot_dns_acmedns() {
+    local ini=$work/acmedns.ini
+    (umask 077 && printf 'dns_acmedns_api_url = %s/\ndns_acmedns_registration_file = %s\n' "$TXTGATE_URL" "$TXTGATE_ACCOUNTS" >"$ini")
+    CERTBOT_WAY="-a dns-acmedns --dns-acmedns-credentials $ini --dns-acmedns-propagation-seconds 1" \
+        PATH=$work/venv/bin:$PATH client_gets_certificate certbot
+}
+
+accounts=(label httpreq dnsupdate persist certbot)
 build_network
 make_ca >"$work/openssl.log" 2>&1
 start_txtgate
@@ -137,6 +145,7 @@ start_pebble
 acme_dns_with_a_file
 httpreq
 dnsupdate
+certbot_dns_acmedns
 account_label_by_cname
 dns_persist_01
 acme_dns_with_http_storage
