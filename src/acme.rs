@@ -10,6 +10,7 @@
 
 pub mod account;
 pub mod authority;
+pub mod caa;
 pub mod certificate;
 pub mod client;
 pub mod delegation;
@@ -19,6 +20,7 @@ pub mod http;
 pub mod issue;
 pub mod jws;
 pub mod key;
+pub mod managed;
 pub mod order;
 pub mod own;
 pub mod problem;

@@ -2,6 +2,7 @@
 
 mod account;
 mod acme;
+mod cert;
 mod config;
 mod dnssec;
 mod enrol;
@@ -63,6 +64,9 @@ enum Command {
     /// The certificate authority, and the daemon's account there
     #[command(subcommand)]
     Acme(acme::Command),
+    /// Certificates that the daemon gets, keeps and renews for other programs
+    #[command(subcommand)]
+    Cert(cert::Command),
     /// Publish, list and retire persistent authorizations (dns-persist-01)
     #[command(subcommand)]
     Persist(persist::Command),
@@ -123,6 +127,9 @@ pub enum CliError {
     Usage(String),
     #[error("{0}")]
     Refused(String),
+    /// Records that somebody must add to their zones first.
+    #[error("{0}")]
+    Missing(String),
     #[error("no daemon answers at {}: {source}", path.display())]
     NoDaemon { path: PathBuf, source: std::io::Error },
     #[error("cannot write: {0}")]
@@ -130,10 +137,11 @@ pub enum CliError {
 }
 
 impl CliError {
-    /// The process's exit code: 2 for what the user wrote, 1 for what failed.
+    /// The process's exit code: 2 for what the user wrote, 3 for records that are missing, 1 for what failed.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Key(_) | Self::Usage(_) => 2,
+            Self::Missing(_) => 3,
             Self::Hook(error) => error.exit_code(),
             Self::Daemon(DaemonError::Load(LoadError::Owned { .. } | LoadError::Key(_)) | DaemonError::Keyring(_)) => 2,
             _ => 1,
@@ -168,6 +176,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Enrol(command) => enrol::run(command, &config()?),
         Command::Txt(command) => txt::run(command, &config()?),
         Command::Acme(command) => acme::run(command, &config()?),
+        Command::Cert(command) => cert::run(command, &config()?),
         Command::Persist(command) => persist::run(command, &config()?),
         Command::Dnssec(command) => dnssec::run(command, &config()?),
         Command::Status(output) => status::status(output, &config()?),

@@ -4,6 +4,7 @@
 //! error says where (file, line, column, key), what was found and what to write instead.
 
 pub mod acme;
+pub mod certificate;
 pub mod error;
 pub mod file;
 pub mod keyfile;
@@ -22,6 +23,7 @@ use crate::zone::snippet::StaticRecords;
 use crate::zone::soa::Soa;
 
 pub use acme::{Acme, ExternalAccount, OwnCertificate};
+pub use certificate::ManagedCertificate;
 pub use error::ConfigError;
 pub use file::{KeyType, LogFormat, UntilIssued};
 
@@ -54,6 +56,8 @@ pub struct Config {
     pub resolvers: Vec<SocketAddr>,
     /// The zones; at least one, and the first is the default for registrations.
     pub zones: Vec<ZoneSettings>,
+    /// Certificates that the daemon gets for other programs.
+    pub certificates: Vec<ManagedCertificate>,
 }
 
 /// The log.
@@ -198,6 +202,7 @@ impl Config {
             ("metrics", self.metrics != other.metrics),
             ("values", self.values != other.values),
             ("resolvers", self.resolvers != other.resolvers),
+            ("certificate", self.certificates != other.certificates),
         ];
         changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
     }

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::{error, info, warn};
 
+use crate::acme::managed::Managed;
 use crate::acme::own::{Keeper, Own};
 use crate::acme::{AcmeError, Authority, state};
 use crate::api;
@@ -33,6 +34,7 @@ use crate::dns::listener::StreamListener;
 use crate::dns::udp::UdpListener;
 use crate::dns::update::Updates;
 use crate::dns::{self, Manners, Responder, quic, tcp, udp};
+use crate::file::folder_of;
 use crate::keyring::KeyringError;
 use crate::lookup::Lookup;
 use crate::net::bind::BindError;
@@ -96,6 +98,7 @@ pub struct Daemon {
     manners: Manners,
     authority: Authority,
     own: Option<Own>,
+    managed: Managed,
     api_tls: Option<Tls>,
     dns_tls: Option<Tls>,
     shutdown: watch::Sender<bool>,
@@ -116,6 +119,7 @@ impl Daemon {
         state::tidy(&config.acme.state);
         let authority = Authority::new(config.acme.clone());
         let (own, keeper) = own_certificate(&config, &house, &authority, api_tls.as_ref()).await?.unzip();
+        let managed = managed_certificates(&config, &house, &authority).await?;
         let mut daemon = Self {
             manners: manners(&config)?,
             bound: sockets.bound(&config)?,
@@ -124,6 +128,7 @@ impl Daemon {
             house,
             authority,
             own,
+            managed,
             api_tls,
             dns_tls,
             shutdown: watch::Sender::new(false),
@@ -176,6 +181,7 @@ impl Daemon {
         if let Some(own) = &self.own {
             own.wake();
         }
+        self.managed.wake();
         for key in self.config.changed_but_for_zones(&config) {
             warn!("`{key}` has changed; it takes effect with the next start");
         }
@@ -185,6 +191,7 @@ impl Daemon {
     /// Stops accepting, finishes what is in flight, writes what waits.
     pub async fn stop(mut self) {
         self.upkeep.iter().for_each(AbortHandle::abort);
+        self.managed.stop();
         // Nobody listening for it means that nothing runs any more.
         _ = self.shutdown.send(true);
         while self.http.join_next().await.is_some() {}
@@ -263,7 +270,7 @@ impl Daemon {
         let listener = tokio::net::UnixListener::from_std(listener)?;
         let facts = Facts { started: Some(Instant::now()), listeners: self.bound.lines() };
         let watch = sightings::hook(&self.house, &self.shutdown);
-        let acme = acme::hook(self.authority.clone(), self.own.clone());
+        let acme = acme::hook(self.authority.clone(), self.own.clone(), self.managed.clone());
         let router = self.house.operator_router(facts, Some(watch), Some(acme));
         let (total, per_prefix) = PRIVATE_CONNECTIONS;
         let server = Server::new(router, Connections::new(total, per_prefix));
@@ -302,6 +309,14 @@ async fn own_certificate(
     let (publisher, metrics) = (house.publisher.clone(), house.metrics.clone());
     let lookup = Lookup::new(&config.resolvers);
     Ok(Some(Own::start(authority.clone(), publisher, lookup, metrics, tls, settings, &config.zones).await?))
+}
+
+/// What gets and keeps certificates for other programs.
+async fn managed_certificates(config: &Config, house: &House, authority: &Authority) -> Result<Managed, AcmeError> {
+    let (publisher, metrics) = (house.publisher.clone(), house.metrics.clone());
+    let (lookup, folder) = (Lookup::new(&config.resolvers), folder_of(&config.database));
+    let (zones, certificates) = (&config.zones, &config.certificates);
+    Managed::start(authority.clone(), publisher, lookup, metrics, zones, certificates, folder).await
 }
 
 /// The certificates of the API, and of DNS over TLS and QUIC.

@@ -3,8 +3,10 @@
 //! Plain atomics with a closed set of labels, so that counting costs the read road one addition and nothing that
 //! comes from the network can add a series.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
@@ -109,6 +111,51 @@ pub struct Metrics {
     pub certificate_failures: Counter,
     /// When the API's certificate ends, in Unix seconds; 0 where a CA has issued none to the daemon.
     pub api_certificate_expires: Gauge,
+    /// Certificates that are managed for others.
+    pub managed: Managed,
+}
+
+/// When managed certificates end, and when one was last not as it should be, in Unix seconds. Their names are the
+/// operator's, so that there are never more series than the operator wants.
+#[derive(Debug, Default)]
+pub struct Managed(Mutex<BTreeMap<String, (u64, u64)>>);
+
+impl Managed {
+    /// When one ends; 0 where there is none yet.
+    pub fn expires(&self, name: &str, at: u64) {
+        self.lock().entry(name.to_owned()).or_default().0 = at;
+    }
+
+    /// When one has failed.
+    pub fn failed(&self, name: &str, at: u64) {
+        self.lock().entry(name.to_owned()).or_default().1 = at;
+    }
+
+    /// One is managed no more.
+    pub fn forget(&self, name: &str) {
+        self.lock().remove(name);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, (u64, u64)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn render(&self, out: &mut String) {
+        type Read = fn(&(u64, u64)) -> u64;
+        let families: [(&str, &str, Read); 2] = [
+            ("txtgate_certificate_expires_seconds", "When a managed certificate ends; 0: none yet.", |times| times.0),
+            ("txtgate_certificate_failed_seconds", "When a managed certificate last failed; 0: never.", |times| {
+                times.1
+            }),
+        ];
+        let certificates = self.lock();
+        for (name, help, read) in families.into_iter().filter(|_| !certificates.is_empty()) {
+            family(out, name, "gauge", help);
+            for (certificate, times) in certificates.iter() {
+                _ = writeln!(out, "{name}{{certificate=\"{certificate}\"}} {}", read(times));
+            }
+        }
+    }
 }
 
 impl Metrics {
@@ -162,6 +209,7 @@ impl Metrics {
             family(&mut out, name, "gauge", help);
             _ = writeln!(out, "{name} {value}");
         }
+        self.managed.render(&mut out);
         out
     }
 

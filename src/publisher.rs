@@ -9,6 +9,7 @@ mod apex;
 mod enrolments;
 mod import;
 mod kept;
+mod managed;
 mod names;
 mod persist;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::config;
 
 use super::account::Account;
+use super::caa;
 use super::client::Client;
 use super::error::{AcmeError, Result};
 
@@ -80,11 +81,6 @@ impl Authority {
     pub async fn show(&self) -> Result<Value> {
         let account = self.account().await?;
         let (view, meta) = (account.view().await?, &account.client().directory().meta);
-        // RFC 8657: only this account, by this method, gets certificates for a domain with this record.
-        let caa = meta
-            .caa_identities
-            .first()
-            .map(|ca| format!("CAA 0 issue \"{ca}; accounturi={}; validationmethods=dns-01\"", account.url()));
         Ok(json!({
             "directory": self.0.settings.directory,
             "account": account.url(),
@@ -93,7 +89,7 @@ impl Authority {
             "terms": meta.terms_of_service,
             "key": account.key().thumbprint(),
             "file": account.path(),
-            "caa": caa,
+            "caa": caa::recommended(&account),
         }))
     }
 

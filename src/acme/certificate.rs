@@ -114,6 +114,16 @@ impl Chain {
         self.certificates.iter().map(|certificate| pem(certificate)).collect()
     }
 
+    /// The certificate alone: `cert.pem`.
+    pub fn leaf_pem(&self) -> String {
+        self.certificates.iter().take(1).map(|certificate| pem(certificate)).collect()
+    }
+
+    /// Those that lead to its root: `chain.pem`.
+    pub fn issuers_pem(&self) -> String {
+        self.certificates.iter().skip(1).map(|certificate| pem(certificate)).collect()
+    }
+
     /// The certificates, the first one first.
     pub fn certificates(&self) -> &[CertificateDer<'static>] {
         &self.certificates

@@ -13,11 +13,13 @@ use tracing::{debug, warn};
 
 use crate::lookup::direct::{Transport, ask};
 use crate::lookup::{Lookup, ours};
-use crate::name::{Name, Owner};
+use crate::name::{Name, Owner, ZoneName};
+use crate::publisher::{Author, PublishError, Publisher};
 use crate::txt::TxtValue;
-use crate::zone::Zone;
+use crate::zone::{Zone, zone_named};
 
 use super::error::{AcmeError, Result};
+use super::key::{Key, base64url};
 
 /// Where nameservers listen.
 const DNS_PORT: u16 = 53;
@@ -111,6 +113,40 @@ impl Delegation {
         self.servers = reached;
         if wrong.is_empty() { Ok(()) } else { Err(AcmeError::Nameservers(format!("of {name}, {}", wrong.join("; ")))) }
     }
+}
+
+/// Looks before anything is ordered whether the delegations of the owners' zones lead here, by a value that nobody else
+/// can show. `nameservers` are those of the configuration.
+pub async fn verified(
+    publisher: &Publisher,
+    lookup: &Lookup,
+    nameservers: &[(ZoneName, Vec<Name>)],
+    owners: &[Owner],
+) -> Result<Vec<(ZoneName, Delegation)>> {
+    let mut found: Vec<(ZoneName, Delegation)> = Vec::new();
+    for owner in owners {
+        if found.iter().any(|(zone, _)| *zone == owner.zone) {
+            continue;
+        }
+        let zone = zone_named(&publisher.zones().load(), &owner.zone).cloned();
+        let zone = zone.ok_or_else(|| PublishError::NoZone(owner.zone.clone()))?;
+        let nameservers = nameservers.iter().find(|(name, _)| *name == owner.zone);
+        let nameservers = nameservers.map(|(_, nameservers)| &nameservers[..]).unwrap_or_default();
+        let mut delegation = Delegation::find(&zone, nameservers, lookup).await?;
+        let probe = probe()?;
+        publisher.publish(Author::Operator, owner.clone(), probe).await?;
+        let shown = delegation.shows(owner, &[probe]).await;
+        publisher.retire(Author::Operator, owner.clone(), Some(probe)).await?;
+        shown?;
+        found.push((owner.zone.clone(), delegation));
+    }
+    Ok(found)
+}
+
+/// A value in the form of a challenge's that no CA looks for.
+fn probe() -> Result<TxtValue> {
+    let key = Key::generate()?;
+    key.txt_value(&base64url(b"probe")).ok_or_else(|| AcmeError::Setup("no random value".into()))
 }
 
 /// The zone above one, and addresses of its servers.
@@ -250,7 +286,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, UdpSocket};
 
-    use crate::name::{OwnerLabel, ZoneName};
+    use crate::name::OwnerLabel;
 
     use super::*;
 

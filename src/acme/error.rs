@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::name::Name;
 use crate::publisher::PublishError;
 use crate::url::Url;
 
 use super::key::KeyError;
+use super::managed::placement::Missing;
 use super::problem::Problem;
 
 /// Why something with a CA has failed. Every sentence says what was found; [`AcmeError::advice`] says what to do.
@@ -47,6 +49,20 @@ pub enum AcmeError {
     Certificate(String),
     #[error("the nameservers do not show what was published: {0}")]
     Nameservers(String),
+    #[error("names of the certificate are not delegated to this server: {}", missing(.0))]
+    NotDelegated(Vec<Missing>),
+    #[error("no certificate can be had for {name}: {what}")]
+    Unprovable { name: Name, what: String },
+    #[error("CAA records forbid this CA ({identities}): {findings}")]
+    Caa { findings: String, identities: String, allowing: String },
+    #[error("the deploy hook `{program}` has failed: {what}")]
+    Hook { program: String, what: String },
+    #[error("there is no certificate called {0}")]
+    NoCertificate(String),
+    #[error("the certificate {0} stands in the configuration")]
+    Configured(String),
+    #[error("{0}")]
+    Wanted(String),
     #[error(transparent)]
     Publish(#[from] PublishError),
     #[error(transparent)]
@@ -57,6 +73,11 @@ pub enum AcmeError {
 
 fn profiles(offered: &[String]) -> String {
     if offered.is_empty() { "it has none at all".into() } else { format!("it has {}", offered.join(", ")) }
+}
+
+fn missing(records: &[Missing]) -> String {
+    let line = |record: &Missing| format!("{}: {}, so add `{record}`", record.name, record.found);
+    records.iter().map(line).collect::<Vec<_>>().join("; ")
 }
 
 impl AcmeError {
@@ -75,6 +96,10 @@ impl AcmeError {
             Self::NotDeactivated { .. } => "try again; the account is still in use",
             Self::Damaged { .. } => "put it back from a copy, or move it away to make a new account",
             Self::NotPrivate { .. } => "run `chmod 600` on it",
+            Self::NotDelegated(_) => "it is tried again by itself, or at once with `txtgate cert renew`",
+            Self::Hook { .. } => "the certificate itself is in place; the hook is tried again",
+            Self::NoCertificate(_) => "`txtgate cert list` shows all",
+            Self::Configured(_) => "change it there, and restart the daemon",
             Self::Nameservers(_) => "compare the delegation in the parent zone with this server's addresses",
             _ => "",
         }
@@ -90,6 +115,9 @@ impl AcmeError {
 
     /// The sentence with its advice.
     pub fn explained(&self) -> String {
+        if let Self::Caa { allowing, .. } = self {
+            return format!("{self}; add `{allowing}` to them, or use another CA");
+        }
         match self.advice() {
             "" => self.to_string(),
             advice => format!("{self}; {advice}"),

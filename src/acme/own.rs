@@ -13,30 +13,18 @@ use crate::file;
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use crate::name::{Name, Owner, OwnerLabel, ZoneName};
-use crate::publisher::{Author, PublishError, Publisher};
-use crate::time::Timestamp;
+use crate::publisher::Publisher;
 use crate::tls::Tls;
-use crate::txt::TxtValue;
-use crate::zone::zone_named;
 
 use super::account::blocking;
 use super::authority::Authority;
 use super::certificate::{CertificateKey, Chain, Facts};
-use super::delegation::Delegation;
+use super::delegation;
 use super::error::{AcmeError, Result};
 use super::issue::{Placed, Request, forget, issue};
-use super::jitter;
-use super::key::{Key, base64url};
-use super::renewal::{Renewal, wall_clock};
+use super::renewal::{Current, backoff, wall_clock};
 use super::state::{failed, private_folder, private_text};
 
-/// The wait after a first failure; each next one waits three times as long. A CA forgives five failures of a name in an
-/// hour.
-const FIRST_WAIT: Duration = Duration::from_secs(60);
-/// The longest wait after a failure.
-const LONGEST_WAIT: Duration = Duration::from_secs(6 * 3_600);
-/// The least time from one certificate to the next.
-const REST: Duration = Duration::from_secs(3_600);
 /// Between two looks at the clock, which may have been set meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
 /// The line of the file that says who issued it.
@@ -76,20 +64,6 @@ pub struct Report {
     pub next_attempt: Option<String>,
 }
 
-/// A certificate of the CA's, and when to renew it.
-struct Current {
-    facts: Facts,
-    renewal: Renewal,
-    /// Not before this, whatever the CA suggests: a CA that suggests the past for each certificate would never get rest.
-    earliest: Timestamp,
-}
-
-impl Current {
-    fn due(&self) -> Timestamp {
-        self.renewal.at.max(self.earliest)
-    }
-}
-
 impl Own {
     /// Shows what the state folder holds, else what the configuration wants until there is one. Nothing is asked yet.
     pub async fn start(
@@ -111,10 +85,7 @@ impl Own {
             None if own.0.settings.until_issued == UntilIssued::SelfSigned => own.show_self_signed()?,
             None => warn!("the API refuses every handshake until the CA has issued its certificate"),
         }
-        let current = stored.map(|chain| {
-            let (renewal, earliest) = (Renewal::by_lifetime(&chain.facts), Timestamp::from_unix(0));
-            Current { renewal, earliest, facts: chain.facts }
-        });
+        let current = stored.map(|chain| Current::stored(chain.facts));
         Ok((own.clone(), Keeper { own, current }))
     }
 
@@ -181,7 +152,9 @@ impl Own {
     async fn renew(&self, replaces: Option<String>) -> Result<Facts> {
         let account = self.0.authority.account().await?;
         let names = self.placed();
-        let mut delegations = self.delegations(&names).await?;
+        let owners: Vec<Owner> = names.iter().map(|placed| placed.owner.clone()).collect();
+        let Inner { publisher, lookup, nameservers, .. } = &*self.0;
+        let mut delegations = delegation::verified(publisher, lookup, nameservers, &owners).await?;
         let pending = self.0.authority.settings().state.join("api.pending");
         let settings = self.0.authority.settings();
         let request = Request { names: &names, settings, replaces, pending: &pending };
@@ -205,34 +178,6 @@ impl Own {
         });
         names.collect()
     }
-
-    /// Looks before anything is ordered whether the delegations lead here, by a value that nobody else can show.
-    async fn delegations(&self, names: &[Placed]) -> Result<Vec<(ZoneName, Delegation)>> {
-        let mut found: Vec<(ZoneName, Delegation)> = Vec::new();
-        for Placed { owner, .. } in names {
-            if found.iter().any(|(zone, _)| *zone == owner.zone) {
-                continue;
-            }
-            let zone = zone_named(&self.0.publisher.zones().load(), &owner.zone).cloned();
-            let zone = zone.ok_or_else(|| PublishError::NoZone(owner.zone.clone()))?;
-            let nameservers = self.0.nameservers.iter().find(|(name, _)| *name == owner.zone);
-            let nameservers = nameservers.map(|(_, nameservers)| &nameservers[..]).unwrap_or_default();
-            let mut delegation = Delegation::find(&zone, nameservers, &self.0.lookup).await?;
-            let probe = probe()?;
-            self.0.publisher.publish(Author::Operator, owner.clone(), probe).await?;
-            let shown = delegation.shows(owner, &[probe]).await;
-            self.0.publisher.retire(Author::Operator, owner.clone(), Some(probe)).await?;
-            shown?;
-            found.push((owner.zone.clone(), delegation));
-        }
-        Ok(found)
-    }
-}
-
-/// A value in the form of a challenge's that no CA looks for.
-fn probe() -> Result<TxtValue> {
-    let key = Key::generate()?;
-    key.txt_value(&base64url(b"probe")).ok_or_else(|| AcmeError::Setup("no random value".into()))
 }
 
 /// What renews the certificate for as long as the daemon runs.
@@ -284,9 +229,7 @@ impl Keeper {
         match self.own.renew(replaces).await {
             Ok(facts) => {
                 self.own.0.metrics.certificates_issued.one();
-                let renewal = Renewal::by_lifetime(&facts);
-                let rest = (facts.not_after.since(facts.not_before) / 4).min(REST);
-                let current = Current { facts, renewal, earliest: wall_clock().plus(rest) };
+                let current = Current::new(facts);
                 self.own.tell(|report| {
                     (report.failures, report.problem, report.next_attempt) = (0, None, None);
                     report.renew_at = Some(current.due().to_string());
@@ -310,25 +253,5 @@ impl Keeper {
             report.next_attempt = Some(next.to_string());
         });
         wait
-    }
-}
-
-/// How long to wait after so many failures in a row: 1, 3, 9 ... minutes up to 6 hours, and up to a quarter more.
-fn backoff(failures: u32) -> Duration {
-    let wait = FIRST_WAIT.saturating_mul(3_u32.saturating_pow(failures.saturating_sub(1).min(10))).min(LONGEST_WAIT);
-    wait + jitter(wait / 4)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_grow_to_their_longest_and_are_never_the_same() {
-        for (failures, least) in [(1, 60), (2, 180), (3, 540), (9, 21_600), (1_000, 21_600)] {
-            let wait = backoff(failures).as_secs();
-            assert!((least..=least * 5 / 4).contains(&wait), "{failures}: {wait}");
-        }
-        assert_ne!(backoff(5), backoff(5));
     }
 }

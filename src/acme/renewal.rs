@@ -19,6 +19,43 @@ const BELIEVED: Duration = Duration::from_secs(6 * 3_600);
 const SOONEST: Duration = Duration::from_secs(60);
 const LATEST: Duration = Duration::from_secs(86_400);
 
+/// The wait after a first failure; each next one waits three times as long. A CA forgives five failures of a name in an
+/// hour.
+const FIRST_WAIT: Duration = Duration::from_secs(60);
+/// The longest wait after a failure.
+const LONGEST_WAIT: Duration = Duration::from_secs(6 * 3_600);
+/// The least time from one certificate to the next.
+const REST: Duration = Duration::from_secs(3_600);
+
+/// A certificate that is in use, and when to renew it.
+#[derive(Debug, Clone)]
+pub struct Current {
+    /// What is in it.
+    pub facts: Facts,
+    /// When the CA wants it renewed.
+    pub renewal: Renewal,
+    /// Not before this, whatever the CA suggests: a CA that suggests the past for each certificate would never get rest.
+    earliest: Timestamp,
+}
+
+impl Current {
+    /// One that has just been issued.
+    pub fn new(facts: Facts) -> Self {
+        let rest = (facts.not_after.since(facts.not_before) / 4).min(REST);
+        Self { earliest: wall_clock().plus(rest), ..Self::stored(facts) }
+    }
+
+    /// One that was there before.
+    pub fn stored(facts: Facts) -> Self {
+        Self { renewal: Renewal::by_lifetime(&facts), earliest: Timestamp::from_unix(0), facts }
+    }
+
+    /// From when on it is to be renewed.
+    pub fn due(&self) -> Timestamp {
+        self.renewal.at.max(self.earliest)
+    }
+}
+
 /// When one certificate is to be renewed. Chosen at random within what is allowed, once for each answer of the CA's: so
 /// that many do not come at once, and none waits for ever.
 #[derive(Debug, Clone)]
@@ -96,6 +133,12 @@ fn timestamp(text: &str) -> Option<Timestamp> {
     u64::try_from(at.unix_timestamp()).ok().map(Timestamp::from_unix)
 }
 
+/// How long to wait after so many failures in a row: 1, 3, 9 ... minutes up to 6 hours, and up to a quarter more.
+pub fn backoff(failures: u32) -> Duration {
+    let wait = FIRST_WAIT.saturating_mul(3_u32.saturating_pow(failures.saturating_sub(1).min(10))).min(LONGEST_WAIT);
+    wait + jitter(wait / 4)
+}
+
 /// What the machine's clock says: the time that certificates are dated by.
 pub fn wall_clock() -> Timestamp {
     Timestamp::from_unix(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs())
@@ -144,5 +187,14 @@ mod tests {
         let late = r#"{"suggestedWindow":{"start":"2036-01-05T04:00:00Z","end":"2037-01-03T05:00:00Z"}}"#;
         renewal.take(&serde_json::from_str(late).unwrap(), &facts);
         assert_eq!(renewal.at, facts.not_after);
+    }
+
+    #[test]
+    fn waits_grow_to_their_longest_and_are_never_the_same() {
+        for (failures, least) in [(1, 60), (2, 180), (3, 540), (9, 21_600), (1_000, 21_600)] {
+            let wait = backoff(failures).as_secs();
+            assert!((least..=least * 5 / 4).contains(&wait), "{failures}: {wait}");
+        }
+        assert_ne!(backoff(5), backoff(5));
     }
 }

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod acme;
+mod certificates;
 mod clock;
 mod enrolments;
 mod names;
@@ -32,7 +33,7 @@ use crate::publisher::{PublishError, Publisher};
 use super::body;
 use super::error::{Failure, method_not_allowed, no_such_page};
 
-pub use acme::{Acme, Ask};
+pub use acme::{Acme, Ask, Refusal};
 pub use watch::Watch;
 #[cfg(test)]
 pub use watch::lines;
@@ -57,7 +58,7 @@ struct Handles {
     acme: Option<Acme>,
 }
 
-/// The operator's router. `watch` is where `/watch` hears of queries, `acme` whom `/acme` asks; without them those are
+/// The operator's router. `watch` is where `/watch` hears of queries, `acme` whom `/acme` and `/certificates` ask; without them those are
 /// 404.
 pub fn router(
     publisher: Publisher,
@@ -84,6 +85,10 @@ pub fn router(
         .route("/acme/account/rollover", post(acme::rollover))
         .route("/acme/account/deactivate", post(acme::deactivate))
         .route("/acme/account/contact", post(acme::contact))
+        .route("/certificates", get(certificates::list).post(certificates::issue))
+        .route("/certificates/{name}", get(certificates::show).delete(certificates::delete))
+        .route("/certificates/{name}/renew", post(certificates::renew))
+        .route("/certificates/{name}/revoke", post(certificates::revoke))
         .route("/persist", get(persist::list).post(persist::publish).delete(persist::retire))
         .route("/status", get(status::status))
         .route("/watch", get(watch::watch))

@@ -20,6 +20,7 @@ pub struct File {
     pub metrics: Metrics,
     pub values: Values,
     pub zone: Vec<Zone>,
+    pub certificate: Vec<Certificate>,
 }
 
 impl Default for File {
@@ -35,6 +36,7 @@ impl Default for File {
             metrics: Metrics::default(),
             values: Values::default(),
             zone: Vec::new(),
+            certificate: Vec::new(),
         }
     }
 }
@@ -304,6 +306,40 @@ fn txt_ttl() -> u32 {
 
 fn dnskey_ttl() -> u32 {
     3_600
+}
+
+/// `[[certificate]]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Certificate {
+    pub name: Option<String>,
+    pub names: Vec<String>,
+    #[serde(default = "certificates")]
+    pub directory: PathBuf,
+    pub key_type: Option<KeyType>,
+    pub profile: Option<String>,
+    pub owner: Option<String>,
+    pub group: Option<String>,
+    #[serde(default = "private_mode")]
+    pub mode: String,
+    #[serde(default)]
+    pub hook: Vec<String>,
+    pub hook_user: Option<String>,
+    pub hook_group: Option<String>,
+    #[serde(default = "hook_timeout")]
+    pub hook_timeout: String,
+}
+
+fn certificates() -> PathBuf {
+    "certificates".into()
+}
+
+fn private_mode() -> String {
+    "0600".into()
+}
+
+fn hook_timeout() -> String {
+    "60s".into()
 }
 
 /// An address and a port to listen on.

@@ -49,6 +49,7 @@ impl Config {
             values: reader.values(&file.values)?,
             resolvers: reader.resolvers(&file.resolvers)?,
             zones: reader.zones(&file.zone)?,
+            certificates: reader.certificates(&file)?,
         })
     }
 }

@@ -3,6 +3,7 @@
 mod accounts;
 mod enrolments;
 mod kept;
+mod managed;
 mod names;
 
 use std::str::FromStr;

@@ -10,7 +10,7 @@ use super::StoreError;
 pub const APPLICATION_ID: i64 = 0x7478_7467;
 
 /// Each entry lifts the schema by one version; `user_version` counts those that were applied.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     "
 CREATE TABLE accounts (
     id          INTEGER PRIMARY KEY,
@@ -98,6 +98,12 @@ CREATE TABLE kept (                        -- what holders of secrets keep, seal
     sealed BLOB NOT NULL,
     PRIMARY KEY (holder, domain)
 ) STRICT;
+",
+    "
+CREATE TABLE managed (                     -- names in certificates of the daemon's, and where each is proven, for ever
+    name  TEXT PRIMARY KEY,
+    owner INTEGER NOT NULL REFERENCES owners (id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
 ",
 ];
 

@@ -3,5 +3,6 @@
 mod account;
 mod faults;
 mod kill;
+mod managed;
 mod own;
 mod revocation;

@@ -8,6 +8,7 @@ pub mod nameserver;
 pub mod pebble;
 pub mod process;
 pub mod quic;
+pub mod resolver;
 pub mod settings;
 pub mod standin;
 pub mod tls;

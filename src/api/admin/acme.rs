@@ -28,10 +28,46 @@ pub enum Ask {
     Contact(Vec<String>),
     /// How the daemon's own certificates are; nothing is asked of the CA.
     Certificates,
+    /// How all managed certificates are.
+    List,
+    /// How one of them is.
+    Show(String),
+    /// Another one, in the words of the configuration.
+    Issue(Value),
+    /// One of them anew.
+    Renew(String),
+    /// The end of one before its time, and why.
+    Revoke(String, Option<String>),
+    /// The end of its files.
+    Delete(String),
 }
 
-/// An answer, or the sentence that says why there is none and what to do.
-type Answer = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
+/// Why there is no answer, in a sentence that says what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// What was asked for is not there.
+    Unknown(String),
+    /// It cannot be done to this one.
+    Conflict(String),
+    /// What was written is wrong.
+    Wrong(String),
+    /// It has failed, mostly at the CA.
+    Failed(String),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unknown(said) => Self::NotFound(said),
+            Refusal::Conflict(said) => Self::Conflict(said),
+            Refusal::Wrong(said) => Self::field("bad_certificate", "certificate", said),
+            Refusal::Failed(said) => Self::Authority(said),
+        }
+    }
+}
+
+/// An answer, or why there is none.
+type Answer = Pin<Box<dyn Future<Output = Result<Value, Refusal>> + Send>>;
 
 /// The ACME client, as the operator sees it.
 #[derive(Clone)]
@@ -45,7 +81,7 @@ impl Acme {
 
     /// Asks.
     pub(super) async fn ask(&self, ask: Ask) -> Result<Value, Failure> {
-        (self.0)(ask).await.map_err(Failure::Authority)
+        Ok((self.0)(ask).await?)
     }
 }
 
@@ -71,7 +107,7 @@ pub async fn contact(State(acme): State<Option<Acme>>, fields: Fields) -> Result
     answered(acme, Ask::Contact(fields.texts("contact")?)).await
 }
 
-async fn answered(acme: Option<Acme>, ask: Ask) -> Result<Response, Failure> {
+pub(super) async fn answered(acme: Option<Acme>, ask: Ask) -> Result<Response, Failure> {
     let none = || Failure::NotFound("no daemon runs here that could ask the CA".into());
     Ok(reply::json(StatusCode::OK, &acme.ok_or_else(none)?.ask(ask).await?))
 }

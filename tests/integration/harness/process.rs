@@ -64,7 +64,7 @@ impl Home {
     /// Runs one of the operator's commands to its end.
     pub fn run(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(BINARY);
-        command.args(arguments).arg("--config").arg(self.config());
+        command.arg("--config").arg(self.config()).args(arguments);
         command.current_dir(self.path()).output().unwrap()
     }
 

@@ -1,0 +1,231 @@
+//! What gets one certificate and renews it for as long as the daemon runs.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+
+use crate::config::{self, ManagedCertificate};
+use crate::time::Timestamp;
+
+use super::super::account::blocking;
+use super::super::certificate::{Chain, Facts};
+use super::super::error::{AcmeError, Result};
+use super::super::issue::{Request, forget, issue};
+use super::super::renewal::{Current, backoff, wall_clock};
+use super::super::{caa, delegation};
+use super::record::{Folder, Record};
+use super::{Entry, Tools, hook, live, placement};
+
+/// Between two looks at the clock, which may have been set meanwhile.
+const LOOK_EVERY: Duration = Duration::from_secs(600);
+
+/// What is known of a certificate, and to be done.
+#[derive(Debug)]
+pub struct Work {
+    pub(super) record: Record,
+    current: Option<Current>,
+}
+
+impl Work {
+    /// What the disk knows; `None` where it was being deleted, which is finished. Blocks.
+    pub fn load(wanted: &ManagedCertificate, folder: &Folder) -> Result<Option<Self>> {
+        let record = folder.record()?;
+        if record.deleting {
+            live::delete(wanted).and_then(|()| folder.remove())?;
+            return Ok(None);
+        }
+        let current = match live::read(wanted) {
+            Ok(chain) => chain.map(|chain| Current::stored(chain.facts)),
+            Err(problem) => {
+                error!(name = %wanted.name, "its files cannot be used, and another certificate is got: {problem}");
+                None
+            }
+        };
+        Ok(Some(Self { record, current }))
+    }
+
+    fn is_revoked(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| self.record.revoked.as_ref() == Some(&current.facts.serial))
+    }
+
+    /// Whether the hook has not done its work with the certificate that is there.
+    fn is_undeployed(&self, wanted: &ManagedCertificate) -> bool {
+        let Some(current) = &self.current else { return false };
+        let done = self.record.hook.as_ref().is_some_and(|hook| hook.success && hook.serial == current.facts.serial);
+        wanted.hook.is_some() && !done
+    }
+}
+
+/// Gets a certificate, and does what is to be done whenever it is time. Never ends.
+pub async fn keep(tools: Tools, entry: Arc<Entry>) {
+    let keeper = Keeper { tools };
+    loop {
+        let wait = {
+            let mut work = entry.work.lock().await;
+            keeper.turn(&entry, &mut work).await
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = entry.wake.notified() => {}
+        }
+    }
+}
+
+struct Keeper {
+    tools: Tools,
+}
+
+impl Keeper {
+    /// One look, and an attempt where something is to be done; how long to wait then.
+    async fn turn(&self, entry: &Entry, work: &mut Work) -> Duration {
+        let needs_certificate = self.needs_certificate(entry, work).await;
+        self.report(entry, work);
+        if !needs_certificate && !work.is_undeployed(&entry.wanted) {
+            let left = work.current.as_ref().filter(|_| !work.is_revoked());
+            let left = left.map_or(LOOK_EVERY, |current| current.due().since(wall_clock()));
+            entry.tell(|report| report.ended += 1);
+            return left.clamp(Duration::from_secs(1), LOOK_EVERY);
+        }
+        // Never closed; if it were, going on would be as good.
+        let _place = self.tools.places.acquire().await;
+        let done = self.attempt(entry, work, needs_certificate).await;
+        let wait = match &done {
+            Ok(()) => {
+                entry.tell(|report| (report.failures, report.problem, report.next_attempt) = (0, None, None));
+                Duration::from_secs(1)
+            }
+            Err(problem) => self.failed(entry, problem),
+        };
+        self.report(entry, work);
+        entry.tell(|report| (report.stage, report.ended) = (None, report.ended + 1));
+        wait
+    }
+
+    async fn needs_certificate(&self, entry: &Entry, work: &mut Work) -> bool {
+        let Work { record, current: Some(current), .. } = work else { return true };
+        let elsewhere = |(serial, ca): &(String, _)| {
+            *serial == current.facts.serial && *ca != self.tools.authority.settings().directory
+        };
+        let is_other = !current.facts.is_for(&entry.wanted.names) || record.issued.as_ref().is_some_and(elsewhere);
+        if entry.is_forced.load(Ordering::Relaxed) || is_other {
+            return true;
+        }
+        if record.revoked.as_ref() == Some(&current.facts.serial) {
+            return false;
+        }
+        // Where the CA cannot be asked, what is known decides.
+        if let Ok(account) = self.tools.authority.account().await {
+            current.renewal.refresh(account.client(), &current.facts, wall_clock()).await;
+        }
+        wall_clock() >= current.due()
+    }
+
+    fn report(&self, entry: &Entry, work: &Work) {
+        let current = work.current.as_ref();
+        let expires = current.map_or(0, |current| current.facts.not_after.as_unix());
+        self.tools.metrics.managed.expires(&entry.wanted.name.to_string(), expires);
+        entry.tell(|report| {
+            report.shown = current.map(|current| current.facts.clone());
+            report.renew_at = current.filter(|_| !work.is_revoked()).map(|current| current.due().to_string());
+            report.revoked = work.is_revoked();
+            report.hook = work.record.hook.clone();
+        });
+    }
+
+    fn failed(&self, entry: &Entry, problem: &AcmeError) -> Duration {
+        let failures = entry.tell(|report| {
+            report.failures += 1;
+            report.failures
+        });
+        let wait = backoff(failures).max(problem.retry_after().unwrap_or_default());
+        let (now, next) = (wall_clock(), wall_clock().plus(wait));
+        let (name, said) = (&entry.wanted.name, problem.explained());
+        error!(%name, failures, next_attempt = %next, "a certificate is not as it should be: {said}");
+        self.tools.metrics.certificate_failures.one();
+        self.tools.metrics.managed.failed(&name.to_string(), now.as_unix());
+        entry.tell(|report| {
+            (report.problem, report.next_attempt) = (Some(said), Some(next.to_string()));
+            report.missing = match problem {
+                AcmeError::NotDelegated(missing) => missing.clone(),
+                _ => Vec::new(),
+            };
+        });
+        wait
+    }
+
+    async fn attempt(&self, entry: &Entry, work: &mut Work, needs_certificate: bool) -> Result<()> {
+        if needs_certificate {
+            let facts = self.get(entry, work).await?;
+            self.tools.metrics.certificates_issued.one();
+            work.current = Some(Current::new(facts));
+            entry.is_forced.store(false, Ordering::Relaxed);
+            entry.tell(|report| report.missing.clear());
+        }
+        if work.is_undeployed(&entry.wanted) { self.deploy(entry, work).await } else { Ok(()) }
+    }
+
+    /// Gets a certificate and puts it in place.
+    async fn get(&self, entry: &Entry, work: &mut Work) -> Result<Facts> {
+        let (tools, wanted) = (&self.tools, &entry.wanted);
+        let stage = |what: &str| {
+            info!(name = %wanted.name, "{what}");
+            entry.tell(|report| report.stage = Some(what.to_owned()));
+        };
+        stage("looking where the names' challenges lead");
+        let trusting = work.current.is_some();
+        let placed = placement::place(&tools.publisher, &tools.lookup, &wanted.names, trusting).await?;
+        stage("asking the nameservers whether they are this server");
+        let owners: Vec<_> = placed.iter().map(|placed| placed.owner.clone()).collect();
+        let mut delegations =
+            delegation::verified(&tools.publisher, &tools.lookup, &tools.nameservers, &owners).await?;
+        let account = tools.authority.account().await?;
+        entry.tell(|report| report.caa = caa::recommended(&account));
+        stage("looking at CAA records");
+        caa::check(&tools.lookup, &account, &wanted.names).await?;
+        stage(&format!("ordering a certificate and proving {} names", wanted.names.len()));
+        let settings = settings(wanted, tools.authority.settings());
+        let replaces = work.current.as_ref().and_then(|current| current.facts.renewal_id.clone());
+        let pending = entry.folder.pending();
+        let request = Request { names: &placed, settings: &settings, replaces, pending: &pending };
+        let chain = issue(&account, &tools.publisher, &mut delegations, &request).await?;
+        stage("writing its files");
+        work.record.issued = Some((chain.facts.serial.clone(), settings.directory.clone()));
+        entry.store(work).await?;
+        let facts = put(wanted.clone(), chain).await?;
+        forget(&pending).await?;
+        Ok(facts)
+    }
+
+    /// Runs the hook; what came of it is stored, so that it is run once for each certificate, crash or not.
+    async fn deploy(&self, entry: &Entry, work: &mut Work) -> Result<()> {
+        let (Some(hook), Some(current)) = (&entry.wanted.hook, &work.current) else { return Ok(()) };
+        entry.tell(|report| report.stage = Some(format!("running the deploy hook {hook}")));
+        let now: Timestamp = wall_clock();
+        let outcome = hook::run(hook, &entry.wanted, &current.facts, now.to_string()).await?;
+        let (success, ended, output) = (outcome.success, outcome.ended.clone(), outcome.output.clone());
+        work.record.hook = Some(outcome);
+        entry.store(work).await?;
+        if success {
+            info!(name = %entry.wanted.name, "the deploy hook has done its work: {ended}");
+            return Ok(());
+        }
+        warn!(name = %entry.wanted.name, "the deploy hook has printed: {output:?}");
+        let said = if output.is_empty() { String::new() } else { format!("; it has printed {output:?}") };
+        Err(AcmeError::Hook { program: hook.to_string(), what: format!("{ended}{said}") })
+    }
+}
+
+async fn put(wanted: ManagedCertificate, chain: Chain) -> Result<Facts> {
+    blocking(move || live::write(&wanted, &chain).map(|()| chain.facts)).await
+}
+
+/// The CA's settings as this certificate wants them.
+fn settings(wanted: &ManagedCertificate, acme: &config::Acme) -> config::Acme {
+    config::Acme {
+        key_type: wanted.key_type.unwrap_or(acme.key_type),
+        profile: wanted.profile.clone().or_else(|| acme.profile.clone()),
+        ..acme.clone()
+    }
+}

@@ -1,0 +1,104 @@
+//! What is remembered of a managed certificate beside its files: that it was asked for, who issued it, what its hook
+//! has done, that it is revoked or about to go.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::config::certificate::CertificateName;
+use crate::config::{ManagedCertificate, file};
+use crate::file::replace;
+use crate::url::Url;
+
+use super::super::error::{AcmeError, Result};
+use super::super::state::{failed, private_folder, private_text};
+use super::hook::Outcome;
+
+/// The folder of one certificate's records, in the state folder.
+#[derive(Debug, Clone)]
+pub struct Folder(PathBuf);
+
+/// What has become of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Record {
+    /// The serial number of the last certificate, and the directory of the CA that issued it.
+    pub issued: Option<(String, Url)>,
+    /// The serial number of the last one that was revoked: nothing is renewed until somebody asks for it.
+    pub revoked: Option<String>,
+    /// It is being deleted; a crash has interrupted that.
+    pub deleting: bool,
+    /// What the hook has done.
+    pub hook: Option<Outcome>,
+}
+
+impl Folder {
+    /// That of a certificate.
+    pub fn of(state: &Path, name: &CertificateName) -> Self {
+        Self(state.join("certificates").join(name.to_string()))
+    }
+
+    /// Where its order is kept while it is under way.
+    pub fn pending(&self) -> PathBuf {
+        self.0.join("pending.toml")
+    }
+
+    fn request_path(&self) -> PathBuf {
+        self.0.join("request.toml")
+    }
+
+    /// What has become of it so far.
+    pub fn record(&self) -> Result<Record> {
+        Ok(read(&self.0.join("record.toml"))?.unwrap_or_default())
+    }
+
+    /// Stores that.
+    pub fn store(&self, record: &Record) -> Result<()> {
+        self.write(&self.0.join("record.toml"), record)
+    }
+
+    /// Stores what somebody has asked for.
+    pub fn request(&self, wanted: &file::Certificate) -> Result<()> {
+        self.write(&self.request_path(), wanted)
+    }
+
+    fn write(&self, path: &Path, what: &impl Serialize) -> Result<()> {
+        private_folder(&self.0)?;
+        let text = toml::to_string(what).map_err(|error| failed(path, std::io::Error::other(error)))?;
+        replace(path, text.as_bytes()).map_err(|source| failed(path, source))
+    }
+
+    /// Forgets all of it, what was asked for last.
+    pub fn remove(&self) -> Result<()> {
+        match std::fs::remove_dir_all(&self.0) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(&self.0, error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Every certificate that was asked for by a command. `folder` is what relative directories are relative to.
+pub fn requested(state: &Path, folder: &Path) -> Result<Vec<ManagedCertificate>> {
+    let all = state.join("certificates");
+    let entries = match std::fs::read_dir(&all) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(|source| failed(&all, source))?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|source| failed(&all, source))?.path().join("request.toml");
+        let Some(wanted) = read::<file::Certificate>(&path)? else { continue };
+        let read = ManagedCertificate::read(&wanted, folder);
+        found.push(read.map_err(|error| AcmeError::Damaged { path, problem: error.to_string() })?);
+    }
+    Ok(found)
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    let Some(text) = private_text(path)? else { return Ok(None) };
+    let damaged =
+        |error: toml::de::Error| AcmeError::Damaged { path: path.to_owned(), problem: error.message().to_owned() };
+    toml::from_str(&text).map(Some).map_err(damaged)
+}

@@ -1,0 +1,261 @@
+//! `[[certificate]]`: certificates that the daemon gets and keeps for other programs of this machine.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use nix::unistd::{Group, User};
+use thiserror::Error;
+
+use crate::file::folder_of;
+use crate::identifier::Identifier;
+use crate::time::Span;
+
+use super::read::{Reader, Result};
+use super::{KeyType, file};
+
+/// Names in one certificate: CAs take no more.
+const MAX_NAMES: usize = 100;
+/// Managed certificates of one configuration.
+pub const MAX_CERTIFICATES: usize = 1_000;
+/// The longest that a hook may take.
+const LONGEST_HOOK: Duration = Duration::from_secs(3_600);
+
+/// Why a text is no certificate's name.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0:?} cannot name a certificate; write at most 100 lower-case letters, digits, and inner `-`, `_` and `.`")]
+pub struct CertificateNameError(String);
+
+/// What a managed certificate is called by, and its folder: mostly its first name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CertificateName(String);
+
+impl FromStr for CertificateName {
+    type Err = CertificateNameError;
+
+    fn from_str(text: &str) -> std::result::Result<Self, CertificateNameError> {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let ends = text.starts_with(plain) && text.ends_with(plain);
+        let inner = text.chars().all(|c| plain(c) || matches!(c, '-' | '_' | '.'));
+        if ends && inner && text.len() <= 100 {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(CertificateNameError(text.chars().take(100).collect()))
+    }
+}
+
+impl fmt::Display for CertificateName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A certificate to get and to keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManagedCertificate {
+    /// What it is called.
+    pub name: CertificateName,
+    /// The names in it; at least one, none twice.
+    pub names: Vec<Identifier>,
+    /// The folder of `live` and `archive`.
+    pub directory: PathBuf,
+    /// The key's type; that of `[acme]` without.
+    pub key_type: Option<KeyType>,
+    /// The certificate profile; that of `[acme]` without.
+    pub profile: Option<String>,
+    /// Whose the files are.
+    pub owner: Ids,
+    /// The mode of the private key's file.
+    pub mode: u32,
+    /// What is run with each new certificate.
+    pub hook: Option<DeployHook>,
+}
+
+/// A user and a group by number; `None`: the daemon's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ids {
+    /// The user.
+    pub user: Option<u32>,
+    /// The group.
+    pub group: Option<u32>,
+}
+
+/// A program that is run with each new certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeployHook {
+    /// The program by its whole path; no shell.
+    pub program: String,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// As whom it runs.
+    pub owner: Ids,
+}
+
+impl fmt::Display for DeployHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.program)?;
+        self.arguments.iter().try_for_each(|argument| write!(f, " {argument}"))
+    }
+}
+
+/// A key that is wrong, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{key}: {problem}")]
+pub struct Wrong {
+    /// The key, like `names.1`.
+    pub key: String,
+    /// What was found and what to write.
+    pub problem: String,
+}
+
+impl ManagedCertificate {
+    /// Reads one; a relative `directory` is one in `folder`.
+    pub fn read(wanted: &file::Certificate, folder: &Path) -> std::result::Result<Self, Wrong> {
+        let names = names(&wanted.names)?;
+        let first = names.first().map(|name| name.base().to_string()).unwrap_or_default();
+        let name = wanted.name.as_ref().unwrap_or(&first);
+        Ok(Self {
+            name: name.parse().map_err(|error| wrong("name", &error))?,
+            names,
+            directory: folder.join(&wanted.directory),
+            key_type: wanted.key_type,
+            profile: wanted.profile.clone(),
+            owner: Ids { user: user("owner", &wanted.owner)?, group: group("group", &wanted.group)? },
+            mode: mode(&wanted.mode)?,
+            hook: hook(wanted)?,
+        })
+    }
+}
+
+fn wrong(key: &str, problem: &dyn fmt::Display) -> Wrong {
+    Wrong { key: key.to_owned(), problem: problem.to_string() }
+}
+
+fn names(texts: &[String]) -> std::result::Result<Vec<Identifier>, Wrong> {
+    let mut read: Vec<Identifier> = Vec::new();
+    if texts.is_empty() || texts.len() > MAX_NAMES {
+        return Err(wrong(
+            "names",
+            &format!("write 1 to {MAX_NAMES} names, like [\"example.com\", \"*.example.com\"]"),
+        ));
+    }
+    for (at, text) in texts.iter().enumerate() {
+        let name: Identifier = text.parse().map_err(|error| wrong(&format!("names.{at}"), &error))?;
+        if read.contains(&name) {
+            return Err(wrong(&format!("names.{at}"), &format!("{name} stands here twice")));
+        }
+        read.push(name);
+    }
+    Ok(read)
+}
+
+fn mode(text: &str) -> std::result::Result<u32, Wrong> {
+    let read = u32::from_str_radix(text, 8).ok().filter(|mode| mode & !0o660 == 0 && mode & 0o400 != 0);
+    read.ok_or_else(|| {
+        wrong("mode", &format!("{text:?} is none for a private key; write \"0600\", \"0640\" or \"0440\""))
+    })
+}
+
+fn user(key: &str, text: &Option<String>) -> std::result::Result<Option<u32>, Wrong> {
+    let Some(text) = text else { return Ok(None) };
+    if let Ok(number) = text.parse() {
+        return Ok(Some(number));
+    }
+    let found =
+        User::from_name(text).map_err(|error| wrong(key, &format!("cannot look up the user {text:?}: {error}")))?;
+    found.map(|user| Some(user.uid.as_raw())).ok_or_else(|| wrong(key, &format!("this machine has no user {text:?}")))
+}
+
+fn group(key: &str, text: &Option<String>) -> std::result::Result<Option<u32>, Wrong> {
+    let Some(text) = text else { return Ok(None) };
+    if let Ok(number) = text.parse() {
+        return Ok(Some(number));
+    }
+    let found =
+        Group::from_name(text).map_err(|error| wrong(key, &format!("cannot look up the group {text:?}: {error}")))?;
+    found
+        .map(|group| Some(group.gid.as_raw()))
+        .ok_or_else(|| wrong(key, &format!("this machine has no group {text:?}")))
+}
+
+fn hook(wanted: &file::Certificate) -> std::result::Result<Option<DeployHook>, Wrong> {
+    let Some((program, arguments)) = wanted.hook.split_first() else { return Ok(None) };
+    if !program.starts_with('/') {
+        let problem = format!("{program:?} is no whole path; write [\"/usr/bin/systemctl\", \"reload\", \"nginx\"]");
+        return Err(wrong("hook.0", &problem));
+    }
+    let Span(timeout) = wanted.hook_timeout.parse().map_err(|error| wrong("hook-timeout", &error))?;
+    if timeout.is_zero() || timeout > LONGEST_HOOK {
+        return Err(wrong("hook-timeout", &"write a time from 1s to 1h"));
+    }
+    let user = user("hook-user", &wanted.hook_user)?;
+    // Who becomes another user does not stay in a group of the daemon's.
+    let own = user.and_then(|user| User::from_uid(user.into()).ok().flatten()).map(|user| user.gid.as_raw());
+    let owner = Ids { user, group: group("hook-group", &wanted.hook_group)?.or(own) };
+    Ok(Some(DeployHook { program: program.clone(), arguments: arguments.to_vec(), timeout, owner }))
+}
+
+impl Reader<'_> {
+    pub(super) fn certificates(&self, file: &file::File) -> Result<Vec<ManagedCertificate>> {
+        let folder = self.folder.join(&file.database);
+        let mut read: Vec<ManagedCertificate> = Vec::new();
+        if file.certificate.len() > MAX_CERTIFICATES {
+            return Err(self.source.at("certificate", format!("write at most {MAX_CERTIFICATES} of them")));
+        }
+        for (at, wanted) in file.certificate.iter().enumerate() {
+            let wrong = |key: &str, problem| self.source.at(&format!("certificate.{at}.{key}"), problem);
+            let one = ManagedCertificate::read(wanted, folder_of(&folder))
+                .map_err(|Wrong { key, problem }| wrong(&key, problem))?;
+            if read.iter().any(|earlier| earlier.name == one.name) {
+                let problem = format!("another certificate is called {}; give one of them another `name`", one.name);
+                return Err(wrong(if wanted.name.is_some() { "name" } else { "names" }, problem));
+            }
+            read.push(one);
+        }
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use super::*;
+
+    const ZONE: &str =
+        "[[zone]]\nname = \"auth.example.org\"\nns = [\"ns1.example.org\"]\ncontact = \"a@example.org\"\n";
+
+    fn parse(text: &str) -> std::result::Result<Vec<ManagedCertificate>, String> {
+        let config = Config::parse(Path::new("/x/c.toml"), &format!("{ZONE}{text}"));
+        config.map(|config| config.certificates).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_certificate_is_called_by_its_first_name() {
+        let read = parse("[[certificate]]\nnames = [\"*.Example.com\", \"example.com\"]\n").unwrap();
+        assert_eq!((read[0].name.to_string().as_str(), read[0].mode), ("example.com", 0o600));
+        assert_eq!(read[0].directory, Path::new("/x/certificates"));
+        assert!(read[0].hook.is_none());
+    }
+
+    #[test]
+    fn an_error_says_where_what_and_what_instead() {
+        let head = "[[certificate]]\nnames = [\"a.test.example\"]\n";
+        for (text, place, advice) in [
+            ("[[certificate]]\nnames = []\n".to_owned(), "6:9: certificate[0].names: ", "1 to 100"),
+            ("[[certificate]]\nnames = [\"192.0.2.1\"]\n".to_owned(), "6:10: certificate[0].names[0]: ", "IP address"),
+            (format!("{head}name = \"../x\"\n"), "7:8: certificate[0].name: ", "lower-case"),
+            (format!("{head}name = \"..\"\n"), "7:8: certificate[0].name: ", "lower-case"),
+            (format!("{head}mode = \"0644\"\n"), "7:8: certificate[0].mode: ", "0640"),
+            (format!("{head}owner = \"nobody-of-that-name\"\n"), "7:9: certificate[0].owner: ", "no user"),
+            (format!("{head}hook = [\"reload\"]\n"), "7:9: certificate[0].hook[0]: ", "/usr/bin/systemctl"),
+            (format!("{head}hook = [\"/x\"]\nhook-timeout = \"2h\"\n"), "8:16: certificate[0].hook-timeout: ", "1h"),
+            (format!("{head}{head}"), "8:9: certificate[1].names: ", "another `name`"),
+        ] {
+            let found = parse(&text).expect_err(&text);
+            assert!(found.starts_with(&format!("/x/c.toml:{place}")) && found.contains(advice), "{text:?}: {found}");
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Managed certificates: from `txtgate cert issue` to files and a deploy hook.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use txtgate::acme::certificate::Chain;
+
+use crate::harness::http::get;
+use crate::harness::pebble::{Options, Pebble, free_port};
+use crate::harness::resolver::Resolver;
+use crate::harness::standin::{Manners, StandIn};
+use crate::harness::{Home, Process, Settings, until};
+
+/// A CA, the DNS that it sees, and the settings of a daemon between them.
+pub struct Lab {
+    pub pebble: Pebble,
+    pub resolver: Resolver,
+    pub settings: Settings,
+}
+
+impl Lab {
+    pub fn new(options: Options) -> Option<Self> {
+        let daemon = free_port();
+        let resolver = Resolver::start(daemon);
+        let pebble = Pebble::start(&Options { resolver: Some(resolver.address), ..options })?;
+        let settings = pebble.settings().with("dns", &format!("listen = [\"{daemon}\"]"));
+        Some(Self { pebble, resolver, settings })
+    }
+
+    /// Adds the records that the daemon wants for these names.
+    pub fn delegate(&self, home: &Home, names: &[&str]) {
+        let (code, _) = home.run_err(&arguments(names));
+        assert_eq!(code, Some(3), "records are missing");
+        for record in show(home, &called(names))["missing"].as_array().unwrap() {
+            let text = |key: &str| record[key].as_str().unwrap().to_owned();
+            self.resolver.add(&format!("{}. CNAME {}.", text("name"), text("target")));
+        }
+    }
+}
+
+fn called(names: &[&str]) -> String {
+    names[0].trim_start_matches("*.").to_owned()
+}
+
+fn arguments<'a>(names: &[&'a str]) -> Vec<&'a str> {
+    let mut words = vec!["cert", "issue"];
+    names.iter().for_each(|name| words.extend(["--name", name]));
+    words
+}
+
+/// How a certificate is.
+pub fn show(home: &Home, name: &str) -> Value {
+    serde_json::from_str(&home.run_ok(&["cert", "show", name, "--json"])).unwrap()
+}
+
+/// The pair in the files, which must be one.
+pub fn pair(home: &Home, name: &str) -> Option<Chain> {
+    let live = home.path().join("certificates/live").join(name);
+    let folder = std::fs::canonicalize(live).ok()?;
+    let text = |file: &str| std::fs::read_to_string(folder.join(file)).unwrap();
+    assert_eq!(text("cert.pem") + &text("chain.pem"), text("fullchain.pem"));
+    Some(Chain::from_pem(&(text("privkey.pem") + &text("fullchain.pem"))).expect("a pair"))
+}
+
+/// A program that does this, for hooks.
+fn script(home: &Home, name: &str, text: &str) -> PathBuf {
+    let path = home.path().join(name);
+    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    path
+}
+
+#[test]
+fn twenty_two_names_with_wildcard_missing_records_and_a_hook() {
+    let Some(lab) = Lab::new(Options::default()) else { return };
+    let more: Vec<String> = (1..=20).map(|number| format!("n{number}.example.com")).collect();
+    let mut names = vec!["example.com", "*.example.com"];
+    names.extend(more.iter().map(String::as_str));
+    let daemon = Process::start(&lab.settings);
+    let home = daemon.home().clone();
+
+    let output = home.run(&arguments(&names));
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(3), "{err}");
+    let records: Vec<&str> = out.lines().filter(|line| line.contains(". CNAME ")).collect();
+    assert_eq!(records.len(), 21, "one for each name but the wildcard: {out}");
+    assert!(err.contains("names of the certificate are not delegated to this server yet: "), "{err}");
+    records.iter().for_each(|record| lab.resolver.add(record));
+
+    let hook = script(&home, "hook", "env > \"$1\"; cat \"$TXTGATE_FULLCHAIN\" >> \"$1\"; echo done");
+    let seen = home.path().join("seen");
+    let mut words = arguments(&names);
+    words.extend(["--mode", "0640", "--", hook.to_str().unwrap(), seen.to_str().unwrap()]);
+    let out = home.run_ok(&words);
+    assert!(out.contains("example.com: ordering a certificate and proving 22 names\n"), "{out}");
+    assert!(out.contains("example.com: valid until "), "{out}");
+    let chain = pair(&home, "example.com").unwrap();
+    assert_eq!(chain.facts.names.len(), 22);
+    let mode = |file: &str| {
+        let live = home.path().join("certificates/live/example.com");
+        std::fs::metadata(live.join(file)).unwrap().permissions().mode() & 0o777
+    };
+    assert_eq!((mode("privkey.pem"), mode("fullchain.pem")), (0o640, 0o644));
+
+    let seen = std::fs::read_to_string(seen).unwrap();
+    let mut variables: Vec<&str> = seen.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
+    variables.retain(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'));
+    variables.retain(|name| !["PWD", "_", "SHLVL", "OLDPWD"].contains(name));
+    assert!(variables.iter().all(|name| *name == "PATH" || name.starts_with("TXTGATE_")), "{variables:?}");
+    assert!(seen.contains("TXTGATE_CERT_NAME=example.com\n") && seen.ends_with(&chain.pem()));
+    let shown = show(&home, "example.com");
+    assert_eq!((&shown["hook"]["success"], &shown["hook"]["output"]), (&json!(true), &json!("done")));
+    assert!(get(daemon.metrics(), "/metrics").body.contains("_expires_seconds{certificate=\"example.com\"} 1"));
+
+    // The same after a restart: nothing is ordered, no hook is run, the labels are those of before.
+    daemon.kill();
+    let daemon = home.start();
+    until("it is read", || show(&home, "example.com")["ended"] != 0);
+    assert_eq!(show(&home, "example.com")["shown"]["serial"], chain.facts.serial);
+    assert!(!daemon.log().contains("ordering a certificate") && !daemon.log().contains("the deploy hook"));
+    lab.resolver.clear();
+    let (_, said) = home.run_err(&["cert", "renew", "example.com"]);
+    assert!(said.contains("are not delegated to this server"), "{said}");
+    let again: Vec<String> = show(&home, "example.com")["missing"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|record| format!("{}. CNAME {}.", record["name"].as_str().unwrap(), record["target"].as_str().unwrap()))
+        .collect();
+    assert_eq!(again, records, "a CNAME stays right for ever");
+    assert_eq!(pair(&home, "example.com").unwrap().facts, chain.facts, "the old one stays");
+}
+
+#[test]
+fn one_that_fails_blocks_no_other_and_a_request_survives_a_restart() {
+    let Some(lab) = Lab::new(Options::default()) else { return };
+    let configured = "[[certificate]]\nname = \"conf\"\nnames = [\"conf.example.com\"]";
+    let home = Home::new(&lab.settings.clone().more(configured));
+    let daemon = home.start();
+    until("the configured one fails", || show(&home, "conf")["problem"].is_string());
+    let (code, said) = home.run_err(&["cert", "issue", "--name", "lost.example.com"]);
+    assert!(code == Some(3) && said.contains("does not exist"), "{said}");
+    lab.resolver.add("_acme-challenge.wrong.example.com. CNAME elsewhere.test.");
+    let (code, said) = home.run_err(&["cert", "issue", "--name", "wrong.example.com"]);
+    assert!(code == Some(3) && said.contains("it leads to elsewhere.test"), "{said}");
+    lab.delegate(&home, &["well.example.com"]);
+    home.run_ok(&["cert", "renew", "well.example.com"]);
+    let list = home.run_ok(&["cert", "list"]);
+    assert_eq!(list.lines().count(), 5, "{list}");
+    assert!(list.lines().any(|line| line.starts_with("well.example.com") && line.ends_with("well")), "{list}");
+    assert!(list.contains("failed 1 times: names of the certificate are not delegated to this server: _acme-challenge.conf.example.com: "), "{list}");
+
+    daemon.kill();
+    let daemon = home.start();
+    assert_eq!(home.run_ok(&["cert", "list"]).lines().count(), 5);
+    // What was mended is tried at once after a reload.
+    until("it has failed", || show(&home, "lost.example.com")["missing"][0].is_object());
+    let record = show(&home, "lost.example.com")["missing"][0].clone();
+    let text = |key: &str| record[key].as_str().unwrap().to_owned();
+    lab.resolver.add(&format!("{}. CNAME {}.", text("name"), text("target")));
+    daemon.signal(Signal::HUP);
+    until("the certificate is there", || pair(&home, "lost.example.com").is_some());
+
+    // What stands in the configuration is the configuration's.
+    for command in ["delete", "issue"] {
+        let words: &[&str] = match command {
+            "delete" => &["cert", "delete", "conf"],
+            _ => &["cert", "issue", "--name", "conf.example.com", "--cert-name", "conf"],
+        };
+        let (code, said) = home.run_err(words);
+        assert!(code == Some(1) && said.contains("stands in the configuration"), "{said}");
+    }
+    let (code, said) = home.run_err(&["cert", "issue", "--name", "192.0.2.1"]);
+    assert!(code == Some(2) && said.contains("IP address"), "{said}");
+    let (code, said) = home.run_err(&["cert", "show", "nobody"]);
+    assert!(code == Some(1) && said.contains("no certificate called nobody"), "{said}");
+    let (_, said) = home.run_err(&["cert", "issue", "--name", "x.auth.example.org"]);
+    assert!(said.contains("lies in this server's zone auth.example.org"), "{said}");
+}
+
+#[test]
+fn caa_records_that_forbid_the_ca_stop_the_order() {
+    let directory = json!({ "meta": { "caaIdentities": ["ca.test"] } });
+    let ca = StandIn::start(Manners { directory, ..Manners::default() });
+    let daemon = free_port();
+    let resolver = Resolver::start(daemon);
+    let settings = ca.settings().with("dns", &format!("listen = [\"{daemon}\"]"));
+    let settings = settings.with("acme", "state = \"acme\"").top("");
+    let text = settings.text().replace(
+        settings.text().lines().find(|line| line.starts_with("resolvers")).unwrap(),
+        &format!("resolvers = [\"{}\"]", resolver.address),
+    );
+    let home = Home::new(&settings);
+    std::fs::write(home.config(), text).unwrap();
+    let _daemon = home.start();
+    let (_, _) = home.run_err(&["cert", "issue", "--name", "a.example.com"]);
+    let record = show(&home, "a.example.com")["missing"][0].clone();
+    let text = |key: &str| record[key].as_str().unwrap().to_owned();
+    resolver.add(&format!("{}. CNAME {}.", text("name"), text("target")));
+    resolver.add("example.com. CAA 0 issue \"other.test\"");
+    let (code, said) = home.run_err(&["cert", "renew", "a.example.com"]);
+    let found = "CAA records forbid this CA (ca.test): a.example.com: example.com has CAA 0 issue \"other.test\"; add `CAA \
+                 0 issue \"ca.test; accounturi=";
+    assert!(code == Some(1) && said.contains(found), "{said}");
+    assert!(said.contains("; validationmethods=dns-01\"`"), "{said}");
+    assert_eq!(ca.orders(), 0, "nothing was ordered");
+    resolver.add("example.com. CAA 0 issue \"ca.test\"");
+    home.run(&["cert", "renew", "a.example.com"]);
+    assert_eq!(ca.orders(), 1);
+}
+
+#[test]
+fn hooks_that_fail_or_hang_are_told_of_and_run_again() {
+    let Some(lab) = Lab::new(Options::default()) else { return };
+    let daemon = Process::start(&lab.settings);
+    let home = daemon.home().clone();
+    lab.delegate(&home, &["a.example.com"]);
+    let fails = script(&home, "fails", "echo no such server >&2; exit 7");
+    let issue = |more: &[&str]| home.run_err(&[&["cert", "issue", "--name", "a.example.com"], more].concat());
+    let (code, said) = issue(&["--", fails.to_str().unwrap(), "x y"]);
+    let failed =
+        format!("the deploy hook `{} x y` has failed: exit code 7; it has printed \"no such server\"", fails.display());
+    assert!(code == Some(1) && said.contains(&failed), "{said}");
+    assert!(said.contains("the certificate itself is in place"), "{said}");
+    let serial = pair(&home, "a.example.com").unwrap().facts.serial;
+    assert!(daemon.log().contains("exit code 7"));
+
+    // It holds its output open, and what it has started lives on: all of it ends.
+    let hangs = script(&home, "hangs", "sleep 600 & echo $! > \"$1\"; sleep 600");
+    let pid = home.path().join("pid");
+    let (_, said) = issue(&["--hook-timeout", "1s", "--", hangs.to_str().unwrap(), pid.to_str().unwrap()]);
+    assert!(said.contains("has failed: killed after 1 s"), "{said}");
+    let pid = std::fs::read_to_string(pid).unwrap().trim().to_owned();
+    until("its child is gone", || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+        stat.map_or(true, |stat| stat.contains(") Z "))
+    });
+    let (_, said) = issue(&["--", "/no/such/program"]);
+    assert!(said.contains("cannot be run: No such file"), "{said}");
+    let loud = script(&home, "loud", "head -c 1000000 /dev/zero | tr '\\0' x");
+    home.run_ok(&["cert", "issue", "--name", "a.example.com", "--", loud.to_str().unwrap()]);
+    let shown = show(&home, "a.example.com");
+    assert_eq!(shown["hook"]["output"].as_str().unwrap().len(), 4_096);
+    assert_eq!(pair(&home, "a.example.com").unwrap().facts.serial, serial, "no hook costs a certificate");
+}
+
+#[test]
+fn renewal_revocation_and_deletion() {
+    let Some(lab) = Lab::new(Options { validity: 12, ..Options::default() }) else { return };
+    let daemon = Process::start(&lab.settings);
+    let home = daemon.home().clone();
+    lab.delegate(&home, &["a.example.com"]);
+    home.run_ok(&["cert", "renew", "a.example.com"]);
+    let serial = || pair(&home, "a.example.com").map(|chain| chain.facts.serial);
+    let first = serial();
+    until("a renewal", || serial() != first);
+    home.run_ok(&["cert", "renew", "a.example.com"]);
+
+    let out = home.run_ok(&["cert", "revoke", "a.example.com", "--reason", "superseded"]);
+    assert!(out.contains("is revoked, and is not renewed"), "{out}");
+    let revoked = serial().unwrap();
+    let status = lab.pebble.status_of(&revoked);
+    assert_eq!((&status["Status"], &status["Reason"]), (&json!("Revoked"), &json!(4)), "{status}");
+    daemon.kill();
+    let daemon = home.start();
+    until("it is read", || show(&home, "a.example.com")["ended"] != 0);
+    assert_eq!(show(&home, "a.example.com")["revoked"], true);
+    assert_eq!(show(&home, "a.example.com")["renew_at"], Value::Null);
+    home.run_ok(&["cert", "renew", "a.example.com"]);
+    assert_ne!(serial().unwrap(), revoked);
+    assert_eq!(show(&home, "a.example.com")["revoked"], false);
+
+    home.run_ok(&["cert", "delete", "a.example.com"]);
+    assert_eq!(home.run_ok(&["cert", "list", "--json"]).trim(), "[]");
+    let left = |folder: &str| std::fs::read_dir(home.path().join(folder)).unwrap().count();
+    assert_eq!((left("certificates/live"), left("certificates/archive"), left("acme/certificates")), (0, 0, 0));
+    // Its label is as it was: the record is still right.
+    drop(daemon);
+    let _daemon = home.start();
+    home.run_ok(&["cert", "issue", "--name", "a.example.com"]);
+}
+
+#[test]
+fn a_ca_that_is_down_is_told_of() {
+    let Some(lab) = Lab::new(Options::default()) else { return };
+    let settings = lab.settings.clone().with("acme", "directory = \"https://127.0.0.1:1/dir\"");
+    let daemon = Process::start(&settings);
+    let home = daemon.home().clone();
+    lab.delegate(&home, &["a.example.com"]);
+    let (code, said) = home.run_err(&["cert", "renew", "a.example.com"]);
+    assert!(code == Some(1) && said.contains("the CA cannot be reached at https://127.0.0.1:1/dir"), "{said}");
+    assert!(said.contains("look at the network"), "{said}");
+    let metrics = get(daemon.metrics(), "/metrics").body;
+    assert!(metrics.contains("txtgate_certificate_failed_seconds{certificate=\"a.example.com\"} 1"), "{metrics}");
+}
+
+/// How often in a run of all tests; more by `TXTGATE_KILLS`.
+const KILLS: u32 = 20;
+
+#[test]
+fn sigkill_at_any_moment_leaves_the_old_pair_or_the_new_one() {
+    let Some(lab) = Lab::new(Options::default()) else { return };
+    let kills = std::env::var("TXTGATE_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
+    let seen = Home::new(&lab.settings);
+    let hook = script(&seen, "hook", "exit 0");
+    let configured = format!("[[certificate]]\nnames = [\"a.example.com\", \"*.a.example.com\"]\nhook = [{hook:?}]");
+    let home = Home::new(&lab.settings.clone().more(&configured));
+    let daemon = home.start();
+    until("it has failed", || show(&home, "a.example.com")["missing"][0].is_object());
+    let record = show(&home, "a.example.com")["missing"][0].clone();
+    let text = |key: &str| record[key].as_str().unwrap().to_owned();
+    lab.resolver.add(&format!("{}. CNAME {}.", text("name"), text("target")));
+    drop(daemon);
+
+    let (mut serials, mut random) = (std::collections::BTreeSet::new(), 1_u64);
+    for kill in 0..kills {
+        let daemon = home.start();
+        let renewing = {
+            let home = home.clone();
+            std::thread::spawn(move || _ = home.run(&["cert", "renew", "a.example.com"]))
+        };
+        // An issuance takes about 700 ms; the moments are spread over it and a little more.
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let wait = std::time::Duration::from_micros((random >> 33) % 1_200_000);
+        std::thread::sleep(wait);
+        daemon.kill();
+        renewing.join().unwrap();
+        let found = pair(&home, "a.example.com");
+        eprintln!("kill {kill} after {wait:?}: {:?}", found.as_ref().map(|chain| &chain.facts.serial));
+        serials.extend(found.map(|chain| chain.facts.serial));
+    }
+    let _daemon = home.start();
+    home.run_ok(&["cert", "renew", "a.example.com"]);
+    let last = pair(&home, "a.example.com").unwrap().facts.serial;
+    serials.insert(last.clone());
+    assert!(serials.len() > 1, "{serials:?}");
+    assert_eq!(show(&home, "a.example.com")["hook"]["serial"], last);
+    eprintln!("{kills} kills, {} certificates", serials.len());
+}
