@@ -24,6 +24,9 @@ struct Issuer<'a> {
     account: &'a str,
 }
 
+/// The records that rule a name, and the name that they are at; `None` where there are none, or they cannot be seen.
+type Relevant = Option<(Name, Vec<CAA>)>;
+
 /// The record's data that lets this account of this CA alone issue, by this method alone; `None` where the CA does not
 /// say by which name CAA records know it.
 pub fn recommended(account: &Account) -> Option<String> {
@@ -39,7 +42,7 @@ pub async fn check(lookup: &Lookup, account: &Account, names: &[Identifier]) -> 
         return Ok(()); // It does not say who it is, so no record can be read as for or against it.
     }
     let issuer = Issuer { identities, account: account.url().as_str() };
-    let mut known: Vec<(&Name, Option<(Name, Vec<CAA>)>)> = Vec::new();
+    let mut known: Vec<(&Name, Relevant)> = Vec::new();
     let mut findings = Vec::new();
     for name in names {
         if !known.iter().any(|(base, _)| *base == name.base()) {
@@ -59,7 +62,7 @@ pub async fn check(lookup: &Lookup, account: &Account, names: &[Identifier]) -> 
 }
 
 /// The records that rule a name: its own, or those of the nearest name above it that has any (RFC 8659 section 3).
-async fn relevant(lookup: &Lookup, base: &Name) -> Option<(Name, Vec<CAA>)> {
+async fn relevant(lookup: &Lookup, base: &Name) -> Relevant {
     let mut at = Some(base.clone());
     while let Some(name) = at.filter(|name| name.as_ref().labels().count() > 0) {
         match lookup.caa(&name).await {

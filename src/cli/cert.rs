@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Get a certificate and keep it renewed; exits with 3 where records are missing, and prints them
-    Issue(Issue),
+    Issue(Box<Issue>),
     /// List certificates: what renews when, and what fails
     List(Output),
     /// Show one certificate

@@ -36,6 +36,7 @@ impl Work {
             live::delete(wanted).and_then(|()| folder.remove())?;
             return Ok(None);
         }
+        folder.make()?;
         let current = match live::read(wanted) {
             Ok(chain) => chain.map(|chain| Current::stored(chain.facts)),
             Err(problem) => {

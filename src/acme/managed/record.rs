@@ -40,6 +40,11 @@ impl Folder {
         Self(state.join("certificates").join(name.to_string()))
     }
 
+    /// Makes it where it is not there, for nobody else to read.
+    pub fn make(&self) -> Result<()> {
+        private_folder(&self.0)
+    }
+
     /// Where its order is kept while it is under way.
     pub fn pending(&self) -> PathBuf {
         self.0.join("pending.toml")
@@ -65,7 +70,7 @@ impl Folder {
     }
 
     fn write(&self, path: &Path, what: &impl Serialize) -> Result<()> {
-        private_folder(&self.0)?;
+        self.make()?;
         let text = toml::to_string(what).map_err(|error| failed(path, std::io::Error::other(error)))?;
         replace(path, text.as_bytes()).map_err(|source| failed(path, source))
     }
