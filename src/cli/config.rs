@@ -66,6 +66,9 @@ fn describe(config: &Config) -> String {
         values.lifetime.as_secs(),
         values.newest_lifetime.as_secs()
     ));
+    if values.persist {
+        say("publish persistent authorizations, which stand until they are retired".into());
+    }
     out.trim_end().to_owned()
 }
 
@@ -95,8 +98,9 @@ fn zone(settings: &ZoneSettings) -> String {
         Some(dnssec) => format!("signed with {}", dnssec.key.display()),
         None => "not signed".into(),
     };
+    let whose = if settings.name.is_challenge() { ", a challenge zone that belongs to one account," } else { "" };
     format!(
-        "answer for {} (NS {}; {} static names; TXT TTL {} s, negative TTL {} s; {signed})",
+        "answer for {}{whose} (NS {}; {} static names; TXT TTL {} s, negative TTL {} s; {signed})",
         settings.name,
         nameservers.join(", "),
         settings.statics.names().count(),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::harness::dns::{A, ANY, CAA, Change, NS, Reply, SOA, TXT, ask, query, txts};
 use crate::harness::http::post;
-use crate::harness::{Account, Home, Process, Settings, ZONE, skip, value};
+use crate::harness::{Account, Home, Process, Settings, ZONE, skip, until, value};
 
 const APEX: &str = "_acme-challenge.example.com";
 /// An ACME account's label (dns-account-01).
@@ -156,6 +156,27 @@ fn acme_accounts_publish_at_their_labels_below_an_apex() {
     ask_for(&daemon, &below, TXT).assert_negative(ResponseCode::NXDomain);
     let shown = account.send(daemon.api(), "GET", "/v1/account", "").json();
     assert_eq!(shown["fulldomains"], json!([APEX]), "a label without values is no name any more");
+}
+
+#[test]
+fn a_challenge_zone_comes_and_goes_with_a_reload_and_keeps_what_it_holds() {
+    let daemon = Process::start(&Settings::default());
+    let home = daemon.home().clone();
+    let (code, said) = home.run_err(&["account", "create", "example.com", "--zone", APEX]);
+    assert!(code == Some(2) && said.contains("no zone"), "{said}");
+    let reload = |settings: &Settings, rcode: ResponseCode| {
+        home.write(settings);
+        daemon.signal(rustix::process::Signal::HUP);
+        until("the reload", || ask_for(&daemon, APEX, TXT).rcode() == rcode);
+    };
+    reload(&settings(), ResponseCode::NoError);
+    let account = owner_of_the_apex(&home);
+    account.publish(daemon.api(), &value(1));
+    reload(&Settings::default(), ResponseCode::Refused);
+    account.update(daemon.api(), &value(2)).assert_error(400, "bad_zone");
+    reload(&settings(), ResponseCode::NoError);
+    assert_eq!(txts(daemon.dns(), APEX), [value(1)]);
+    account.publish(daemon.api(), &value(2));
 }
 
 /// Whoever owns an apex makes names below it as he likes: only so many hold values at a time.

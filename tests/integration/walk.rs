@@ -137,6 +137,23 @@ fn a_dead_second_nameserver_does_not_matter() {
     assert_eq!(walks.iter().filter(|found| found.met_a_dead_one()).count(), 3, "whichever is asked first: {walks:?}");
 }
 
+/// Each too long for one character-string, and the three of them for a datagram.
+#[test]
+fn persistent_authorizations_are_found_by_their_cname() {
+    let daemon = Process::start(&Settings::default().with("values", "persist = true"));
+    let mut internet = internet(&daemon);
+    let account = Account::register(daemon.api());
+    internet.serve("198.51.100.4", &[("example.com.", &user("_validation-persist", &account.fulldomain))]);
+    let name = "_validation-persist.example.com";
+    let texts =
+        [1, 2, 3].map(|number| format!("ca{number}.example; accounturi=urn:{}; policy=wildcard", "x".repeat(440)));
+    for (text, count) in texts.iter().zip(1..) {
+        daemon.home().run_ok(&["persist", "publish", &account.subdomain, text]);
+        let expected: Vec<String> = texts[..count].iter().rev().cloned().collect();
+        assert_eq!(internet.walk(name, TXT).txts(), expected);
+    }
+}
+
 #[test]
 fn a_challenge_that_is_delegated_by_ns_is_found_too() {
     let zone = format!("[[zone]]\nname = \"{CHALLENGE}\"\nns = [\"ns1.{ZONE}\"]\ncontact = \"a@example.com\"");
