@@ -93,6 +93,13 @@ impl StaticRecords {
     }
 }
 
+/// Whether data end in a name whose first label is `@`: what the parser makes of the origin (RFC 1035 section 5.1) in a
+/// record's data.
+fn ends_in_at(rdata: &[u8]) -> bool {
+    let mut tails = (0..rdata.len()).map(|at| &rdata[at..]);
+    tails.any(|tail| tail.starts_with(b"\x01@") && Name::from_wire(tail).is_ok())
+}
+
 /// The target of a CNAME set, in the case in which it was written, as wire octets.
 pub fn cname_target(sets: &[RecordSet]) -> Option<&[u8]> {
     let set = sets.iter().find(|set| set.rtype == RecordType::CNAME)?;
@@ -143,6 +150,11 @@ impl Reader<'_> {
         _ = record.data().compose_rdata(&mut rdata);
         if !is_well_formed(record.rtype(), &rdata) {
             return Err(format!("these octets are no {rtype} data; write them as {rtype} records are written"));
+        }
+        if rtype != RecordType::TXT && ends_in_at(&rdata) {
+            return Err(
+                "`@` is read as the zone only where a record's name stands; write the whole name, with a dot".into()
+            );
         }
         let ttl = record.ttl().as_secs();
         if ttl >= 1 << 31 {
@@ -409,6 +421,8 @@ mod tests {
             (1, "*.x A 192.0.2.1\n"),
             (2, "; no\n$INCLUDE /etc/passwd\n"),
             (2, "x CNAME y\nx A 192.0.2.1\n"),
+            (1, "www CNAME @\n"),
+            (2, "\n@ MX 10 @\n"),
             (2, "x A 192.0.2.1\nx CNAME y\n"),
             (2, "x CNAME y\nx CNAME z\n"),
             (1, "x.example.com. A 192.0.2.1\n"),

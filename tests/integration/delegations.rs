@@ -53,7 +53,9 @@ fn an_apex_is_a_real_zone_with_its_accounts_values() {
     let daemon = Process::start(&settings());
     let account = owner_of_the_apex(daemon.home());
     assert_eq!((account.subdomain.as_str(), account.fulldomain.as_str()), (APEX, APEX));
-    ask_for(&daemon, APEX, TXT).assert_negative(ResponseCode::NoError);
+    let nothing = ask(daemon.dns(), &query(APEX, TXT).edns(1_232));
+    nothing.assert_negative(ResponseCode::NoError);
+    assert_eq!(nothing.ede(), Some(0), "no value published");
     account.publish(daemon.api(), &value(1));
     account.publish(daemon.api(), &value(2));
     for name in [APEX, "_ACME-challenge.Example.COM"] {
@@ -230,6 +232,8 @@ fn the_operator_publishes_at_an_apex_and_below_it_once_it_is_somebodys() {
         assert_eq!(json_of(home, &["account", "show", name])["username"], json!(account.username));
     }
     assert_eq!(json_of(home, &["txt", "list"])["values"].as_array().map(Vec::len), Some(2));
+    let found = json_of(home, &["account", "list", "--search", "challenge.Example.com"]);
+    assert_eq!(found[0]["username"], json!(account.username), "{found}");
     home.run_ok(&["txt", "retire", &below]);
     assert_eq!((txts(daemon.dns(), APEX).len(), txts(daemon.dns(), &below).len()), (1, 0));
 }

@@ -27,13 +27,14 @@ impl Rows<'_> {
     }
 
     /// Accounts by name, from behind `after`, at most `limit`; where `search` is not empty, those with it in their
-    /// name, note or a label.
+    /// name, note or a label, or in the name of a challenge zone.
     pub fn accounts(&self, after: Option<Username>, limit: usize, search: &str) -> Result<Vec<Account>> {
         let sql = concat!(
             "SELECT ",
             account_columns!(),
             " FROM accounts a WHERE username > ?1 AND (?2 = '' OR instr(username, ?2) OR instr(lower(note), ?2)
-              OR EXISTS (SELECT 1 FROM owners o WHERE o.account = a.id AND instr(o.name, ?2)))
+              OR EXISTS (SELECT 1 FROM owners o WHERE o.account = a.id
+                         AND instr(CASE o.name WHEN '@' THEN o.zone ELSE o.name END, ?2)))
               ORDER BY username LIMIT ?3"
         );
         let mut statement = self.connection.prepare_cached(sql)?;
