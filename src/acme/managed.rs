@@ -236,10 +236,13 @@ impl Managed {
         entry.map(|entry| entry.listed()).ok_or_else(|| AcmeError::NoCertificate(name.to_string()))
     }
 
-    /// Gets another certificate now, whether it is time or not.
+    /// Tries again at once what has failed; where nothing has, gets another certificate, whether it is time or not.
     pub async fn renew(&self, name: &CertificateName) -> Result<Listed> {
         let entry = self.entry(name)?;
-        entry.is_forced.store(true, Ordering::Relaxed);
+        // A hook that has failed needs no other certificate.
+        if entry.tell(|report| report.problem.is_none() || report.revoked) {
+            entry.is_forced.store(true, Ordering::Relaxed);
+        }
         let listed = entry.listed();
         entry.wake.notify_one();
         Ok(listed)

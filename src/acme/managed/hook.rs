@@ -10,14 +10,13 @@ use std::process::{ExitStatus, Stdio};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::config::ManagedCertificate;
 use crate::config::certificate::DeployHook;
 
 use super::super::certificate::Facts;
-use super::super::error::{AcmeError, Result};
 use super::live;
 
 /// Octets of what it prints that are kept, of each of its two outputs.
@@ -41,30 +40,31 @@ pub struct Outcome {
     pub output: String,
 }
 
-/// Runs a certificate's hook. An error says that it could not be run at all.
-pub async fn run(hook: &DeployHook, certificate: &ManagedCertificate, facts: &Facts, at: String) -> Result<Outcome> {
-    let mut command = command(hook, certificate, &live::live(certificate), facts);
-    let program = || hook.to_string();
-    let failed =
-        |error: std::io::Error| AcmeError::Hook { program: program(), what: format!("cannot be run: {error}") };
-    let mut child = command.spawn().map_err(failed)?;
+/// Runs a certificate's hook.
+pub async fn run(hook: &DeployHook, certificate: &ManagedCertificate, facts: &Facts, at: String) -> Outcome {
+    let (success, ended, output) = match command(hook, certificate, &live::live(certificate), facts).spawn() {
+        Ok(child) => watched(hook, child).await,
+        Err(error) => (false, format!("cannot be run: {error}"), String::new()),
+    };
+    Outcome { serial: facts.serial.clone(), at, success, ended, output }
+}
+
+/// Whether it has done its work, how it has ended, and what it has printed.
+async fn watched(hook: &DeployHook, mut child: Child) -> (bool, String, String) {
     let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let work = async { tokio::join!(child.wait(), beginning(out), beginning(err)) };
     let done = timeout(hook.timeout, work).await;
-    if done.is_err() {
-        // All that it has started too: they hold its outputs open, and its work is over.
-        _ = group.map(|group| kill_process_group(group, Signal::KILL));
-        _ = child.wait().await;
-    }
-    let outcome = |success, ended, output| Outcome { serial: facts.serial.clone(), at, success, ended, output };
-    Ok(match done {
-        Err(_) => outcome(false, format!("killed after {} s", hook.timeout.as_secs()), String::new()),
-        Ok((status, out, err)) => {
-            let status = status.map_err(failed)?;
-            outcome(status.success(), ended(status), format!("{out}{err}").trim_end().to_owned())
+    match done {
+        Ok((Ok(status), out, err)) => (status.success(), ended(status), format!("{out}{err}").trim_end().to_owned()),
+        Ok((Err(error), ..)) => (false, format!("cannot be waited for: {error}"), String::new()),
+        Err(_) => {
+            // All that it has started too: they hold its outputs open, and its work is over.
+            _ = group.map(|group| kill_process_group(group, Signal::KILL));
+            _ = child.wait().await;
+            (false, format!("killed after {} s", hook.timeout.as_secs()), String::new())
         }
-    })
+    }
 }
 
 fn command(hook: &DeployHook, certificate: &ManagedCertificate, live: &Path, facts: &Facts) -> Command {

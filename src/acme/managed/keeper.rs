@@ -204,7 +204,7 @@ impl Keeper {
         let (Some(hook), Some(current)) = (&entry.wanted.hook, &work.current) else { return Ok(()) };
         entry.tell(|report| report.stage = Some(format!("running the deploy hook {hook}")));
         let now: Timestamp = wall_clock();
-        let outcome = hook::run(hook, &entry.wanted, &current.facts, now.to_string()).await?;
+        let outcome = hook::run(hook, &entry.wanted, &current.facts, now.to_string()).await;
         let (success, ended, output) = (outcome.success, outcome.ended.clone(), outcome.output.clone());
         work.record.hook = Some(outcome);
         entry.store(work).await?;

@@ -7,9 +7,10 @@ use tracing::warn;
 use crate::identifier::Identifier;
 use crate::lookup::Lookup;
 use crate::name::{CHALLENGE_LABEL, Name, Owner, OwnerLabel, ZoneName};
-use crate::publisher::Publisher;
+use crate::publisher::{PublishError, Publisher};
 use crate::zone::zone_of;
 
+use super::super::account::blocking;
 use super::super::error::{AcmeError, Result};
 use super::super::issue::Placed;
 
@@ -69,14 +70,18 @@ async fn locate(
     trusting: bool,
 ) -> Result<std::result::Result<Owner, Missing>> {
     let challenge = base.child(CHALLENGE_LABEL).map_err(|error| AcmeError::Setup(format!("{base}: {error}")))?;
-    if let Some(owner) = own(publisher, base, &challenge)? {
+    if let Some(owner) = own(publisher, base, &challenge).await? {
         return Ok(Ok(owner));
     }
     let found = match lookup.cname_chain(&challenge).await {
-        Ok(chain) => match chain.iter().find_map(|name| stored(publisher, name)) {
-            Some(owner) => return Ok(Ok(owner)),
-            None => chain.last().map_or_else(|| "it is no CNAME".into(), |last| format!("it leads to {last}")),
-        },
+        Ok(chain) => {
+            for owner in chain.iter().filter_map(|name| owner_at(publisher, name)) {
+                if owner.label == OwnerLabel::Challenge || is_stored(publisher, &owner).await {
+                    return Ok(Ok(owner));
+                }
+            }
+            chain.last().map_or_else(|| "it is no CNAME".into(), |last| format!("it leads to {last}"))
+        }
         Err(error) if !error.is_negative() && trusting => {
             warn!("it is not seen whether {challenge} still leads here: {error}");
             return Ok(Ok(publisher.managed_owner(base.clone()).await?));
@@ -88,18 +93,18 @@ async fn locate(
 }
 
 /// The owner of a name in a zone of ours, which needs no CNAME.
-fn own(publisher: &Publisher, base: &Name, challenge: &Name) -> Result<Option<Owner>> {
-    let zones = publisher.zones().load();
-    let Some(zone) = zone_of(&zones, challenge.as_ref()).map(|zone| zone.name.clone()) else { return Ok(None) };
+async fn own(publisher: &Publisher, base: &Name, challenge: &Name) -> Result<Option<Owner>> {
+    let zone = zone_of(&publisher.zones().load(), challenge.as_ref()).map(|zone| zone.name.clone());
+    let Some(zone) = zone else { return Ok(None) };
     if zone.apex() == base {
         return Ok(Some(Owner { zone, label: OwnerLabel::Challenge }));
     }
     // A zone `_acme-challenge.example.com`: NS records lead here.
     let apex = Owner::apex(zone.clone());
-    match is_stored(publisher, &apex) && zone.apex() == challenge {
-        true => Ok(Some(apex)),
-        false => Err(unprovable(base, &zone, challenge)),
+    if zone.apex() == challenge && is_stored(publisher, &apex).await {
+        return Ok(Some(apex));
     }
+    Err(unprovable(base, &zone, challenge))
 }
 
 fn unprovable(base: &Name, zone: &ZoneName, challenge: &Name) -> AcmeError {
@@ -111,15 +116,17 @@ fn unprovable(base: &Name, zone: &ZoneName, challenge: &Name) -> AcmeError {
     AcmeError::Unprovable { name: base.clone(), what }
 }
 
-/// The owner of this name, where there is one.
-fn stored(publisher: &Publisher, name: &Name) -> Option<Owner> {
+/// The owner that this name would be.
+fn owner_at(publisher: &Publisher, name: &Name) -> Option<Owner> {
     let zones = publisher.zones().load();
-    let zone = zone_of(&zones, name.as_ref())?;
-    Owner::at(name, &zone.name).filter(|owner| owner.label == OwnerLabel::Challenge || is_stored(publisher, owner))
+    Owner::at(name, &zone_of(&zones, name.as_ref())?.name)
 }
 
-fn is_stored(publisher: &Publisher, owner: &Owner) -> bool {
-    match publisher.store().read(|rows| rows.owner(owner)) {
+/// Whether there is one that can be published at.
+async fn is_stored(publisher: &Publisher, owner: &Owner) -> bool {
+    let (publisher, wanted) = (publisher.clone(), owner.clone());
+    let read = blocking(move || Ok(publisher.store().read(|rows| rows.owner(&wanted)).map_err(PublishError::from)?));
+    match read.await {
         Ok(row) => row.is_some_and(|row| row.is_served()),
         Err(error) => {
             warn!(%owner, "cannot be read: {error}");

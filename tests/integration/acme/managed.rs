@@ -239,6 +239,9 @@ fn hooks_that_fail_or_hang_are_told_of_and_run_again() {
     });
     let (_, said) = issue(&["--", "/no/such/program"]);
     assert!(said.contains("cannot be run: No such file"), "{said}");
+    let (_, said) = home.run_err(&["cert", "renew", "a.example.com"]);
+    assert!(said.contains("cannot be run: No such file"), "what has failed is tried again: {said}");
+    assert_eq!(show(&home, "a.example.com")["hook"]["success"], false);
     let loud = script(&home, "loud", "head -c 1000000 /dev/zero | tr '\\0' x");
     home.run_ok(&["cert", "issue", "--name", "a.example.com", "--", loud.to_str().unwrap()]);
     let shown = show(&home, "a.example.com");
