@@ -58,7 +58,8 @@ impl FromStr for Url {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether a URL's host is this machine: `localhost`, or a loopback address.
+pub fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -13,12 +13,11 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::de::DeserializeOwned;
+use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::CertificateDer;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tracing::debug;
 
+use crate::net::roots;
 use crate::url::Url;
 
 use super::error::{AcmeError, Result};
@@ -55,14 +54,7 @@ impl Http {
     /// A client that trusts the system's authorities, and those of a PEM file.
     pub fn new(extra_roots: Option<&Path>) -> Result<Self> {
         let setup = |error: &dyn std::fmt::Display| AcmeError::Setup(error.to_string());
-        let mut roots = RootCertStore::empty();
-        // What of the system's store cannot be read is left out: the file alone may be all that is needed.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if let Some(path) = extra_roots {
-            for root in roots_of(path)? {
-                roots.add(root).map_err(|error| setup(&format!("{}: {error}", path.display())))?;
-            }
-        }
+        let roots = roots::store(extra_roots).map_err(AcmeError::Setup)?;
         // The provider is named: a process-wide default could be another one, or none.
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -187,14 +179,6 @@ impl Reply {
     pub fn unlike(&self, reason: impl Into<String>) -> AcmeError {
         AcmeError::NotAcme { url: self.url.clone(), reason: reason.into() }
     }
-}
-
-/// The certificates of a PEM file.
-fn roots_of(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let wrong = |problem: String| AcmeError::Setup(format!("{}: {problem}", path.display()));
-    let roots = CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?;
-    let roots: Vec<_> = roots.collect::<std::result::Result<_, _>>().map_err(|error| wrong(error.to_string()))?;
-    if roots.is_empty() { Err(wrong("there is no certificate in it".into())) } else { Ok(roots) }
 }
 
 /// An error with all of its causes: hyper's own sentence never says which it was.

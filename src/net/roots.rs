@@ -1,20 +1,35 @@
-//! The certificate authorities that our clients trust.
+//! The certificate authorities that our own clients trust.
 
 use std::path::Path;
 
+use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 
-/// What the system trusts, and what a PEM file adds. An unreadable certificate of the system's is passed over.
+/// What the system trusts, and what a PEM file adds. What of the system's store cannot be read is left out: the file
+/// alone may be all that is needed.
 pub fn trusted(more: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, String> {
     let mut found = rustls_native_certs::load_native_certs().certs;
     if let Some(path) = more {
-        let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        let read = read.map_err(|error| format!("{}: {error}", path.display()))?;
-        if read.is_empty() {
-            return Err(format!("{} holds no certificate; write the authority's as PEM", path.display()));
-        }
-        found.extend(read);
+        found.extend(of_file(path).map_err(|problem| format!("{}: {problem}", path.display()))?);
     }
     Ok(found)
+}
+
+/// The same as rustls takes it.
+pub fn store(more: Option<&Path>) -> Result<RootCertStore, String> {
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(trusted(more)?);
+    Ok(store)
+}
+
+fn of_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let read = read.map_err(|error| error.to_string())?;
+    if read.is_empty() {
+        return Err("there is no certificate in it; write the authority's as PEM".into());
+    }
+    let mut store = RootCertStore::empty();
+    read.iter().try_for_each(|root| store.add(root.clone())).map_err(|error| error.to_string())?;
+    Ok(read)
 }

@@ -94,30 +94,32 @@ impl Inner {
         plan: &mut Plan,
     ) -> std::result::Result<(), StoreError> {
         let owner = Owner::subdomain(zone.clone(), coming.subdomain.clone());
-        let (account, row) = (rows.account(coming.username)?, rows.owner(&owner)?);
+        let row = rows.owner(&owner)?;
         let why = match &row {
             _ if !is_new => Some("another account there has the same username or subdomain in other letters"),
             Some(row) if row.account.as_ref().is_none_or(|(name, _)| *name != coming.username) => {
                 Some("the subdomain is somebody else's here")
             }
-            None if account.is_some() => Some("the account is here already, and does not have this subdomain any more"),
+            Some(_) => None,
+            None if rows.account(coming.username)?.is_some() => {
+                Some("the account is here already, and does not have this subdomain any more")
+            }
             None if rows.is_buried(&owner)? => Some("the subdomain was deleted here, and is never given again"),
             None if self.is_static(&owner) => Some("the configuration has records at or below that name"),
-            _ => None,
+            None => None,
         };
         if let Some(why) = why {
-            plan.left
-                .push(Left::new(format!("account {} with the subdomain {}", coming.username, coming.subdomain), why));
+            let what = format!("account {} with the subdomain {}", coming.username, coming.subdomain);
+            plan.left.push(Left::new(what, why));
             return Ok(());
         }
         let mut values = self.live(&coming, plan);
         if let Some(row) = row {
-            let here: Vec<TxtValue> = rows.values(row.id)?.challenges.iter().map(|stored| stored.value.txt).collect();
-            values.retain(|(txt, _)| row.is_served() && !here.contains(txt));
-        }
-        match account {
-            Some(_) => plan.known += 1,
-            None => plan.accounts.push(self.account_of(&coming, &owner)),
+            plan.known += 1;
+            let here = rows.values(row.id)?.challenges;
+            values.retain(|(txt, _)| row.is_served() && !here.iter().any(|stored| stored.value.txt == *txt));
+        } else {
+            plan.accounts.push(self.account_of(&coming, &owner));
         }
         if !values.is_empty() {
             plan.values.push((owner, values));

@@ -1,10 +1,11 @@
 //! The address of an API.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use axum::http::Uri;
 use percent_encoding::percent_decode_str;
+
+use crate::url::is_loopback;
 
 use super::error::HookError;
 
@@ -83,11 +84,6 @@ impl ServerUrl {
     pub fn is_local(&self) -> bool {
         self.is_local
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 impl fmt::Display for ServerUrl {

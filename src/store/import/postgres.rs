@@ -9,8 +9,8 @@ use postgres::config::Host;
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::{Client, Config, IsolationLevel, Row, Transaction};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::net::roots;
 
@@ -58,9 +58,8 @@ impl Postgres {
     }
 
     fn connect(&self) -> Result<Result<Client, String>, postgres::Error> {
-        let mut store = RootCertStore::empty();
-        match roots::trusted(self.ca.as_deref()) {
-            Ok(certificates) => store.add_parsable_certificates(certificates),
+        let store = match roots::store(self.ca.as_deref()) {
+            Ok(store) => store,
             Err(problem) => return Ok(Err(problem)),
         };
         let provider = Arc::new(ring::default_provider());
