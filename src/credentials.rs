@@ -70,7 +70,7 @@ impl std::fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// `remembered` is the one whose `forget` the publisher calls. Computes one hash: a few milliseconds.
+    /// `remembered` is the one that forgets whom the publisher changes. Computes one hash: a few milliseconds.
     pub fn new(publisher: Publisher, hasher: Hasher, remembered: Remembered, clock: Clock) -> Result<Self, HashError> {
         let nobodys = ApiKey::random().map_err(|error| HashError::Argon2(error.to_string()))?;
         let (wrong_keys, dummy) = (Pace::new(WRONG_KEYS), ApiKeyHash::of(&nobodys)?);

@@ -201,23 +201,20 @@ impl Responder {
         outcome
     }
 
-    /// The same with the reply's length before it, as on streams (RFC 1035 section 4.2.2), where an UPDATE is waited for.
-    async fn respond_framed(&self, packet: &[u8], source: Source, out: &mut Vec<u8>) -> Option<Responded> {
+    /// The same with the reply's length before it, as on streams (RFC 1035 section 4.2.2).
+    fn respond_framed(&self, packet: &[u8], source: Source, out: &mut Vec<u8>) -> Outcome {
         let start = out.len();
         out.extend_from_slice(&[0; 2]);
-        let responded = match self.respond(packet, source, out) {
-            Outcome::Silence => None,
-            Outcome::Replied(responded) => Some(responded),
-            Outcome::Update(update) => update.carried_out(out).await,
-        };
-        if responded.is_none() {
-            out.truncate(start);
-            return None;
+        let outcome = self.respond(packet, source, out);
+        match &outcome {
+            Outcome::Replied(_) => {
+                // The encoder keeps to 65,535 octets.
+                let length = (out.len() - start - 2) as u16;
+                out[start..start + 2].copy_from_slice(&length.to_be_bytes());
+            }
+            Outcome::Silence | Outcome::Update(_) => out.truncate(start),
         }
-        // The encoder keeps to 65,535 octets.
-        let length = (out.len() - start - 2) as u16;
-        out[start..start + 2].copy_from_slice(&length.to_be_bytes());
-        responded
+        outcome
     }
 
     fn respond_or_panic(&self, packet: &[u8], source: Source, out: &mut Vec<u8>) -> Outcome {

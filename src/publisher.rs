@@ -155,7 +155,7 @@ struct Inner {
     clock: Clock,
     limits: ValueLimits,
     metrics: Arc<Metrics>,
-    forget: Box<dyn Fn(Username) + Send + Sync>,
+    changed: Box<dyn Fn(Username, Option<Account>) + Send + Sync>,
 }
 
 impl fmt::Debug for Publisher {
@@ -165,8 +165,8 @@ impl fmt::Debug for Publisher {
 }
 
 impl Publisher {
-    /// The handle. `forget` is called with each account that a change concerns, before the change is acknowledged, so
-    /// that nothing remembered of it outlives it.
+    /// The handle. `changed` is called with each account that a change concerns, as it is stored then (`None`: no more),
+    /// before the change is acknowledged: nothing that is kept of it elsewhere outlives it.
     pub fn new(
         store: Arc<Store>,
         writer: Writer,
@@ -174,9 +174,9 @@ impl Publisher {
         clock: Clock,
         limits: ValueLimits,
         metrics: Arc<Metrics>,
-        forget: impl Fn(Username) + Send + Sync + 'static,
+        changed: impl Fn(Username, Option<Account>) + Send + Sync + 'static,
     ) -> Self {
-        Self(Arc::new(Inner { store, writer, zones, clock, limits, metrics, forget: Box::new(forget) }))
+        Self(Arc::new(Inner { store, writer, zones, clock, limits, metrics, changed: Box::new(changed) }))
     }
 
     /// The zones.

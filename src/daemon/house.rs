@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use tracing::error;
 
-use crate::account::Username;
+use crate::account::{Account, Username};
 use crate::api::admin::{self, Acme, Facts, Watch};
 use crate::config::Config;
 use crate::credentials::Credentials;
@@ -49,9 +49,16 @@ impl House {
         let (writer, thread) = Writer::start(store.clone(), zones.clone(), clock.clone(), metrics.clone())?;
         let remembered = Remembered::new()?;
         let keyring = keyring(&store, config)?;
-        let forget = forget(remembered.clone(), keyring.clone(), store.clone());
-        let publisher =
-            Publisher::new(store, writer.clone(), zones.clone(), clock.clone(), config.values, metrics.clone(), forget);
+        let changed = changed(remembered.clone(), keyring.clone());
+        let publisher = Publisher::new(
+            store,
+            writer.clone(),
+            zones.clone(),
+            clock.clone(),
+            config.values,
+            metrics.clone(),
+            changed,
+        );
         let hasher = Hasher::start(metrics.clone())?;
         let credentials = Credentials::new(publisher.clone(), hasher.clone(), remembered, clock.clone())?;
         let watchers = Watchers::default();
@@ -86,23 +93,19 @@ fn keyring(store: &Store, config: &Config) -> Result<Keyring, DaemonError> {
         .collect();
     if let Some(first) = unusable.first() {
         error!(
-            "{} TSIG keys cannot be used, that of {first} among them: they are made from another master secret than the \
-             one beside the database, or by hmac-md5, which is not allowed; put the file back, or make them anew \
-             with `txtgate account tsig create`",
-            unusable.len()
+            accounts = unusable.len(),
+            %first,
+            "TSIG keys cannot be used: they are made from another secret than the one beside the database, or for \
+             hmac-md5, which is not allowed; put the file back, or make them anew with `txtgate account tsig create`"
         );
     }
     Ok(keyring)
 }
 
 /// What becomes of all that is kept in memory of an account which has just changed.
-fn forget(remembered: Remembered, keyring: Keyring, store: Arc<Store>) -> impl Fn(Username) + Send + Sync {
-    move |who| {
+fn changed(remembered: Remembered, keyring: Keyring) -> impl Fn(Username, Option<Account>) + Send + Sync {
+    move |who, account| {
         remembered.forget(who);
-        let account = store.read(|rows| rows.account(who)).unwrap_or_else(|error| {
-            error!(username = %who, %error, "cannot read an account after its change: its TSIG key is not used");
-            None
-        });
         keyring.put(who, account);
     }
 }

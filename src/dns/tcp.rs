@@ -15,7 +15,7 @@ use crate::net::connections::{Connections, Seat};
 
 use super::listener::{StreamListener, stopped};
 use super::question::HEADER;
-use super::{Heartbeat, Responder, Source, Transport};
+use super::{Heartbeat, Outcome, Responder, Source, Transport};
 
 const WHAT: &str = "DNS over TCP";
 
@@ -185,7 +185,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
                         self.seat.touch();
                     }
                     done += 2 + query.len();
-                    let responded = self.responder.respond_framed(query, self.source, answers).await;
+                    let responded = match self.responder.respond_framed(query, self.source, answers) {
+                        Outcome::Update(update) => {
+                            // The disk may take its time; what is ready goes out first.
+                            self.write(answers).await?;
+                            update.carried_out(answers).await
+                        }
+                        outcome => outcome.replied(),
+                    };
                     let pause = responded.map_or(Duration::ZERO, |responded| responded.pause);
                     if !pause.is_zero() {
                         // What is ready goes out first; and it waits for us, so it is not idle.

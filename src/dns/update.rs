@@ -178,7 +178,8 @@ impl Update {
         });
     }
 
-    /// The same, for who waits for it: appends the reply. `None`: there is none, as the daemon ends.
+    /// The same, for who waits for it: appends the reply with its length before it. `None`: there is none, as the daemon
+    /// ends.
     pub(super) async fn carried_out(self, out: &mut Vec<u8>) -> Option<Responded> {
         let runtime = self.updates()?.runtime.clone();
         let (tell, told) = oneshot::channel();
@@ -189,6 +190,8 @@ impl Update {
             _ = tell.send((responded, reply));
         });
         let (responded, reply) = told.await.ok()?;
+        // The encoder keeps to 65,535 octets.
+        out.extend_from_slice(&(reply.len() as u16).to_be_bytes());
         out.extend_from_slice(&reply);
         responded
     }

@@ -170,18 +170,22 @@ impl Publisher {
         Ok(())
     }
 
-    /// Makes a change of an account's, after which nothing is remembered of it.
+    /// Makes a change of an account's, after which nothing is remembered of it as it was.
     pub(super) async fn change_account<T: Send + 'static>(
         &self,
         who: Username,
-        change: impl FnMut(&Tx<'_>) -> Decided<(T, Vec<Shown>)> + Send + 'static,
+        mut change: impl FnMut(&Tx<'_>) -> Decided<(T, Vec<Shown>)> + Send + 'static,
     ) -> Result<T> {
         let inner = self.0.clone();
-        let shown = move |(_, shown): &(T, Vec<Shown>)| {
-            (inner.forget)(who);
+        let change = move |tx: &Tx<'_>| match change(tx)? {
+            Ok((changed, shown)) => Ok(Ok((changed, shown, tx.account(who)?))),
+            Err(refusal) => Ok(Err(refusal)),
+        };
+        let shown = move |(_, shown, account): &(T, Vec<Shown>, Option<Account>)| {
+            (inner.changed)(who, account.clone());
             shown.clone()
         };
-        self.change(change, shown).await.map(|(changed, _)| changed)
+        self.change(change, shown).await.map(|(changed, ..)| changed)
     }
 }
 

@@ -1,3 +1,4 @@
+mod amend;
 mod names;
 mod persist;
 mod rekey;
@@ -40,7 +41,7 @@ impl House {
         let zones = load(&store, &config("").zones, &limits, &clock).unwrap();
         let metrics = Arc::new(Metrics::default());
         let (writer, thread) = Writer::start(store.clone(), zones.clone(), clock.clone(), metrics.clone()).unwrap();
-        let publisher = Publisher::new(store, writer, zones, clock, limits, metrics, |_| {});
+        let publisher = Publisher::new(store, writer, zones, clock, limits, metrics, |_, _| {});
         Self { publisher, thread: Some(thread), folder, limits }
     }
 

@@ -269,7 +269,7 @@ impl Publisher {
         };
         let inner = self.0.clone();
         let seen = move |(removed, shown): &(Vec<crate::account::Account>, Vec<super::Shown>)| {
-            removed.iter().for_each(|account| (inner.forget)(account.username));
+            removed.iter().for_each(|account| (inner.changed)(account.username, None));
             shown.clone()
         };
         self.change(change, seen).await.map(|(removed, _)| removed.len())

@@ -4,6 +4,7 @@ pub mod account;
 pub mod dns;
 pub mod http;
 pub mod internet;
+pub mod kill;
 pub mod nameserver;
 pub mod pebble;
 pub mod process;

@@ -56,8 +56,8 @@ impl House {
         let (writer, _writer) = Writer::start(store.clone(), zones.clone(), clock.clone(), metrics.clone()).unwrap();
         let remembered = Remembered::new().unwrap();
         let forgetful = remembered.clone();
-        let forget = move |username| forgetful.forget(username);
-        let publisher = Publisher::new(store, writer, zones, clock.clone(), config.values, metrics.clone(), forget);
+        let changed = move |username, _| forgetful.forget(username);
+        let publisher = Publisher::new(store, writer, zones, clock.clone(), config.values, metrics.clone(), changed);
         let hasher = Hasher::start(metrics.clone()).unwrap();
         let credentials = Credentials::new(publisher.clone(), hasher.clone(), remembered, clock).unwrap();
         Self { publisher, hasher, credentials, metrics, _writer, folder }

@@ -12,7 +12,7 @@ use super::super::listener::stopped;
 use super::super::question::{self, HEADER};
 use super::super::tcp::{LAST_CALL, Limits, MAX_QUERY, Talker};
 use super::super::tls::HANDSHAKE;
-use super::super::{Responder, Source, Transport};
+use super::super::{Outcome, Responder, Source, Transport};
 
 /// Why a connection or a stream ends, as its client is told (RFC 9250 section 4.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -110,7 +110,11 @@ impl Conversation<'_> {
         // Before the answer: who has it has been active, whatever comes in meanwhile.
         self.seat.touch();
         answer.clear();
-        let Some(responded) = self.responder.respond_framed(&message, self.source, answer).await else {
+        let responded = match self.responder.respond_framed(&message, self.source, answer) {
+            Outcome::Update(update) => update.carried_out(answer).await,
+            outcome => outcome.replied(),
+        };
+        let Some(responded) = responded else {
             // An error means that the client has let go of the stream already.
             _ = reply.reset(Goodbye::InternalError.code());
             return Ok(());

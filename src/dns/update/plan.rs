@@ -65,9 +65,9 @@ impl Plan {
         let mut plan = Self::default();
         let mut sets = Vec::new();
         for entry in &sections.prerequisites {
-            plan.expect(&place, entry, &mut sets)?;
+            plan.require(&place, entry, &mut sets)?;
         }
-        sets.iter().try_for_each(|set| plan.expect_set(&place, set))?;
+        sets.iter().try_for_each(|set| plan.require_set(&place, set))?;
         let mut refused = None;
         for entry in &sections.updates {
             match change(&place, entry) {
@@ -80,17 +80,17 @@ impl Plan {
     }
 
     /// RFC 2136 section 3.2.
-    fn expect<'p>(&mut self, place: &Place<'_>, entry: &Entry<'p>, sets: &mut Vec<Set<'p>>) -> Result<()> {
+    fn require<'p>(&mut self, place: &Place<'_>, entry: &Entry<'p>, sets: &mut Vec<Set<'p>>) -> Result<()> {
         place.must_contain(&entry.name)?;
         if entry.ttl != 0 || (entry.class != CLASS_IN && !entry.rdata.is_empty()) {
             return Err(ResponseCode::FormErr.into());
         }
         let (name, rtype) = (&entry.name, entry.rtype);
         match (entry.class, rtype) {
-            (CLASS_ANY, RecordType::ANY) => self.expect_used(place, name, true),
-            (CLASS_NONE, RecordType::ANY) => self.expect_used(place, name, false),
-            (CLASS_ANY, _) => self.expect_type(place, name, rtype, true),
-            (CLASS_NONE, _) => self.expect_type(place, name, rtype, false),
+            (CLASS_ANY, RecordType::ANY) => self.require_used(place, name, true),
+            (CLASS_NONE, RecordType::ANY) => self.require_used(place, name, false),
+            (CLASS_ANY, _) => self.require_type(place, name, rtype, true),
+            (CLASS_NONE, _) => self.require_type(place, name, rtype, false),
             (CLASS_IN, _) if rtype == RecordType::ANY || is_meta(rtype) => Err(ResponseCode::FormErr.into()),
             (CLASS_IN, _) => {
                 match sets.iter_mut().find(|set| set.name == entry.name && set.rtype == rtype) {
@@ -104,33 +104,33 @@ impl Plan {
     }
 
     /// Whether a name holds any record at all (RFC 2136 sections 2.4.4 and 2.4.5).
-    fn expect_used(&mut self, place: &Place<'_>, name: &Name, expected: bool) -> Result<()> {
+    fn require_used(&mut self, place: &Place<'_>, name: &Name, expected: bool) -> Result<()> {
         let unmet = if expected { ResponseCode::NXDomain } else { ResponseCode::YXDomain };
         match place.owner(name) {
-            Some(owner) if !place.fixed(name).is_any() => self.expect_values(owner, expected, unmet),
+            Some(owner) if !place.fixed(name).is_any() => self.require_values(owner, expected, unmet),
             _ if place.fixed(name).is_any() == expected => Ok(()),
             _ => Err(unmet.into()),
         }
     }
 
     /// Whether a name holds records of a type (RFC 2136 sections 2.4.1 and 2.4.3).
-    fn expect_type(&mut self, place: &Place<'_>, name: &Name, rtype: RecordType, expected: bool) -> Result<()> {
+    fn require_type(&mut self, place: &Place<'_>, name: &Name, rtype: RecordType, expected: bool) -> Result<()> {
         let unmet = if expected { ResponseCode::NXRRSet } else { ResponseCode::YXRRSet };
         match place.owner(name).filter(|_| rtype == RecordType::TXT) {
-            Some(owner) => self.expect_values(owner, expected, unmet),
+            Some(owner) => self.require_values(owner, expected, unmet),
             None if place.fixed(name).has(rtype) == expected => Ok(()),
             None => Err(unmet.into()),
         }
     }
 
-    fn expect_values(&mut self, owner: Owner, expected: bool, unmet: ResponseCode) -> Result<()> {
+    fn require_values(&mut self, owner: Owner, expected: bool, unmet: ResponseCode) -> Result<()> {
         let values = if expected { Expected::Some } else { Expected::None };
         self.push(Condition { owner, values }, unmet);
         Ok(())
     }
 
     /// Whether a record set is just this one (RFC 2136 section 2.4.2).
-    fn expect_set(&mut self, place: &Place<'_>, set: &Set<'_>) -> Result<()> {
+    fn require_set(&mut self, place: &Place<'_>, set: &Set<'_>) -> Result<()> {
         let unmet = ResponseCode::NXRRSet;
         match place.owner(&set.name).filter(|_| set.rtype == RecordType::TXT) {
             Some(owner) => {

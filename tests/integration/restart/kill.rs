@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicU64;
+use std::time::Instant;
 
 use crate::harness::dns::txts;
 use crate::harness::http::connect;
-use crate::harness::{Account, Home, Settings, value};
+use crate::harness::kill::{another, rounds};
+use crate::harness::{Account, Home, Process, Settings, value};
 
 const ROUNDS: u64 = 200;
 const WRITERS: usize = 4;
@@ -27,7 +28,7 @@ impl Writer {
     fn write(&self, api: SocketAddr, next: &AtomicU64) {
         let mut wire = connect(api);
         loop {
-            let txt = value(next.fetch_add(1, Ordering::Relaxed));
+            let txt = value(another(next));
             match self.account.update_on(&mut wire, &txt) {
                 Some(reply) if reply.status == 200 => self.acknowledged.lock().unwrap().push(txt),
                 Some(reply) => panic!("{reply:?}"),
@@ -45,28 +46,17 @@ impl Writer {
     }
 }
 
-/// Each round: several writers at once, a kill at a moment that differs, a restart, and a look at every writer's newest
-/// acknowledged values, those of earlier rounds among them. An update that was cut off may be there or not.
+/// After each kill every writer's newest acknowledged values are looked for, those of earlier rounds among them. An
+/// update that was cut off may be there or not.
 #[test]
 fn every_acknowledged_value_is_served_after_kill_9() {
     let start = Instant::now();
     let home = Home::new(&Settings::default().with("values", "max-values = 1000").with("log", "level = \"warn\""));
-    let mut daemon = home.start();
+    let daemon = home.start();
     let register = || Writer { account: Account::register(daemon.api()), acknowledged: Mutex::default() };
     let writers: Vec<Writer> = (0..WRITERS).map(|_| register()).collect();
-    let next = AtomicU64::new(0);
-    let mut lost = 0;
-    for round in 0..ROUNDS {
-        let api = daemon.api();
-        std::thread::scope(|scope| {
-            writers.iter().for_each(|writer| _ = scope.spawn(|| writer.write(api, &next)));
-            // From before the first reply to well into the stream of them; 97 has no common factor with 61.
-            std::thread::sleep(Duration::from_millis(20 + round * 97 % 61));
-            daemon.kill();
-        });
-        daemon = home.start();
-        lost += writers.iter().map(|writer| writer.lost(daemon.dns())).sum::<usize>();
-    }
+    let write = |writer: &Writer, daemon: &Process, next: &AtomicU64| writer.write(daemon.api(), next);
+    let lost = rounds(&home, daemon, ROUNDS, &writers, write, |writer, daemon| writer.lost(daemon.dns()));
     let acknowledged: usize = writers.iter().map(|writer| writer.acknowledged.lock().unwrap().len()).sum();
     println!("kill -9: rounds={ROUNDS} acknowledged={acknowledged} lost={lost}, {:?}", start.elapsed());
     assert_eq!(lost, 0);

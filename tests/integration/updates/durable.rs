@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicU64;
 
 use super::account_with_key;
 use crate::harness::dns::{Tcp, framed, txts};
+use crate::harness::kill::{another, rounds};
 use crate::harness::tsig::Key;
 use crate::harness::update::Update;
-use crate::harness::{Account, Home, Settings, ZONE, value};
+use crate::harness::{Account, Home, Process, Settings, ZONE, value};
 
 const ROUNDS: u64 = 30;
 const WRITERS: usize = 3;
@@ -27,7 +27,7 @@ impl Writer {
     fn write(&self, dns: SocketAddr, next: &AtomicU64) {
         let Ok(mut stream) = TcpStream::connect(dns) else { return };
         loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
+            let number = another(next);
             let update = Update::of(ZONE).add(&self.account.fulldomain, &value(number)).id(number as u16);
             let signed = self.key.sign(&update.octets());
             let Some(reply) = exchange(&mut stream, &signed.octets) else { return };
@@ -57,24 +57,14 @@ fn exchange(stream: &mut TcpStream, message: &[u8]) -> Option<Vec<u8>> {
 #[test]
 fn every_acknowledged_update_is_served_after_kill_9() {
     let home = Home::new(&Settings::default().with("values", "max-values = 1000").with("log", "level = \"warn\""));
-    let mut daemon = home.start();
+    let daemon = home.start();
     let writer = || {
         let (account, key) = account_with_key(&home, "hmac-sha256");
         Writer { account, key, acknowledged: Mutex::default() }
     };
     let writers: Vec<Writer> = (0..WRITERS).map(|_| writer()).collect();
-    let next = AtomicU64::new(0);
-    let mut lost = 0;
-    for round in 0..ROUNDS {
-        let dns = daemon.dns();
-        std::thread::scope(|scope| {
-            writers.iter().for_each(|writer| _ = scope.spawn(|| writer.write(dns, &next)));
-            std::thread::sleep(Duration::from_millis(20 + round * 97 % 61));
-            daemon.kill();
-        });
-        daemon = home.start();
-        lost += writers.iter().map(|writer| writer.lost(daemon.dns())).sum::<usize>();
-    }
+    let write = |writer: &Writer, daemon: &Process, next: &AtomicU64| writer.write(daemon.dns(), next);
+    let lost = rounds(&home, daemon, ROUNDS, &writers, write, |writer, daemon| writer.lost(daemon.dns()));
     let acknowledged: usize = writers.iter().map(|writer| writer.acknowledged.lock().unwrap().len()).sum();
     println!("kill -9: rounds={ROUNDS} acknowledged updates={acknowledged} lost={lost}");
     assert_eq!(lost, 0);

@@ -1,12 +1,16 @@
 //! What an UPDATE may do (RFC 2136), and what is replied where it may not.
 
+use std::io::{Read, Write};
+
 use hickory_proto::op::ResponseCode::{self, *};
 
 use super::{Site, account_with_key};
-use crate::harness::dns::{A, ANY, CAA, Change, NS, Reply, SOA, TXT, ask, option, query, question, wire_name};
+use crate::harness::dns::{A, ANY, CAA, Change, NS, Reply, SOA, TXT, ask, framed, option, query, question, wire_name};
+use crate::harness::quic::Quic;
+use crate::harness::tls::Authority;
 use crate::harness::tsig::Key;
 use crate::harness::update::{ANY_CLASS, IN, NONE, Update, record, string};
-use crate::harness::{Process, Settings, ZONE, value};
+use crate::harness::{Home, Process, Settings, ZONE, value};
 
 impl Site {
     fn update(&self, update: &Update) -> Reply {
@@ -274,6 +278,30 @@ fn without_a_key_anywhere_there_are_no_updates() {
     assert_eq!(ask(daemon.dns(), &update).rcode(), NotImp);
     let (reply, seal) = key.exchange(daemon.dns(), &key.sign(&own));
     assert_eq!((reply.rcode(), seal.error, seal.is_signed), (NotAuth, 17, false));
+}
+
+#[test]
+fn updates_come_over_tls_and_quic_too() {
+    let listen =
+        "listen = [\"127.0.0.1:0\"]\nthreads = 2\ntls-listen = [\"127.0.0.1:0\"]\nquic-listen = [\"127.0.0.1:0\"]";
+    let settings = Settings::default().with("dns", &format!("{listen}\ncertificate = \"cert.pem\"\nkey = \"key.pem\""));
+    let (authority, home) = (Authority::new(), Home::new(&settings));
+    authority.issue(home.path());
+    let daemon = home.start();
+    let (account, key) = account_with_key(&home, "hmac-sha256");
+    let update = |number| key.sign(&zone().add(&account.fulldomain, &value(number)).id(0).octets());
+    let signed = update(1);
+    let mut tls = authority.connect(daemon.dns_tls(), &["dot"]).0;
+    tls.write_all(&framed(&signed.octets)).unwrap();
+    let mut length = [0; 2];
+    tls.read_exact(&mut length).unwrap();
+    let mut reply = vec![0; usize::from(u16::from_be_bytes(length))];
+    tls.read_exact(&mut reply).unwrap();
+    assert_eq!(key.open(&signed, &reply).0.rcode(), NoError);
+    let (signed, quic) = (update(2), Quic::trusting(&authority));
+    let reply = quic.connect(daemon.dns_quic()).ask(&signed.octets);
+    assert_eq!(key.open(&signed, &reply).0.rcode(), NoError);
+    assert_eq!(crate::harness::dns::txts(daemon.dns(), &account.fulldomain), [value(2), value(1)]);
 }
 
 #[test]

@@ -178,7 +178,7 @@ fn keys_survive_a_restart_and_a_lost_master_secret_is_told() {
     assert!(daemon.terminate().0.success());
     std::fs::remove_file(home.path().join("txtgate.db.tsig")).unwrap();
     let daemon = home.start();
-    assert!(daemon.log().contains("1 TSIG keys cannot be used"), "{}", daemon.log());
+    assert!(daemon.log().contains("TSIG keys cannot be used"), "{}", daemon.log());
     assert_eq!(key.exchange(daemon.dns(), &key.sign(&update(2))).1.error, 17);
     assert_eq!(crate::harness::dns::txts(daemon.dns(), &name), [value(1)], "and everything else goes on");
 }
