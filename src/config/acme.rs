@@ -132,7 +132,13 @@ impl Reader<'_> {
             return Err(self.source.at("api.tls.mode", problem));
         }
         // One that cannot be read is an error of its own.
-        let zones: Vec<ZoneName> = file.zone.iter().filter_map(|zone| zone.name.parse().ok()).collect();
+        let zones = file.zone.iter().filter_map(|zone| zone.name.parse().ok());
+        let (challenge, zones): (Vec<ZoneName>, Vec<_>) = zones.partition(ZoneName::is_challenge);
+        if zones.is_empty() && !challenge.is_empty() {
+            let problem =
+                "challenge zones have no names that a certificate is for; add another `[[zone]]`, or write \"files\"";
+            return Err(self.source.at("api.tls.mode", problem));
+        }
         let names = self.own_names(&api.tls.names, &zones)?;
         Ok(Some(Certificate::Own(OwnCertificate { names, until_issued: api.tls.until_issued })))
     }
@@ -212,6 +218,11 @@ mod tests {
         assert_eq!(names("[api.tls]\nmode = \"acme\"\n"), ["auth.example.org"]);
         let both = "[api.tls]\nmode = \"acme\"\nnames = [\"*.auth.example.org\", \"auth.example.org\"]\n";
         assert_eq!(names(both), ["*.auth.example.org", "auth.example.org"]);
+        let apex = "[[zone]]\nname = \"_acme-challenge.a.test\"\nns = [\"ns1.a.test\"]\ncontact = \"a@a.test\"\n";
+        let text = format!("[api.tls]\nmode = \"acme\"\n{apex}");
+        assert_eq!(names(&text), ["auth.example.org"], "not the challenge zone's");
+        let only = Config::parse(Path::new("/x/c.toml"), &text).unwrap_err().to_string();
+        assert!(only.starts_with("/x/c.toml:2:8: api.tls.mode: challenge zones"), "{only}");
         let config = parse("database = \"/var/lib/t/t.db\"\n[acme]\ncontact = [\"a@b.c\"]\n").unwrap();
         assert_eq!(
             (config.acme.state.to_str(), &config.acme.contact[..]),
