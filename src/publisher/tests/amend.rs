@@ -27,6 +27,8 @@ async fn changes_are_made_in_their_order_or_not_at_all() {
         assert!(matches!(refused, Err(PublishError::NotOwner)), "{refused:?}");
     }
     assert_eq!((house.live(&account).as_str(), house.zone().serial()), ("b", serial), "nothing is left of it");
+    let house = house.restart();
+    assert_eq!(house.live(&account), "b", "nor in the store");
     house.amend(&account, vec![], vec![Change::Clear(own.clone()), add('d')]).await.unwrap();
     let house = house.restart();
     assert_eq!(house.live(&account), "d");
