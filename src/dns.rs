@@ -1,7 +1,7 @@
 //! The read road: octets of a query -> [`question::Question`] -> [`answer::Answer`] -> octets.
 //!
 //! All listeners call one function, [`Responder::respond`]. It never waits, never touches the disk and logs nothing
-//! per query.
+//! per query. An UPDATE has to wait for the disk; it comes back as a thing to be carried out elsewhere ([`update`]).
 //!
 //! There is one codec and one road, not a fast one for the common query and a general one for the rest: what is
 //! uncommon costs the common query a branch, the whole of it takes a quarter of a microsecond where the kernel takes

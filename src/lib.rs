@@ -21,8 +21,9 @@
 //!
 //! Two roads meet in the [`zone`]. On the **write road** a front ([`api`]) turns bytes into domain types and hands
 //! them to the [`publisher`], the only writer: first the change is durable in the [`store`], then it is visible in the
-//! zone, and only then does the caller hear 200. On the **read road** [`dns`] turns bytes into a question, asks the
-//! zone, and turns the answer into bytes; it never touches the store and never waits.
+//! zone, and only then does the caller hear 200. DNS UPDATE comes in by [`dns`] and walks the same road. On the
+//! **read road** [`dns`] turns bytes into a question, asks the zone, and turns the answer into bytes; it never touches
+//! the store and never waits.
 //!
 //! # Layers
 //!
