@@ -1,11 +1,12 @@
 """Servers as the benchmarks start, ask and measure them. Nothing leaves the loopback."""
-import os, pathlib, re, shutil, socket, subprocess, sys, time
+import os, pathlib, random, re, shutil, socket, subprocess, sys, time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 ZONE = "auth.example.org"
 TICK = os.sysconf("SC_CLK_TCK")
-SERVER_CORE, CLIENT_CORE = "0", "1"
+# Where servers run, and where their clients do.
+CORES = {"server": "0", "client": "1"}
 
 
 def build(*examples):
@@ -24,10 +25,17 @@ def need(**tools):
         sys.exit(f"missing: apt-get install {' '.join(missing)}")
 
 
-def free_port(kind=socket.SOCK_DGRAM):
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_port():
+    """One that no client of anybody else is given by chance meanwhile: those begin at 32768."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+            try:
+                udp.bind(("127.0.0.1", port))
+                tcp.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 def wire(name):
@@ -45,21 +53,21 @@ def answers(port, query):
             return False
 
 
-def on_client_core(*command):
-    run = subprocess.run(["taskset", "-c", CLIENT_CORE, *map(str, command)], capture_output=True, text=True)
+def run_client(*command):
+    run = subprocess.run(["taskset", "-c", CORES["client"], *map(str, command)], capture_output=True, text=True)
     if run.returncode:
         sys.exit(f"{command[0]} failed: {run.stdout}{run.stderr}")
     return run.stdout
 
 
 class Server:
-    """A process on core 0, with its children, that answers DNS on a port of the loopback."""
+    """A process, with its children, that answers DNS on a port of the loopback."""
 
     def __init__(self, name, command, folder, port, queries):
         self.name, self.port, self.queries = name, port, queries
         self.log = open(folder / f"{re.sub(r'[^a-z0-9]+', '-', name)}.log", "w+")
         self.started = time.monotonic()
-        self.process = subprocess.Popen(["taskset", "-c", SERVER_CORE, *map(str, command)], cwd=folder,
+        self.process = subprocess.Popen(["taskset", "-c", CORES["server"], *map(str, command)], cwd=folder,
                                         stdout=self.log, stderr=subprocess.STDOUT)
         self.forget()
 
@@ -101,7 +109,7 @@ class Server:
     def ask(self, seconds, *options):
         """Has dnsperf ask all the queries for so long."""
         before = self.cpu()
-        said = on_client_core("dnsperf", "-s", "127.0.0.1", "-p", self.port, "-d", self.queries, "-l", seconds,
+        said = run_client("dnsperf", "-s", "127.0.0.1", "-p", self.port, "-d", self.queries, "-l", seconds,
                               "-c", "8", "-T", "1", "-e", *options)
         number = lambda label: float(re.search(rf"{label}:\s*([\d.]+)", said).group(1))
         codes = re.search(r"Response codes:\s*(.*)", said).group(1)
@@ -123,7 +131,7 @@ class Daemon(Server):
     """txtgate over some accounts with a live value each, in a folder of its own."""
 
     def __init__(self, name, home, signed=False, api=""):
-        port, self.api, self.metrics = free_port(), free_port(socket.SOCK_STREAM), free_port(socket.SOCK_STREAM)
+        port, self.api, self.metrics = free_port(), free_port(), free_port()
         self.names = home / "names"
         config = home / "config.toml"
         config.write_text(configuration(f"127.0.0.1:{port}", f"127.0.0.1:{self.api}", f"127.0.0.1:{self.metrics}",
