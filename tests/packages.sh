@@ -1,26 +1,33 @@
-# What the test needs from Debian. Sourced by run, outside the namespace.
+# What the tests need from Debian, and how it gets here. Sourced, with a folder for the log in $work.
 
-# command:package. Without one of these there is no lab; without a client only that client is left out.
-# The python is Debian's own, by its path: dnspython comes with it, not with another that stands before it in PATH.
+# tool:package, where a tool is a command or, with a slash, a pattern of paths. The python is Debian's own, by its path: its
+# modules are not those of another that stands before it in PATH.
+# What the unit and integration tests start, and the compiler of libFuzzer.
+test_tools=(g++:g++ strace:strace nsupdate:bind9-dnsutils delv:bind9-dnsutils kdig:knot-dnsutils drill:ldnsutils
+    unbound-host:unbound-host /usr/sbin/unbound:unbound pebble:pebble /usr/bin/python3:python3
+    /usr/lib/python3/dist-packages/dns:python3-dnspython '/usr/lib/postgresql/*/bin/initdb:postgresql')
+# Without one of these there is no lab of tests/interop; without a client only that client is left out.
 lab_tools=(pebble:pebble unbound:unbound nsd:nsd dig:bind9-dnsutils curl:curl jq:jq openssl:openssl ip:iproute2
-    /usr/bin/python3:python3 strace:strace unshare:util-linux
-    ldns-signzone:ldnsutils)
+    strace:strace unshare:util-linux ldns-signzone:ldnsutils /etc/ssl/certs/ca-certificates.crt:ca-certificates
+    /usr/bin/python3:python3 /usr/lib/python3/dist-packages/dns:python3-dnspython
+    /usr/lib/python3/dist-packages/certbot_dns_rfc2136:python3-certbot-dns-rfc2136)
 judge_tools=(zonemaster-cli:zonemaster-cli dnsviz:dnsviz delv:bind9-dnsutils drill:ldnsutils)
 client_tools=(certbot:certbot lego:lego dehydrated:dehydrated uacme:uacme acmetool:acmetool)
+
+is_there() { # TOOL
+    local tool=${1%%:*}
+    case $tool in
+        */*) compgen -G "$tool" >/dev/null ;;
+        *) command -v "$tool" >/dev/null ;;
+    esac
+}
 
 # missing_packages TOOL...: the packages to install, one a line.
 missing_packages() {
     local tool
     for tool; do
-        command -v "${tool%%:*}" >/dev/null || echo "${tool##*:}"
-    done
-}
-
-missing_lab_packages() {
-    missing_packages "${lab_tools[@]}"
-    /usr/bin/python3 -c "import dns.asyncquery" 2>/dev/null || echo python3-dnspython
-    /usr/bin/python3 -c "import certbot_dns_rfc2136" 2>/dev/null || echo python3-certbot-dns-rfc2136
-    [[ -e /etc/ssl/certs/ca-certificates.crt ]] || echo ca-certificates
+        is_there "$tool" || echo "${tool##*:}"
+    done | sort -u
 }
 
 # install_packages PACKAGE...: without starting the services that some of them bring.
@@ -51,7 +58,7 @@ disable_services() {
     local package unit
     for package; do
         case $package in
-            unbound | nsd) unit=$package.service ;;
+            unbound | nsd | postgresql) unit=$package.service ;;
             certbot) unit=certbot.timer ;;
             *) continue ;;
         esac
@@ -59,10 +66,10 @@ disable_services() {
     done
 }
 
-# install_missing TOOL...: what the lab needs, and these.
+# install_missing TOOL...: the packages of those that are not there; says so where that cannot be done.
 install_missing() {
     local packages
-    mapfile -t packages < <(missing_lab_packages; missing_packages "$@")
+    mapfile -t packages < <(missing_packages "$@")
     ((${#packages[@]})) || return 0
     if ((EUID != 0)); then
         echo "not root, so nothing can be installed; as root: apt-get install --no-install-recommends ${packages[*]}"
@@ -75,15 +82,4 @@ install_missing() {
         echo "apt-get could not install all of: ${packages[*]}; the end of its log:"
         tail -n 5 "$work/apt.log"
     }
-}
-
-# The newest pebble and our client of the newest lego, into the work folder, as Go modules (Go keeps what it has fetched and
-# compiled); and the newest certbot with the plugin for acme-dns, from PyPI.
-pebble_version=v2.10.1
-build_newest() {
-    mkdir -p "$work/go/bin"
-    GOBIN=$work/go/bin go install "github.com/letsencrypt/pebble/v2/cmd/pebble@$pebble_version"
-    (cd "$here/go" && go build -o "$work/go/bin/client" .)
-    python3 -m venv "$work/venv"
-    "$work/venv/bin/pip" install --quiet --disable-pip-version-check certbot certbot-dns-acmedns
 }
