@@ -23,6 +23,7 @@ pub mod key;
 pub mod managed;
 pub mod order;
 pub mod own;
+pub mod persist;
 pub mod problem;
 pub mod renewal;
 pub mod revocation;

@@ -8,6 +8,7 @@ pub mod certificate;
 pub mod error;
 pub mod file;
 pub mod keyfile;
+pub mod method;
 mod read;
 
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ pub use acme::{Acme, ExternalAccount, OwnCertificate};
 pub use certificate::ManagedCertificate;
 pub use error::ConfigError;
 pub use file::{KeyType, LogFormat, UntilIssued};
+pub use method::Method;
 
 pub use crate::zone::signing::Dnssec;
 

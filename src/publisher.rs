@@ -26,7 +26,7 @@ use crate::account::{Account, AllowFrom, MAX_ALIASES, MAX_OWNERS, Note, Standing
 use crate::config::ValueLimits;
 use crate::enrolment::Over;
 use crate::metrics::Metrics;
-use crate::name::{Alias, Owner, OwnerLabel, Subdomain, ZoneName};
+use crate::name::{Alias, Owner, Subdomain, ZoneName};
 use crate::secret::ApiKeyHash;
 use crate::store::writer::{Tx, Writer};
 use crate::store::{OwnerRow, Store, StoreError, Stored};
@@ -79,6 +79,8 @@ pub enum PublishError {
          `_validation-persist` zone"
     )]
     PersistNowhere(Owner),
+    #[error("the server's configuration has records at {0}, which would hide what is published there; take them out")]
+    Hidden(Owner),
     #[error("it would be over already: its persistUntil or its lifetime has passed")]
     PersistOver,
     #[error("a name has at most {MAX_PERSISTENT} persistent authorizations; retire one first")]
@@ -235,11 +237,7 @@ impl Publisher {
     pub async fn publish(&self, by: Author, owner: Owner, txt: TxtValue) -> Result<LiveValue> {
         let inner = self.0.clone();
         let change = move |tx: &Tx<'_>| {
-            let row = match inner.row_for(tx, by, &owner)? {
-                Ok(row) => row,
-                Err(refusal) => return Ok(Err(refusal)),
-            };
-            let row = match row.map_or_else(|| inner.make_row(tx, &owner), |row| Ok(Ok(row)))? {
+            let row = match inner.row_to_fill(tx, by, &owner)? {
                 Ok(row) => row,
                 Err(refusal) => return Ok(Err(refusal)),
             };
@@ -320,13 +318,22 @@ impl Inner {
         let above = owner.above().map(|apex| tx.owner(&apex)).transpose()?.flatten();
         Ok(match above {
             Some(apex) => may_publish(by, &apex).map(|()| None),
-            None if by == Author::Operator && owner.label == OwnerLabel::Challenge => Ok(None),
+            None if by == Author::Operator && owner.is_daemons() => Ok(None),
             None => Err(PublishError::NotOwner),
         })
     }
 
-    /// Makes the row of an owner that nobody registers: the daemon's own `_acme-challenge`, or the label of an ACME
-    /// account, which is that of the account that owns the apex above it.
+    /// The same, made where it is to be.
+    fn row_to_fill(&self, tx: &Tx<'_>, by: Author, owner: &Owner) -> Decided<OwnerRow> {
+        match self.row_for(tx, by, owner)? {
+            Ok(Some(row)) => Ok(Ok(row)),
+            Ok(None) => self.make_row(tx, owner),
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    /// Makes the row of an owner that nobody registers: one of the daemon's own, or the label of an ACME account, which is
+    /// that of the account that owns the apex above it.
     fn make_row(&self, tx: &Tx<'_>, owner: &Owner) -> Decided<OwnerRow> {
         match owner.above() {
             Some(apex) => self.row_below(tx, owner, &apex),

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use hickory_proto::rr::RecordType;
 
+use crate::name::owner::AcmeAccountLabel;
 use crate::name::{CHALLENGE_LABEL, Name, NameRef, ZoneName};
 use crate::serial::Serial;
 use crate::txt::RecordSet;
@@ -51,7 +52,7 @@ pub enum Node<'z> {
     Apex(&'z [RecordSet], Option<Slot>),
     /// A name of the configuration; without record sets it is an empty non-terminal (RFC 8499 section 7).
     Static(&'z [RecordSet]),
-    /// A registered name, or `_acme-challenge` of this zone: it exists whatever it holds.
+    /// A registered name, or one of the daemon's own: it exists whatever it holds.
     Owner(Slot),
     /// No name is here or below.
     Nowhere,
@@ -69,7 +70,13 @@ impl Zone {
         if let Some(sets) = statics {
             return Some(Node::Static(sets));
         }
-        if labels.next().is_some() {
+        // In a challenge zone the label of an ACME account stands right below the apex, in others below `_acme-challenge`.
+        let is_below_challenge = !self.name.is_challenge() && AcmeAccountLabel::is_one(first);
+        let is_owners = match labels.next() {
+            None => !is_below_challenge,
+            Some(above) => is_below_challenge && above == CHALLENGE_LABEL.as_bytes() && labels.next().is_none(),
+        };
+        if !is_owners {
             return Some(Node::Nowhere);
         }
         Some(match self.live.at(first) {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::config;
+use crate::name::owner::AcmeAccountLabel;
 
 use super::account::Account;
 use super::caa;
@@ -77,7 +78,8 @@ impl Authority {
         Account::open(client, settings).await
     }
 
-    /// What there is to know of the account: the CA's view of it, and what to write into CAA records.
+    /// What there is to know of the account: the CA's view of it, its label for dns-account-01, and what to write into CAA
+    /// records.
     pub async fn show(&self) -> Result<Value> {
         let account = self.account().await?;
         let (view, meta) = (account.view().await?, &account.client().directory().meta);
@@ -89,7 +91,8 @@ impl Authority {
             "terms": meta.terms_of_service,
             "key": account.key().thumbprint(),
             "file": account.path(),
-            "caa": caa::recommended(&account),
+            "label": AcmeAccountLabel::of(account.url()).as_str(),
+            "caa": caa::recommended(&account, self.0.settings.challenge),
         }))
     }
 

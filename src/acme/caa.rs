@@ -5,6 +5,7 @@
 use hickory_proto::rr::rdata::CAA;
 use tracing::warn;
 
+use crate::config::Method;
 use crate::identifier::Identifier;
 use crate::lookup::Lookup;
 use crate::name::Name;
@@ -12,8 +13,6 @@ use crate::name::Name;
 use super::account::Account;
 use super::error::{AcmeError, Result};
 
-/// How we prove names.
-const METHOD: &str = "dns-01";
 /// Properties that one may ignore though they are critical: they do not speak of web certificates.
 const KNOWN: [&str; 7] = ["issue", "issuewild", "issuemail", "issuevmc", "iodef", "contactemail", "contactphone"];
 
@@ -22,6 +21,7 @@ const KNOWN: [&str; 7] = ["issue", "issuewild", "issuemail", "issuevmc", "iodef"
 struct Issuer<'a> {
     identities: &'a [String],
     account: &'a str,
+    method: Method,
 }
 
 /// The records that rule a name, and the name that they are at; `None` where there are none, or they cannot be seen.
@@ -29,19 +29,19 @@ type Relevant = Option<(Name, Vec<CAA>)>;
 
 /// The record's data that lets this account of this CA alone issue, by this method alone; `None` where the CA does not
 /// say by which name CAA records know it.
-pub fn recommended(account: &Account) -> Option<String> {
+pub fn recommended(account: &Account, method: Method) -> Option<String> {
     let ca = account.client().directory().meta.caa_identities.first()?;
-    Some(format!("CAA 0 issue \"{ca}; accounturi={}; validationmethods={METHOD}\"", account.url()))
+    Some(format!("CAA 0 issue \"{ca}; accounturi={}; validationmethods={method}\"", account.url()))
 }
 
-/// Looks for each name whether the CA may issue for it; an error names all for which it may not. Names whose records
+/// Looks for each name whether the CA may issue for it by this method; an error names all for which it may not. Names whose records
 /// cannot be looked up are the CA's to judge.
-pub async fn check(lookup: &Lookup, account: &Account, names: &[Identifier]) -> Result<()> {
+pub async fn check(lookup: &Lookup, account: &Account, method: Method, names: &[Identifier]) -> Result<()> {
     let identities = &account.client().directory().meta.caa_identities;
     if identities.is_empty() {
         return Ok(()); // It does not say who it is, so no record can be read as for or against it.
     }
-    let issuer = Issuer { identities, account: account.url().as_str() };
+    let issuer = Issuer { identities, account: account.url().as_str(), method };
     let mut known: Vec<(&Name, Relevant)> = Vec::new();
     let mut findings = Vec::new();
     for name in names {
@@ -57,7 +57,7 @@ pub async fn check(lookup: &Lookup, account: &Account, names: &[Identifier]) -> 
     if findings.is_empty() {
         return Ok(());
     }
-    let allowing = recommended(account).unwrap_or_default();
+    let allowing = recommended(account, method).unwrap_or_default();
     Err(AcmeError::Caa { findings: findings.join("; "), identities: identities.join(" or "), allowing })
 }
 
@@ -106,7 +106,8 @@ impl Issuer<'_> {
             _ => false, // RFC 8657 section 3
         };
         let methods = values("validationmethods");
-        let method = methods.is_empty() || methods.iter().any(|list| list.split(',').any(|one| one.trim() == METHOD));
+        let is_ours = |list: &&str| list.split(',').any(|one| one.trim() == self.method.as_str());
+        let method = methods.is_empty() || methods.iter().any(is_ours);
         account && method && self.identities.iter().any(|identity| identity.eq_ignore_ascii_case(name))
     }
 }
@@ -133,7 +134,7 @@ mod tests {
     #[test]
     fn rules_of_rfc_8659_and_8657() {
         let identities = ["ca.test".to_owned(), "other.ca.test".to_owned()];
-        let issuer = Issuer { identities: &identities, account: ACCOUNT };
+        let issuer = Issuer { identities: &identities, account: ACCOUNT, method: Method::Dns01 };
         let bound = format!("0 issue ca.test; accounturi={ACCOUNT}; validationmethods=http-01, dns-01");
         let twice = format!("0 issue ca.test; accounturi={ACCOUNT}; accounturi={ACCOUNT}");
         for (records, plain, wildcard) in [
@@ -160,6 +161,16 @@ mod tests {
             let read: Vec<CAA> = records.iter().map(|text| record(text)).collect();
             assert_eq!(issuer.may_issue(&read, false), plain, "{records:?}");
             assert_eq!(issuer.may_issue(&read, true), wildcard, "{records:?}, wildcard");
+        }
+    }
+
+    #[test]
+    fn validationmethods_are_held_against_the_method_in_use() {
+        let identities = ["ca.test".to_owned()];
+        let records = [record("0 issue ca.test; validationmethods=dns-account-01,dns-persist-01")];
+        for (method, may) in [(Method::Dns01, false), (Method::DnsAccount01, true), (Method::DnsPersist01, true)] {
+            let issuer = Issuer { identities: &identities, account: ACCOUNT, method };
+            assert_eq!(issuer.may_issue(&records, false), may, "{method}");
         }
     }
 }

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::config::Method;
 use crate::name::Name;
 use crate::publisher::PublishError;
+use crate::txt::persist::PersistValueError;
 use crate::url::Url;
 
 use super::key::KeyError;
@@ -29,9 +31,15 @@ pub enum AcmeError {
     NotProven { name: String, problem: Box<Problem> },
     #[error("the CA is still busy with {what} after {} seconds", waited.as_secs())]
     Slow { what: String, waited: Duration },
-    #[error("the CA offers no dns-01 for {0}")]
-    NoChallenge(String),
-    #[error("the CA has no certificate profile {wanted:?}; {}", profiles(offered))]
+    #[error("the CA offers no {wanted} for {name}; it offers {}", listed(offered, "nothing"))]
+    NoChallenge { name: String, wanted: Method, offered: Vec<String> },
+    #[error("the CA wants proof of {0}, which was not ordered")]
+    Unordered(String),
+    #[error("the CA offers dns-persist-01, but does not say by which name records know it")]
+    NoIssuer,
+    #[error("the persistent authorization that the CA wants cannot be written: {0}")]
+    Persist(#[from] PersistValueError),
+    #[error("the CA has no certificate profile {wanted:?}; it has {}", listed(offered, "none at all"))]
     Profile { wanted: String, offered: Vec<String> },
     #[error("the CA's terms of service are not agreed to{}", terms.as_ref().map(|url| format!(": {url}")).unwrap_or_default())]
     Terms { terms: Option<String> },
@@ -51,6 +59,8 @@ pub enum AcmeError {
     Nameservers(String),
     #[error("names of the certificate are not delegated to this server: {}", missing(.0))]
     NotDelegated(Vec<Missing>),
+    #[error("persistent authorizations are missing: {}", missing(.0))]
+    NotAuthorized(Vec<Missing>),
     #[error("no certificate can be had for {name}: {what}")]
     Unprovable { name: Name, what: String },
     #[error("CAA records forbid this CA ({identities}): {findings}")]
@@ -71,12 +81,15 @@ pub enum AcmeError {
     Setup(String),
 }
 
-fn profiles(offered: &[String]) -> String {
-    if offered.is_empty() { "it has none at all".into() } else { format!("it has {}", offered.join(", ")) }
+fn listed(offered: &[String], nothing: &str) -> String {
+    if offered.is_empty() { nothing.into() } else { offered.join(", ") }
 }
 
 fn missing(records: &[Missing]) -> String {
-    let line = |record: &Missing| format!("{}: {}, so add `{record}`", record.name, record.found);
+    let line = |record: &Missing| {
+        let records: Vec<String> = record.records().map(|record| format!("`{record}`")).collect();
+        format!("{}: {}, so add {}", record.name, record.found, records.join(" or "))
+    };
     records.iter().map(line).collect::<Vec<_>>().join("; ")
 }
 
@@ -90,18 +103,28 @@ impl AcmeError {
             Self::NotAcme { .. } => "look at `directory` in [acme]",
             Self::Refused { problem, .. } | Self::NotProven { problem, .. } => problem.advice(),
             Self::Profile { .. } => "change `profile` in [acme], or leave it out",
-            Self::NoChallenge(_) => "use another CA",
+            Self::NoChallenge { .. } => "set another `challenge` in [acme] or for the certificate, or use another CA",
             Self::Terms { .. } => "read them, and set `terms-agreed = true` in [acme]",
             Self::ExternalAccount => "get a key from it, and set `eab-kid` and `eab-key-file` in [acme]",
             Self::NotDeactivated { .. } => "try again; the account is still in use",
             Self::Damaged { .. } => "put it back from a copy, or move it away to make a new account",
             Self::NotPrivate { .. } => "run `chmod 600` on it",
-            Self::NotDelegated(_) => "it is tried again by itself, or at once with `txtgate cert renew`",
+            Self::NotDelegated(_) | Self::NotAuthorized(_) => {
+                "it is tried again by itself, or at once with `txtgate cert renew`"
+            }
             Self::Hook { .. } => "the certificate itself is in place; the hook is tried again",
             Self::NoCertificate(_) => "`txtgate cert list` shows all",
             Self::Configured(_) => "change it there, and restart the daemon",
             Self::Nameservers(_) => "compare the delegation in the parent zone with this server's addresses",
             _ => "",
+        }
+    }
+
+    /// The records that somebody must add to their zones, where that is what is wrong.
+    pub fn missing(&self) -> &[Missing] {
+        match self {
+            Self::NotDelegated(missing) | Self::NotAuthorized(missing) => missing,
+            _ => &[],
         }
     }
 

@@ -5,28 +5,46 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use crate::config::{self, KeyType};
+use crate::config::{self, KeyType, Method};
 use crate::file;
 use crate::identifier::Identifier;
-use crate::name::Owner;
+use crate::lookup::Lookup;
+use crate::name::{Name, Owner};
 use crate::publisher::{Author, Publisher};
 use crate::txt::TxtValue;
+use crate::txt::persist::PersistValue;
 use crate::url::Url;
 
 use super::account::{Account, blocking};
 use super::certificate::{CertificateKey, Chain};
 use super::delegation::Delegation;
 use super::error::{AcmeError, Result};
+use super::managed::placement::{Proof, Search};
 use super::order::{Authorization, Order, Wanted};
+use super::persist::{self, Grant, Grantee};
 use super::state::{failed, private_text};
 
-/// A name and the owner at which its challenge is published: `_acme-challenge.<base>` itself, or where its CNAME leads.
+/// A name, and where it is proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placed {
     /// What the certificate is for.
     pub name: Identifier,
-    /// Where its values go.
-    pub owner: Owner,
+    /// The name at which the CA looks.
+    pub looked_at: Name,
+    /// The owner at which that is published: that name itself, or where its CNAME leads. `None` where a persistent
+    /// authorization has to stand in somebody else's zone.
+    pub owner: Option<Owner>,
+}
+
+/// What it takes to prove names.
+#[derive(Debug, Clone, Copy)]
+pub struct Means<'a> {
+    /// Our account.
+    pub account: &'a Account,
+    /// The write road.
+    pub publisher: &'a Publisher,
+    /// Who looks at the zones of others.
+    pub lookup: &'a Lookup,
 }
 
 /// A certificate to get.
@@ -34,13 +52,15 @@ pub struct Placed {
 pub struct Request<'a> {
     /// The names; at least one.
     pub names: &'a [Placed],
-    /// Key type, profile and preferred root.
+    /// Method, key type, profile and preferred root.
     pub settings: &'a config::Acme,
     /// The certificate that it will replace.
     pub replaces: Option<String>,
     /// The file that keeps the order and its key until the certificate is there. A later request for the same names
     /// goes on from it, so that a crash wastes no order and loses no certificate.
     pub pending: &'a Path,
+    /// The file that keeps which persistent authorizations the certificate relies on.
+    pub grants: &'a Path,
 }
 
 /// An order under way, as its file says it.
@@ -55,26 +75,25 @@ struct Pending {
 /// The servers that must show a zone's values.
 pub type Delegations<'a> = &'a mut [(crate::name::ZoneName, Delegation)];
 
-/// Gets a certificate. The values that it publishes are retired when the CA has looked, whatever it has seen; what a
-/// crash leaves expires with its lifetime.
-pub async fn issue(
-    account: &Account,
-    publisher: &Publisher,
-    delegations: Delegations<'_>,
-    request: &Request<'_>,
-) -> Result<Chain> {
+/// Gets a certificate. The challenges' values that it publishes are retired when the CA has looked, whatever it has seen;
+/// what a crash leaves expires with its lifetime. Persistent authorizations stay; those that the certificate does not
+/// rely on any more are withdrawn when it is there.
+pub async fn issue(means: Means<'_>, delegations: Delegations<'_>, request: &Request<'_>) -> Result<Chain> {
     let names: Vec<Identifier> = request.names.iter().map(|placed| placed.name.clone()).collect();
-    let (mut order, key) = match resumed(account, request, &names).await? {
+    let (mut order, key) = match resumed(means.account, request, &names).await? {
         Some(found) => found,
-        None => placed(account, request, &names).await?,
+        None => placed(means.account, request, &names).await?,
     };
-    prove(account, publisher, delegations, request.names, &mut order).await?;
+    let granted = prove(means, delegations, request, &mut order).await?;
     order.finalize(&key.request(&names)?).await?;
     let chain = Chain::new(order.download(request.settings.preferred_root.as_deref()).await?, key)?;
     if !chain.facts.is_for(&names) {
         return Err(AcmeError::Certificate(format!("it is for {}", chain.facts.names.join(", "))));
     }
     info!(names = chain.facts.names.join(", "), not_after = %chain.facts.not_after, "the CA has issued a certificate");
+    let used = request.names.iter().filter(|_| request.settings.challenge == Method::DnsPersist01);
+    let used: Vec<String> = used.map(|placed| placed.looked_at.to_string()).collect();
+    persist::withdraw_others(means.publisher, request.grants, &used, &granted).await?;
     Ok(chain)
 }
 
@@ -131,69 +150,149 @@ async fn new_key(key_type: KeyType) -> Result<CertificateKey> {
     blocking(move || CertificateKey::generate(key_type)).await
 }
 
-/// Proves what is not proven yet.
+/// What is published for an authorization.
+#[derive(Debug, Clone)]
+enum Value {
+    /// A challenge's.
+    Challenge(TxtValue),
+    /// One that stays.
+    Persistent(PersistValue),
+}
+
+impl std::fmt::Display for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Challenge(value) => value.fmt(f),
+            Self::Persistent(value) => value.fmt(f),
+        }
+    }
+}
+
+/// What has been published, and where.
+type Published = Vec<(Owner, Value)>;
+
+/// Proves what is not proven yet; the persistent authorizations that the CA was to see.
 async fn prove(
-    account: &Account,
-    publisher: &Publisher,
+    means: Means<'_>,
     delegations: Delegations<'_>,
-    names: &[Placed],
+    request: &Request<'_>,
     order: &mut Order<'_>,
-) -> Result<()> {
-    let mut authorizations = order.authorizations().await?;
-    let mut published = Vec::new();
-    let proven = publish(account, publisher, names, &authorizations, &mut published).await;
-    let proven = match proven {
-        Ok(()) => notify(delegations, &mut authorizations, &published).await,
-        failure => failure,
+) -> Result<Vec<Grant>> {
+    let (mut authorizations, method) = (order.authorizations().await?, request.settings.challenge);
+    let mut published = Published::new();
+    let prepared = match method {
+        Method::Dns01 | Method::DnsAccount01 => {
+            publish(means, request, &authorizations, &mut published).await.map(|()| Vec::new())
+        }
+        Method::DnsPersist01 => grant(means, request, &authorizations, &mut published).await,
+    };
+    let proven = match prepared {
+        Ok(granted) => notify(delegations, method, &mut authorizations, &published).await.map(|()| granted),
+        Err(error) => Err(error),
     };
     for (owner, value) in published {
-        if let Err(error) = publisher.retire(Author::Operator, owner.clone(), Some(value)).await {
+        let Value::Challenge(value) = value else { continue };
+        if let Err(error) = means.publisher.retire(Author::Operator, owner.clone(), Some(value)).await {
             warn!(%owner, "the challenge's value stays until it expires: {error}");
         }
     }
-    proven?;
-    order.wait_until_ready().await
+    let granted = proven?;
+    order.wait_until_ready().await?;
+    Ok(granted)
+}
+
+/// Where the name of an authorization is proven.
+fn place_of<'p>(request: &Request<'p>, authorization: &Authorization<'_>) -> Result<&'p Placed> {
+    let is_its = |placed: &&Placed| placed.name.base().to_string() == authorization.base().to_ascii_lowercase();
+    request.names.iter().find(is_its).ok_or_else(|| AcmeError::Unordered(authorization.name()))
 }
 
 /// Publishes a value for each challenge.
 async fn publish(
-    account: &Account,
-    publisher: &Publisher,
-    names: &[Placed],
+    means: Means<'_>,
+    request: &Request<'_>,
     authorizations: &[Authorization<'_>],
-    published: &mut Vec<(Owner, TxtValue)>,
+    published: &mut Published,
 ) -> Result<()> {
     for authorization in authorizations {
-        let Some(challenge) = authorization.challenge()? else { continue };
-        let value = account.key().txt_value(challenge.token());
-        let is_its = |placed: &&Placed| placed.name.base().to_string() == authorization.base().to_ascii_lowercase();
-        let (Some(value), Some(placed)) = (value, names.iter().find(is_its)) else {
-            return Err(AcmeError::NoChallenge(authorization.name()));
+        let Some(challenge) = authorization.challenge(request.settings.challenge)? else { continue };
+        let value = means.account.key().txt_value(challenge.token());
+        let (Some(value), Some(owner)) = (value, &place_of(request, authorization)?.owner) else {
+            return Err(AcmeError::Unordered(authorization.name()));
         };
-        publisher.publish(Author::Operator, placed.owner.clone(), value).await?;
-        published.push((placed.owner.clone(), value));
+        means.publisher.publish(Author::Operator, owner.clone(), value).await?;
+        published.push((owner.clone(), Value::Challenge(value)));
     }
     Ok(())
+}
+
+/// Sees to it that there is a persistent authorization for each challenge: published by us, or in somebody else's zone.
+/// What is missing there is told all at once, and before anything is published.
+async fn grant(
+    means: Means<'_>,
+    request: &Request<'_>,
+    authorizations: &[Authorization<'_>],
+    published: &mut Published,
+) -> Result<Vec<Grant>> {
+    let (mut granted, mut missing) = (Vec::new(), Vec::new());
+    for authorization in authorizations {
+        let Some(challenge) = authorization.challenge(Method::DnsPersist01)? else { continue };
+        let placed = place_of(request, authorization)?;
+        // One value for a name and its wildcard.
+        let is_wildcard =
+            request.names.iter().any(|other| other.looked_at == placed.looked_at && other.name.is_wildcard());
+        let grantee = Grantee {
+            issuers: challenge.issuers.clone(),
+            account: means.account.url().clone(),
+            lifetime: request.settings.persist_lifetime,
+        };
+        let name = placed.looked_at.to_string();
+        if let Some(owner) = &placed.owner {
+            let value = grantee.choose(means.publisher, owner, is_wildcard)?;
+            granted.push(Grant { name, owner: Some(owner.to_string()), value: value.to_string() });
+            published.push((owner.clone(), Value::Persistent(value)));
+        } else {
+            let (publisher, lookup) = (means.publisher.clone(), means.lookup.clone());
+            // What cannot be seen from here is left to the CA: it was looked at before.
+            let search = Search { publisher, lookup, proof: Proof::Persistent(grantee.clone()), trusting: true };
+            match search.theirs(&grantee, placed.name.base(), &placed.looked_at, is_wildcard).await? {
+                Ok(value) => granted.push(Grant { name, owner: None, value }),
+                Err(record) => missing.push(record),
+            }
+        }
+    }
+    if !missing.is_empty() {
+        missing.dedup();
+        return Err(AcmeError::NotAuthorized(missing));
+    }
+    persist::remember(request.grants, &granted).await?;
+    for (owner, value) in published.iter() {
+        if let Value::Persistent(value) = value {
+            Grant::publish(means.publisher, owner, value).await?;
+        }
+    }
+    Ok(granted)
 }
 
 /// Looks whether everybody will see the values, tells the CA, and waits for its word on each name.
 async fn notify(
     delegations: Delegations<'_>,
+    method: Method,
     authorizations: &mut [Authorization<'_>],
-    published: &[(Owner, TxtValue)],
+    published: &[(Owner, Value)],
 ) -> Result<()> {
     for (zone, delegation) in delegations.iter_mut() {
         let mut owners: Vec<&Owner> = published.iter().map(|(owner, _)| owner).filter(|o| o.zone == *zone).collect();
         owners.sort_unstable();
         owners.dedup();
         for owner in owners {
-            let values: Vec<TxtValue> =
-                published.iter().filter(|(of, _)| of == owner).map(|(_, value)| *value).collect();
+            let values: Vec<String> =
+                published.iter().filter(|(of, _)| of == owner).map(|(_, value)| value.to_string()).collect();
             delegation.shows(owner, &values).await?;
         }
     }
     for authorization in authorizations.iter() {
-        if let Some(challenge) = authorization.challenge()? {
+        if let Some(challenge) = authorization.challenge(method)? {
             authorization.answer(challenge).await?;
         }
     }

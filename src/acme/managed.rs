@@ -30,6 +30,7 @@ use super::account::blocking;
 use super::authority::Authority;
 use super::certificate::Facts;
 use super::error::{AcmeError, Result};
+use super::persist::{self, Grant};
 use super::revocation::{By, Reason, revoke};
 
 use hook::Outcome;
@@ -121,6 +122,21 @@ pub struct Listed {
     /// How it is.
     #[serde(flatten)]
     pub report: Report,
+}
+
+/// What has become of the persistent authorizations of a certificate that is deleted, as records.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Deleted {
+    /// Those that are not served any more.
+    pub withdrawn: Vec<String>,
+    /// Those in the zones of others, which go on granting what they say.
+    pub standing: Vec<String>,
+}
+
+/// What other certificates rely on. Blocks.
+fn grants_of(entries: Vec<Arc<Entry>>) -> Result<Vec<Grant>> {
+    let read: Result<Vec<Vec<Grant>>> = entries.iter().map(|entry| persist::standing(&entry.folder.grants())).collect();
+    Ok(read?.concat())
 }
 
 impl Managed {
@@ -272,13 +288,16 @@ impl Managed {
         Ok(entry.listed())
     }
 
-    /// Forgets a certificate and deletes its files. Its labels stay, so that a CNAME never leads to a stranger.
-    pub async fn delete(&self, name: &CertificateName) -> Result<()> {
+    /// Forgets a certificate and deletes its files. Its labels stay, so that a CNAME never leads to a stranger; persistent
+    /// authorizations are withdrawn from them, unless another certificate relies on them.
+    pub async fn delete(&self, name: &CertificateName) -> Result<Deleted> {
         let entry = self.entry(name)?;
         if entry.is_configured {
             return Err(AcmeError::Configured(name.to_string()));
         }
         let mut work = entry.work.lock().await;
+        // Before anything else: what a crash leaves undone here is done by the next attempt, or needed by a renewal.
+        let deleted = self.withdraw(&entry).await?;
         work.record.deleting = true;
         entry.store(&work).await?;
         entry.stop();
@@ -286,8 +305,23 @@ impl Managed {
         blocking(move || live::delete(&wanted).and_then(|()| folder.remove())).await?;
         self.lock().remove(name);
         self.0.tools.metrics.managed.forget(&name.to_string());
-        info!(%name, "a certificate is deleted");
-        Ok(())
+        info!(%name, ?deleted, "a certificate is deleted");
+        Ok(deleted)
+    }
+
+    async fn withdraw(&self, entry: &Arc<Entry>) -> Result<Deleted> {
+        let others = self.lock().values().filter(|other| other.wanted.name != entry.wanted.name).cloned().collect();
+        let (own, used) = blocking({
+            let entry = entry.clone();
+            move || Ok((persist::standing(&entry.folder.grants())?, grants_of(others)?))
+        })
+        .await?;
+        let mut deleted = Deleted::default();
+        for grant in own.iter().filter(|grant| !used.contains(grant)) {
+            let is_ours = grant.withdraw(&self.0.tools.publisher).await?;
+            if is_ours { &mut deleted.withdrawn } else { &mut deleted.standing }.push(grant.to_string());
+        }
+        Ok(deleted)
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tracing::{debug, info};
 
+use crate::config::Method;
 use crate::identifier::Identifier;
 use crate::url::Url;
 
@@ -223,6 +224,9 @@ pub struct Challenge {
     /// `dns-01`, or another method's name.
     #[serde(rename = "type")]
     pub kind: String,
+    /// The names by which a persistent authorization may know the CA (draft-ietf-acme-dns-persist section 3.1).
+    #[serde(default, rename = "issuer-domain-names")]
+    pub issuers: Vec<String>,
     url: Url,
     #[serde(default)]
     token: String,
@@ -240,14 +244,17 @@ impl Authorization<'_> {
         &self.body.identifier.value
     }
 
-    /// The challenge to answer; `None` where the name is proven already. The token is one that can be published.
-    pub fn challenge(&self) -> Result<Option<&Challenge>> {
+    /// The challenge of a method to answer; `None` where the name is proven already. One that needs a token has one.
+    pub fn challenge(&self, method: Method) -> Result<Option<&Challenge>> {
         match self.body.status {
             Status::Valid => Ok(None),
             Status::Pending => {
-                let is_dns = |challenge: &&Challenge| challenge.kind == "dns-01" && !challenge.token.is_empty();
-                let found = self.body.challenges.iter().find(is_dns);
-                found.map(Some).ok_or_else(|| AcmeError::NoChallenge(self.name()))
+                let challenges = &self.body.challenges;
+                let is_whole = |challenge: &Challenge| method == Method::DnsPersist01 || !challenge.token.is_empty();
+                let found = challenges.iter().find(|one| one.kind == method.as_str() && is_whole(one));
+                let offered = || challenges.iter().map(|one| one.kind.clone()).collect();
+                let none = || AcmeError::NoChallenge { name: self.name(), wanted: method, offered: offered() };
+                found.map(Some).ok_or_else(none)
             }
             _ => Err(self.failure()),
         }

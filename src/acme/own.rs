@@ -12,7 +12,7 @@ use crate::config::{OwnCertificate, UntilIssued, ZoneSettings};
 use crate::file;
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
-use crate::name::{Name, Owner, OwnerLabel, ZoneName};
+use crate::name::{Name, Owner, ZoneName};
 use crate::publisher::Publisher;
 use crate::tls::Tls;
 
@@ -21,7 +21,8 @@ use super::authority::Authority;
 use super::certificate::{CertificateKey, Chain, Facts};
 use super::delegation;
 use super::error::{AcmeError, Result};
-use super::issue::{Placed, Request, forget, issue};
+use super::issue::{Means, Placed, Request, forget, issue};
+use super::managed::placement::{Proof, Search};
 use super::renewal::{Current, backoff, wall_clock};
 use super::state::{failed, private_folder, private_text};
 
@@ -150,15 +151,15 @@ impl Own {
 
     /// Gets a certificate and puts it in place: first on disk, then before everybody.
     async fn renew(&self, replaces: Option<String>) -> Result<Facts> {
-        let account = self.0.authority.account().await?;
-        let names = self.placed();
-        let owners: Vec<Owner> = names.iter().map(|placed| placed.owner.clone()).collect();
-        let Inner { publisher, lookup, nameservers, .. } = &*self.0;
+        let names = self.placed().await?;
+        let owners: Vec<Owner> = names.iter().filter_map(|placed| placed.owner.clone()).collect();
+        let Inner { authority, publisher, lookup, nameservers, .. } = &*self.0;
+        let account = authority.account().await?;
         let mut delegations = delegation::verified(publisher, lookup, nameservers, &owners).await?;
-        let pending = self.0.authority.settings().state.join("api.pending");
-        let settings = self.0.authority.settings();
-        let request = Request { names: &names, settings, replaces, pending: &pending };
-        let chain = issue(&account, &self.0.publisher, &mut delegations, &request).await?;
+        let settings = authority.settings();
+        let (pending, grants) = (settings.state.join("api.pending"), settings.state.join("api.grants"));
+        let request = Request { names: &names, settings, replaces, pending: &pending, grants: &grants };
+        let chain = issue(Means { account: &account, publisher, lookup }, &mut delegations, &request).await?;
         drop(account);
         // One file with both: a chain and another one's key can never meet.
         let text = format!("{FROM}{}\n{}{}", settings.directory, chain.key().reveal_pem(), chain.pem());
@@ -169,14 +170,11 @@ impl Own {
         Ok(chain.facts)
     }
 
-    /// Each name's owner: `_acme-challenge` of its zone.
-    fn placed(&self) -> Vec<Placed> {
-        let zone = |base: &Name| self.0.nameservers.iter().map(|(zone, _)| zone).find(|zone| zone.apex() == base);
-        let names = self.0.settings.names.iter().filter_map(|name| {
-            let zone = zone(name.base())?.clone();
-            Some(Placed { name: name.clone(), owner: Owner { zone, label: OwnerLabel::Challenge } })
-        });
-        names.collect()
+    /// Where each name is proven: in its own zone, which is ours.
+    async fn placed(&self) -> Result<Vec<Placed>> {
+        let proof = Proof::of(self.0.authority.settings(), &self.0.authority).await?;
+        let (publisher, lookup) = (self.0.publisher.clone(), self.0.lookup.clone());
+        Search { publisher, lookup, proof, trusting: false }.place(&self.0.settings.names).await
     }
 }
 

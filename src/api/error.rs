@@ -168,6 +168,7 @@ impl From<PublishError> for Failure {
             | PublishError::TooManyKept
             | PublishError::TooManyLabels(_)
             | PublishError::TooManyPersistent
+            | PublishError::Hidden(_)
             | PublishError::ApexTaken(_)
             | PublishError::LastOwner => Self::Conflict(error.to_string()),
             PublishError::Store(error) => error.into(),

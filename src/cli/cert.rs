@@ -49,6 +49,9 @@ pub struct Issue {
     /// p256 or p384
     #[arg(long)]
     key_type: Option<String>,
+    /// How the names are proven: dns-01, dns-account-01 or dns-persist-01 [default: that of the configuration]
+    #[arg(long, value_name = "METHOD")]
+    challenge: Option<String>,
     /// A certificate profile of the CA's
     #[arg(long)]
     profile: Option<String>,
@@ -137,10 +140,18 @@ pub fn run(command: Command, config: &Config) -> Result<()> {
             ))
         }
         Command::Delete(Named { name }) => {
-            operator.call(Method::DELETE, &path(&name, ""), None)?;
-            print(&format!("{name} is deleted; the labels that its names' CNAMEs lead to stay yours"))
+            let reply = operator.call(Method::DELETE, &path(&name, ""), None)?;
+            print(&format!("{name} is deleted; the labels that its names' CNAMEs lead to stay yours"))?;
+            told("These persistent authorizations are withdrawn:", &reply["withdrawn"])?;
+            told("These records still let this account get certificates; delete them yourself:", &reply["standing"])
         }
     }
+}
+
+/// Prints lines below a heading, if there are any.
+fn told(heading: &str, lines: &Value) -> Result<()> {
+    let lines: Vec<String> = lines.as_array().into_iter().flatten().map(cell).collect();
+    if lines.is_empty() { Ok(()) } else { print(&format!("{heading}\n{}", lines.join("\n"))) }
 }
 
 fn path(name: &str, what: &str) -> String {
@@ -154,6 +165,7 @@ fn issue(operator: &Operator, wanted: &Issue) -> Result<()> {
         "names": wanted.names,
         "directory": directory,
         "key-type": wanted.key_type,
+        "challenge": wanted.challenge,
         "profile": wanted.profile,
         "owner": wanted.owner,
         "group": wanted.group,
@@ -193,14 +205,18 @@ fn follow(operator: &Operator, before: &Value) -> Result<()> {
 fn outcome(name: &str, now: &Value) -> Result<()> {
     let missing: Vec<&Value> = now["missing"].as_array().into_iter().flatten().collect();
     if !missing.is_empty() {
-        let record = |one: &&Value| format!("{}. CNAME {}.", cell(&one["name"]), cell(&one["target"]));
         print("Add these records, once and for ever:\n")?;
-        print(&missing.iter().map(record).collect::<Vec<_>>().join("\n"))?;
+        print(&missing.iter().map(|one| records(one).join("\nor, in place of it,\n")).collect::<Vec<_>>().join("\n"))?;
         let found = |one: &&Value| format!("{}: {}", cell(&one["name"]), cell(&one["found"]));
         let found = missing.iter().map(found).collect::<Vec<_>>().join("; ");
+        let what = if missing.iter().any(|one| one["txt"].is_string()) {
+            "persistent authorizations are missing"
+        } else {
+            "names of the certificate are not delegated to this server yet"
+        };
         return Err(CliError::Missing(format!(
-            "names of the certificate are not delegated to this server yet: {found}; when the records are there, run \
-             `txtgate cert renew {name}`, or wait: the daemon tries again by itself"
+            "{what}: {found}; when the records are there, run `txtgate cert renew {name}`, or wait: the daemon tries \
+             again by itself"
         )));
     }
     if let Some(problem) = now["problem"].as_str() {
@@ -216,6 +232,13 @@ fn outcome(name: &str, now: &Value) -> Result<()> {
         print(&format!("This record at your domain lets nobody else get certificates for it:\n{caa}"))?;
     }
     Ok(())
+}
+
+/// The record that is missing, or each of those of which one is enough.
+fn records(missing: &Value) -> Vec<String> {
+    let (name, target, txt) = (cell(&missing["name"]), &missing["target"], &missing["txt"]);
+    let cname = target.is_string().then(|| format!("{name}. CNAME {}.", cell(target)));
+    cname.into_iter().chain(txt.is_string().then(|| format!("{name}. TXT {}", cell(txt)))).collect()
 }
 
 fn list(output: Output, reply: &Value) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -12,7 +13,10 @@ use crate::name::ZoneName;
 use crate::url::Url;
 
 use super::read::{Reader, Result, private_text};
-use super::{Certificate, KeyType, UntilIssued, file};
+use super::{Certificate, KeyType, Method, UntilIssued, file};
+
+/// The shortest that a persistent authorization may be set to last.
+const SHORTEST_PERSIST: Duration = Duration::from_secs(86_400);
 
 /// The daemon as a CA's client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +31,10 @@ pub struct Acme {
     pub state: PathBuf,
     /// The keys of new certificates.
     pub key_type: KeyType,
+    /// How names are proven.
+    pub challenge: Method,
+    /// How long persistent authorizations that the daemon publishes last; without an end where there is none.
+    pub persist_lifetime: Option<Duration>,
     /// The certificate profile; the CA's own choice without.
     pub profile: Option<String>,
     /// The common name of the root that chains should lead to, where the CA has several.
@@ -78,6 +86,8 @@ impl Reader<'_> {
             contact: acme.contact.iter().enumerate().map(|(at, text)| self.contact(at, text)).collect::<Result<_>>()?,
             state: folder_of(&self.folder.join(&file.database)).join(&acme.state),
             key_type: acme.key_type,
+            challenge: acme.challenge,
+            persist_lifetime: self.persist_lifetime(acme)?,
             profile: acme.profile.clone(),
             preferred_root: acme.preferred_root.clone(),
             ca_root: acme.ca_root.as_ref().map(|path| self.folder.join(path)),
@@ -95,6 +105,16 @@ impl Reader<'_> {
         }
         let problem = format!("{text:?} is no address that the CA could write to; write \"hostmaster@example.org\"");
         Err(self.source.at(&format!("acme.contact.{at}"), problem))
+    }
+
+    fn persist_lifetime(&self, acme: &file::Acme) -> Result<Option<Duration>> {
+        let read = |text: &String| self.span("acme.persist-lifetime", text);
+        let lifetime = acme.persist_lifetime.as_ref().map(read).transpose()?;
+        if lifetime.is_some_and(|lifetime| lifetime < SHORTEST_PERSIST) {
+            let problem = "a CA may take a day and more to look; write \"1d\" or longer, like \"90d\", or leave it out";
+            return Err(self.source.at("acme.persist-lifetime", problem));
+        }
+        Ok(lifetime)
     }
 
     fn external_account(&self, acme: &file::Acme) -> Result<Option<ExternalAccount>> {
@@ -193,6 +213,8 @@ mod tests {
             ("[acme]\ncontact = [\"x\"]\n", "2:12: acme.contact[0]: ", "hostmaster@example.org"),
             ("[acme]\ncontact = [\"mailto:a@b.c?subject=x\"]\n", "2:12: acme.contact[0]: ", "hostmaster@"),
             ("[acme]\ncontact = [\"a@b.c,d@e.f\"]\n", "2:12: acme.contact[0]: ", "hostmaster@"),
+            ("[acme]\nchallenge = \"http-01\"\n", "2:13: acme.challenge: ", "dns-account-01"),
+            ("[acme]\npersist-lifetime = \"1h\"\n", "2:20: acme.persist-lifetime: ", "90d"),
             ("[acme]\neab-kid = \"1\"\n", "2:11: acme.eab-kid: ", "eab-key-file"),
             ("[acme]\neab-key-file = \"1\"\n", "2:16: acme.eab-key-file: ", "eab-kid"),
             ("[acme]\neab-kid = \"1\"\neab-key-file = \"no\"\n", "3:16: acme.eab-key-file: ", "cannot read"),

@@ -13,7 +13,7 @@ use crate::identifier::Identifier;
 use crate::time::Span;
 
 use super::read::{Reader, Result};
-use super::{KeyType, file};
+use super::{KeyType, Method, file};
 
 /// Names in one certificate: CAs take no more.
 const MAX_NAMES: usize = 100;
@@ -62,6 +62,8 @@ pub struct ManagedCertificate {
     pub directory: PathBuf,
     /// The key's type; that of `[acme]` without.
     pub key_type: Option<KeyType>,
+    /// How its names are proven; as `[acme]` says without.
+    pub challenge: Option<Method>,
     /// The certificate profile; that of `[acme]` without.
     pub profile: Option<String>,
     /// Whose the files are.
@@ -122,6 +124,7 @@ impl ManagedCertificate {
             names,
             directory: folder.join(&wanted.directory),
             key_type: wanted.key_type,
+            challenge: wanted.challenge,
             profile: wanted.profile.clone(),
             owner: Ids { user: user("owner", &wanted.owner)?, group: group("group", &wanted.group)? },
             mode: mode(&wanted.mode)?,

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::Method;
+
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -195,6 +197,8 @@ pub struct Acme {
     pub contact: Vec<String>,
     pub state: PathBuf,
     pub key_type: KeyType,
+    pub challenge: Method,
+    pub persist_lifetime: Option<String>,
     pub profile: Option<String>,
     pub preferred_root: Option<String>,
     pub ca_root: Option<PathBuf>,
@@ -210,6 +214,8 @@ impl Default for Acme {
             contact: Vec::new(),
             state: "acme".into(),
             key_type: KeyType::P256,
+            challenge: Method::Dns01,
+            persist_lifetime: None,
             profile: None,
             preferred_root: None,
             ca_root: None,
@@ -317,6 +323,7 @@ pub struct Certificate {
     #[serde(default = "certificates")]
     pub directory: PathBuf,
     pub key_type: Option<KeyType>,
+    pub challenge: Option<Method>,
     pub profile: Option<String>,
     pub owner: Option<String>,
     pub group: Option<String>,

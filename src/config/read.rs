@@ -274,7 +274,7 @@ impl Reader<'_> {
         resolvers.iter().enumerate().map(read).collect()
     }
 
-    fn span(&self, key: &str, text: &str) -> Result<Duration> {
+    pub(super) fn span(&self, key: &str, text: &str) -> Result<Duration> {
         let span: Span = text.parse().map_err(|error| self.source.at(key, format!("{error}")))?;
         self.in_range(key, span.0.as_secs(), 60, 400 * 86_400)?;
         Ok(span.0)

@@ -35,7 +35,7 @@ async fn answer(authority: &Authority, own: Option<Own>, managed: &Managed, ask:
         Ask::Revoke(name, why) => {
             return managed.revoke(&called(&name)?, reason(why)?).await.map(|listed| value(&listed));
         }
-        Ask::Delete(name) => managed.delete(&called(&name)?).await?,
+        Ask::Delete(name) => return managed.delete(&called(&name)?).await.map(|deleted| value(&deleted)),
     }
     Ok(Value::Null)
 }

@@ -4,11 +4,15 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use data_encoding::BASE32_NOPAD;
+use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::{CHALLENGE_LABEL, MAX_LABEL, Name, NameError, ZoneName};
+use crate::url::Url;
+
+use super::{CHALLENGE_LABEL, MAX_LABEL, Name, NameError, PERSIST_LABEL, ZoneName};
 
 /// Why a text is not a subdomain.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -84,6 +88,17 @@ impl AcmeAccountLabel {
     /// Characters of base32 for ten octets (RFC 4648 section 6).
     const DIGITS: usize = 16;
 
+    /// That of the account with this URL, taken byte for byte.
+    pub fn of(account: &Url) -> Self {
+        let digest = digest(&SHA256, account.as_str().as_bytes());
+        Self(format!("_{}", BASE32_NOPAD.encode(&digest.as_ref()[..10]).to_ascii_lowercase()).into())
+    }
+
+    /// The label.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Whether octets in lower case have the form of such a label.
     pub fn is_one(label: &[u8]) -> bool {
         let digit = |octet: &u8| matches!(octet, b'a'..=b'z' | b'2'..=b'7');
@@ -98,9 +113,12 @@ pub enum OwnerLabel {
     Subdomain(Subdomain),
     /// `_acme-challenge.<zone>`, which belongs to the daemon and its operator.
     Challenge,
+    /// `_validation-persist.<zone>`, which belongs to them too.
+    Persist,
     /// The apex of a challenge zone.
     Apex,
-    /// A label below such an apex, which belongs to whoever owns the apex (dns-account-01).
+    /// A label below the name at which challenges are looked for, for dns-account-01: below such an apex, where it belongs
+    /// to whoever owns the apex, or in another zone below `_acme-challenge.<zone>`, where it is the daemon's as well.
     AcmeAccount(AcmeAccountLabel),
 }
 
@@ -113,12 +131,13 @@ impl OwnerLabel {
         match self {
             Self::Subdomain(subdomain) => subdomain.as_str(),
             Self::Challenge => CHALLENGE_LABEL,
+            Self::Persist => PERSIST_LABEL,
             Self::Apex => Self::APEX,
-            Self::AcmeAccount(AcmeAccountLabel(label)) => label,
+            Self::AcmeAccount(label) => label.as_str(),
         }
     }
 
-    /// The label in the name, below the apex; empty for the apex itself, which has none.
+    /// The first label of the name, by which the zone knows it; empty for the apex itself.
     pub fn below_apex(&self) -> &str {
         Self::below_apex_of(self.as_str())
     }
@@ -131,9 +150,9 @@ impl OwnerLabel {
     /// Whether a zone has owners of this kind.
     fn fits(&self, zone: &ZoneName) -> bool {
         match self {
-            Self::Subdomain(_) | Self::Challenge => !zone.is_challenge(),
+            Self::Subdomain(_) | Self::Challenge | Self::Persist => !zone.is_challenge(),
             Self::Apex => zone.is_challenge(),
-            Self::AcmeAccount(_) => zone.begins_with(CHALLENGE_LABEL),
+            Self::AcmeAccount(_) => !zone.begins_with(PERSIST_LABEL),
         }
     }
 }
@@ -144,6 +163,7 @@ impl FromStr for OwnerLabel {
     fn from_str(text: &str) -> Result<Self, SubdomainError> {
         Ok(match text.to_ascii_lowercase().as_str() {
             CHALLENGE_LABEL => Self::Challenge,
+            PERSIST_LABEL => Self::Persist,
             Self::APEX => Self::Apex,
             label if AcmeAccountLabel::is_one(label.as_bytes()) => Self::AcmeAccount(AcmeAccountLabel(label.into())),
             _ => Self::Subdomain(text.parse()?),
@@ -174,12 +194,14 @@ impl Owner {
     /// The owner of this name in a zone, if the zone can have one there.
     pub fn at(name: &Name, zone: &ZoneName) -> Option<Self> {
         let mut labels = name.as_ref().below(zone.apex().as_ref())?;
-        let label = match (labels.next(), labels.next()) {
-            (None, _) => OwnerLabel::Apex,
-            (Some(label), None) => std::str::from_utf8(label).ok()?.parse().ok()?,
-            _ => return None,
+        let Some(label) = labels.next() else { return Self::labelled(OwnerLabel::Apex, zone) };
+        let owner = Self::labelled(std::str::from_utf8(label).ok()?.parse().ok()?, zone)?;
+        let is_there = match (labels.next(), labels.next()) {
+            (None, _) => !owner.is_below_challenge(),
+            (Some(above), None) => owner.is_below_challenge() && above == CHALLENGE_LABEL.as_bytes(),
+            _ => false,
         };
-        Self::labelled(label, zone)
+        is_there.then_some(owner)
     }
 
     /// The owner with this label in a zone, if the zone can have such a one.
@@ -188,9 +210,30 @@ impl Owner {
     }
 
     /// The owner that decides who may publish here without having been given this name: the apex, for the label of an
-    /// ACME account.
+    /// ACME account right below one.
     pub fn above(&self) -> Option<Self> {
-        matches!(self.label, OwnerLabel::AcmeAccount(_)).then(|| Self::apex(self.zone.clone()))
+        let is_below_apex = matches!(self.label, OwnerLabel::AcmeAccount(_)) && self.zone.is_challenge();
+        is_below_apex.then(|| Self::apex(self.zone.clone()))
+    }
+
+    /// Whether `_acme-challenge` stands between its label and the zone.
+    fn is_below_challenge(&self) -> bool {
+        matches!(self.label, OwnerLabel::AcmeAccount(_)) && !self.zone.is_challenge()
+    }
+
+    /// Whether it is the daemon's and its operator's in every zone that has it: nobody can be given it, and it is made
+    /// when it is first used.
+    pub fn is_daemons(&self) -> bool {
+        matches!(self.label, OwnerLabel::Challenge | OwnerLabel::Persist) || self.is_below_challenge()
+    }
+
+    /// Whether a CA that looks for a persistent authorization can come here: by a CNAME, or since this is where it looks.
+    pub fn may_persist(&self) -> bool {
+        match self.label {
+            OwnerLabel::Subdomain(_) | OwnerLabel::Persist => true,
+            OwnerLabel::Apex => self.zone.begins_with(PERSIST_LABEL),
+            OwnerLabel::Challenge | OwnerLabel::AcmeAccount(_) => false,
+        }
     }
 
     /// What acme-dns calls the subdomain, and takes as such: the label where it is a subdomain, the whole name where not.
@@ -207,6 +250,7 @@ impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.label {
             OwnerLabel::Apex => self.zone.fmt(f),
+            label if self.is_below_challenge() => write!(f, "{}.{CHALLENGE_LABEL}.{}", label.as_str(), self.zone),
             label => write!(f, "{}.{}", label.as_str(), self.zone),
         }
     }
@@ -234,7 +278,8 @@ impl OwnerText {
     /// The owner in a zone that is meant, if it can be one of that zone.
     pub fn in_zone(&self, zone: &ZoneName) -> Option<Owner> {
         match self {
-            Self::Label(label) => Owner::labelled(label.clone(), zone),
+            // A label alone is one right below the apex.
+            Self::Label(label) => Owner::labelled(label.clone(), zone).filter(|owner| !owner.is_below_challenge()),
             Self::Name(name) => Owner::at(name, zone),
         }
     }
@@ -269,6 +314,13 @@ mod tests {
         assert!(!"a".repeat(32).parse::<Subdomain>().unwrap().is_uuid_shaped());
     }
 
+    /// The example of draft-ietf-acme-dns-account-label section 3.2.
+    #[test]
+    fn the_label_of_an_account_is_made_of_its_url() {
+        let account: Url = "https://example.com/acme/acct/ExampleAccount".parse().unwrap();
+        assert_eq!(AcmeAccountLabel::of(&account).as_str(), "_ujmmovf2vn55tgye");
+    }
+
     /// The owner that a text means in a zone, as its whole name.
     fn meant(text: &str, zone: &str) -> Option<String> {
         let owner = text.parse::<OwnerText>().unwrap().in_zone(&zone.parse().unwrap())?;
@@ -288,6 +340,9 @@ mod tests {
             ("shop._acme-challenge.a.test", challenge, None),
             ("_Acme-Challenge", plain, Some("_acme-challenge.auth.test")),
             ("_acme-challenge", challenge, None),
+            ("_Validation-Persist", plain, Some("_validation-persist.auth.test")),
+            ("_validation-persist.auth.test.", plain, Some("_validation-persist.auth.test")),
+            ("_validation-persist", challenge, None),
             ("_acme-challenge.A.TEST.", challenge, Some(challenge)),
             ("_validation-persist.a.test", persist, Some(persist)),
             ("auth.test", plain, None),
@@ -295,6 +350,13 @@ mod tests {
             ("_UJMMOVF2VN55TGYE._acme-challenge.a.test", challenge, Some("_ujmmovf2vn55tgye._acme-challenge.a.test")),
             (account, plain, None),
             (account, persist, None),
+            ("_ujmmovf2vn55tgye.auth.test", plain, None),
+            ("_ujmmovf2vn55tgye._acme-challenge.Auth.Test", plain, Some("_ujmmovf2vn55tgye._acme-challenge.auth.test")),
+            ("_ujmmovf2vn55tgye._validation-persist.auth.test", plain, None),
+            ("_ujmmovf2vn55tgye._acme-challenge._acme-challenge.a.test", challenge, None),
+            ("x._acme-challenge.auth.test", plain, None),
+            ("_acme-challenge._acme-challenge.auth.test", plain, None),
+            ("_ujmmovf2vn55tgye._acme-challenge._acme-challenge.auth.test", plain, None),
             ("x.shop.auth.test", plain, None),
             ("shop.auth.test", challenge, None),
         ] {

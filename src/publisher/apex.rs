@@ -1,4 +1,4 @@
-//! Challenge zones: the apex that an account is given, and the labels of ACME accounts below it.
+//! Challenge zones: the apex that an account is given, and the labels of ACME accounts below it; and owners that pass.
 
 use crate::name::{Owner, OwnerLabel, ZoneName};
 use crate::store::writer::Tx;
@@ -31,9 +31,10 @@ impl Inner {
         Ok(Ok(OwnerRow { id: tx.add_owner(owner, username)?, account }))
     }
 
-    /// Takes the label of an ACME account away if it holds nothing any more; whether it was one.
+    /// Takes an owner that is there only while it holds something away if it holds nothing any more; whether it was one.
     pub(super) fn is_left(&self, tx: &Tx<'_>, row: &OwnerRow, owner: &Owner) -> std::result::Result<bool, StoreError> {
-        let is_left = matches!(owner.label, OwnerLabel::AcmeAccount(_)) && tx.values(row.id)?.challenges.is_empty();
+        let is_passing = matches!(owner.label, OwnerLabel::AcmeAccount(_) | OwnerLabel::Persist);
+        let is_left = is_passing && tx.values(row.id)?.is_empty();
         if is_left {
             tx.remove_owner(owner)?;
         }

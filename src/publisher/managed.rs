@@ -11,6 +11,17 @@ use super::names::{Choice, Place};
 use super::{Publisher, Result, Shown};
 
 impl Publisher {
+    /// All owners that belong to no account.
+    pub fn daemons_owners(&self) -> Result<Vec<Owner>> {
+        Ok(self.0.store.read(|rows| rows.daemons_owners())?)
+    }
+
+    /// Whether an owner is the daemon's: made for it, or to be made when it is first used.
+    pub fn is_daemons(&self, owner: &Owner) -> Result<bool> {
+        let is_made = |row: crate::store::OwnerRow| row.account.is_none();
+        Ok(owner.is_daemons() || self.0.store.read(|rows| rows.owner(owner))?.is_some_and(is_made))
+    }
+
     /// The owner at which a name of a managed certificate is proven: made at the first time, and the same ever after,
     /// since somebody's CNAME leads to it. Another one only where its zone is no longer served.
     pub async fn managed_owner(&self, name: Name) -> Result<Owner> {

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tracing::info;
 
-use crate::name::{Owner, OwnerLabel, PERSIST_LABEL};
+use crate::name::{Owner, OwnerLabel};
 use crate::store::writer::Tx;
 use crate::store::{StoreError, Stored};
 use crate::time::Timestamp;
 use crate::txt::persist::{PersistValue, PersistentValue};
-use crate::zone::zone_named;
+use crate::zone::{is_static, zone_named};
 
 use super::{Author, Decided, Inner, PublishError, Publisher, Result};
 
@@ -60,6 +60,11 @@ impl Publisher {
         Ok(gone)
     }
 
+    /// Whether any are published.
+    pub fn persists(&self) -> bool {
+        self.0.limits.persist
+    }
+
     /// The persistent authorizations that are served at an owner now, newest first; from memory.
     pub fn persistent(&self, owner: &Owner) -> Vec<PersistentValue> {
         let (zones, now) = (self.0.zones.load(), self.now());
@@ -70,6 +75,11 @@ impl Publisher {
 }
 
 impl Inner {
+    /// Whether records of the configuration are served in place of what the owner holds.
+    fn is_hidden(&self, owner: &Owner) -> bool {
+        zone_named(&self.zones.load(), &owner.zone).is_some_and(|zone| is_static(zone, owner.label.below_apex()))
+    }
+
     fn store_persistent(
         &self,
         tx: &Tx<'_>,
@@ -81,12 +91,14 @@ impl Inner {
         if !self.limits.persist {
             return Ok(Err(PublishError::PersistOff));
         }
-        if !leads_there(owner) {
+        if !owner.may_persist() {
             return Ok(Err(PublishError::PersistNowhere(owner.clone())));
         }
-        let row = match self.row_for(tx, by, owner)? {
-            Ok(Some(row)) => row,
-            Ok(None) => return Ok(Err(PublishError::NotOwner)),
+        if owner.label == OwnerLabel::Persist && self.is_hidden(owner) {
+            return Ok(Err(PublishError::Hidden(owner.clone())));
+        }
+        let row = match self.row_to_fill(tx, by, owner)? {
+            Ok(row) => row,
             Err(refusal) => return Ok(Err(refusal)),
         };
         let now = self.clock.now();
@@ -116,14 +128,5 @@ impl Inner {
             stored.into_iter().partition(|stored| stored.value.is_live(self.clock.now()));
         expired.iter().try_for_each(|stored| tx.remove_value(stored.id))?;
         Ok(if self.limits.persist { live.into_iter().map(|stored| stored.value).collect() } else { Vec::new() })
-    }
-}
-
-/// Whether a CA that looks for a persistent authorization can come here: by a CNAME, or since this is where it looks.
-fn leads_there(owner: &Owner) -> bool {
-    match owner.label {
-        OwnerLabel::Subdomain(_) => true,
-        OwnerLabel::Apex => owner.zone.begins_with(PERSIST_LABEL),
-        OwnerLabel::Challenge | OwnerLabel::AcmeAccount(_) => false,
     }
 }

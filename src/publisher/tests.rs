@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::Config;
+use crate::name::OwnerLabel;
 use crate::secret::ApiKey;
 use crate::store::writer::WriterThread;
 use crate::zone::Zone;

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use crate::config::keyfile::{KeyFile, KeyFileError};
 use crate::config::{ValueLimits, ZoneSettings};
-use crate::name::{OwnerLabel, ZoneName};
+use crate::name::{OwnerLabel, PERSIST_LABEL, ZoneName};
 use crate::serial::Serial;
 use crate::store::writer::Tx;
 use crate::store::{Rows, Store, StoreError};
@@ -69,7 +69,8 @@ fn zone(
     let signer = served.and_then(|zone| zone.signing.as_ref());
     let signing = dnssec.as_ref().map(|dnssec| signing(&name, dnssec, signer, clock)).transpose()?.flatten();
     let live = served.map(|zone| zone.live.clone());
-    let taken: Vec<String> = labels_of(settings).collect();
+    // Whoever writes a persistent authorization of the zone's own into the configuration wants that one.
+    let taken: Vec<String> = labels_of(settings).filter(|label| label != PERSIST_LABEL).collect();
     if let Some(label) = rows.first_owned(&name, taken.iter().map(String::as_str))? {
         let line = name.apex().child(label).map_or(1, |owner| statics.line_of(&owner));
         return Err(LoadError::Owned { zone: name, label: label.to_owned(), line });

@@ -80,6 +80,11 @@ pub struct StoredValues {
 }
 
 impl StoredValues {
+    /// Whether there is none of either kind.
+    pub fn is_empty(&self) -> bool {
+        self.challenges.is_empty() && self.persistent.is_empty()
+    }
+
     /// Reads id, kind, bytes, published and expires from column `first` on, and keeps the value.
     fn read(&mut self, row: &Row<'_>, first: usize) -> Result<()> {
         let id = row.get(first)?;

@@ -58,6 +58,28 @@ impl PersistValue {
         &self.text
     }
 
+    /// The CA's issuer domain name.
+    pub fn issuer(&self) -> &str {
+        self.text.split(';').next().unwrap_or_default().trim_matches(BLANKS)
+    }
+
+    /// The URL of the ACME account that may get certificates.
+    pub fn account(&self) -> &str {
+        self.parameter("accounturi").unwrap_or_default()
+    }
+
+    /// Whether it goes for wildcards as well.
+    pub fn is_wildcard(&self) -> bool {
+        self.parameter("policy").is_some()
+    }
+
+    /// The value of a parameter; `from_str` has seen to it that there are no two.
+    fn parameter(&self, wanted: &str) -> Option<&str> {
+        let mut parameters = self.text.split(';').skip(1).filter_map(|part| part.split_once('='));
+        let found = parameters.find(|(tag, _)| tag.trim_matches(BLANKS).eq_ignore_ascii_case(wanted));
+        found.map(|(_, value)| value.trim_matches(BLANKS))
+    }
+
     /// The last moment at which a CA goes by it, if it names one.
     pub fn persist_until(&self) -> Option<Timestamp> {
         self.persist_until
@@ -213,6 +235,9 @@ mod tests {
             assert_eq!(read(text).unwrap().as_str(), text);
             assert_eq!(read(&format!(" \t{text} ")).unwrap().as_str(), text);
         }
+        let value = read("ca.example \t; AccountURI\t= urn:x ; Policy=Wildcard").unwrap();
+        assert_eq!((value.issuer(), value.account(), value.is_wildcard()), ("ca.example", "urn:x", true));
+        assert!(!read("ca.example; accounturi=urn:policy=wildcard").unwrap().is_wildcard());
         let until = read("ca.example; accounturi=urn:x; persistuntil=1767225600").unwrap().persist_until();
         assert_eq!(until, Some(Timestamp::from_unix(1_767_225_600)));
         let far = format!("ca.example; accounturi=urn:x; persistUntil={}", u64::MAX);

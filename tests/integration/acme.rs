@@ -4,5 +4,6 @@ mod account;
 mod faults;
 mod kill;
 mod managed;
+mod methods;
 mod own;
 mod revocation;

@@ -45,7 +45,8 @@ fn commented_keys_are_real_ones() {
     assert!(api.certificate.is_some() && api.key.is_some() && api.client_ip_header.is_some());
     assert!(api.registration_secrets_file.is_some());
     let acme = &switched_on.acme;
-    assert!(acme.profile.is_some() && acme.ca_root.is_some() && acme.eab_kid.is_some() && acme.eab_key_file.is_some());
+    assert!(acme.profile.is_some() && acme.persist_lifetime.is_some());
+    assert!(acme.ca_root.is_some() && acme.eab_kid.is_some() && acme.eab_key_file.is_some());
 }
 
 /// In a folder of root's they could be read by nobody: the service's user exists only while it runs.

@@ -11,6 +11,7 @@ mkdir "$TMPDIR"
 . "$here/lab.sh"
 . "$here/vantage.sh"
 . "$here/checks.sh"
+. "$here/methods.sh"
 
 completed=no
 finish() {
@@ -36,14 +37,20 @@ way() {
     check "$text: $took s; $(names "$dir/fullchain.pem" | paste -sd ' ')" certified "$dir/fullchain.pem" "$@"
 }
 
-# add_cname NAME TARGET: what the owner of example.com does once, in the middle of everything.
-add_cname() {
+# add_record NAME TYPE DATA: what the owner of example.com does once, in the middle of everything.
+add_record() {
     local file=$work/user/example.com.zone serial
     serial=$(awk 'NR == 1 { print $7 }' "$file")
-    echo "$1. 60 IN CNAME $2." >>"$file"
+    echo "$1. 60 IN $2 $3" >>"$file"
     sed -i "1s/ $serial / $((serial + 1)) /" "$file"
     kill -HUP "$user_pid"
-    eventually 10 cname_is_there "$1"
+    eventually 10 record_is_there "$1" "$2" "$((serial + 1))"
+}
+add_cname() { add_record "$1" CNAME "$2."; }
+# A delegation is no answer of the server's own, so any section will do; and the zone must be the new one.
+record_is_there() {
+    dig +noall +answer +authority +tries=1 +time=1 "@$user_dns" "$2" "$1" | grep -q "IN[[:space:]]$2[[:space:]]" &&
+        dig +short +tries=1 +time=1 "@$user_dns" SOA example.com | grep -q " $3 "
 }
 cname_is_there() { dig +short +tries=1 +time=1 "@$user_dns" CNAME "$1" | grep -q .; }
 
@@ -68,7 +75,7 @@ present_label() {
 }
 
 account_label_by_cname() {
-    export -f present_label fulldomain add_cname cname_is_there eventually
+    export -f present_label fulldomain add_cname add_record record_is_there cname_is_there eventually
     PRESENT_COMMAND='present_label "$@"' way "dns-account-01 through a CNAME" dns-account-01 label \
         label.example.com "*.label.example.com"
 }
@@ -133,6 +140,7 @@ build_network
 make_ca >"$work/openssl.log" 2>&1
 start_txtgate
 printf '[values]\npersist = true\n' >>"$TXTGATE_CONFIG"
+become_a_client
 restart_txtgate
 for account in "${accounts[@]}"; do
     check "the hook registers $account.example.com and names the CNAME" first_call "$account"
@@ -148,6 +156,7 @@ dnsupdate
 certbot_dns_acmedns
 account_label_by_cname
 dns_persist_01
+daemon_by_new_methods
 acme_dns_with_http_storage
 no_key_in_the_log
 completed=yes

@@ -12,11 +12,12 @@ use crate::time::Timestamp;
 use super::super::account::blocking;
 use super::super::certificate::{Chain, Facts};
 use super::super::error::{AcmeError, Result};
-use super::super::issue::{Request, forget, issue};
+use super::super::issue::{Means, Request, forget, issue};
 use super::super::renewal::{Current, backoff, wall_clock};
 use super::super::{caa, delegation};
+use super::placement::{Proof, Search};
 use super::record::{Folder, Record};
-use super::{Entry, Tools, hook, live, placement};
+use super::{Entry, Tools, hook, live};
 
 /// Between two looks at the clock, which may have been set meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
@@ -148,10 +149,7 @@ impl Keeper {
         self.tools.metrics.managed.failed(&name.to_string(), now.as_unix());
         entry.tell(|report| {
             (report.problem, report.next_attempt) = (Some(said), Some(next.to_string()));
-            report.missing = match problem {
-                AcmeError::NotDelegated(missing) => missing.clone(),
-                _ => Vec::new(),
-            };
+            report.missing = problem.missing().to_vec();
         });
         wait
     }
@@ -175,22 +173,24 @@ impl Keeper {
             entry.tell(|report| report.stage = Some(what.to_owned()));
         };
         stage("looking where the names' challenges lead");
-        let trusting = work.current.is_some();
-        let placed = placement::place(&tools.publisher, &tools.lookup, &wanted.names, trusting).await?;
+        let settings = settings(wanted, tools.authority.settings());
+        let (publisher, lookup, method) = (tools.publisher.clone(), tools.lookup.clone(), settings.challenge);
+        let (proof, trusting) = (Proof::of(&settings, &tools.authority).await?, work.current.is_some());
+        let placed = Search { publisher, lookup, proof, trusting }.place(&wanted.names).await?;
         stage("asking the nameservers whether they are this server");
-        let owners: Vec<_> = placed.iter().map(|placed| placed.owner.clone()).collect();
+        let owners: Vec<_> = placed.iter().filter_map(|placed| placed.owner.clone()).collect();
         let mut delegations =
             delegation::verified(&tools.publisher, &tools.lookup, &tools.nameservers, &owners).await?;
         let account = tools.authority.account().await?;
-        entry.tell(|report| report.caa = caa::recommended(&account));
+        entry.tell(|report| report.caa = caa::recommended(&account, method));
         stage("looking at CAA records");
-        caa::check(&tools.lookup, &account, &wanted.names).await?;
+        caa::check(&tools.lookup, &account, method, &wanted.names).await?;
         stage(&format!("ordering a certificate and proving {} names", wanted.names.len()));
-        let settings = settings(wanted, tools.authority.settings());
         let replaces = work.current.as_ref().and_then(|current| current.facts.renewal_id.clone());
-        let pending = entry.folder.pending();
-        let request = Request { names: &placed, settings: &settings, replaces, pending: &pending };
-        let chain = issue(&account, &tools.publisher, &mut delegations, &request).await?;
+        let (pending, grants) = (entry.folder.pending(), entry.folder.grants());
+        let request = Request { names: &placed, settings: &settings, replaces, pending: &pending, grants: &grants };
+        let means = Means { account: &account, publisher: &tools.publisher, lookup: &tools.lookup };
+        let chain = issue(means, &mut delegations, &request).await?;
         stage("writing its files");
         work.record.issued = Some((chain.facts.serial.clone(), settings.directory.clone()));
         entry.store(work).await?;
@@ -226,6 +226,7 @@ async fn put(wanted: ManagedCertificate, chain: Chain) -> Result<Facts> {
 fn settings(wanted: &ManagedCertificate, acme: &config::Acme) -> config::Acme {
     config::Acme {
         key_type: wanted.key_type.unwrap_or(acme.key_type),
+        challenge: wanted.challenge.unwrap_or(acme.challenge),
         profile: wanted.profile.clone().or_else(|| acme.profile.clone()),
         ..acme.clone()
     }

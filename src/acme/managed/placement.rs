@@ -1,114 +1,244 @@
-//! Where the names of a certificate are proven: whether `_acme-challenge` of each leads to an owner of ours.
+//! Where the names of a certificate are proven: whether what a CA looks at leads to an owner of ours, or says in somebody
+//! else's zone what it must.
 
 use serde::Serialize;
 use tokio::task::JoinSet;
 use tracing::warn;
 
+use crate::config::{self, Method};
 use crate::identifier::Identifier;
 use crate::lookup::Lookup;
-use crate::name::{CHALLENGE_LABEL, Name, Owner, OwnerLabel, ZoneName};
+use crate::name::owner::AcmeAccountLabel;
+use crate::name::{CHALLENGE_LABEL, Name, Owner, PERSIST_LABEL, ZoneName};
 use crate::publisher::{PublishError, Publisher};
 use crate::zone::zone_of;
 
 use super::super::account::blocking;
+use super::super::authority::Authority;
 use super::super::error::{AcmeError, Result};
 use super::super::issue::Placed;
+use super::super::persist::{Grantee, Seen, quoted};
 
 /// A record that somebody must add to their zone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Missing {
     /// The name, below which nothing else is needed.
     pub name: String,
-    /// Where its CNAME must lead.
-    pub target: String,
+    /// Where its CNAME must lead, or may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// The TXT record that may stand there itself instead, as zone files write its data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub txt: Option<String>,
     /// What is there instead.
     pub found: String,
 }
 
-impl std::fmt::Display for Missing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}. CNAME {}.", self.name, self.target)
+impl Missing {
+    /// The record, or each of those of which one is enough.
+    pub fn records(&self) -> impl Iterator<Item = String> {
+        let cname = self.target.iter().map(|target| format!("{}. CNAME {target}.", self.name));
+        cname.chain(self.txt.iter().map(|txt| format!("{}. TXT {txt}", self.name)))
     }
 }
 
-/// The owner of each name; an error lists every record that is missing. With `trusting`, a name that cannot be looked
-/// up is taken to lead where it led before: it did when the last certificate was got.
-pub async fn place(
-    publisher: &Publisher,
-    lookup: &Lookup,
-    names: &[Identifier],
-    trusting: bool,
-) -> Result<Vec<Placed>> {
-    let mut asking = JoinSet::new();
-    let mut bases: Vec<&Name> = names.iter().map(Identifier::base).collect();
-    bases.sort_unstable();
-    bases.dedup();
-    for base in bases {
-        let (publisher, lookup, base) = (publisher.clone(), lookup.clone(), base.clone());
-        asking.spawn(async move { (locate(&publisher, &lookup, &base, trusting).await, base) });
-    }
-    let (mut found, mut missing): (Vec<(Name, Owner)>, Vec<Missing>) = Default::default();
-    while let Some(done) = asking.join_next().await {
-        let (located, base) = done.map_err(|error| AcmeError::Setup(error.to_string()))?;
-        match located? {
-            Ok(owner) => found.push((base, owner)),
-            Err(record) => missing.push(record),
+/// What a CA looks for, and so where.
+#[derive(Debug, Clone)]
+pub enum Proof {
+    /// A challenge's value, at `_acme-challenge`.
+    Challenge,
+    /// The same below it, at the label of our account.
+    AcmeAccount(AcmeAccountLabel),
+    /// A persistent authorization, at `_validation-persist`.
+    Persistent(Grantee),
+}
+
+impl Proof {
+    /// What it looks for by the method that is set. Asks the CA only where that depends on the account there.
+    pub async fn of(settings: &config::Acme, authority: &Authority) -> Result<Self> {
+        if settings.challenge == Method::Dns01 {
+            return Ok(Self::Challenge);
         }
+        let account = authority.account().await?;
+        if settings.challenge == Method::DnsAccount01 {
+            return Ok(Self::AcmeAccount(AcmeAccountLabel::of(account.url())));
+        }
+        // What the challenges will say, as far as a CA says it before.
+        let issuers = account.client().directory().meta.caa_identities.clone();
+        let lifetime = settings.persist_lifetime;
+        Ok(Self::Persistent(Grantee { issuers, account: account.url().clone(), lifetime }))
     }
-    if !missing.is_empty() {
-        missing.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        return Err(AcmeError::NotDelegated(missing));
+
+    fn looked_at(&self, base: &Name) -> Result<Name> {
+        let name = match self {
+            Self::Challenge => base.child(CHALLENGE_LABEL),
+            Self::AcmeAccount(label) => base.child(CHALLENGE_LABEL).and_then(|above| above.child(label.as_str())),
+            Self::Persistent(_) => base.child(PERSIST_LABEL),
+        };
+        name.map_err(|error| AcmeError::Setup(format!("{base}: {error}")))
     }
-    let owner = |name: &Identifier| found.iter().find(|(base, _)| base == name.base()).map(|(_, owner)| owner.clone());
-    Ok(names.iter().filter_map(|name| Some(Placed { name: name.clone(), owner: owner(name)? })).collect())
+
+    fn fits(&self, owner: &Owner) -> bool {
+        !matches!(self, Self::Persistent(_)) || owner.may_persist()
+    }
 }
 
-async fn locate(
-    publisher: &Publisher,
-    lookup: &Lookup,
-    base: &Name,
-    trusting: bool,
-) -> Result<std::result::Result<Owner, Missing>> {
-    let challenge = base.child(CHALLENGE_LABEL).map_err(|error| AcmeError::Setup(format!("{base}: {error}")))?;
-    if let Some(owner) = own(publisher, base, &challenge).await? {
-        return Ok(Ok(owner));
-    }
-    let found = match lookup.cname_chain(&challenge).await {
-        Ok(chain) => {
-            for owner in chain.iter().filter_map(|name| owner_at(publisher, name)) {
-                if owner.label == OwnerLabel::Challenge || is_stored(publisher, &owner).await {
-                    return Ok(Ok(owner));
-                }
+/// What it takes to find out.
+#[derive(Debug, Clone)]
+pub struct Search {
+    /// The write road, which makes labels.
+    pub publisher: Publisher,
+    /// Who looks at the zones of others.
+    pub lookup: Lookup,
+    /// What the CA looks for.
+    pub proof: Proof,
+    /// Whether a name that cannot be looked up is taken to lead where it led before: it did when the last certificate
+    /// was got.
+    pub trusting: bool,
+}
+
+/// The name at which a CA looks, and the owner there; `None` where the record stands in somebody else's zone.
+type Found = (Name, Option<Owner>);
+
+impl Search {
+    /// The place of each name; an error lists every record that is missing.
+    pub async fn place(&self, names: &[Identifier]) -> Result<Vec<Placed>> {
+        let mut asking = JoinSet::new();
+        let mut bases: Vec<&Name> = names.iter().map(Identifier::base).collect();
+        bases.sort_unstable();
+        bases.dedup();
+        for base in bases {
+            let is_wildcard = names.iter().any(|name| name.base() == base && name.is_wildcard());
+            let (search, base) = (self.clone(), base.clone());
+            asking.spawn(async move { (search.locate(&base, is_wildcard).await, base) });
+        }
+        let (mut found, mut missing): (Vec<(Name, Found)>, Vec<Missing>) = Default::default();
+        while let Some(done) = asking.join_next().await {
+            let (located, base) = done.map_err(|error| AcmeError::Setup(error.to_string()))?;
+            match located? {
+                Ok(place) => found.push((base, place)),
+                Err(record) => missing.push(record),
             }
-            chain.last().map_or_else(|| "it is no CNAME".into(), |last| format!("it leads to {last}"))
         }
-        Err(error) if !error.is_negative() && trusting => {
-            warn!("it is not seen whether {challenge} still leads here: {error}");
-            return Ok(Ok(publisher.managed_owner(base.clone()).await?));
+        if !missing.is_empty() {
+            missing.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+            let is_persistent = matches!(self.proof, Proof::Persistent(_));
+            return Err(if is_persistent {
+                AcmeError::NotAuthorized(missing)
+            } else {
+                AcmeError::NotDelegated(missing)
+            });
         }
-        Err(error) => error.to_string(),
-    };
-    let target = publisher.managed_owner(base.clone()).await?.to_string();
-    Ok(Err(Missing { name: challenge.to_string(), target, found }))
+        let place =
+            |name: &Identifier| found.iter().find(|(base, _)| base == name.base()).map(|(_, place)| place.clone());
+        let placed = names.iter().filter_map(|name| {
+            let (looked_at, owner) = place(name)?;
+            Some(Placed { name: name.clone(), looked_at, owner })
+        });
+        Ok(placed.collect())
+    }
+
+    async fn locate(&self, base: &Name, is_wildcard: bool) -> Result<std::result::Result<Found, Missing>> {
+        let looked_at = self.proof.looked_at(base)?;
+        if let Some(owner) = self.own(base, &looked_at).await? {
+            return self.at(looked_at, owner);
+        }
+        let found = match self.lookup.cname_chain(&looked_at).await {
+            Ok(chain) => match self.ours(&chain).await {
+                Some(owner) => return self.at(looked_at, owner),
+                None => chain.last().map_or_else(|| "it is no CNAME".into(), |last| format!("it leads to {last}")),
+            },
+            Err(error) if !error.is_negative() && self.trusting => {
+                warn!("it is not seen whether {looked_at} still leads here: {error}");
+                return Ok(Ok((looked_at, self.as_before(base).await?)));
+            }
+            Err(error) => error.to_string(),
+        };
+        match &self.proof {
+            Proof::Challenge | Proof::AcmeAccount(_) => {
+                let target = Some(self.publisher.managed_owner(base.clone()).await?.to_string());
+                Ok(Err(Missing { name: looked_at.to_string(), target, txt: None, found }))
+            }
+            // Without the CA's name nothing can be said of a record; its challenges will tell that.
+            Proof::Persistent(grantee) if grantee.issuers.is_empty() => Ok(Ok((looked_at, None))),
+            Proof::Persistent(grantee) => {
+                let seen = self.theirs(grantee, base, &looked_at, is_wildcard).await?;
+                Ok(seen.map(|_| (looked_at, None)))
+            }
+        }
+    }
+
+    fn at(&self, looked_at: Name, owner: Owner) -> Result<std::result::Result<Found, Missing>> {
+        let is_off = matches!(self.proof, Proof::Persistent(_)) && !self.publisher.persists();
+        if is_off { Err(PublishError::PersistOff.into()) } else { Ok(Ok((looked_at, Some(owner)))) }
+    }
+
+    /// The persistent authorization in somebody else's zone, or the records of which one is missing.
+    pub async fn theirs(
+        &self,
+        grantee: &Grantee,
+        base: &Name,
+        looked_at: &Name,
+        is_wildcard: bool,
+    ) -> Result<std::result::Result<String, Missing>> {
+        let wanted = grantee.value(is_wildcard, self.publisher.now())?.to_string();
+        let found = match grantee.look(&self.lookup, looked_at, is_wildcard, self.publisher.now()).await {
+            Seen::Granted(value) => return Ok(Ok(value.to_string())),
+            Seen::Nothing(error) if self.trusting => {
+                warn!("it is not seen what {looked_at} says, and left to the CA: {error}");
+                return Ok(Ok(wanted));
+            }
+            Seen::Nothing(error) => error.to_string(),
+            Seen::Missing(found) => found,
+        };
+        // Those of a zone of ours that are written in the configuration stay there.
+        let may_lead_here = self.publisher.persists() && zone_at(&self.publisher, looked_at).is_none();
+        let target =
+            if may_lead_here { Some(self.publisher.managed_owner(base.clone()).await?.to_string()) } else { None };
+        Ok(Err(Missing { name: looked_at.to_string(), target, txt: Some(quoted(&wanted)), found }))
+    }
+
+    /// The owner of a name in a zone of ours, which needs no CNAME.
+    async fn own(&self, base: &Name, looked_at: &Name) -> Result<Option<Owner>> {
+        let Some(zone) = zone_at(&self.publisher, looked_at) else { return Ok(None) };
+        let owner = Owner::at(looked_at, &zone);
+        if zone.apex() == base {
+            // What the configuration has there is served in place of anything else.
+            return Ok(owner.filter(|_| !self.is_written(looked_at)));
+        }
+        // A zone `_acme-challenge.example.com`: NS records lead here.
+        let is_owned = zone.is_challenge() && is_stored(&self.publisher, &Owner::apex(zone.clone())).await;
+        owner.filter(|_| is_owned).map(Some).ok_or_else(|| unprovable(base, &zone))
+    }
+
+    fn is_written(&self, name: &Name) -> bool {
+        let zones = self.publisher.zones().load();
+        zone_of(&zones, name.as_ref()).is_some_and(|zone| zone.statics.at(name.as_ref()).is_some())
+    }
+
+    /// The first owner in a chain of CNAMEs at which can be published.
+    async fn ours(&self, chain: &[Name]) -> Option<Owner> {
+        for name in chain {
+            let Some(owner) = zone_at(&self.publisher, name).and_then(|zone| Owner::at(name, &zone)) else { continue };
+            if self.proof.fits(&owner) && (owner.is_daemons() || is_stored(&self.publisher, &owner).await) {
+                return Some(owner);
+            }
+        }
+        None
+    }
+
+    /// Where a name was proven before.
+    async fn as_before(&self, base: &Name) -> Result<Option<Owner>> {
+        let owner = self.publisher.managed_owner(base.clone()).await?;
+        Ok(match &self.proof {
+            Proof::Persistent(grantee) => Some(owner).filter(|owner| grantee.stands_at(&self.publisher, owner)),
+            Proof::Challenge | Proof::AcmeAccount(_) => Some(owner),
+        })
+    }
 }
 
-/// The owner of a name in a zone of ours, which needs no CNAME.
-async fn own(publisher: &Publisher, base: &Name, challenge: &Name) -> Result<Option<Owner>> {
-    let zone = zone_of(&publisher.zones().load(), challenge.as_ref()).map(|zone| zone.name.clone());
-    let Some(zone) = zone else { return Ok(None) };
-    if zone.apex() == base {
-        return Ok(Some(Owner { zone, label: OwnerLabel::Challenge }));
-    }
-    // A zone `_acme-challenge.example.com`: NS records lead here.
-    let apex = Owner::apex(zone.clone());
-    if zone.apex() == challenge && is_stored(publisher, &apex).await {
-        return Ok(Some(apex));
-    }
-    Err(unprovable(base, &zone, challenge))
-}
-
-fn unprovable(base: &Name, zone: &ZoneName, challenge: &Name) -> AcmeError {
-    let what = if zone.apex() == challenge {
+fn unprovable(base: &Name, zone: &ZoneName) -> AcmeError {
+    let what = if zone.is_challenge() {
         format!("nobody owns {zone}; run `txtgate account create DOMAIN --zone {zone}` first")
     } else {
         format!("it lies in this server's zone {zone}; ask for {zone} and *.{zone}, which cover it")
@@ -116,10 +246,9 @@ fn unprovable(base: &Name, zone: &ZoneName, challenge: &Name) -> AcmeError {
     AcmeError::Unprovable { name: base.clone(), what }
 }
 
-/// The owner that this name would be.
-fn owner_at(publisher: &Publisher, name: &Name) -> Option<Owner> {
-    let zones = publisher.zones().load();
-    Owner::at(name, &zone_of(&zones, name.as_ref())?.name)
+/// The zone of ours that a name lies in.
+fn zone_at(publisher: &Publisher, name: &Name) -> Option<ZoneName> {
+    zone_of(&publisher.zones().load(), name.as_ref()).map(|zone| zone.name.clone())
 }
 
 /// Whether there is one that can be published at.

@@ -50,6 +50,11 @@ impl Folder {
         self.0.join("pending.toml")
     }
 
+    /// Where the persistent authorizations are kept that it relies on.
+    pub fn grants(&self) -> PathBuf {
+        self.0.join("grants.toml")
+    }
+
     fn request_path(&self) -> PathBuf {
         self.0.join("request.toml")
     }

@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::name::{Owner, OwnerLabel};
+use crate::name::Owner;
 use crate::publisher::{Author, Publisher};
 
 use super::super::account::read;
@@ -39,10 +39,7 @@ pub async fn listed<T: Serialize + Send + 'static>(
 }
 
 fn all<T>(publisher: &Publisher, of: fn(&Owner, &Publisher) -> Vec<T>) -> Result<(Vec<T>, bool), Failure> {
-    let zones = publisher.zones().load();
-    let ordinary = zones.iter().filter(|zone| !zone.name.is_challenge());
-    let own = ordinary.map(|zone| Owner { zone: zone.name.clone(), label: OwnerLabel::Challenge });
-    let mut found: Vec<T> = own.flat_map(|owner| of(&owner, publisher)).collect();
+    let mut found: Vec<T> = publisher.daemons_owners()?.iter().flat_map(|owner| of(owner, publisher)).collect();
     let mut after = None;
     loop {
         let accounts = publisher.accounts(after, STEP, "")?;

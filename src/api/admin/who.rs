@@ -1,8 +1,8 @@
 //! From what the operator writes to the account or the owner that is meant.
 
 use crate::account::{Account, Username};
+use crate::name::Owner;
 use crate::name::owner::OwnerText;
-use crate::name::{Owner, OwnerLabel};
 use crate::publisher::Publisher;
 
 use super::super::account::read;
@@ -15,7 +15,7 @@ pub async fn account(publisher: &Publisher, who: String) -> Result<Account, Fail
 }
 
 /// The owner that `name` means: a registered subdomain or fulldomain, a name of a challenge zone that is somebody's, or
-/// `_acme-challenge` (of the first zone, or of the one behind it).
+/// one of the daemon's own, like `_acme-challenge` (of the first zone, or of the one behind it).
 pub async fn owner(publisher: &Publisher, name: String) -> Result<Owner, Failure> {
     read(publisher, move |publisher| {
         let mut found: Vec<Owner> = find(publisher, &name)?.into_iter().map(|(owner, _)| owner).collect();
@@ -47,7 +47,7 @@ fn find(publisher: &Publisher, name: &str) -> Result<Vec<(Owner, Option<Account>
     let mut found = Vec::new();
     for owner in possible(publisher, name) {
         let account = publisher.account_at(&owner)?;
-        if account.is_some() || owner.label == OwnerLabel::Challenge {
+        if account.is_some() || publisher.is_daemons(&owner)? {
             found.push((owner, account));
         }
     }
@@ -58,8 +58,8 @@ fn possible(publisher: &Publisher, name: &str) -> Vec<Owner> {
     let Ok(wanted) = name.parse::<OwnerText>() else { return Vec::new() };
     let zones = publisher.zones().load();
     let mut owners: Vec<Owner> = zones.iter().filter_map(|zone| wanted.in_zone(&zone.name)).collect();
-    if owners.first().is_some_and(|owner| owner.label == OwnerLabel::Challenge) {
-        // Every ordinary zone has one; without a zone behind it, the first one's is meant.
+    if owners.first().is_some_and(Owner::is_daemons) {
+        // Every ordinary zone has it; without a zone behind it, the first one's is meant.
         owners.truncate(1);
     }
     owners

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::name::OwnerLabel;
 use crate::txt::persist::PersistValue;
 
 fn authorization(number: usize) -> PersistValue {

@@ -183,17 +183,10 @@ fn one_that_fails_blocks_no_other_and_a_request_survives_a_restart() {
 #[test]
 fn caa_records_that_forbid_the_ca_stop_the_order() {
     let directory = json!({ "meta": { "caaIdentities": ["ca.test"] } });
-    let ca = StandIn::start(Manners { directory, ..Manners::default() });
     let daemon = free_port();
     let resolver = Resolver::start(daemon);
-    let settings = ca.settings().with("dns", &format!("listen = [\"{daemon}\"]"));
-    let settings = settings.with("acme", "state = \"acme\"").top("");
-    let text = settings.text().replace(
-        settings.text().lines().find(|line| line.starts_with("resolvers")).unwrap(),
-        &format!("resolvers = [\"{}\"]", resolver.address),
-    );
-    let home = Home::new(&settings);
-    std::fs::write(home.config(), text).unwrap();
+    let ca = StandIn::asking(Manners { directory, ..Manners::default() }, daemon, resolver.address);
+    let home = Home::new(&ca.settings());
     let _daemon = home.start();
     let (_, _) = home.run_err(&["cert", "issue", "--name", "a.example.com"]);
     let record = show(&home, "a.example.com")["missing"][0].clone();

@@ -14,7 +14,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use serde_json::{Value, json};
 
 use super::Settings;
-use super::dns::txts;
+use super::dns::{Change, TXT, ask, ask_tcp, query};
 use super::pebble::free_port;
 use super::tls::Authority;
 
@@ -71,11 +71,17 @@ pub struct Manners {
     pub directory: Value,
     /// The suggested window of renewals.
     pub window: Option<(String, String)>,
+    /// The methods that it offers, instead of http-01 and dns-01.
+    pub methods: Vec<&'static str>,
 }
+
+/// By which name persistent authorizations know it.
+pub const ISSUER: &str = "ca.test";
 
 pub struct StandIn {
     address: SocketAddr,
-    dns: SocketAddr,
+    daemon: SocketAddr,
+    asked: SocketAddr,
     authority: Arc<Authority>,
     state: Arc<Mutex<State>>,
     hung: Receiver<()>,
@@ -87,7 +93,7 @@ type Answer = (u16, Vec<(&'static str, String)>, String);
 #[derive(Clone)]
 struct Server {
     base: String,
-    dns: SocketAddr,
+    asked: SocketAddr,
     manners: Manners,
     authority: Arc<Authority>,
     state: Arc<Mutex<State>>,
@@ -96,26 +102,32 @@ struct Server {
 
 impl StandIn {
     pub fn start(manners: Manners) -> Self {
+        let daemon = free_port();
+        Self::asking(manners, daemon, daemon)
+    }
+
+    /// One that asks a resolver in front of the daemon, which listens at `daemon`.
+    pub fn asking(manners: Manners, daemon: SocketAddr, asked: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (address, dns, (hung, hears)) = (listener.local_addr().unwrap(), free_port(), channel());
+        let (address, (hung, hears)) = (listener.local_addr().unwrap(), channel());
         let (authority, state) = (Arc::new(Authority::new()), Arc::<Mutex<State>>::default());
         let base = format!("http://{address}");
-        let server = Server { base, dns, manners, authority: authority.clone(), state: state.clone(), hung };
+        let server = Server { base, asked, manners, authority: authority.clone(), state: state.clone(), hung };
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let server = server.clone();
                 std::thread::spawn(move || server.serve(stream));
             }
         });
-        Self { address, dns, authority, state, hung: hears }
+        Self { address, daemon, asked, authority, state, hung: hears }
     }
 
     /// A daemon's settings, as this CA's client with a certificate of its own.
     pub fn settings(&self) -> Settings {
         let acme = format!("directory = \"http://{}/dir\"\nterms-agreed = true", self.address);
         Settings::default()
-            .top(&format!("resolvers = [\"{}\"]", self.dns))
-            .with("dns", &format!("listen = [\"{}\"]", self.dns))
+            .top(&format!("resolvers = [\"{}\"]", self.asked))
+            .with("dns", &format!("listen = [\"{}\"]", self.daemon))
             .with("acme", &acme)
     }
 
@@ -248,6 +260,7 @@ impl Server {
         }
         let payload = if jws["payload"] == "" { Value::Null } else { decoded(&jws["payload"]) };
         let (kind, number) = path[1..].split_once('/').unwrap_or((&path[1..], ""));
+        let (number, method) = number.split_once('/').unwrap_or((number, "dns-01"));
         let number = number.parse().unwrap_or(0);
         match (kind, account) {
             ("new-account", _) => self.new_account(&mut state, &key, &payload),
@@ -256,7 +269,7 @@ impl Server {
             ("new-order", Some(_)) => self.new_order(&mut state, &payload),
             ("order", Some(_)) => self.order(&mut state, number),
             ("authorization", Some(_)) => self.authorization(&state, number),
-            ("challenge", Some(_)) => self.challenge(&mut state, number, &key),
+            ("challenge", Some(account)) => self.challenge(&mut state, number, method, (account, &key)),
             ("finalize", Some(_)) => self.finalize(&mut state, number, &payload),
             ("certificate", Some(_)) => (200, Vec::new(), state.orders[number].certificate.clone().unwrap()),
             other => panic!("{other:?} at {path}"),
@@ -357,27 +370,55 @@ impl Server {
         let (order, at) = (&state.orders[number / 100], number % 100);
         let (name, status) = (&order.names[at], if order.proven[at] { "valid" } else { "pending" });
         let base = name.strip_prefix("*.").unwrap_or(name);
+        let methods = if self.manners.methods.is_empty() { &["http-01", "dns-01"][..] } else { &self.manners.methods };
+        let challenges: Vec<Value> = methods.iter().map(|method| self.offered(method, number, status)).collect();
         ok(&json!({
             "status": status, "identifier": { "type": "dns", "value": base }, "wildcard": base != name,
-            "challenges": [
-                { "type": "http-01", "url": format!("{}/no", self.base), "token": "t" },
-                { "type": "dns-01", "url": format!("{}/challenge/{number}", self.base), "token": token(number), "status": status },
-            ],
+            "challenges": challenges,
         }))
     }
 
-    fn challenge(&self, state: &mut State, number: usize, key: &Value) -> Answer {
+    fn offered(&self, method: &str, number: usize, status: &str) -> Value {
+        let url = format!("{}/challenge/{number}/{method}", self.base);
+        let mut challenge = json!({ "type": method, "url": url, "status": status });
+        match method {
+            "dns-persist-01" => challenge["issuer-domain-names"] = json!([ISSUER]),
+            _ => challenge["token"] = token(number).into(),
+        }
+        challenge
+    }
+
+    /// What the CA sees at a name.
+    fn sees(&self, name: &str) -> Vec<String> {
+        let question = query(name, TXT).edns(1_232);
+        let reply = ask(self.asked, &question);
+        if reply.is_truncated() { ask_tcp(self.asked, &question).txts() } else { reply.txts() }
+    }
+
+    fn challenge(&self, state: &mut State, number: usize, method: &str, by: (usize, &Value)) -> Answer {
         let (order, at) = (&mut state.orders[number / 100], number % 100);
-        let base = order.names[at].trim_start_matches("*.").to_owned();
-        let authorization = format!("{}.{}", token(number), thumbprint(key));
+        let name = order.names[at].clone();
+        let base = name.trim_start_matches("*.");
+        let account = format!("{}/account/{}", self.base, by.0);
+        let authorization = format!("{}.{}", token(number), thumbprint(by.1));
         let wanted = URL_SAFE_NO_PAD.encode(digest(&SHA256, authorization.as_bytes()));
-        let shown = txts(self.dns, &format!("_acme-challenge.{base}"));
-        assert!(shown.contains(&wanted), "{wanted} not in {shown:?}");
+        let looked_at = match method {
+            "dns-01" => format!("_acme-challenge.{base}"),
+            "dns-account-01" => format!("{}._acme-challenge.{base}", label(&account)),
+            "dns-persist-01" => format!("_validation-persist.{base}"),
+            other => panic!("{other}"),
+        };
+        let shown = self.sees(&looked_at);
+        if method == "dns-persist-01" {
+            let policy = if base == name { "" } else { "policy=wildcard" };
+            let is_right = |record: &String| grants(record, &account, policy);
+            assert!(shown.iter().any(is_right), "{looked_at}: none of {shown:?} is for {account} with {policy:?}");
+        } else {
+            assert!(shown.contains(&wanted), "{looked_at}: {wanted} not in {shown:?}");
+            state.published.push(wanted);
+        }
         order.proven[at] = true;
-        state.published.push(wanted);
-        ok(
-            &json!({ "type": "dns-01", "status": "processing", "url": format!("{}/challenge/{number}", self.base), "token": token(number) }),
-        )
+        ok(&self.offered(method, number, "processing"))
     }
 
     fn finalize(&self, state: &mut State, number: usize, payload: &Value) -> Answer {
@@ -401,6 +442,21 @@ pub fn refusal(status: u16, name: &str, wait: Option<u32>) -> Answer {
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("a string: {value}")).to_owned()
+}
+
+/// An account's label: base32 as RFC 4648 has it, five bits a digit (draft-ietf-acme-dns-account-label section 3.1).
+pub fn label(account: &str) -> String {
+    let digest = digest(&SHA256, account.as_bytes());
+    let bits = digest.as_ref()[..10].iter().fold(0_u128, |bits, octet| bits << 8 | u128::from(*octet));
+    let digit = |at: u32| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[(bits >> (75 - 5 * at)) as usize & 31]);
+    format!("_{}", (0..16).map(digit).collect::<String>())
+}
+
+/// Whether a record lets an account get certificates (draft-ietf-acme-dns-persist section 4).
+fn grants(record: &str, account: &str, policy: &str) -> bool {
+    let parts: Vec<&str> = record.split(';').map(str::trim).collect();
+    let has = |wanted: &str| wanted.is_empty() || parts.contains(&wanted);
+    parts[0] == ISSUER && has(&format!("accounturi={account}")) && has(policy)
 }
 
 fn token(number: usize) -> String {
