@@ -38,6 +38,11 @@ pub struct Meta {
     pub website: Option<String>,
     /// The names by which CAA records allow it (RFC 8659).
     pub caa_identities: Vec<String>,
+    /// Those by which persistent authorizations know it (draft-ietf-acme-dns-persist-02 section 3.2); not everywhere.
+    pub issuer_domain_names: Vec<String>,
+    /// What the hashed names of accounts in persistent authorizations begin with (section 4.1 there). Without it they name
+    /// accounts by their URLs, as that draft's earlier versions do.
+    pub account_hash_prefix: Option<String>,
     /// Whether a new account must be bound to one that exists (RFC 8555 section 7.3.4).
     pub external_account_required: bool,
     /// The certificate profiles by name, with what they are.

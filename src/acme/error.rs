@@ -35,8 +35,8 @@ pub enum AcmeError {
     NoChallenge { name: String, wanted: Method, offered: Vec<String> },
     #[error("the CA wants proof of {0}, which was not ordered")]
     Unordered(String),
-    #[error("the CA offers dns-persist-01, but does not say by which name records know it")]
-    NoIssuer,
+    #[error("the CA's dns-persist-01 challenge is malformed: {0}")]
+    Issuers(&'static str),
     #[error("the persistent authorization that the CA wants cannot be written: {0}")]
     Persist(#[from] PersistValueError),
     #[error("the CA has no certificate profile {wanted:?}; it has {}", listed(offered, "none at all"))]
@@ -47,7 +47,7 @@ pub enum AcmeError {
     ExternalAccount,
     #[error("the CA has left the account at {found:?} instead of deactivating it")]
     NotDeactivated { found: String },
-    #[error("the account file {} is damaged: {problem}", path.display())]
+    #[error("the file {} is damaged: {problem}", path.display())]
     Damaged { path: PathBuf, problem: String },
     #[error("others can read {} (mode {mode:o})", path.display())]
     NotPrivate { path: PathBuf, mode: u32 },
@@ -107,8 +107,9 @@ impl AcmeError {
             Self::Terms { .. } => "read them, and set `terms-agreed = true` in [acme]",
             Self::ExternalAccount => "get a key from it, and set `eab-kid` and `eab-key-file` in [acme]",
             Self::NotDeactivated { .. } => "try again; the account is still in use",
-            Self::Damaged { .. } => "put it back from a copy, or move it away to make a new account",
+            Self::Damaged { .. } => "put it back from a copy, or move it away to begin anew",
             Self::NotPrivate { .. } => "run `chmod 600` on it",
+            Self::Issuers(_) => "tell the CA, or set another `challenge`",
             Self::NotDelegated(_) | Self::NotAuthorized(_) => {
                 "it is tried again by itself, or at once with `txtgate cert renew`"
             }

@@ -19,9 +19,9 @@ use super::account::{Account, blocking};
 use super::certificate::{CertificateKey, Chain};
 use super::delegation::Delegation;
 use super::error::{AcmeError, Result};
-use super::managed::placement::{Proof, Search};
+use super::managed::placement;
 use super::order::{Authorization, Order, Wanted};
-use super::persist::{self, Grant, Grantee};
+use super::persist::{self, Grant, Grantee, Sought};
 use super::state::{failed, private_text};
 
 /// A name, and where it is proven.
@@ -93,7 +93,10 @@ pub async fn issue(means: Means<'_>, delegations: Delegations<'_>, request: &Req
     info!(names = chain.facts.names.join(", "), not_after = %chain.facts.not_after, "the CA has issued a certificate");
     let used = request.names.iter().filter(|_| request.settings.challenge == Method::DnsPersist01);
     let used: Vec<String> = used.map(|placed| placed.looked_at.to_string()).collect();
-    persist::withdraw_others(means.publisher, request.grants, &used, &granted).await?;
+    // The certificate is there, whatever becomes of this.
+    if let Err(error) = persist::withdraw_others(means.publisher, request.grants, &used, &granted).await {
+        warn!("persistent authorizations that may not be needed any more still stand: {}", error.explained());
+    }
     Ok(chain)
 }
 
@@ -241,21 +244,17 @@ async fn grant(
         // One value for a name and its wildcard.
         let is_wildcard =
             request.names.iter().any(|other| other.looked_at == placed.looked_at && other.name.is_wildcard());
-        let grantee = Grantee {
-            issuers: challenge.issuers.clone(),
-            account: means.account.url().clone(),
-            lifetime: request.settings.persist_lifetime,
-        };
+        let grantee = Grantee::of_challenge(means.account, request.settings.persist_lifetime, &challenge.issuers)?;
+        let base = placed.name.base();
         let name = placed.looked_at.to_string();
         if let Some(owner) = &placed.owner {
-            let value = grantee.choose(means.publisher, owner, is_wildcard)?;
+            let value = grantee.choose(means.publisher, owner, base, is_wildcard)?;
             granted.push(Grant { name, owner: Some(owner.to_string()), value: value.to_string() });
             published.push((owner.clone(), Value::Persistent(value)));
         } else {
-            let (publisher, lookup) = (means.publisher.clone(), means.lookup.clone());
             // What cannot be seen from here is left to the CA: it was looked at before.
-            let search = Search { publisher, lookup, proof: Proof::Persistent(grantee.clone()), trusting: true };
-            match search.theirs(&grantee, placed.name.base(), &placed.looked_at, is_wildcard).await? {
+            let sought = Sought { base, looked_at: &placed.looked_at, is_wildcard, trusting: true };
+            match placement::theirs(means.publisher, means.lookup, &grantee, sought).await? {
                 Ok(value) => granted.push(Grant { name, owner: None, value }),
                 Err(record) => missing.push(record),
             }

@@ -224,8 +224,9 @@ pub struct Challenge {
     /// `dns-01`, or another method's name.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The names by which a persistent authorization may know the CA (draft-ietf-acme-dns-persist section 3.1).
-    #[serde(default, rename = "issuer-domain-names")]
+    /// The names by which a persistent authorization may know the CA (draft-ietf-acme-dns-persist-02 section 3.1); the
+    /// draft's earlier versions write them with hyphens.
+    #[serde(default, rename = "issuerDomainNames", alias = "issuer-domain-names")]
     pub issuers: Vec<String>,
     url: Url,
     #[serde(default)]

@@ -160,6 +160,28 @@ async fn nobody_publishes_at_a_strangers_name() {
     assert_eq!(house.publisher.values(&challenge).len(), 1);
 }
 
+/// Below `_acme-challenge` and at `_validation-persist` of an ordinary zone.
+#[tokio::test]
+async fn the_daemons_own_names_are_nobody_elses_and_go_with_their_values() {
+    let house = House::new(|_| {});
+    let mine = house.register(None).await.unwrap();
+    let zone = mine.owners[0].zone.clone();
+    for name in [format!("_ujmmovf2vn55tgye._acme-challenge.{zone}"), format!("_validation-persist.{zone}")] {
+        let owner = Owner::at(&name.parse().unwrap(), &zone).unwrap();
+        assert_eq!(owner.to_string(), name);
+        assert!(owner.is_daemons() && !mine.owns(&owner));
+        let refused = house.publisher.publish(Author::Account(mine.username), owner.clone(), txt('a')).await;
+        assert!(matches!(refused, Err(PublishError::NotOwner)), "{refused:?}");
+        house.publisher.publish(Author::Operator, owner.clone(), txt('b')).await.unwrap();
+        let refused = house.publisher.publish(Author::Account(mine.username), owner.clone(), txt('a')).await;
+        assert!(matches!(refused, Err(PublishError::NotOwner)), "{refused:?}");
+        assert_eq!(house.publisher.values(&owner).len(), 1);
+        assert!(house.publisher.daemons_owners().unwrap().contains(&owner));
+        house.publisher.retire(Author::Operator, owner.clone(), None).await.unwrap();
+        assert!(!house.publisher.daemons_owners().unwrap().contains(&owner));
+    }
+}
+
 #[tokio::test]
 async fn a_disabled_name_has_no_data_and_a_removed_one_is_gone_for_good() {
     let house = House::new(|_| {});

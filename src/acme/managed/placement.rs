@@ -17,7 +17,7 @@ use super::super::account::blocking;
 use super::super::authority::Authority;
 use super::super::error::{AcmeError, Result};
 use super::super::issue::Placed;
-use super::super::persist::{Grantee, Seen, quoted};
+use super::super::persist::{Grantee, Seen, Sought, quoted};
 
 /// A record that somebody must add to their zone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -63,10 +63,7 @@ impl Proof {
         if settings.challenge == Method::DnsAccount01 {
             return Ok(Self::AcmeAccount(AcmeAccountLabel::of(account.url())));
         }
-        // What the challenges will say, as far as a CA says it before.
-        let issuers = account.client().directory().meta.caa_identities.clone();
-        let lifetime = settings.persist_lifetime;
-        Ok(Self::Persistent(Grantee { issuers, account: account.url().clone(), lifetime }))
+        Ok(Self::Persistent(Grantee::new(&account, settings.persist_lifetime)))
     }
 
     fn looked_at(&self, base: &Name) -> Result<Name> {
@@ -160,9 +157,10 @@ impl Search {
                 Ok(Err(Missing { name: looked_at.to_string(), target, txt: None, found }))
             }
             // Without the CA's name nothing can be said of a record; its challenges will tell that.
-            Proof::Persistent(grantee) if grantee.issuers.is_empty() => Ok(Ok((looked_at, None))),
+            Proof::Persistent(grantee) if !grantee.knows_issuers() => Ok(Ok((looked_at, None))),
             Proof::Persistent(grantee) => {
-                let seen = self.theirs(grantee, base, &looked_at, is_wildcard).await?;
+                let sought = Sought { base, looked_at: &looked_at, is_wildcard, trusting: self.trusting };
+                let seen = theirs(&self.publisher, &self.lookup, grantee, sought).await?;
                 Ok(seen.map(|_| (looked_at, None)))
             }
         }
@@ -171,31 +169,6 @@ impl Search {
     fn at(&self, looked_at: Name, owner: Owner) -> Result<std::result::Result<Found, Missing>> {
         let is_off = matches!(self.proof, Proof::Persistent(_)) && !self.publisher.persists();
         if is_off { Err(PublishError::PersistOff.into()) } else { Ok(Ok((looked_at, Some(owner)))) }
-    }
-
-    /// The persistent authorization in somebody else's zone, or the records of which one is missing.
-    pub async fn theirs(
-        &self,
-        grantee: &Grantee,
-        base: &Name,
-        looked_at: &Name,
-        is_wildcard: bool,
-    ) -> Result<std::result::Result<String, Missing>> {
-        let wanted = grantee.value(is_wildcard, self.publisher.now())?.to_string();
-        let found = match grantee.look(&self.lookup, looked_at, is_wildcard, self.publisher.now()).await {
-            Seen::Granted(value) => return Ok(Ok(value.to_string())),
-            Seen::Nothing(error) if self.trusting => {
-                warn!("it is not seen what {looked_at} says, and left to the CA: {error}");
-                return Ok(Ok(wanted));
-            }
-            Seen::Nothing(error) => error.to_string(),
-            Seen::Missing(found) => found,
-        };
-        // Those of a zone of ours that are written in the configuration stay there.
-        let may_lead_here = self.publisher.persists() && zone_at(&self.publisher, looked_at).is_none();
-        let target =
-            if may_lead_here { Some(self.publisher.managed_owner(base.clone()).await?.to_string()) } else { None };
-        Ok(Err(Missing { name: looked_at.to_string(), target, txt: Some(quoted(&wanted)), found }))
     }
 
     /// The owner of a name in a zone of ours, which needs no CNAME.
@@ -231,10 +204,33 @@ impl Search {
     async fn as_before(&self, base: &Name) -> Result<Option<Owner>> {
         let owner = self.publisher.managed_owner(base.clone()).await?;
         Ok(match &self.proof {
-            Proof::Persistent(grantee) => Some(owner).filter(|owner| grantee.stands_at(&self.publisher, owner)),
+            Proof::Persistent(grantee) => Some(owner).filter(|owner| grantee.stands_at(&self.publisher, owner, base)),
             Proof::Challenge | Proof::AcmeAccount(_) => Some(owner),
         })
     }
+}
+
+/// The persistent authorization in somebody else's zone, or the records of which one is missing.
+pub async fn theirs(
+    publisher: &Publisher,
+    lookup: &Lookup,
+    grantee: &Grantee,
+    of: Sought<'_>,
+) -> Result<std::result::Result<String, Missing>> {
+    let wanted = grantee.value(of.base, of.is_wildcard, publisher.now())?.to_string();
+    let found = match grantee.look(lookup, of, publisher.now()).await {
+        Seen::Granted(value) => return Ok(Ok(value.to_string())),
+        Seen::Nothing(error) if of.trusting => {
+            warn!("it is not seen what {} says, and left to the CA: {error}", of.looked_at);
+            return Ok(Ok(wanted));
+        }
+        Seen::Nothing(error) => error.to_string(),
+        Seen::Missing(found) => found,
+    };
+    // What the configuration has in a zone of ours stays there.
+    let may_lead_here = publisher.persists() && zone_at(publisher, of.looked_at).is_none();
+    let target = if may_lead_here { Some(publisher.managed_owner(of.base.clone()).await?.to_string()) } else { None };
+    Ok(Err(Missing { name: of.looked_at.to_string(), target, txt: Some(quoted(&wanted)), found }))
 }
 
 fn unprovable(base: &Name, zone: &ZoneName) -> AcmeError {

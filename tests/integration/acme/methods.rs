@@ -205,6 +205,12 @@ fn a_persistent_authorization_is_published_once_and_stays() {
     home.run_ok(&["cert", "renew", "a.example.com"]);
     assert_eq!(published(&home), [(target.clone(), plain.clone())], "the same serves again");
 
+    // The operator sees it, and may take it away; the next certificate brings it back.
+    home.run_ok(&["persist", "retire", &target]);
+    assert_eq!(published(&home), []);
+    home.run_ok(&["cert", "renew", "a.example.com"]);
+    assert_eq!(published(&home).len(), 1);
+
     // A wildcard needs more; what it covers goes.
     let all = format!("{plain}; policy=wildcard");
     let (code, _, said) = issue(&home, &["a.example.com", "--name", "*.a.example.com"]);
@@ -278,6 +284,37 @@ fn a_record_in_somebody_elses_zone_is_looked_at() {
     lab.resolver.add(&format!("_validation-persist.b.example.com. CNAME {fulldomain}."));
     let (code, _, said) = issue(&home, &["b.example.com"]);
     assert!(code == Some(1) && said.contains("`persist = true` in [values]"), "{said}");
+}
+
+/// As the draft has it since its version -02: accounts are named by a hash of domain, key and URL.
+#[test]
+fn a_ca_that_wants_accounts_hashed_gets_them_hashed() {
+    let meta = |names: Value| json!({ "meta": { "caaIdentities": names, "issuerDomainNames": names, "accountHashPrefix": "https://ca.test/hash/" } });
+    let lab = Lab::with("dns-persist-01", meta(json!([ISSUER])));
+    let home = Home::new(&lab.settings.clone().with("values", "persist = true"));
+    let _daemon = home.start();
+    let (_, _, said) = issue(&home, &["a.example.com"]);
+    assert!(!said.contains(&lab.account()), "{said}");
+    let target = text(&missing(&home, "a.example.com"), "target");
+    lab.resolver.add(&format!("_validation-persist.a.example.com. CNAME {target}."));
+    home.run_ok(&["cert", "renew", "a.example.com"]);
+    let before = published(&home);
+    let is_hashed = before[0].1.starts_with(&format!("{ISSUER}; accounturi=https://ca.test/hash/sha-256/"));
+    assert!(is_hashed && before.len() == 1, "{before:?}");
+    home.run_ok(&["acme", "account", "rollover"]);
+    home.run_ok(&["cert", "renew", "a.example.com"]);
+    let after = published(&home);
+    assert!(after.len() == 1 && after[0].1 != before[0].1, "another key has another hash: {after:?}");
+
+    let lab = Lab::with("dns-persist-01", meta(json!([ISSUER, "other.test"])));
+    let home = Home::new(&lab.settings.clone().with("values", "persist = true"));
+    let _daemon = home.start();
+    issue(&home, &["a.example.com"]);
+    let target = text(&missing(&home, "a.example.com"), "target");
+    lab.resolver.add(&format!("_validation-persist.a.example.com. CNAME {target}."));
+    let (_, said) = home.run_err(&["cert", "renew", "a.example.com"]);
+    let malformed = "challenge is malformed: it does not take every name that the directory has";
+    assert!(said.contains(malformed) && published(&home).is_empty(), "{said}");
 }
 
 /// Only its challenges say by which name records know it.

@@ -382,10 +382,23 @@ impl Server {
         let url = format!("{}/challenge/{number}/{method}", self.base);
         let mut challenge = json!({ "type": method, "url": url, "status": status });
         match method {
+            "dns-persist-01" if self.hash_prefix().is_some() => challenge["issuerDomainNames"] = json!([ISSUER]),
             "dns-persist-01" => challenge["issuer-domain-names"] = json!([ISSUER]),
             _ => challenge["token"] = token(number).into(),
         }
         challenge
+    }
+
+    /// What the hashed names of accounts begin with, at a CA that wants them hashed.
+    fn hash_prefix(&self) -> Option<&str> {
+        self.manners.directory["meta"]["accountHashPrefix"].as_str()
+    }
+
+    /// How a persistent authorization names an account.
+    fn named(&self, account: &str, key: &Value, base: &str) -> String {
+        let Some(prefix) = self.hash_prefix() else { return account.to_owned() };
+        let hashed = format!("{}{base}{}{account}", char::from(u8::try_from(base.len()).unwrap()), thumbprint(key));
+        format!("{prefix}sha-256/{}", URL_SAFE_NO_PAD.encode(digest(&SHA256, hashed.as_bytes())))
     }
 
     /// What the CA sees at a name.
@@ -411,6 +424,7 @@ impl Server {
         let shown = self.sees(&looked_at);
         if method == "dns-persist-01" {
             let policy = if base == name { "" } else { "policy=wildcard" };
+            let account = self.named(&account, by.1, base);
             let is_right = |record: &String| grants(record, &account, policy);
             assert!(shown.iter().any(is_right), "{looked_at}: none of {shown:?} is for {account} with {policy:?}");
         } else {
