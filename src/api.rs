@@ -50,8 +50,10 @@ use client_ip::Clients;
 use error::{method_not_allowed, no_such_page};
 use register::Registrar;
 
-/// What the endpoints work with; each takes the one or two that it needs out of it.
-#[derive(Clone, FromRef)]
+/// What the endpoints work with. All of it goes with each request, as one reference; each takes the one or two that it needs
+/// out of it.
+type Shared = Arc<Handles>;
+
 struct Handles {
     publisher: Publisher,
     credentials: Credentials,
@@ -60,6 +62,17 @@ struct Handles {
     clients: Clients,
     lookup: Lookup,
 }
+
+macro_rules! taken_out {
+    ($($name:ident: $handle:ty),*) => {
+        $(impl FromRef<Shared> for $handle {
+            fn from_ref(handles: &Shared) -> Self {
+                handles.$name.clone()
+            }
+        })*
+    };
+}
+taken_out!(publisher: Publisher, credentials: Credentials, hasher: Hasher, registrar: Registrar, clients: Clients, lookup: Lookup);
 
 /// The public API. Serve it with [`http::Server`], which names the peer of each request.
 pub fn router(
@@ -90,7 +103,7 @@ pub fn router(
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(body::whole))
         .layer(middleware::from_fn_with_state(metrics, observe::observe))
-        .with_state(Handles { publisher, credentials, hasher, registrar, clients, lookup });
+        .with_state(Arc::new(Handles { publisher, credentials, hasher, registrar, clients, lookup }));
     // A layer runs after routing; a path must be put in order before.
     let whole = Router::new().fallback_service(MapRequest::new(routes, path::canonical));
     cors::around(whole, &settings.cors_origins)

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use crate::account::Account;
 use crate::credentials::Verified;
 
-use super::Handles;
+use super::Shared;
 use super::client_ip::ClientIp;
 use super::error::Failure;
 
@@ -28,27 +28,27 @@ pub struct Publishing(pub Arc<Account>);
 #[derive(Debug)]
 pub struct Login(pub Arc<Account>);
 
-impl FromRequestParts<Handles> for Authenticated {
+impl FromRequestParts<Shared> for Authenticated {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, state: &Handles) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, Failure> {
         let (username, key) = api_headers(&parts.headers).unwrap_or_default();
         verify(parts, state, username, key).await.map(|verified| Self(verified.account))
     }
 }
 
-impl FromRequestParts<Handles> for Publishing {
+impl FromRequestParts<Shared> for Publishing {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, state: &Handles) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, Failure> {
         verify_any(parts, state).await.map(|verified| Self(verified.account))
     }
 }
 
-impl FromRequestParts<Handles> for Login {
+impl FromRequestParts<Shared> for Login {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, state: &Handles) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, Failure> {
         let verified = verify_any(parts, state).await?;
         if verified.by_former_key {
             return Err(Failure::Forbidden("this key has been replaced; until it ends it only publishes"));
@@ -58,12 +58,12 @@ impl FromRequestParts<Handles> for Login {
 }
 
 /// By the API's headers, or as HTTP Basic credentials.
-async fn verify_any(parts: &mut Parts, state: &Handles) -> Result<Verified, Failure> {
+async fn verify_any(parts: &mut Parts, state: &Shared) -> Result<Verified, Failure> {
     let (username, key) = api_headers(&parts.headers).or_else(|| basic(&parts.headers)).unwrap_or_default();
     verify(parts, state, username, key).await
 }
 
-async fn verify(parts: &mut Parts, state: &Handles, username: String, key: String) -> Result<Verified, Failure> {
+async fn verify(parts: &mut Parts, state: &Shared, username: String, key: String) -> Result<Verified, Failure> {
     let ClientIp(client) = ClientIp::from_request_parts(parts, state).await?;
     Ok(state.credentials.verify(&username, &key, client).await?)
 }

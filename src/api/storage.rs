@@ -21,7 +21,7 @@ use crate::publisher::Publisher;
 use crate::secret::{ApiKey, SealError, SecretHash, ShownSecret};
 use crate::zone::zone_of;
 
-use super::Handles;
+use super::Shared;
 use super::account::read;
 use super::client_ip::ClientIp;
 use super::error::Failure;
@@ -37,10 +37,10 @@ const MAX_URL: usize = 1_024;
 #[derive(Debug)]
 pub struct Holder(ShownSecret);
 
-impl FromRequestParts<Handles> for Holder {
+impl FromRequestParts<Shared> for Holder {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, state: &Handles) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, Failure> {
         let ClientIp(client) = ClientIp::from_request_parts(parts, state).await?;
         match state.registrar.secrets().check(parts, client, &state.publisher).await {
             Ok(proof) => Ok(Self(proof.secret)),

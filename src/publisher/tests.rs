@@ -249,6 +249,27 @@ async fn a_refused_change_leaves_no_trace_in_its_group() {
 }
 
 #[tokio::test]
+async fn a_change_that_is_refused_after_it_has_written_leaves_no_trace() {
+    let house = House::new(|_| {});
+    let account = house.register(None).await.unwrap();
+    let owner = &account.owners[0];
+    let half = || {
+        let (owner, published) = (owner.clone(), house.publisher.now());
+        let change = move |tx: &Tx<'_>| {
+            let row = tx.owner(&owner)?.unwrap();
+            tx.put_value(row.id, &LiveValue { txt: txt('b'), published, expires: Timestamp::MAX })?;
+            Ok(Err::<(), _>(PublishError::NotOwner))
+        };
+        house.publisher.change(change, |()| Vec::new())
+    };
+    let good = || house.publisher.publish(Author::Operator, owner.clone(), txt('a'));
+    let (before, after, one, other) = tokio::join!(good(), half(), half(), good());
+    assert!(before.is_ok() && other.is_ok());
+    assert!([after, one].iter().all(|refused| matches!(refused, Err(PublishError::NotOwner))));
+    assert_eq!(house.restart().live(&account), "a");
+}
+
+#[tokio::test]
 async fn a_locked_database_refuses_updates_and_serves_on() {
     let house = House::new(|_| {});
     let account = house.register(None).await.unwrap();

@@ -16,8 +16,9 @@ use crate::txt::persist::PersistentValue;
 
 use table::Table;
 
-/// Shards of the name table: enough that a writer at full speed stalls no reader that can be measured.
-const SHARDS: usize = 1_024;
+/// Shards of the name table: enough that a writer at full speed stalls no reader that can be measured, and few enough that
+/// their locks stay in the nearest cache of the processor.
+const SHARDS: usize = 256;
 
 /// The label under which the apex itself is kept: no label of a name is empty.
 pub const APEX: &[u8] = b"";
@@ -93,17 +94,39 @@ impl Slot {
     }
 }
 
-/// UUID labels are kept as 16 octets; any other label as text. Hashed with a random state: labels can be chosen.
-#[derive(Debug, Default)]
-struct Shard {
-    uuids: Table,
-    others: HashMap<Box<[u8]>, Slot>,
+/// A table in parts, each behind a lock of its own.
+#[derive(Debug)]
+struct Shards<T>(Box<[RwLock<T>]>);
+
+impl<T: Default> Default for Shards<T> {
+    fn default() -> Self {
+        Self((0..SHARDS).map(|_| RwLock::default()).collect())
+    }
 }
 
-/// The registered names of one zone, and its serial.
+impl<T> Shards<T> {
+    fn shard(&self, hash: u64) -> &RwLock<T> {
+        // The remainder is below SHARDS, so the cast and the index always fit.
+        &self.0[(hash % SHARDS as u64) as usize]
+    }
+
+    // A panic while a shard was locked leaves it whole (nothing in a change panics half-way): go on with it.
+    fn read(&self, hash: u64) -> RwLockReadGuard<'_, T> {
+        self.shard(hash).read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, hash: u64) -> RwLockWriteGuard<'_, T> {
+        self.shard(hash).write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The registered names of one zone, and its serial. Hashed with a random state: labels can be chosen.
 #[derive(Debug)]
 pub struct Live {
-    shards: Box<[RwLock<Shard>]>,
+    /// Labels that are UUIDs, as 16 octets.
+    uuids: Shards<Table>,
+    /// Any others, as text.
+    others: Shards<HashMap<Box<[u8]>, Slot>>,
     spread: RandomState,
     serial: AtomicU32,
 }
@@ -111,11 +134,8 @@ pub struct Live {
 impl Live {
     /// No names yet, and a serial to start from.
     pub fn new(serial: Serial) -> Self {
-        Self {
-            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
-            spread: RandomState::new(),
-            serial: AtomicU32::new(serial.0),
-        }
+        let (uuids, others, spread) = (Shards::default(), Shards::default(), RandomState::new());
+        Self { uuids, others, spread, serial: AtomicU32::new(serial.0) }
     }
 
     /// What is at a label in lower case, or at the [`APEX`]; `None` where nobody registered it.
@@ -123,9 +143,9 @@ impl Live {
         match uuid_of(label) {
             Some(uuid) => {
                 let hash = self.hash(&uuid);
-                self.read(hash).uuids.at(&uuid, hash).cloned()
+                self.uuids.read(hash).at(&uuid, hash).cloned()
             }
-            None => self.read(self.hash(label)).others.get(label).cloned(),
+            None => self.others.read(self.hash(label)).get(label).cloned(),
         }
     }
 
@@ -133,10 +153,10 @@ impl Live {
     pub fn put(&self, label: &str, slot: Option<Slot>) {
         let label = label.as_bytes();
         match (uuid_of(label), slot) {
-            (Some(uuid), Some(slot)) => self.write(self.hash(&uuid)).uuids.put(uuid, slot, |key| self.hash(key)),
-            (Some(uuid), None) => self.write(self.hash(&uuid)).uuids.remove(&uuid, |key| self.hash(key)),
-            (None, Some(slot)) => _ = self.write(self.hash(label)).others.insert(label.into(), slot),
-            (None, None) => _ = self.write(self.hash(label)).others.remove(label),
+            (Some(uuid), Some(slot)) => self.uuids.write(self.hash(&uuid)).put(uuid, slot, |key| self.hash(key)),
+            (Some(uuid), None) => self.uuids.write(self.hash(&uuid)).remove(&uuid, |key| self.hash(key)),
+            (None, Some(slot)) => _ = self.others.write(self.hash(label)).insert(label.into(), slot),
+            (None, None) => _ = self.others.write(self.hash(label)).remove(label),
         }
     }
 
@@ -154,20 +174,6 @@ impl Live {
 
     fn hash(&self, key: &[u8]) -> u64 {
         self.spread.hash_one(key)
-    }
-
-    fn shard(&self, hash: u64) -> &RwLock<Shard> {
-        // The remainder is below SHARDS, so the cast and the index always fit.
-        &self.shards[(hash % SHARDS as u64) as usize]
-    }
-
-    // A panic while a shard was locked leaves it whole (nothing in a change panics half-way): go on with it.
-    fn read(&self, hash: u64) -> RwLockReadGuard<'_, Shard> {
-        self.shard(hash).read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self, hash: u64) -> RwLockWriteGuard<'_, Shard> {
-        self.shard(hash).write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -86,7 +86,8 @@ impl Rows<'_> {
 
     /// Notes that an account has published.
     pub fn published_at(&self, username: Username, now: Timestamp) -> Result<()> {
-        let sql = "UPDATE accounts SET last_update = ?2 WHERE username = ?1";
+        // A second value in the same second, as for a name and its wildcard, leaves the row as it is.
+        let sql = "UPDATE accounts SET last_update = ?2 WHERE username = ?1 AND last_update IS NOT ?2";
         self.connection.prepare_cached(sql)?.execute(params![username.to_string(), now])?;
         Ok(())
     }
