@@ -16,6 +16,7 @@ pub mod client;
 pub mod delegation;
 pub mod directory;
 pub mod error;
+pub mod grants;
 pub mod http;
 pub mod issue;
 pub mod jws;

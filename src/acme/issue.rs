@@ -19,9 +19,10 @@ use super::account::{Account, blocking};
 use super::certificate::{CertificateKey, Chain};
 use super::delegation::Delegation;
 use super::error::{AcmeError, Result};
+use super::grants::{self, Grant};
 use super::managed::placement;
 use super::order::{Authorization, Order, Wanted};
-use super::persist::{self, Grant, Grantee, Sought};
+use super::persist::{Grantee, Sought};
 use super::state::{failed, private_text};
 
 /// A name, and where it is proven.
@@ -94,7 +95,7 @@ pub async fn issue(means: Means<'_>, delegations: Delegations<'_>, request: &Req
     let used = request.names.iter().filter(|_| request.settings.challenge == Method::DnsPersist01);
     let used: Vec<String> = used.map(|placed| placed.looked_at.to_string()).collect();
     // The certificate is there, whatever becomes of this.
-    if let Err(error) = persist::withdraw_others(means.publisher, request.grants, &used, &granted).await {
+    if let Err(error) = grants::withdraw_others(means.publisher, request.grants, &used, &granted).await {
         warn!("persistent authorizations that may not be needed any more still stand: {}", error.explained());
     }
     Ok(chain)
@@ -260,11 +261,13 @@ async fn grant(
             }
         }
     }
+    missing.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     if !missing.is_empty() {
-        missing.dedup();
+        // The name and its wildcard miss the same.
+        missing.dedup_by(|one, other| one.name == other.name);
         return Err(AcmeError::NotAuthorized(missing));
     }
-    persist::remember(request.grants, &granted).await?;
+    grants::remember(request.grants, &granted).await?;
     for (owner, value) in published.iter() {
         if let Value::Persistent(value) = value {
             Grant::publish(means.publisher, owner, value).await?;

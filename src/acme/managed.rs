@@ -30,7 +30,7 @@ use super::account::blocking;
 use super::authority::Authority;
 use super::certificate::Facts;
 use super::error::{AcmeError, Result};
-use super::persist::{self, Grant};
+use super::grants::{self, Grant};
 use super::revocation::{By, Reason, revoke};
 
 use hook::Outcome;
@@ -135,7 +135,7 @@ pub struct Deleted {
 
 /// What other certificates rely on. Blocks.
 fn grants_of(entries: Vec<Arc<Entry>>) -> Result<Vec<Grant>> {
-    let read: Result<Vec<Vec<Grant>>> = entries.iter().map(|entry| persist::standing(&entry.folder.grants())).collect();
+    let read: Result<Vec<Vec<Grant>>> = entries.iter().map(|entry| grants::standing(&entry.folder.grants())).collect();
     Ok(read?.concat())
 }
 
@@ -313,7 +313,7 @@ impl Managed {
         let others = self.lock().values().filter(|other| other.wanted.name != entry.wanted.name).cloned().collect();
         let (own, used) = blocking({
             let entry = entry.clone();
-            move || Ok((persist::standing(&entry.folder.grants())?, grants_of(others)?))
+            move || Ok((grants::standing(&entry.folder.grants())?, grants_of(others)?))
         })
         .await?;
         let mut deleted = Deleted::default();

@@ -141,16 +141,25 @@ fn the_apis_name_is_proven_below_the_daemons_own_challenges() {
 }
 
 #[test]
-fn a_delegated_challenge_zone_has_the_label_below_its_apex() {
+fn delegated_challenge_zones_need_no_cname() {
     let ca = StandIn::start(Manners { methods: ALL.into(), ..Manners::default() });
-    let zone = "[[zone]]\nname = \"_acme-challenge.example.com\"\nns = [\"ns1.auth.example.org\"]\ncontact = \"a@example.com\"";
-    let home = Home::new(&ca.settings().with("acme", "challenge = \"dns-account-01\"").more(zone));
+    let zone = |name: &str| format!("[[zone]]\nname = {name:?}\nns = [\"ns1.{ZONE}\"]\ncontact = \"a@example.com\"");
+    let settings = ca.settings().with("acme", "challenge = \"dns-account-01\"").with("values", "persist = true");
+    let both = ["_acme-challenge.example.com", "_validation-persist.example.net"].map(zone).join("\n");
+    let home = Home::new(&settings.more(&both));
     let _daemon = home.start();
     let (code, _, said) = issue(&home, &["example.com"]);
     assert!(code == Some(1) && said.contains("nobody owns _acme-challenge.example.com"), "{said}");
     home.run_ok(&["account", "create", "example.com", "--zone", "_acme-challenge.example.com"]);
     home.run_ok(&["cert", "renew", "example.com"]);
     assert_eq!(values(&home), 0);
+
+    // The same of a zone that is looked at for persistent authorizations.
+    let (code, _, said) = issue(&home, &["example.net", "--challenge", "dns-persist-01"]);
+    assert!(code == Some(1) && said.contains("nobody owns _validation-persist.example.net"), "{said}");
+    home.run_ok(&["account", "create", "example.net", "--zone", "_validation-persist.example.net"]);
+    home.run_ok(&["cert", "renew", "example.net"]);
+    assert_eq!(published(&home)[0].0, "_validation-persist.example.net");
 }
 
 #[test]
@@ -284,6 +293,7 @@ fn a_record_in_somebody_elses_zone_is_looked_at() {
     lab.resolver.add(&format!("_validation-persist.b.example.com. CNAME {fulldomain}."));
     let (code, _, said) = issue(&home, &["b.example.com"]);
     assert!(code == Some(1) && said.contains("`persist = true` in [values]"), "{said}");
+    assert_eq!(lab.ca.orders(), 1, "that of the certificate before");
 }
 
 /// As the draft has it since its version -02: accounts are named by a hash of domain, key and URL.
