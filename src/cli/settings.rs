@@ -5,6 +5,9 @@ mod update;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
+/// Where `txtgate hook` looks for accounts when root runs it.
+const HOOK_ACCOUNTS: &str = "/etc/txtgate/accounts.json";
+
 /// The client that the settings are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -24,7 +27,7 @@ pub enum Format {
     CertManager,
     /// A Caddyfile snippet
     Caddy,
-    /// A manual hook for certbot
+    /// certbot, with `txtgate hook`
     Certbot,
     /// acme.sh
     AcmeSh,
@@ -72,7 +75,9 @@ impl Registered<'_> {
             Format::Httpreq => self.httpreq(),
             Format::CertManager => self.cert_manager(),
             Format::Caddy => self.caddy(),
-            Format::Certbot => self.certbot(),
+            Format::Certbot => {
+                format!("mkdir -p /etc/txtgate\n{}", self.with_account_file(HOOK_ACCOUNTS, &self.certbot()))
+            }
             Format::AcmeSh => self.acme_sh(),
             Format::LegoRfc2136 => self.lego_rfc2136(),
             Format::CertbotRfc2136 => self.certbot_rfc2136(),
@@ -99,16 +104,16 @@ impl Registered<'_> {
             self.server,
         );
         out += &part(
-            "account file (lego, Traefik, cert-manager, Caddy): acme-dns.json",
+            "account file (lego, Traefik, certbot with `txtgate hook`): acme-dns.json",
             format!("{:#}", self.account_file()),
         );
         out += &part("lego", self.lego());
         out += &part("Traefik", self.traefik());
+        out += &part(&format!("certbot, with the account file as {HOOK_ACCOUNTS}"), self.certbot());
         for (title, format) in [
             ("lego or Traefik with httpreq", Format::Httpreq),
             ("cert-manager", Format::CertManager),
             ("Caddy", Format::Caddy),
-            ("certbot", Format::Certbot),
             ("acme.sh", Format::AcmeSh),
         ] {
             out += &part(title, self.settings(format));
@@ -137,10 +142,15 @@ impl Registered<'_> {
         json!({ self.domain: account })
     }
 
-    /// Commands that write the account file, and then the client's own settings.
+    /// Commands that write the account file, for its owner alone and in place of none, and then the client's own
+    /// settings.
     fn with_account_file(&self, path: &str, settings: &str) -> String {
         let file = self.account_file();
-        format!("umask 077; cat > {path} <<'EOF'\n{file:#}\nEOF\n{settings}")
+        format!(
+            "# Where {path} is there already, put the entry of {} into it.\n\
+             (umask 077; set -C; cat > {path}) <<'EOF'\n{file:#}\nEOF\n{settings}",
+            self.domain
+        )
     }
 
     fn lego(&self) -> String {
@@ -196,16 +206,13 @@ impl Registered<'_> {
         )
     }
 
+    /// By `txtgate hook`, which takes the key from the account file: an argument could be read by every user of the
+    /// machine.
     fn certbot(&self) -> String {
         format!(
-            "#!/bin/sh\n# hook.sh (mode 0700): certbot certonly --manual --preferred-challenges dns \\\n\
-             #   --manual-auth-hook ./hook.sh -d {domain} -d '*.{domain}'\n\
-             curl -fsS -X POST {}/update \\\n  -H 'X-Api-User: {}' -H 'X-Api-Key: {}' \\\n  \
-             -d \"{{\\\"subdomain\\\":\\\"{}\\\",\\\"txt\\\":\\\"$CERTBOT_VALIDATION\\\"}}\"",
-            self.server,
-            self.get("username"),
-            self.get("password"),
-            self.get("subdomain"),
+            "certbot certonly --manual --preferred-challenges dns \\\n  \
+             --manual-auth-hook 'txtgate hook --accounts {HOOK_ACCOUNTS}' \\\n  \
+             --manual-cleanup-hook 'txtgate hook --accounts {HOOK_ACCOUNTS}' \\\n  -d {domain} -d '*.{domain}'",
             domain = self.domain,
         )
     }

@@ -3,7 +3,7 @@
 mod account;
 mod faults;
 mod kill;
-mod managed;
+pub mod managed;
 mod methods;
 mod own;
 mod revocation;

@@ -22,6 +22,7 @@ mod httpreq;
 mod import;
 mod layers;
 mod persist;
+mod printed;
 mod restart;
 mod storage;
 mod updates;

@@ -98,10 +98,15 @@ impl Pebble {
         self.folder.path().join("ca.pem")
     }
 
+    /// Its directory's URL.
+    pub fn directory(&self) -> String {
+        format!("https://localhost:{}/dir", self.address.port())
+    }
+
     /// A daemon's settings, as this CA's client.
     pub fn settings(&self) -> Settings {
-        let (port, root) = (self.address.port(), self.root());
-        let acme = format!("directory = \"https://localhost:{port}/dir\"\nca-root = {root:?}\nterms-agreed = true");
+        let (directory, root) = (self.directory(), self.root());
+        let acme = format!("directory = {directory:?}\nca-root = {root:?}\nterms-agreed = true");
         // Its resolver answers for nothing but our zone: the delegation cannot be looked up, and nobody is asked for it.
         let resolvers = self.resolver.map(|dns| format!("resolvers = [\"{dns}\"]")).unwrap_or_default();
         let settings = Settings::default().top(&resolvers).with("acme", &acme);
