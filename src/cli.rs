@@ -21,6 +21,7 @@ mod txt;
 mod watch;
 
 use std::ffi::OsString;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
@@ -134,14 +135,19 @@ pub enum CliError {
     NoDaemon { path: PathBuf, source: std::io::Error },
     #[error("cannot write: {0}")]
     Output(#[from] std::io::Error),
+    /// Nobody reads what the command prints any more, as behind `| head`.
+    #[error("nobody reads the output")]
+    Closed,
 }
 
 impl CliError {
-    /// The process's exit code: 2 for what the user wrote, 3 for records that are missing, 1 for what failed.
+    /// The process's exit code: 2 for what the user wrote, 3 for records that are missing, 1 for what failed. What
+    /// nobody reads any more ends with 141, as a shell sees those that SIGPIPE kills; Rust ignores that signal.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Key(_) | Self::Usage(_) => 2,
             Self::Missing(_) => 3,
+            Self::Closed => 141,
             Self::Hook(error) => error.exit_code(),
             Self::Daemon(DaemonError::Load(LoadError::Owned { .. } | LoadError::Key(_)) | DaemonError::Keyring(_)) => 2,
             _ => 1,
@@ -203,8 +209,16 @@ fn secret() -> Result<()> {
     ))
 }
 
-/// Prints a line, and takes a closed pipe (`| head`) as a failure like any other instead of a panic.
+/// Prints a line. Behind a closed pipe (`| head`) the command is over.
 fn print(text: &str) -> Result<()> {
-    use std::io::Write;
-    Ok(writeln!(std::io::stdout(), "{text}")?)
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(CliError::Closed),
+        done => Ok(done?),
+    }
+}
+
+/// Says on the standard error what is not asked for. Where nobody hears it there is nobody to tell that: `eprintln!`
+/// would panic.
+pub fn tell(what: &dyn std::fmt::Display) {
+    _ = writeln!(std::io::stderr(), "txtgate: {what}");
 }

@@ -2,13 +2,15 @@
 
 use std::process::ExitCode;
 
-use txtgate::cli::{parse, run};
+use txtgate::cli::{CliError, parse, run, tell};
 
 fn main() -> ExitCode {
     match run(parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("txtgate: {error}");
+            if !matches!(error, CliError::Closed) {
+                tell(&error);
+            }
             ExitCode::from(error.exit_code())
         }
     }

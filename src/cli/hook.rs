@@ -12,12 +12,14 @@ mod server;
 mod settings;
 mod url;
 
+use std::io::Write;
 use std::path::Path;
 
 use clap::Args;
 
 use crate::name::Name;
 
+use super::tell;
 use accounts::{Account, AccountFile};
 use call::{Call, Challenge, Target};
 use server::Server;
@@ -88,10 +90,8 @@ impl Desk {
             let (account, is_new) = self.account(&challenge.target)?;
             if is_new {
                 new += 1;
-                eprintln!(
-                    "txtgate: registered; add this record to the DNS, once:\n\n  {}\n",
-                    cname(&challenge.target, &account)
-                );
+                let record = cname(&challenge.target, &account);
+                tell(&format!("registered; add this record to the DNS, once:\n\n  {record}\n"));
             }
             found.push((challenge, account));
         }
@@ -115,7 +115,7 @@ impl Desk {
                 Err(error) => Err(error),
             };
             if let Err(error) = retired {
-                eprintln!("txtgate: {error}; the value stays until it expires");
+                tell(&format!("{error}; the value stays until it expires"));
             }
         }
         Ok(())
@@ -183,6 +183,5 @@ fn cname(target: &Target, account: &Account) -> String {
 
 /// To whoever listens; a client that has closed its end is none of our failures.
 fn say(text: &str) {
-    use std::io::Write;
     _ = writeln!(std::io::stdout(), "{text}");
 }

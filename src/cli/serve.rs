@@ -14,7 +14,7 @@ use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 use crate::config::{Config, Log, LogFormat};
 use crate::daemon::Daemon;
 
-use super::Result;
+use super::{CliError, Result};
 
 type Level = Handle<EnvFilter, Registry>;
 
@@ -33,7 +33,11 @@ async fn run(config: Config, level: &Level) -> Result<()> {
     // Before the sockets: a signal that comes while they are bound must not be lost.
     let mut signals = Signals::new()?;
     let daemon = Daemon::start(config).await?;
-    super::print(&format!("{}\nready", daemon.bound().lines().join("\n")))?;
+    match super::print(&format!("{}\nready", daemon.bound().lines().join("\n"))) {
+        // Whoever has started it may read as little as they like.
+        Err(CliError::Closed) => {}
+        done => done?,
+    }
     notify(&[NotifyState::Ready, NotifyState::Status("serving")]);
     let watchdog = tokio::spawn(watchdog(daemon.pulse()));
     while signals.next().await == Asked::Reload {
@@ -126,9 +130,11 @@ fn start_log(log: &Log) -> Level {
     let (filter, level) = reload::Layer::new(filter(&log.level));
     let registry = tracing_subscriber::registry().with(filter);
     let colours = std::io::stderr().is_terminal();
+    // Its own errors would go to the same closed pipe, by a macro that panics.
+    let layer = fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
     let started = match log.format {
-        LogFormat::Text => registry.with(fmt::layer().with_ansi(colours).with_writer(std::io::stderr)).try_init(),
-        LogFormat::Json => registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init(),
+        LogFormat::Text => registry.with(layer.with_ansi(colours)).try_init(),
+        LogFormat::Json => registry.with(layer.json()).try_init(),
     };
     // Only a second log in one process fails, and then the first one serves.
     _ = started;

@@ -4,7 +4,7 @@
 //! a folder of its own, on ports that the kernel has chosen.
 
 // Clippy takes helpers outside of `#[test]` functions for production code; here a panic is what a failure is.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
 mod acme;
 mod api;
@@ -22,6 +22,7 @@ mod httpreq;
 mod import;
 mod layers;
 mod persist;
+mod pipes;
 mod printed;
 mod restart;
 mod storage;

@@ -18,6 +18,7 @@ use crate::name::Name;
 use crate::net::roots;
 use crate::txt::TxtValue;
 
+use super::super::tell;
 use super::accounts::Account;
 use super::error::HookError;
 use super::settings::Settings;
@@ -173,7 +174,7 @@ impl Server {
             if wait.is_zero() || start.elapsed() + wait > PATIENCE {
                 return outcome.map_err(|error| self.unreachable(&error));
             }
-            eprintln!("txtgate: {} does not {what} yet; trying again", self.url);
+            tell(&format!("{} does not {what} yet; trying again", self.url));
             std::thread::sleep(wait);
             pause *= 2;
         }
