@@ -26,6 +26,7 @@ pub mod order;
 pub mod own;
 pub mod persist;
 pub mod problem;
+pub mod progress;
 pub mod renewal;
 pub mod revocation;
 pub mod state;

@@ -21,8 +21,9 @@ use super::delegation::Delegation;
 use super::error::{AcmeError, Result};
 use super::grants::{self, Grant};
 use super::managed::placement;
-use super::order::{Authorization, Order, Wanted};
+use super::order::{Authorization, Challenge, Order, Wanted};
 use super::persist::{Grantee, Sought};
+use super::progress::{Progress, State};
 use super::state::{failed, private_text};
 
 /// A name, and where it is proven.
@@ -62,6 +63,8 @@ pub struct Request<'a> {
     pub pending: &'a Path,
     /// The file that keeps which persistent authorizations the certificate relies on.
     pub grants: &'a Path,
+    /// Hears how far each name is.
+    pub progress: &'a Progress,
 }
 
 /// An order under way, as its file says it.
@@ -182,16 +185,16 @@ async fn prove(
     request: &Request<'_>,
     order: &mut Order<'_>,
 ) -> Result<Vec<Grant>> {
-    let (mut authorizations, method) = (order.authorizations().await?, request.settings.challenge);
+    let mut authorizations = order.authorizations().await?;
     let mut published = Published::new();
-    let prepared = match method {
+    let prepared = match request.settings.challenge {
         Method::Dns01 | Method::DnsAccount01 => {
             publish(means, request, &authorizations, &mut published).await.map(|()| Vec::new())
         }
         Method::DnsPersist01 => grant(means, request, &authorizations, &mut published).await,
     };
     let proven = match prepared {
-        Ok(granted) => notify(delegations, method, &mut authorizations, &published).await.map(|()| granted),
+        Ok(granted) => notify(delegations, request, &mut authorizations, &published).await.map(|()| granted),
         Err(error) => Err(error),
     };
     for (owner, value) in published {
@@ -211,6 +214,25 @@ fn place_of<'p>(request: &Request<'p>, authorization: &Authorization<'_>) -> Res
     request.names.iter().find(is_its).ok_or_else(|| AcmeError::Unordered(authorization.name()))
 }
 
+/// The names that are proven at an owner.
+fn names_at<'r>(request: &'r Request<'_>, owner: &'r Owner) -> impl Iterator<Item = String> + 'r {
+    request
+        .names
+        .iter()
+        .filter(move |placed| placed.owner.as_ref() == Some(owner))
+        .map(|placed| placed.name.to_string())
+}
+
+/// The challenge to answer; `None` where the name is proven already.
+fn challenge_of<'c>(request: &Request<'_>, authorization: &'c Authorization<'_>) -> Result<Option<&'c Challenge>> {
+    let (name, found) = (authorization.name(), authorization.challenge(request.settings.challenge));
+    let found = found.or_else(|error| request.progress.note(&name, State::Failed, Err(error)))?;
+    if found.is_none() {
+        request.progress.reach(&name, State::Proven);
+    }
+    Ok(found)
+}
+
 /// Publishes a value for each challenge.
 async fn publish(
     means: Means<'_>,
@@ -219,12 +241,13 @@ async fn publish(
     published: &mut Published,
 ) -> Result<()> {
     for authorization in authorizations {
-        let Some(challenge) = authorization.challenge(request.settings.challenge)? else { continue };
+        let Some(challenge) = challenge_of(request, authorization)? else { continue };
         let value = means.account.key().txt_value(challenge.token());
         let (Some(value), Some(owner)) = (value, &place_of(request, authorization)?.owner) else {
             return Err(AcmeError::Unordered(authorization.name()));
         };
         means.publisher.publish(Author::Operator, owner.clone(), value).await?;
+        request.progress.reach(&authorization.name(), State::Published);
         published.push((owner.clone(), Value::Challenge(value)));
     }
     Ok(())
@@ -240,7 +263,7 @@ async fn grant(
 ) -> Result<Vec<Grant>> {
     let (mut granted, mut missing) = (Vec::new(), Vec::new());
     for authorization in authorizations {
-        let Some(challenge) = authorization.challenge(Method::DnsPersist01)? else { continue };
+        let Some(challenge) = challenge_of(request, authorization)? else { continue };
         let placed = place_of(request, authorization)?;
         // One value for a name and its wildcard.
         let is_wildcard =
@@ -257,7 +280,10 @@ async fn grant(
             let sought = Sought { base, looked_at: &placed.looked_at, is_wildcard, trusting: true };
             match placement::theirs(means.publisher, means.lookup, &grantee, sought).await? {
                 Ok(value) => granted.push(Grant { name, owner: None, value }),
-                Err(record) => missing.push(record),
+                Err(record) => {
+                    request.progress.miss(&authorization.name(), &record.found);
+                    missing.push(record);
+                }
             }
         }
     }
@@ -271,6 +297,7 @@ async fn grant(
     for (owner, value) in published.iter() {
         if let Value::Persistent(value) = value {
             Grant::publish(means.publisher, owner, value).await?;
+            names_at(request, owner).for_each(|name| request.progress.reach(&name, State::Published));
         }
     }
     Ok(granted)
@@ -279,7 +306,7 @@ async fn grant(
 /// Looks whether everybody will see the values, tells the CA, and waits for its word on each name.
 async fn notify(
     delegations: Delegations<'_>,
-    method: Method,
+    request: &Request<'_>,
     authorizations: &mut [Authorization<'_>],
     published: &[(Owner, Value)],
 ) -> Result<()> {
@@ -290,18 +317,24 @@ async fn notify(
         for owner in owners {
             let values: Vec<String> =
                 published.iter().filter(|(of, _)| of == owner).map(|(_, value)| value.to_string()).collect();
-            delegation.shows(owner, &values).await?;
+            let shown = delegation.shows(owner, &values).await;
+            for name in names_at(request, owner) {
+                _ = request.progress.note(&name, State::Seen, shown.clone());
+            }
+            shown?;
         }
     }
     for authorization in authorizations.iter() {
-        if let Some(challenge) = authorization.challenge(method)? {
+        if let Some(challenge) = authorization.challenge(request.settings.challenge)? {
             authorization.answer(challenge).await?;
+            request.progress.reach(&authorization.name(), State::Answered);
         }
     }
     let mut outcome = Ok(());
     for authorization in authorizations.iter_mut() {
         // Every name's fault is told: one at a time would take a day to mend twenty.
-        if let Err(error) = authorization.wait().await {
+        let proven = authorization.wait().await;
+        if let Err(error) = request.progress.note(&authorization.name(), State::Proven, proven) {
             warn!("{}", error.explained());
             outcome = outcome.and(Err(error));
         }

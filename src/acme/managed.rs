@@ -31,6 +31,7 @@ use super::authority::Authority;
 use super::certificate::Facts;
 use super::error::{AcmeError, Result};
 use super::grants::{self, Grant};
+use super::progress::{Progress, Step};
 use super::revocation::{By, Reason, revoke};
 
 use hook::Outcome;
@@ -71,6 +72,7 @@ struct Entry {
     is_configured: bool,
     folder: Folder,
     report: Mutex<Report>,
+    progress: Progress,
     wake: Notify,
     /// Another certificate is asked for, whether it is time or not.
     is_forced: AtomicBool,
@@ -122,6 +124,9 @@ pub struct Listed {
     /// How it is.
     #[serde(flatten)]
     pub report: Report,
+    /// How far each name is in the order under way, or was in the last one; left out of lists.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub progress: Vec<Step>,
 }
 
 /// What has become of the persistent authorizations of a certificate that is deleted, as records.
@@ -188,6 +193,7 @@ impl Managed {
             is_configured,
             folder,
             report: Mutex::default(),
+            progress: Progress::default(),
             wake: Notify::new(),
             is_forced: AtomicBool::new(false),
             keeper: OnceLock::new(),
@@ -224,7 +230,8 @@ impl Managed {
 
     /// One of them.
     pub fn show(&self, name: &CertificateName) -> Result<Listed> {
-        Ok(self.entry(name)?.listed())
+        let entry = self.entry(name)?;
+        Ok(Listed { progress: entry.progress.steps(), ..entry.listed() })
     }
 
     /// Takes on another certificate, or one in place of the one of that name. It is renewed like one of the
@@ -338,6 +345,7 @@ impl Entry {
             live: live::live(&self.wanted),
             asked: self.is_forced.load(Ordering::Relaxed),
             report: self.report.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            progress: Vec::new(),
         }
     }
 

@@ -23,6 +23,7 @@ use super::delegation;
 use super::error::{AcmeError, Result};
 use super::issue::{Means, Placed, Request, forget, issue};
 use super::managed::placement::{Proof, Search};
+use super::progress::Progress;
 use super::renewal::{Current, backoff, wall_clock};
 use super::state::{failed, private_folder, private_text};
 
@@ -157,15 +158,17 @@ impl Own {
         let account = authority.account().await?;
         let mut delegations = delegation::verified(publisher, lookup, nameservers, &owners).await?;
         let settings = authority.settings();
-        let (pending, grants) = (settings.state.join("api.pending"), settings.state.join("api.grants"));
-        let request = Request { names: &names, settings, replaces, pending: &pending, grants: &grants };
+        let (pending, grants) = (&settings.state.join("api.pending"), &settings.state.join("api.grants"));
+        // Nobody waits for this one.
+        let progress = &Progress::default();
+        let request = Request { names: &names, settings, replaces, pending, grants, progress };
         let chain = issue(Means { account: &account, publisher, lookup }, &mut delegations, &request).await?;
         drop(account);
         // One file with both: a chain and another one's key can never meet.
         let text = format!("{FROM}{}\n{}{}", settings.directory, chain.key().reveal_pem(), chain.pem());
         let path = self.path();
         blocking(move || file::replace(&path, text.as_bytes()).map_err(|source| failed(&path, source))).await?;
-        forget(&pending).await?;
+        forget(pending).await?;
         self.show(&chain, false)?;
         Ok(chain.facts)
     }

@@ -1,11 +1,13 @@
 //! `cert ...`: certificates that the daemon gets and keeps for other programs.
 
+mod progress;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::http::Method;
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::config::Config;
 
@@ -13,6 +15,7 @@ use super::operator::{Operator, encoded};
 use super::status::rows;
 use super::table::{cell, table};
 use super::{CliError, Output, Result, print};
+use progress::Progress;
 
 /// Between two looks at what the daemon does.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -124,8 +127,14 @@ pub fn run(command: Command, config: &Config) -> Result<()> {
         Command::Issue(wanted) => issue(&operator, &wanted),
         Command::List(output) => list(output, &operator.call(Method::GET, "/certificates", None)?),
         Command::Show(Show { name, output }) => {
-            let shown = operator.call(Method::GET, &path(&name, ""), None)?;
-            print(&if output.json { shown.to_string() } else { table(&["what", "value"], &rows(&shown)) })
+            let mut shown = operator.call(Method::GET, &path(&name, ""), None)?;
+            if output.json {
+                return print(&shown.to_string());
+            }
+            let steps = shown["progress"].as_array().into_iter().flatten();
+            shown["progress"] =
+                steps.map(|step| (cell(&step["name"]), step["state"].clone())).collect::<Map<_, _>>().into();
+            print(&table(&["what", "value"], &rows(&shown)))
         }
         Command::Renew(Named { name }) => {
             let before = operator.call(Method::POST, &path(&name, "/renew"), None)?;
@@ -184,18 +193,20 @@ fn issue(operator: &Operator, wanted: &Issue) -> Result<()> {
     follow(operator, &listed)
 }
 
-/// Prints what is done until it is done, or has failed.
+/// Shows what is done until it is done, or has failed.
 fn follow(operator: &Operator, before: &Value) -> Result<()> {
     let name = cell(&before["name"]);
-    let mut stage = Value::Null;
+    let mut progress = Progress::new(&name);
     loop {
         let now = operator.call(Method::GET, &path(&name, ""), None)?;
-        if now["stage"].is_string() && now["stage"] != stage {
-            print(&format!("{name}: {}", cell(&now["stage"])))?;
-            stage = now["stage"].clone();
-        }
         let has_ended = now["ended"].as_u64() > before["ended"].as_u64() && now["stage"].is_null();
-        if has_ended && (now["asked"] == false || now["problem"].is_string()) {
+        let is_over = has_ended && (now["asked"] == false || now["problem"].is_string());
+        // Before it begins there is the last order's to be seen.
+        if is_over || now["stage"].is_string() {
+            progress.update(&now)?;
+        }
+        if is_over {
+            progress.end();
             return outcome(&name, &now);
         }
         std::thread::sleep(LOOK_EVERY);

@@ -31,7 +31,7 @@ pub fn cell(value: &Value) -> String {
 }
 
 /// Control characters must not reach a terminal, wherever the text came from.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 

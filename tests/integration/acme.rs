@@ -6,4 +6,5 @@ mod kill;
 pub mod managed;
 mod methods;
 mod own;
+mod progress;
 mod revocation;

@@ -7,15 +7,18 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use crate::config::{self, ManagedCertificate};
+use crate::identifier::Identifier;
+use crate::name::{CHALLENGE_LABEL, PERSIST_LABEL};
 use crate::time::Timestamp;
 
 use super::super::account::blocking;
 use super::super::certificate::{Chain, Facts};
 use super::super::error::{AcmeError, Result};
-use super::super::issue::{Means, Request, forget, issue};
+use super::super::issue::{Means, Placed, Request, forget, issue};
+use super::super::progress::{Progress, State};
 use super::super::renewal::{Current, backoff, wall_clock};
 use super::super::{caa, delegation};
-use super::placement::{Proof, Search};
+use super::placement::{Missing, Proof, Search};
 use super::record::{Folder, Record};
 use super::{Entry, Tools, hook, live};
 
@@ -155,6 +158,7 @@ impl Keeper {
     }
 
     async fn attempt(&self, entry: &Entry, work: &mut Work, needs_certificate: bool) -> Result<()> {
+        entry.progress.start(&[]);
         if needs_certificate {
             let facts = self.get(entry, work).await?;
             self.tools.metrics.certificates_issued.one();
@@ -172,11 +176,14 @@ impl Keeper {
             info!(name = %wanted.name, "{what}");
             entry.tell(|report| report.stage = Some(what.to_owned()));
         };
+        entry.progress.start(&wanted.names);
         stage("looking where the names' challenges lead");
         let settings = settings(wanted, tools.authority.settings());
         let (publisher, lookup, method) = (tools.publisher.clone(), tools.lookup.clone(), settings.challenge);
         let (proof, trusting) = (Proof::of(&settings, &tools.authority).await?, work.current.is_some());
-        let placed = Search { publisher, lookup, proof, trusting }.place(&wanted.names).await?;
+        let placed = Search { publisher, lookup, proof, trusting }.place(&wanted.names).await;
+        located(&entry.progress, &wanted.names, &placed);
+        let placed = placed?;
         stage("asking the nameservers whether they are this server");
         let owners: Vec<_> = placed.iter().filter_map(|placed| placed.owner.clone()).collect();
         let mut delegations =
@@ -187,15 +194,15 @@ impl Keeper {
         caa::check(&tools.lookup, &account, method, &wanted.names).await?;
         stage(&format!("ordering a certificate and proving {} names", wanted.names.len()));
         let replaces = work.current.as_ref().and_then(|current| current.facts.renewal_id.clone());
-        let (pending, grants) = (entry.folder.pending(), entry.folder.grants());
-        let request = Request { names: &placed, settings: &settings, replaces, pending: &pending, grants: &grants };
+        let (pending, grants, progress) = (&entry.folder.pending(), &entry.folder.grants(), &entry.progress);
+        let request = Request { names: &placed, settings: &settings, replaces, pending, grants, progress };
         let means = Means { account: &account, publisher: &tools.publisher, lookup: &tools.lookup };
         let chain = issue(means, &mut delegations, &request).await?;
         stage("writing its files");
         work.record.issued = Some((chain.facts.serial.clone(), settings.directory.clone()));
         entry.store(work).await?;
         let facts = put(wanted.clone(), chain).await?;
-        forget(&pending).await?;
+        forget(pending).await?;
         Ok(facts)
     }
 
@@ -215,6 +222,23 @@ impl Keeper {
         warn!(name = %entry.wanted.name, "the deploy hook has printed: {output:?}");
         let said = if output.is_empty() { String::new() } else { format!("; it has printed {output:?}") };
         Err(AcmeError::Hook { program: hook.to_string(), what: format!("{ended}{said}") })
+    }
+}
+
+/// Which names have their records, as far as that was seen.
+fn located(progress: &Progress, names: &[Identifier], placed: &Result<Vec<Placed>>) {
+    let missing = match placed {
+        Ok(_) => &[][..],
+        Err(AcmeError::NotDelegated(missing) | AcmeError::NotAuthorized(missing)) => missing,
+        Err(_) => return,
+    };
+    for name in names {
+        let looked_at = [CHALLENGE_LABEL, PERSIST_LABEL].map(|label| format!("{label}.{}", name.base()));
+        let is_its = |record: &&Missing| looked_at.iter().any(|end| record.name.ends_with(end));
+        match missing.iter().find(is_its) {
+            Some(record) => progress.miss(&name.to_string(), &record.found),
+            None => progress.reach(&name.to_string(), State::Delegated),
+        }
     }
 }
 

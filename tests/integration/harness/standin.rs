@@ -32,6 +32,8 @@ pub enum What {
     Say(String),
     /// Tells the test, and never replies; what was asked for is done before, or not.
     Hang { done: bool },
+    /// Tells the test, and does what it should when the test says so.
+    Hold,
 }
 
 #[derive(Default)]
@@ -42,6 +44,8 @@ struct State {
     accounts: Vec<Option<Value>>,
     orders: Vec<Ordered>,
     faults: VecDeque<Fault>,
+    /// Paths at which it holds.
+    held: Vec<&'static str>,
     requests: Vec<String>,
     published: Vec<String>,
 }
@@ -145,7 +149,16 @@ impl StandIn {
     }
 
     pub fn fault(&self, path: &'static str, what: What) {
-        self.lock().faults.push_back(Fault { path, what });
+        let mut state = self.lock();
+        if matches!(what, What::Hold) {
+            state.held.push(path);
+        }
+        state.faults.push_back(Fault { path, what });
+    }
+
+    /// Lets what is held at a path go on.
+    pub fn release(&self, path: &str) {
+        self.lock().held.retain(|held| *held != path);
     }
 
     /// Waits until a request hangs.
@@ -224,6 +237,10 @@ impl Server {
                 self.hung.send(()).unwrap();
                 std::thread::park_timeout(super::PATIENCE);
                 return None;
+            }
+            Some(What::Hold) => {
+                self.hung.send(()).unwrap();
+                super::until("what is held is let go", || !self.lock().held.iter().any(|held| path.starts_with(held)));
             }
             None => {}
         }
