@@ -9,6 +9,7 @@ pub mod error;
 pub mod file;
 pub mod keyfile;
 pub mod method;
+pub mod pkcs12;
 mod read;
 
 use std::net::SocketAddr;

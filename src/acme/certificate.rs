@@ -44,6 +44,11 @@ impl CertificateKey {
         self.0.serialize_pem()
     }
 
+    /// The same in DER, for what seals it.
+    pub fn reveal_der(&self) -> Vec<u8> {
+        self.0.serialize_der()
+    }
+
     /// The key that signs a revocation of its certificate.
     pub fn signing_key(&self) -> Result<Key> {
         Ok(Key::from_pkcs8(&self.0.serialize_der())?)

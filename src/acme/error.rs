@@ -8,6 +8,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::config::Method;
+use crate::config::pkcs12::PasswordError;
 use crate::name::Name;
 use crate::publisher::PublishError;
 use crate::txt::persist::PersistValueError;
@@ -77,6 +78,8 @@ pub enum AcmeError {
     Publish(#[from] PublishError),
     #[error(transparent)]
     Key(#[from] KeyError),
+    #[error(transparent)]
+    Password(#[from] PasswordError),
     #[error("cannot set up HTTPS: {0}")]
     Setup(String),
 }

@@ -3,6 +3,7 @@
 //! Each has a keeper of its own, which waits for nobody: a certificate whose name is delegated elsewhere fails again
 //! and again, ever more seldom, while all others are renewed.
 
+mod bundle;
 pub mod hook;
 mod keeper;
 pub mod live;
@@ -245,6 +246,9 @@ impl Managed {
         }
         if known.is_none() && self.lock().len() >= MAX_CERTIFICATES {
             return Err(AcmeError::Wanted(format!("there are {MAX_CERTIFICATES} certificates already")));
+        }
+        if let Some(pkcs12) = read.pkcs12.clone() {
+            blocking(move || Ok(pkcs12.password()?)).await?;
         }
         if let Some(known) = &known {
             // Not in the middle of an order.

@@ -67,6 +67,12 @@ pub struct Issue {
     /// The mode of the private key's file, like 0640
     #[arg(long)]
     mode: Option<String>,
+    /// Write bundle.p12 as well, with certificate, chain and key
+    #[arg(long, requires = "pkcs12_password_file")]
+    pkcs12: bool,
+    /// The file with the bundle's password as its only line, mode 0600; the daemon reads it
+    #[arg(long, value_name = "FILE", requires = "pkcs12")]
+    pkcs12_password_file: Option<PathBuf>,
     /// As whom the hook runs
     #[arg(long, value_name = "USER")]
     hook_user: Option<String>,
@@ -169,6 +175,7 @@ fn path(name: &str, what: &str) -> String {
 
 fn issue(operator: &Operator, wanted: &Issue) -> Result<()> {
     let directory = wanted.directory.as_ref().map(std::path::absolute).transpose()?;
+    let password_file = wanted.pkcs12_password_file.as_ref().map(std::path::absolute).transpose()?;
     let mut body = json!({
         "name": wanted.cert_name,
         "names": wanted.names,
@@ -179,6 +186,8 @@ fn issue(operator: &Operator, wanted: &Issue) -> Result<()> {
         "owner": wanted.owner,
         "group": wanted.group,
         "mode": wanted.mode,
+        "pkcs12": wanted.pkcs12.then_some(true),
+        "pkcs12-password-file": password_file,
         "hook": wanted.hook,
         "hook-user": wanted.hook_user,
         "hook-group": wanted.hook_group,

@@ -31,6 +31,9 @@ pub fn run(command: &Command, config: &Config) -> Result<()> {
             KeyFile::read(&dnssec.key, &settings.name)?;
         }
     }
+    for pkcs12 in config.certificates.iter().filter_map(|certificate| certificate.pkcs12.as_ref()) {
+        pkcs12.password().map_err(|error| CliError::Usage(error.to_string()))?;
+    }
     super::print(&describe(config))
 }
 

@@ -12,6 +12,7 @@ use crate::file::folder_of;
 use crate::identifier::Identifier;
 use crate::time::Span;
 
+use super::pkcs12::Pkcs12;
 use super::read::{Reader, Result};
 use super::{KeyType, Method, file};
 
@@ -70,6 +71,8 @@ pub struct ManagedCertificate {
     pub owner: Ids,
     /// The mode of the private key's file.
     pub mode: u32,
+    /// The bundle beside the PEM files.
+    pub pkcs12: Option<Pkcs12>,
     /// What is run with each new certificate.
     pub hook: Option<DeployHook>,
 }
@@ -114,7 +117,7 @@ pub struct Wrong {
 }
 
 impl ManagedCertificate {
-    /// Reads one; a relative `directory` is one in `folder`.
+    /// Reads one; a relative `directory` or `pkcs12-password-file` is one in `folder`.
     pub fn read(wanted: &file::Certificate, folder: &Path) -> std::result::Result<Self, Wrong> {
         let names = names(&wanted.names)?;
         let first = names.first().map(|name| name.base().to_string()).unwrap_or_default();
@@ -128,6 +131,7 @@ impl ManagedCertificate {
             profile: wanted.profile.clone(),
             owner: Ids { user: user("owner", &wanted.owner)?, group: group("group", &wanted.group)? },
             mode: mode(&wanted.mode)?,
+            pkcs12: pkcs12(wanted, folder)?,
             hook: hook(wanted)?,
         })
     }
@@ -160,6 +164,15 @@ fn mode(text: &str) -> std::result::Result<u32, Wrong> {
     read.ok_or_else(|| {
         wrong("mode", &format!("{text:?} is none for a private key; write \"0600\", \"0640\" or \"0440\""))
     })
+}
+
+fn pkcs12(wanted: &file::Certificate, folder: &Path) -> std::result::Result<Option<Pkcs12>, Wrong> {
+    match (wanted.pkcs12, &wanted.pkcs12_password_file) {
+        (false, None) => Ok(None),
+        (true, Some(path)) => Ok(Some(Pkcs12 { password_file: folder.join(path) })),
+        (true, None) => Err(wrong("pkcs12", &"it needs a password; name its file in `pkcs12-password-file`")),
+        (false, Some(_)) => Err(wrong("pkcs12-password-file", &"it is the bundle's; add `pkcs12 = true`")),
+    }
 }
 
 fn user(key: &str, text: &Option<String>) -> std::result::Result<Option<u32>, Wrong> {
@@ -240,7 +253,7 @@ mod tests {
         let read = parse("[[certificate]]\nnames = [\"*.Example.com\", \"example.com\"]\n").unwrap();
         assert_eq!((read[0].name.to_string().as_str(), read[0].mode), ("example.com", 0o600));
         assert_eq!(read[0].directory, Path::new("/x/certificates"));
-        assert!(read[0].hook.is_none());
+        assert!(read[0].hook.is_none() && read[0].pkcs12.is_none());
     }
 
     #[test]
@@ -252,6 +265,8 @@ mod tests {
             (format!("{head}name = \"../x\"\n"), "7:8: certificate[0].name: ", "lower-case"),
             (format!("{head}name = \"..\"\n"), "7:8: certificate[0].name: ", "lower-case"),
             (format!("{head}mode = \"0644\"\n"), "7:8: certificate[0].mode: ", "0640"),
+            (format!("{head}pkcs12 = true\n"), "7:10: certificate[0].pkcs12: ", "pkcs12-password-file"),
+            (format!("{head}pkcs12-password-file = \"p\"\n"), "7:24: certificate[0].pkcs12-pass", "pkcs12 = true"),
             (format!("{head}owner = \"nobody-of-that-name\"\n"), "7:9: certificate[0].owner: ", "no user"),
             (format!("{head}hook = [\"reload\"]\n"), "7:9: certificate[0].hook[0]: ", "/usr/bin/systemctl"),
             (format!("{head}hook = [\"/x\"]\nhook-timeout = \"2h\"\n"), "8:16: certificate[0].hook-timeout: ", "1h"),

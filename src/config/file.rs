@@ -330,6 +330,9 @@ pub struct Certificate {
     #[serde(default = "private_mode")]
     pub mode: String,
     #[serde(default)]
+    pub pkcs12: bool,
+    pub pkcs12_password_file: Option<PathBuf>,
+    #[serde(default)]
     pub hook: Vec<String>,
     pub hook_user: Option<String>,
     pub hook_group: Option<String>,

@@ -59,7 +59,7 @@ fn refusal(error: &AcmeError) -> Refusal {
     match error {
         AcmeError::NoCertificate(_) => Refusal::Unknown(said),
         AcmeError::Configured(_) => Refusal::Conflict(said),
-        AcmeError::Wanted(_) => Refusal::Wrong(said),
+        AcmeError::Wanted(_) | AcmeError::Password(_) => Refusal::Wrong(said),
         _ => Refusal::Failed(said),
     }
 }

@@ -6,5 +6,6 @@ mod kill;
 pub mod managed;
 mod methods;
 mod own;
+mod pkcs12;
 mod progress;
 mod revocation;

@@ -21,7 +21,7 @@ fn all_keys() -> Table {
 }
 
 fn is_name(text: &str) -> bool {
-    text.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+    text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
 fn parsed<T: DeserializeOwned>(text: &str) -> T {
@@ -55,7 +55,8 @@ fn examples_of_private_files_lie_where_the_service_owns_them() {
     let unit = include_str!("../../systemd/txtgate.service");
     assert!(unit.contains("\nDynamicUser=yes\n") && unit.contains("\nStateDirectory=txtgate\n"));
     let file: File = all_keys().try_into().unwrap();
-    let private = [&file.dns.cookie_secret_file, &file.api.registration_secrets_file, &file.zone[0].dnssec_key];
+    let (secrets, key) = (&file.api.registration_secrets_file, &file.zone[0].dnssec_key);
+    let private = [&file.dns.cookie_secret_file, secrets, key, &file.certificate[0].pkcs12_password_file];
     for path in private.map(|path| path.as_ref().expect("an example")) {
         assert!(path.starts_with("/var/lib/txtgate/"), "{}", path.display());
     }

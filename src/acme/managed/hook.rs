@@ -74,6 +74,9 @@ fn command(hook: &DeployHook, certificate: &ManagedCertificate, live: &Path, fac
     command.env("TXTGATE_CERT_NAMES", facts.names.join(" "));
     command.env("TXTGATE_LIVE", live);
     command.env("TXTGATE_FULLCHAIN", live.join("fullchain.pem")).env("TXTGATE_PRIVKEY", live.join("privkey.pem"));
+    if certificate.pkcs12.is_some() {
+        command.env("TXTGATE_PKCS12", live.join(live::BUNDLE));
+    }
     command.env("TXTGATE_CERT_SERIAL", &facts.serial);
     command.env("TXTGATE_CERT_NOT_AFTER", facts.not_after.to_string());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
+use crate::config::pkcs12::Password;
 use crate::config::{self, ManagedCertificate};
 use crate::identifier::Identifier;
 use crate::name::{CHALLENGE_LABEL, PERSIST_LABEL};
@@ -20,7 +21,7 @@ use super::super::renewal::{Current, backoff, wall_clock};
 use super::super::{caa, delegation};
 use super::placement::{Missing, Proof, Search};
 use super::record::{Folder, Record};
-use super::{Entry, Tools, hook, live};
+use super::{Entry, Tools, bundle, hook, live};
 
 /// Between two looks at the clock, which may have been set meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
@@ -30,6 +31,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(600);
 pub struct Work {
     pub(super) record: Record,
     current: Option<Current>,
+    /// A bundle was asked for after the certificate was got.
+    lacks_bundle: bool,
 }
 
 impl Work {
@@ -48,7 +51,8 @@ impl Work {
                 None
             }
         };
-        Ok(Some(Self { record, current }))
+        let lacks_bundle = current.is_some() && wanted.pkcs12.is_some() && !live::has_bundle(wanted);
+        Ok(Some(Self { record, current, lacks_bundle }))
     }
 
     fn is_revoked(&self) -> bool {
@@ -87,7 +91,7 @@ impl Keeper {
     async fn turn(&self, entry: &Entry, work: &mut Work) -> Duration {
         let needs_certificate = self.needs_certificate(entry, work).await;
         self.report(entry, work);
-        if !needs_certificate && !work.is_undeployed(&entry.wanted) {
+        if !needs_certificate && !work.lacks_bundle && !work.is_undeployed(&entry.wanted) {
             let left = work.current.as_ref().filter(|_| !work.is_revoked());
             let left = left.map_or(LOOK_EVERY, |current| current.due().since(wall_clock()));
             entry.tell(|report| report.ended += 1);
@@ -165,6 +169,8 @@ impl Keeper {
             work.current = Some(Current::new(facts));
             entry.is_forced.store(false, Ordering::Relaxed);
             entry.tell(|report| report.missing.clear());
+        } else if work.lacks_bundle {
+            self.bundle(entry, work).await?;
         }
         if work.is_undeployed(&entry.wanted) { self.deploy(entry, work).await } else { Ok(()) }
     }
@@ -177,6 +183,8 @@ impl Keeper {
             entry.tell(|report| report.stage = Some(what.to_owned()));
         };
         entry.progress.start(&wanted.names);
+        // Without it no certificate can be used as it is wanted, so none is ordered.
+        let password = password(wanted).await?;
         stage("looking where the names' challenges lead");
         let settings = settings(wanted, tools.authority.settings());
         let (publisher, lookup, method) = (tools.publisher.clone(), tools.lookup.clone(), settings.challenge);
@@ -201,9 +209,23 @@ impl Keeper {
         stage("writing its files");
         work.record.issued = Some((chain.facts.serial.clone(), settings.directory.clone()));
         entry.store(work).await?;
-        let facts = put(wanted.clone(), chain).await?;
+        let facts = put(wanted.clone(), chain, password).await?;
+        work.lacks_bundle = false;
         forget(pending).await?;
         Ok(facts)
+    }
+
+    /// Puts the certificate that is there into files once more, with a bundle. The hook has not seen that one.
+    async fn bundle(&self, entry: &Entry, work: &mut Work) -> Result<()> {
+        entry.tell(|report| report.stage = Some("writing its PKCS#12 bundle".into()));
+        let password = password(&entry.wanted).await?;
+        let wanted = entry.wanted.clone();
+        let Some(chain) = blocking(move || live::read(&wanted)).await? else { return Ok(()) };
+        work.record.hook = None;
+        entry.store(work).await?;
+        put(entry.wanted.clone(), chain, password).await?;
+        work.lacks_bundle = false;
+        Ok(())
     }
 
     /// Runs the hook; what came of it is stored, so that it is run once for each certificate, crash or not.
@@ -242,8 +264,18 @@ fn located(progress: &Progress, names: &[Identifier], placed: &Result<Vec<Placed
     }
 }
 
-async fn put(wanted: ManagedCertificate, chain: Chain) -> Result<Facts> {
-    blocking(move || live::write(&wanted, &chain).map(|()| chain.facts)).await
+/// The password of the bundle that is wanted.
+async fn password(wanted: &ManagedCertificate) -> Result<Option<Password>> {
+    let Some(pkcs12) = wanted.pkcs12.clone() else { return Ok(None) };
+    blocking(move || Ok(Some(pkcs12.password()?))).await
+}
+
+async fn put(wanted: ManagedCertificate, chain: Chain, password: Option<Password>) -> Result<Facts> {
+    blocking(move || {
+        let bundle = password.map(|password| bundle::seal(&chain, &wanted.name, &password)).transpose()?;
+        live::write(&wanted, &chain, bundle.as_deref()).map(|()| chain.facts)
+    })
+    .await
 }
 
 /// The CA's settings as this certificate wants them.

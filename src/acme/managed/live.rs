@@ -22,6 +22,8 @@ const KEPT: usize = 5;
 const FOLDER_MODE: u32 = 0o755;
 /// Files that are no secret.
 const PUBLIC_MODE: u32 = 0o644;
+/// All of it in one file, sealed with a password.
+pub const BUNDLE: &str = "bundle.p12";
 
 /// The folder in which a certificate's newest files are found: `live/NAME`.
 pub fn live(certificate: &ManagedCertificate) -> PathBuf {
@@ -46,8 +48,13 @@ pub fn read(certificate: &ManagedCertificate) -> Result<Option<Chain>> {
     }
 }
 
-/// Puts a new pair in place. Blocks.
-pub fn write(certificate: &ManagedCertificate, chain: &Chain) -> Result<()> {
+/// Whether there is a bundle beside the pair.
+pub fn has_bundle(certificate: &ManagedCertificate) -> bool {
+    live(certificate).join(BUNDLE).exists()
+}
+
+/// Puts a new pair in place, and the bundle that it is in as well. Blocks.
+pub fn write(certificate: &ManagedCertificate, chain: &Chain, bundle: Option<&[u8]>) -> Result<()> {
     let (live, archive) = (live(certificate), archive(certificate));
     let step = |path: &Path, done: io::Result<()>| done.map_err(|source| failed(path, source));
     for folder in [live.parent(), Some(&archive)].into_iter().flatten() {
@@ -57,7 +64,7 @@ pub fn write(certificate: &ManagedCertificate, chain: &Chain) -> Result<()> {
     let current = current(&live);
     let next = versions.iter().max().map_or(1, |last| last + 1);
     let folder = archive.join(next.to_string());
-    step(&folder, fill(&folder, certificate, chain))?;
+    step(&folder, fill(&folder, certificate, chain, bundle))?;
     step(&archive, sync(&archive))?;
     step(&live, point(&live, &Path::new("../archive").join(certificate.name.to_string()).join(next.to_string())))?;
     step(&archive, prune(&archive, versions, current))
@@ -87,15 +94,17 @@ fn folders(folder: &Path) -> io::Result<()> {
     folder.parent().map_or(Ok(()), sync)
 }
 
-fn fill(folder: &Path, certificate: &ManagedCertificate, chain: &Chain) -> io::Result<()> {
+fn fill(folder: &Path, certificate: &ManagedCertificate, chain: &Chain, bundle: Option<&[u8]>) -> io::Result<()> {
     DirBuilder::new().mode(FOLDER_MODE).create(folder)?;
     fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE))?;
-    for (name, text, mode) in [
+    let pem = [
         ("privkey.pem", chain.key().reveal_pem(), certificate.mode),
         ("fullchain.pem", chain.pem(), PUBLIC_MODE),
         ("cert.pem", chain.leaf_pem(), PUBLIC_MODE),
         ("chain.pem", chain.issuers_pem(), PUBLIC_MODE),
-    ] {
+    ];
+    let pem = pem.iter().map(|(name, text, mode)| (*name, text.as_bytes(), *mode));
+    for (name, octets, mode) in pem.chain(bundle.map(|octets| (BUNDLE, octets, certificate.mode))) {
         // Private until it is whose it shall be.
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join(name))?;
         let owner = certificate.owner;
@@ -103,7 +112,7 @@ fn fill(folder: &Path, certificate: &ManagedCertificate, chain: &Chain) -> io::R
             fchown(&file, owner.user, owner.group)?;
         }
         file.set_permissions(Permissions::from_mode(mode))?;
-        file.write_all(text.as_bytes())?;
+        file.write_all(octets)?;
         file.sync_all()?;
     }
     sync(folder)
@@ -182,7 +191,7 @@ mod tests {
         let mut serials = Vec::new();
         for version in 1..=8 {
             let chain = chain();
-            write(&certificate, &chain).unwrap();
+            write(&certificate, &chain, None).unwrap();
             assert_eq!(read(&certificate).unwrap().unwrap().facts, chain.facts);
             let live = live(&certificate);
             assert_eq!(fs::read_link(&live).unwrap(), Path::new(&format!("../archive/a.test.example/{version}")));
@@ -203,13 +212,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let certificate = certificate(folder.path(), "0600");
         let first = chain();
-        write(&certificate, &first).unwrap();
+        write(&certificate, &first, None).unwrap();
         let half = archive(&certificate).join("2");
         fs::create_dir(&half).unwrap();
         fs::write(half.join("privkey.pem"), "half").unwrap();
         symlink("../archive/a.test.example/2", folder.path().join("live/.a.test.example.new")).unwrap();
         assert_eq!(read(&certificate).unwrap().unwrap().facts, first.facts);
-        write(&certificate, &chain()).unwrap();
+        write(&certificate, &chain(), None).unwrap();
         assert!(!half.exists() && archive(&certificate).join("3").exists() && archive(&certificate).join("1").exists());
         assert_eq!(fs::read_dir(folder.path().join("live")).unwrap().count(), 1);
     }

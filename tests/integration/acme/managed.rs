@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use p12_keystore::{KeyStore, Pkcs12ImportPolicy};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use txtgate::acme::certificate::Chain;
@@ -12,6 +13,9 @@ use crate::harness::pebble::{Options, Pebble, free_port};
 use crate::harness::resolver::Resolver;
 use crate::harness::standin::{Manners, StandIn};
 use crate::harness::{Home, Process, Settings, until};
+
+/// What bundles are sealed with.
+pub const PASSWORD: &str = "correct horse battery staple";
 
 /// A CA, the DNS that it sees, and the settings of a daemon between them.
 pub struct Lab {
@@ -61,15 +65,30 @@ pub fn pair(home: &Home, name: &str) -> Option<Chain> {
     let folder = std::fs::canonicalize(live).ok()?;
     let text = |file: &str| std::fs::read_to_string(folder.join(file)).unwrap();
     assert_eq!(text("cert.pem") + &text("chain.pem"), text("fullchain.pem"));
-    Some(Chain::from_pem(&(text("privkey.pem") + &text("fullchain.pem"))).expect("a pair"))
+    let chain = Chain::from_pem(&(text("privkey.pem") + &text("fullchain.pem"))).expect("a pair");
+    let bundle = folder.join("bundle.p12");
+    if bundle.exists() {
+        let bundle =
+            KeyStore::from_pkcs12(&std::fs::read(bundle).unwrap(), PASSWORD, Pkcs12ImportPolicy::Strict).unwrap();
+        let (alias, sealed) = bundle.private_key_chain().unwrap();
+        let certificates: Vec<_> = sealed.certs().iter().map(|certificate| certificate.as_der()).collect();
+        assert_eq!((alias, certificates), (name, chain.certificates().iter().map(AsRef::as_ref).collect()));
+        assert_eq!(sealed.key().as_der(), chain.key().reveal_der());
+    }
+    Some(chain)
+}
+
+/// A file with a text and a mode.
+pub fn file(home: &Home, name: &str, text: &str, mode: u32) -> PathBuf {
+    let path = home.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+    path
 }
 
 /// A program that does this, for hooks.
-fn script(home: &Home, name: &str, text: &str) -> PathBuf {
-    let path = home.path().join(name);
-    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-    path
+pub fn script(home: &Home, name: &str, text: &str) -> PathBuf {
+    file(home, name, &format!("#!/bin/sh\n{text}\n"), 0o755)
 }
 
 #[test]
@@ -301,7 +320,11 @@ fn sigkill_at_any_moment_leaves_the_old_pair_or_the_new_one() {
     let kills = std::env::var("TXTGATE_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
     let seen = Home::new(&lab.settings);
     let hook = script(&seen, "hook", "exit 0");
-    let configured = format!("[[certificate]]\nnames = [\"a.example.com\", \"*.a.example.com\"]\nhook = [{hook:?}]");
+    let password = file(&seen, "password", PASSWORD, 0o600);
+    let configured = format!(
+        "[[certificate]]\nnames = [\"a.example.com\", \"*.a.example.com\"]\nhook = [{hook:?}]\npkcs12 = true\n\
+         pkcs12-password-file = {password:?}"
+    );
     // Values that a kill leaves behind live on. Pebble asks without EDNS, for 512 octets, and the tests' resolver speaks
     // no TCP: more than a few would not fit.
     let settings = lab.settings.clone().with("values", "max-values = 4");
@@ -327,6 +350,8 @@ fn sigkill_at_any_moment_leaves_the_old_pair_or_the_new_one() {
         daemon.kill();
         renewing.join().unwrap();
         let found = pair(&home, "a.example.com");
+        let bundle = home.path().join("certificates/live/a.example.com/bundle.p12");
+        assert_eq!(bundle.exists(), found.is_some(), "the bundle comes with the pair");
         eprintln!("kill {kill} after {wait:?}: {:?}", found.as_ref().map(|chain| &chain.facts.serial));
         serials.extend(found.map(|chain| chain.facts.serial));
     }
