@@ -191,9 +191,9 @@ impl Config {
         candidates.iter().find(|path| path.exists()).unwrap_or(&candidates[0]).clone()
     }
 
-    /// The keys that another reading changes and that a running daemon does not take over: all but the zones and the
-    /// log's level.
-    pub fn changed_but_for_zones(&self, other: &Self) -> Vec<&'static str> {
+    /// The keys that another reading changes and that a running daemon does not take over: all but the zones, managed
+    /// certificates and the log's level.
+    pub fn needing_restart(&self, other: &Self) -> Vec<&'static str> {
         let changed = [
             ("database", self.database != other.database),
             ("admin-socket", self.admin_socket != other.admin_socket),
@@ -205,7 +205,6 @@ impl Config {
             ("metrics", self.metrics != other.metrics),
             ("values", self.values != other.values),
             ("resolvers", self.resolvers != other.resolvers),
-            ("certificate", self.certificates != other.certificates),
         ];
         changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
     }

@@ -165,7 +165,7 @@ impl Daemon {
         pulse
     }
 
-    /// Takes over the zones and the certificate of another reading of the configuration. What else has changed is
+    /// Takes over the zones and the certificates of another reading of the configuration. What else has changed is
     /// named in the log: it needs a restart.
     pub async fn reload(&self, config: Config) -> Result<(), DaemonError> {
         if let (Some(_), Some(secrets)) = (self.config.cookie_secrets, config.cookie_secrets) {
@@ -181,8 +181,8 @@ impl Daemon {
         if let Some(own) = &self.own {
             own.wake();
         }
-        self.managed.wake();
-        for key in self.config.changed_but_for_zones(&config) {
+        self.managed.reload(&config.certificates);
+        for key in self.config.needing_restart(&config) {
             warn!("`{key}` has changed; it takes effect with the next start");
         }
         Ok(())
@@ -308,15 +308,14 @@ async fn own_certificate(
     let (Some(Certificate::Own(settings)), Some(tls)) = (config.api.tls.clone(), tls.cloned()) else { return Ok(None) };
     let (publisher, metrics) = (house.publisher.clone(), house.metrics.clone());
     let lookup = Lookup::new(&config.resolvers);
-    Ok(Some(Own::start(authority.clone(), publisher, lookup, metrics, tls, settings, &config.zones).await?))
+    Ok(Some(Own::start(authority.clone(), publisher, lookup, metrics, tls, settings).await?))
 }
 
 /// What gets and keeps certificates for other programs.
 async fn managed_certificates(config: &Config, house: &House, authority: &Authority) -> Result<Managed, AcmeError> {
     let (publisher, metrics) = (house.publisher.clone(), house.metrics.clone());
     let (lookup, folder) = (Lookup::new(&config.resolvers), folder_of(&config.database));
-    let (zones, certificates) = (&config.zones, &config.certificates);
-    Managed::start(authority.clone(), publisher, lookup, metrics, zones, certificates, folder).await
+    Managed::start(authority.clone(), publisher, lookup, metrics, &config.certificates, folder).await
 }
 
 /// The certificates of the API, and of DNS over TLS and QUIC.

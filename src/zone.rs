@@ -86,6 +86,13 @@ impl Zone {
         })
     }
 
+    /// The nameservers of its NS set.
+    pub fn nameservers(&self) -> Vec<Name> {
+        let sets = self.statics.at(self.name.apex().as_ref()).unwrap_or_default();
+        let rdatas = sets.iter().filter(|set| set.rtype == RecordType::NS).flat_map(|set| &set.rdatas);
+        rdatas.filter_map(|rdata| Name::from_wire(rdata).ok()).collect()
+    }
+
     /// The set of a type that signing adds at the apex.
     pub fn signing_set(&self, rtype: RecordType) -> Option<&RecordSet> {
         self.signing_sets().iter().find(|set| set.rtype == rtype)

@@ -55,8 +55,8 @@ impl Delegation {
     /// The servers that the parent zone names; those of the configuration where the parent cannot be asked.
     ///
     /// Fails where the parent has no delegation for the zone: then no CA can find it either.
-    pub async fn find(zone: &Zone, nameservers: &[Name], lookup: &Lookup) -> Result<Self> {
-        let apex = zone.name.apex();
+    pub async fn find(zone: &Zone, lookup: &Lookup) -> Result<Self> {
+        let (apex, nameservers) = (zone.name.apex(), zone.nameservers());
         let referral = match parent(apex, lookup).await {
             Ok((parent, servers)) => referral(apex, &parent, &servers).await?,
             Err(reason) => Err(reason),
@@ -65,7 +65,7 @@ impl Delegation {
             Ok(found) => found,
             Err(reason) => {
                 warn!(zone = %zone.name, "the delegation cannot be looked up, so it is taken to be as configured: {reason}");
-                (nameservers.to_vec(), glue_of(zone, nameservers))
+                (nameservers.clone(), glue_of(zone, &nameservers))
             }
         };
         for name in named.iter().filter(|name| !nameservers.contains(name)) {
@@ -116,13 +116,8 @@ impl Delegation {
 }
 
 /// Looks before anything is ordered whether the delegations of the owners' zones lead here, by a value that nobody else
-/// can show. `nameservers` are those of the configuration.
-pub async fn verified(
-    publisher: &Publisher,
-    lookup: &Lookup,
-    nameservers: &[(ZoneName, Vec<Name>)],
-    owners: &[Owner],
-) -> Result<Vec<(ZoneName, Delegation)>> {
+/// can show.
+pub async fn verified(publisher: &Publisher, lookup: &Lookup, owners: &[Owner]) -> Result<Vec<(ZoneName, Delegation)>> {
     let mut found: Vec<(ZoneName, Delegation)> = Vec::new();
     for owner in owners {
         if found.iter().any(|(zone, _)| *zone == owner.zone) {
@@ -130,9 +125,7 @@ pub async fn verified(
         }
         let zone = zone_named(&publisher.zones().load(), &owner.zone).cloned();
         let zone = zone.ok_or_else(|| PublishError::NoZone(owner.zone.clone()))?;
-        let nameservers = nameservers.iter().find(|(name, _)| *name == owner.zone);
-        let nameservers = nameservers.map(|(_, nameservers)| &nameservers[..]).unwrap_or_default();
-        let mut delegation = Delegation::find(&zone, nameservers, lookup).await?;
+        let mut delegation = Delegation::find(&zone, lookup).await?;
         let probe = probe()?;
         publisher.publish(Author::Operator, owner.clone(), probe).await?;
         let shown = delegation.shows(owner, &[probe.to_string()]).await;

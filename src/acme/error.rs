@@ -118,7 +118,7 @@ impl AcmeError {
             }
             Self::Hook { .. } => "the certificate itself is in place; the hook is tried again",
             Self::NoCertificate(_) => "`txtgate cert list` shows all",
-            Self::Configured(_) => "change it there, and restart the daemon",
+            Self::Configured(_) => "change it there, and reload the daemon",
             Self::Nameservers(_) => "compare the delegation in the parent zone with this server's addresses",
             _ => "",
         }

@@ -9,6 +9,7 @@ mod keeper;
 pub mod live;
 pub mod placement;
 mod record;
+mod reload;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,14 +18,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::Serialize;
 use tokio::sync::{Notify, Semaphore};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
 use tracing::info;
 
 use crate::config::certificate::{CertificateName, MAX_CERTIFICATES};
-use crate::config::{ManagedCertificate, ZoneSettings, file};
+use crate::config::{ManagedCertificate, file};
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
-use crate::name::{Name, ZoneName};
 use crate::publisher::Publisher;
 
 use super::account::blocking;
@@ -53,6 +53,8 @@ struct Inner {
     /// What relative directories of commands are relative to.
     folder: PathBuf,
     entries: Mutex<BTreeMap<CertificateName, Arc<Entry>>>,
+    /// What takes over the last reading of the configuration; another one ends it.
+    reloading: Mutex<JoinSet<()>>,
 }
 
 /// What it takes to get a certificate.
@@ -62,7 +64,6 @@ struct Tools {
     publisher: Publisher,
     lookup: Lookup,
     metrics: Arc<Metrics>,
-    nameservers: Arc<[(ZoneName, Vec<Name>)]>,
     places: Arc<Semaphore>,
 }
 
@@ -153,15 +154,18 @@ impl Managed {
         publisher: Publisher,
         lookup: Lookup,
         metrics: Arc<Metrics>,
-        zones: &[ZoneSettings],
         configured: &[ManagedCertificate],
         folder: &Path,
     ) -> Result<Self> {
-        let nameservers = zones.iter().map(|zone| (zone.name.clone(), zone.nameservers.clone())).collect();
         let state = authority.settings().state.clone();
         let places = Arc::new(Semaphore::new(AT_ONCE));
-        let tools = Tools { authority, publisher, lookup, metrics, nameservers, places };
-        let managed = Self(Arc::new(Inner { tools, folder: folder.to_owned(), entries: Mutex::default() }));
+        let tools = Tools { authority, publisher, lookup, metrics, places };
+        let managed = Self(Arc::new(Inner {
+            tools,
+            folder: folder.to_owned(),
+            entries: Mutex::default(),
+            reloading: Mutex::default(),
+        }));
         for wanted in configured {
             managed.keep(wanted.clone(), true).await?;
         }
@@ -187,6 +191,7 @@ impl Managed {
         });
         let Some(work) = work.await? else {
             info!(name = %wanted.name, "a certificate is deleted");
+            self.remove(&wanted.name);
             return Ok(None);
         };
         let entry = Arc::new(Entry {
@@ -202,8 +207,15 @@ impl Managed {
         });
         let keeper = tokio::spawn(keep(self.0.tools.clone(), entry.clone())).abort_handle();
         entry.keeper.get_or_init(|| keeper);
-        self.lock().insert(entry.wanted.name.clone(), entry.clone());
+        let before = self.lock().insert(entry.wanted.name.clone(), entry.clone());
+        before.inspect(|before| before.stop());
         Ok(Some(entry))
+    }
+
+    /// Keeps no certificate of that name any longer.
+    fn remove(&self, name: &CertificateName) {
+        self.lock().remove(name).inspect(|entry| entry.stop());
+        self.0.tools.metrics.managed.forget(&name.to_string());
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<CertificateName, Arc<Entry>>> {
@@ -214,13 +226,9 @@ impl Managed {
         self.lock().get(name).cloned().ok_or_else(|| AcmeError::NoCertificate(name.to_string()))
     }
 
-    /// Tries again at once where the last attempt has failed: something may have been mended.
-    pub fn wake(&self) {
-        self.lock().values().for_each(|entry| entry.wake.notify_one());
-    }
-
     /// Ends all keepers; what one has begun goes on with the next start.
     pub fn stop(&self) {
+        self.0.reloading.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
         self.lock().values().for_each(|entry| entry.stop());
     }
 
@@ -240,21 +248,17 @@ impl Managed {
     pub async fn request(&self, wanted: file::Certificate) -> Result<Listed> {
         let read = ManagedCertificate::read(&wanted, &self.0.folder);
         let read = read.map_err(|wrong| AcmeError::Wanted(wrong.to_string()))?;
-        let known = self.entry(&read.name).ok();
-        if known.as_ref().is_some_and(|entry| entry.is_configured) {
+        let before = self.entry(&read.name).ok();
+        if before.as_ref().is_some_and(|before| before.is_configured) {
             return Err(AcmeError::Configured(read.name.to_string()));
         }
-        if known.is_none() && self.lock().len() >= MAX_CERTIFICATES {
+        if before.is_none() && self.lock().len() >= MAX_CERTIFICATES {
             return Err(AcmeError::Wanted(format!("there are {MAX_CERTIFICATES} certificates already")));
         }
         if let Some(pkcs12) = read.pkcs12.clone() {
             blocking(move || Ok(pkcs12.password()?)).await?;
         }
-        if let Some(known) = &known {
-            // Not in the middle of an order.
-            let _work = known.work.lock().await;
-            known.stop();
-        }
+        let _work = Entry::idle(before.as_deref()).await;
         let folder = Folder::of(&self.0.tools.authority.settings().state, &read.name);
         blocking(move || folder.request(&wanted)).await?;
         info!(name = %read.name, names = ?read.names, "a certificate is asked for");
@@ -314,8 +318,7 @@ impl Managed {
         entry.stop();
         let (wanted, folder) = (entry.wanted.clone(), entry.folder.clone());
         blocking(move || live::delete(&wanted).and_then(|()| folder.remove())).await?;
-        self.lock().remove(name);
-        self.0.tools.metrics.managed.forget(&name.to_string());
+        self.remove(name);
         info!(%name, ?deleted, "a certificate is deleted");
         Ok(deleted)
     }
@@ -337,6 +340,14 @@ impl Managed {
 }
 
 impl Entry {
+    /// Holds one so that no order of it is under way.
+    async fn idle(entry: Option<&Self>) -> Option<tokio::sync::MutexGuard<'_, Work>> {
+        match entry {
+            Some(entry) => Some(entry.work.lock().await),
+            None => None,
+        }
+    }
+
     fn stop(&self) {
         self.keeper.get().inspect(|keeper| keeper.abort());
     }

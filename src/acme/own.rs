@@ -8,11 +8,11 @@ use serde::Serialize;
 use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
-use crate::config::{OwnCertificate, UntilIssued, ZoneSettings};
+use crate::config::{OwnCertificate, UntilIssued};
 use crate::file;
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
-use crate::name::{Name, Owner, ZoneName};
+use crate::name::Owner;
 use crate::publisher::Publisher;
 use crate::tls::Tls;
 
@@ -44,7 +44,6 @@ struct Inner {
     metrics: Arc<Metrics>,
     tls: Tls,
     settings: OwnCertificate,
-    nameservers: Vec<(ZoneName, Vec<Name>)>,
     report: Mutex<Report>,
     wake: Notify,
 }
@@ -75,12 +74,9 @@ impl Own {
         metrics: Arc<Metrics>,
         tls: Tls,
         settings: OwnCertificate,
-        zones: &[ZoneSettings],
     ) -> Result<(Self, Keeper)> {
-        let nameservers = zones.iter().map(|zone| (zone.name.clone(), zone.nameservers.clone())).collect();
         let (report, wake) = (Mutex::default(), Notify::new());
-        let own =
-            Self(Arc::new(Inner { authority, publisher, lookup, metrics, tls, settings, nameservers, report, wake }));
+        let own = Self(Arc::new(Inner { authority, publisher, lookup, metrics, tls, settings, report, wake }));
         let stored = own.stored().await?;
         match &stored {
             Some(chain) => own.show(chain, false)?,
@@ -154,9 +150,9 @@ impl Own {
     async fn renew(&self, replaces: Option<String>) -> Result<Facts> {
         let names = self.placed().await?;
         let owners: Vec<Owner> = names.iter().filter_map(|placed| placed.owner.clone()).collect();
-        let Inner { authority, publisher, lookup, nameservers, .. } = &*self.0;
+        let Inner { authority, publisher, lookup, .. } = &*self.0;
         let account = authority.account().await?;
-        let mut delegations = delegation::verified(publisher, lookup, nameservers, &owners).await?;
+        let mut delegations = delegation::verified(publisher, lookup, &owners).await?;
         let settings = authority.settings();
         let (pending, grants) = (&settings.state.join("api.pending"), &settings.state.join("api.grants"));
         // Nobody waits for this one.

@@ -12,13 +12,7 @@ mkdir "$TMPDIR"
 . "$here/lab.sh"
 . "$here/dnssec.sh"
 
-completed=no
-finish() {
-    [[ $completed == yes ]] || fail "the test did not run to its end"
-    stop_all
-    summary
-}
-trap 'finish || exit 1' EXIT
+trap 'conclude || exit 1' EXIT
 
 # The judges refuse addresses that no public server has, so these are of real networks; they exist in here alone.
 txtgate_v4=(95.217.30.53 65.108.40.53)
@@ -26,8 +20,6 @@ txtgate_v6=(2a01:4f9:30::53 2a01:4f8:40::53)
 root_v6=2001:500:9f::53 tld_v6=2001:678:20::53 user_v6=2a01:4f8:200::53
 resolver=8.20.30.53
 unsigned=$zone signed=safe.example.net
-
-txtgate() { "$binary" --config "$work/txtgate/config.toml" "$@"; }
 
 lay_wires() {
     local address
@@ -84,8 +76,7 @@ start_ours() {
     mkdir "$work/txtgate"
     write_config >"$work/txtgate/config.toml"
     txtgate dnssec init "$signed"
-    start txtgate "$binary" serve --config "$work/txtgate/config.toml"
-    up txtgate curl -sf "$metrics/ready"
+    start_daemon
     # Nobody has asked this server before, so nobody holds anything.
     txtgate dnssec init --force "$signed"
     for z in "$unsigned" "$signed"; do

@@ -61,10 +61,45 @@ make_ca() {
     cover /etc/ssl/certs/ca-certificates.crt "$tls/ca.pem"
 }
 
+txtgate() { "$TXTGATE" --config "$TXTGATE_CONFIG" "$@"; }
+
+start_daemon() {
+    start txtgate "$binary" serve --config "$TXTGATE_CONFIG"
+    up txtgate curl -sf "$metrics/ready"
+}
+
+reload() { kill -HUP "${pid_of[txtgate]}"; }
+
+# zone_settings ZONE NS: a zone of ours, with the nameserver's address where its name is in the zone.
+zone_settings() {
+    cat <<END
+[[zone]]
+name = "$1"
+ns = ["$2"]
+contact = "hostmaster@example.net"
+records = """
+$([[ $2 != *."$1" ]] || echo "${2%".$1"} A $txtgate_dns")
+"""
+END
+}
+
+# acme_settings STATE [LINE...]: the daemon as a client of the CA; more lines for the table.
+acme_settings() {
+    local state=$1; shift
+    cat <<END
+[acme]
+directory = "$ACME_DIRECTORY"
+ca-root = "$work/tls/ca.pem"
+terms-agreed = true
+state = "$state"
+$(printf '%s\n' "$@")
+END
+}
+
 start_txtgate() {
     mkdir "$work/txtgate"
     ln -s "$binary" "$ACME_HOOK"
-    cat >"$work/txtgate/config.toml" <<END
+    cat >"$TXTGATE_CONFIG" <<END
 database = "txtgate.db"
 admin-socket = "txtgate.sock"
 [log]
@@ -76,16 +111,9 @@ listen = ["${TXTGATE_URL#http://}"]
 registration = "open"
 [metrics]
 listen = ["${metrics#http://}"]
-[[zone]]
-name = "$zone"
-ns = ["ns1.$zone"]
-contact = "hostmaster@example.net"
-records = """
-ns1 A $txtgate_dns
-"""
+$(zone_settings "$zone" "ns1.$zone")
 END
-    start txtgate "$binary" serve --config "$work/txtgate/config.toml"
-    up txtgate curl -sf "$metrics/ready"
+    start_daemon
 }
 
 # first_call NAME: like a client whose domain has no account yet. The hook registers it, names the record, and fails.
@@ -164,4 +192,16 @@ start_parents() {
     up root dig +tries=1 +time=1 "@$root_dns" . SOA
     up tld dig +tries=1 +time=1 "@$tld_dns" com. SOA
     up user dig +tries=1 +time=1 "@$user_dns" example.com. SOA
+    user_pid=${pid_of[user]}
 }
+
+# edit_zone SED-COMMAND: what the owner of example.com does to the zone, in the middle of everything.
+edit_zone() {
+    local file=$work/user/example.com.zone serial
+    serial=$(awk 'NR == 1 { print $7 + 1 }' "$file")
+    sed -i -e "$1" -e "1s/[0-9]* 3600 600/$serial 3600 600/" "$file"
+    kill -HUP "$user_pid"
+    eventually 10 zone_has_serial "$serial"
+    sleep 1 # resolvers keep what they must not keep until the second is over
+}
+zone_has_serial() { [[ $(dig +short +tries=1 +time=1 "@$user_dns" SOA example.com | cut -d' ' -f3) == "$1" ]]; }

@@ -54,6 +54,21 @@ stop_all() {
     wait 2>/dev/null || true
 }
 
+# stop NAME: one of them, and waits for its end.
+stop() {
+    kill -TERM "${pid_of[$1]}"
+    wait "${pid_of[$1]}" || true
+    unset "pid_of[$1]"
+}
+
+# conclude: whatever way a test ends: the processes first, then the count. An error of the test itself is not a pass.
+completed=no
+conclude() {
+    [[ $completed == yes ]] || fail "the test did not run to its end"
+    stop_all
+    summary
+}
+
 # eventually SECONDS COMMAND...: until it succeeds.
 eventually() {
     local end=$((SECONDS + $1)); shift

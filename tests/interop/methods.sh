@@ -3,16 +3,10 @@
 
 # become_a_client: adds what the daemon needs for that; to be called before it is started again.
 become_a_client() {
-    cat >>"$TXTGATE_CONFIG" <<END
-[acme]
-directory = "$ACME_DIRECTORY"
-ca-root = "$work/tls/ca.pem"
-terms-agreed = true
-[[zone]]
-name = "_acme-challenge.delegated.example.com"
-ns = ["ns1.$zone"]
-contact = "hostmaster@example.com"
-END
+    {
+        acme_settings acme
+        zone_settings _acme-challenge.delegated.example.com "ns1.$zone"
+    } >>"$TXTGATE_CONFIG"
 }
 
 # told HOST TYPE: the record that the daemon asks for, as it has printed it.
@@ -26,21 +20,17 @@ missing_first() {
     ((rc == 3))
 }
 
-live() { echo "$work/txtgate/certificates/live/$1/fullchain.pem"; }
-
 # daemon_gets HOST METHOD: a certificate for a host and its wildcard that needs no record, called METHOD.HOST.
 daemon_gets() {
     txtgate cert issue --challenge "$2" --cert-name "$2.$1" --name "$1" --name "*.$1" &&
-        certified "$(live "$2.$1")" "$1" "*.$1"
+        certified "$live/$2.$1/fullchain.pem" "$1" "*.$1"
 }
 
 # daemon_goes_on HOST: the same, of one that was asked for before.
-daemon_goes_on() { txtgate cert renew "$1" && certified "$(live "$1")" "$1" "*.$1"; }
+daemon_goes_on() { txtgate cert renew "$1" && certified "$live/$1/fullchain.pem" "$1" "*.$1"; }
 
 # asked_at NAME: whether the CA has asked there, and every vantage point has given it the same good answer.
 asked_at() { grep "^TXT $1. " "$work/quorum.log" | grep -q ' NOERROR 6/6$'; }
-
-serial() { openssl x509 -in "$(live "$1")" -noout -serial; }
 
 account_label_of() { txtgate acme account show --json | jq -er .label; }
 
@@ -90,7 +80,7 @@ daemon_by_record_of_the_user() {
     read -r name _ data <<<"$(told "$host" TXT)"
     add_record "${name%.}" TXT "${data/ policy=wildcard/ policy=other}"
     check "a record without policy=wildcard is not enough" daemon_says "$host" "malformed"
-    sed -i "/^$name /d" "$work/user/example.com.zone"
+    edit_zone "/^$name /d"
     add_record "${name%.}" TXT "$data"
     check "the daemon, dns-persist-01: $host and its wildcard, by a record in the user's zone" daemon_goes_on "$host"
     check "that it goes on standing is told" says_what_stands "$host" "$name TXT $data"

@@ -11,15 +11,10 @@ mkdir "$TMPDIR"
 . "$here/lab.sh"
 . "$here/vantage.sh"
 . "$here/checks.sh"
+. "$here/certificates.sh"
 . "$here/methods.sh"
 
-completed=no
-finish() {
-    [[ $completed == yes ]] || fail "the test did not run to its end"
-    stop_all
-    summary
-}
-trap 'finish || exit 1' EXIT
+trap 'conclude || exit 1' EXIT
 
 client=$work/go/bin/client
 export PATH=$work/go/bin:$PATH # the newest pebble before Debian's
@@ -37,21 +32,9 @@ way() {
     check "$text: $took s; $(names "$dir/fullchain.pem" | paste -sd ' ')" certified "$dir/fullchain.pem" "$@"
 }
 
-# add_record NAME TYPE DATA: what the owner of example.com does once, in the middle of everything.
-add_record() {
-    local file=$work/user/example.com.zone serial
-    serial=$(awk 'NR == 1 { print $7 }' "$file")
-    echo "$1. 60 IN $2 $3" >>"$file"
-    sed -i "1s/ $serial / $((serial + 1)) /" "$file"
-    kill -HUP "$user_pid"
-    eventually 10 record_is_there "$1" "$2" "$((serial + 1))"
-}
+# add_record NAME TYPE DATA: what the owner of example.com does once.
+add_record() { edit_zone "\$a $1. 60 IN $2 $3"; }
 add_cname() { add_record "$1" CNAME "$2."; }
-# A delegation is no answer of the server's own, so any section will do; and the zone must be the new one.
-record_is_there() {
-    dig +noall +answer +authority +tries=1 +time=1 "@$user_dns" "$2" "$1" | grep -q "IN[[:space:]]$2[[:space:]]" &&
-        dig +short +tries=1 +time=1 "@$user_dns" SOA example.com | grep -q " $3 "
-}
 cname_is_there() { dig +short +tries=1 +time=1 "@$user_dns" CNAME "$1" | grep -q .; }
 
 # lego registers by itself, stops, and says which CNAME it needs; the second run then goes through.
@@ -75,19 +58,16 @@ present_label() {
 }
 
 account_label_by_cname() {
-    export -f present_label fulldomain add_cname add_record record_is_there cname_is_there eventually
+    export -f present_label fulldomain add_cname add_record edit_zone zone_has_serial cname_is_there eventually
     PRESENT_COMMAND='present_label "$@"' way "dns-account-01 through a CNAME" dns-account-01 label \
         label.example.com "*.label.example.com"
 }
 
 restart_txtgate() {
-    kill "${pid_of[txtgate]}"
-    wait "${pid_of[txtgate]}" || true
-    start txtgate "$binary" serve --config "$TXTGATE_CONFIG"
-    up txtgate curl -sf "$metrics/ready"
+    stop txtgate
+    start_daemon
 }
 
-txtgate() { "$TXTGATE" --config "$TXTGATE_CONFIG" "$@"; }
 account() { jq -er --arg domain "$1.example.com" --arg field "$2" '.[$domain][$field]' "$TXTGATE_ACCOUNTS"; }
 
 # lego without a disk: the server keeps its account. Registration is closed but for tokens; this one gives a label that is
@@ -146,7 +126,7 @@ for account in "${accounts[@]}"; do
     check "the hook registers $account.example.com and names the CNAME" first_call "$account"
 done
 start_parents "${accounts[@]}"
-export work user_dns user_pid=${pid_of[user]}
+export work user_dns user_pid
 start_vantage_points
 start_pebble
 

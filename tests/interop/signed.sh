@@ -14,16 +14,9 @@ mkdir "$TMPDIR"
 . "$here/vantage.sh"
 . "$here/checks.sh"
 
-completed=no
-finish() {
-    [[ $completed == yes ]] || fail "the test did not run to its end"
-    stop_all
-    summary
-}
-trap 'finish || exit 1' EXIT
+trap 'conclude || exit 1' EXIT
 
 cacher=8.20.30.53
-txtgate() { "$binary" --config "$work/txtgate/config.toml" "$@"; }
 
 # --- the tree of zones: root, com, net, example.com, example.net are signed by ldns, auth.example.net by txtgate
 
@@ -76,7 +69,7 @@ sign_txtgate() {
     printf 'dnssec-key = "zone.key"\ndnskey-ttl = 1\nnegative-ttl = 1\n' >>"$work/txtgate/config.toml"
     check "without its key file the zone is refused" refused_without_key
     check "dnssec init makes a key" txtgate dnssec init "$zone"
-    kill -HUP "${pid_of[txtgate]}"
+    reload
     eventually 5 serves_dnskey
     check "the key is not offered to the parent while caches hold unsigned answers" offer_is_refused
     # Nobody has asked this server before, so nobody holds anything.

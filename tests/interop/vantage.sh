@@ -54,19 +54,44 @@ start_vantage_points() {
 # resolves ADDRESS NAME: the whole walk: root, net, example.net, txtgate.
 resolves() { [[ $(dig +short +tries=1 +time=2 "@$1" A "$2") == "$txtgate_dns" ]]; }
 
-start_pebble() {
+start_quorum() {
     start quorum /usr/bin/python3 "$here/quorum.py" "$quorum_dns" "${vantage[@]}"
     up quorum resolves "$quorum_dns" "ns1.$zone"
+}
+
+# pebble_up MEMBERS [VARIABLE=VALUE...]: more of its configuration, in JSON. It is as it is by default, but for sleeps of up
+# to 15 s: it refuses nonces, and takes names as proven because of an earlier order.
+pebble_up() {
+    local members=$1; shift
     cat >"$work/pebble.json" <<END
 {"pebble": {
   "listenAddress": "127.0.0.1:14000", "managementListenAddress": "127.0.0.1:15000",
   "certificate": "$work/tls/server.pem", "privateKey": "$work/tls/server.key",
-  "httpPort": 5002, "tlsPort": 5001, "ocspResponderURL": "", "externalAccountBindingRequired": false}}
+  "httpPort": 5002, "tlsPort": 5001${members:+, $members}}}
 END
-    # Without sleeps of up to 15 s, nonces refused on purpose, and challenges skipped because of an earlier one.
-    start pebble env PEBBLE_VA_NOSLEEP=1 PEBBLE_WFE_NONCEREJECT=0 PEBBLE_AUTHZREUSE=0 \
-        pebble -config "$work/pebble.json" -dnsserver "$quorum_dns:53"
+    start pebble env PEBBLE_VA_NOSLEEP=1 "$@" pebble -config "$work/pebble.json" -dnsserver "$quorum_dns:53"
     up pebble curl -sf --cacert "$work/tls/ca.pem" "$ACME_DIRECTORY"
     # Pebble makes a new root at each start.
-    curl -sf --cacert "$work/tls/ca.pem" https://127.0.0.1:15000/roots/0 >"$work/root.pem"
+    manage roots/0 >"$work/root.pem"
 }
+
+# What it does with neither: every order is proven, at once.
+plain=(PEBBLE_WFE_NONCEREJECT=0 PEBBLE_AUTHZREUSE=0)
+
+# start_pebble [MEMBERS]: the CA of the clients.
+start_pebble() {
+    start_quorum
+    pebble_up "${1:-}" "${plain[@]}"
+}
+
+# manage PATH [OPTION...]: its management interface.
+manage() { curl -sf --cacert "$work/tls/ca.pem" "https://127.0.0.1:15000/$1" "${@:2}"; }
+
+# How often an order was placed.
+orders() { grep -c 'POST /order-plz' "$work/pebble.log" || true; }
+
+# One for customers: the key that it has given us, and its part of the configuration.
+kid=kid-1
+hmac=zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W
+for_customers="\"externalAccountBindingRequired\": true, \"externalAccountMACKeys\": {\"$kid\": \"$hmac\"}"
+binding=("eab-kid = \"$kid\"" 'eab-key-file = "eab.key"')

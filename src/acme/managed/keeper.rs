@@ -194,13 +194,13 @@ impl Keeper {
         let placed = placed?;
         stage("asking the nameservers whether they are this server");
         let owners: Vec<_> = placed.iter().filter_map(|placed| placed.owner.clone()).collect();
-        let mut delegations =
-            delegation::verified(&tools.publisher, &tools.lookup, &tools.nameservers, &owners).await?;
+        let mut delegations = delegation::verified(&tools.publisher, &tools.lookup, &owners).await?;
         let account = tools.authority.account().await?;
         entry.tell(|report| report.caa = caa::recommended(&account, method));
         stage("looking at CAA records");
         caa::check(&tools.lookup, &account, method, &wanted.names).await?;
-        stage(&format!("ordering a certificate and proving {} names", wanted.names.len()));
+        let count = wanted.names.len();
+        stage(&format!("ordering a certificate and proving {count} name{}", if count == 1 { "" } else { "s" }));
         let replaces = work.current.as_ref().and_then(|current| current.facts.renewal_id.clone());
         let (pending, grants, progress) = (&entry.folder.pending(), &entry.folder.grants(), &entry.progress);
         let request = Request { names: &placed, settings: &settings, replaces, pending, grants, progress };

@@ -69,6 +69,14 @@ impl Folder {
         self.write(&self.0.join("record.toml"), record)
     }
 
+    /// What a command has asked for. `folder` is what relative directories are relative to.
+    pub fn requested(&self, folder: &Path) -> Result<Option<ManagedCertificate>> {
+        let path = self.request_path();
+        let Some(wanted) = read::<file::Certificate>(&path)? else { return Ok(None) };
+        let read = ManagedCertificate::read(&wanted, folder);
+        read.map(Some).map_err(|error| AcmeError::Damaged { path, problem: error.to_string() })
+    }
+
     /// Stores what somebody has asked for.
     pub fn request(&self, wanted: &file::Certificate) -> Result<()> {
         self.write(&self.request_path(), wanted)
@@ -89,7 +97,7 @@ impl Folder {
     }
 }
 
-/// Every certificate that was asked for by a command. `folder` is what relative directories are relative to.
+/// Every certificate that was asked for by a command.
 pub fn requested(state: &Path, folder: &Path) -> Result<Vec<ManagedCertificate>> {
     let all = state.join("certificates");
     let entries = match std::fs::read_dir(&all) {
@@ -98,10 +106,8 @@ pub fn requested(state: &Path, folder: &Path) -> Result<Vec<ManagedCertificate>>
     };
     let mut found = Vec::new();
     for entry in entries {
-        let path = entry.map_err(|source| failed(&all, source))?.path().join("request.toml");
-        let Some(wanted) = read::<file::Certificate>(&path)? else { continue };
-        let read = ManagedCertificate::read(&wanted, folder);
-        found.push(read.map_err(|error| AcmeError::Damaged { path, problem: error.to_string() })?);
+        let entry = Folder(entry.map_err(|source| failed(&all, source))?.path());
+        found.extend(entry.requested(folder)?);
     }
     Ok(found)
 }

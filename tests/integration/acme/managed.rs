@@ -200,6 +200,40 @@ fn one_that_fails_blocks_no_other_and_a_request_survives_a_restart() {
 }
 
 #[test]
+fn certificates_of_the_configuration_come_change_and_go_with_a_reload() {
+    let Some(lab) = Lab::new(Options::default()) else { return };
+    let daemon = Process::start(&lab.settings);
+    let home = daemon.home().clone();
+    lab.delegate(&home, &["a.example.com", "b.example.com"]);
+    home.run_ok(&["cert", "renew", "a.example.com"]);
+    let reload = |tables: &str| {
+        home.write(&lab.settings.clone().more(tables));
+        daemon.signal(Signal::HUP);
+    };
+    let kept = || -> Vec<(Value, Value)> {
+        let list: Value = serde_json::from_str(&home.run_ok(&["cert", "list", "--json"])).unwrap();
+        list.as_array().unwrap().iter().map(|one| (one["names"].clone(), one["configured"].clone())).collect()
+    };
+    let (both, asked) = (json!(["a.example.com", "b.example.com"]), pair(&home, "a.example.com").unwrap().facts);
+
+    reload("[[certificate]]\nnames = [\"b.example.com\"]");
+    until("it is there", || pair(&home, "b.example.com").is_some());
+    reload("[[certificate]]\nnames = [\"b.example.com\", \"a.example.com\"]");
+    until("another name is in it", || pair(&home, "b.example.com").unwrap().facts.names.len() == 2);
+    reload("");
+    until("it is gone", || kept() == [(both.clone(), json!(false))]);
+    assert!(pair(&home, "b.example.com").is_some(), "its files stay");
+
+    // What a command has asked for is the configuration's for as long as that names it.
+    reload("[[certificate]]\nname = \"a.example.com\"\nnames = [\"a.example.com\"]");
+    until("the configuration rules", || kept() == [(json!(["a.example.com"]), json!(true))]);
+    reload("");
+    until("the command rules", || kept() == [(both.clone(), json!(false))]);
+    until("it is whole again", || pair(&home, "a.example.com").unwrap().facts.names == asked.names);
+    assert!(!daemon.log().contains("takes effect with the next start"), "{}", daemon.log());
+}
+
+#[test]
 fn caa_records_that_forbid_the_ca_stop_the_order() {
     let directory = json!({ "meta": { "caaIdentities": ["ca.test"] } });
     let daemon = free_port();
