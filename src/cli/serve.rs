@@ -130,11 +130,9 @@ fn start_log(log: &Log) -> Level {
     let (filter, level) = reload::Layer::new(filter(&log.level));
     let registry = tracing_subscriber::registry().with(filter);
     let colours = std::io::stderr().is_terminal();
-    // Its own errors would go to the same closed pipe, by a macro that panics.
-    let layer = fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
     let started = match log.format {
-        LogFormat::Text => registry.with(layer.with_ansi(colours)).try_init(),
-        LogFormat::Json => registry.with(layer.json()).try_init(),
+        LogFormat::Text => registry.with(fmt::layer().with_ansi(colours).with_writer(std::io::stderr)).try_init(),
+        LogFormat::Json => registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init(),
     };
     // Only a second log in one process fails, and then the first one serves.
     _ = started;
