@@ -59,9 +59,11 @@ impl Progress {
 
     /// Takes away what moves.
     pub fn end(&self) {
-        if self.is_long(self.seen.progress.len()) {
-            let count = counted(&self.seen.progress);
-            self.bar.println(format!("{} {}: {count}", self.mark(State::Proven), self.title));
+        let steps = &self.seen.progress;
+        if self.is_long(steps.len()) {
+            let worst = steps.iter().map(|step| step.state).find(|state| *state != State::Proven);
+            let mark = self.mark(worst.unwrap_or(State::Proven));
+            self.bar.println(format!("{mark} {}: {}", self.title, counted(steps)));
         }
         self.bar.finish_and_clear();
     }

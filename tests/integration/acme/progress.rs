@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use super::managed::show;
+use super::managed::{Lab, show};
+use crate::harness::pebble::Options;
 use crate::harness::process::BINARY;
 use crate::harness::standin::{Manners, StandIn, What};
 use crate::harness::{Home, Process, ZONE, skip, until};
@@ -68,15 +69,16 @@ fn issue(home: &Home) -> Running {
 
 /// The same on a terminal, such as it is.
 fn issue_on_terminal(home: &Home, environment: &[(&str, &str)]) -> Option<Running> {
+    on_terminal(home, &arguments().each_ref().map(String::as_str), environment)
+}
+
+fn on_terminal(home: &Home, words: &[&str], environment: &[(&str, &str)]) -> Option<Running> {
     if Command::new("script").arg("--version").output().is_err() {
         skip("progress on a terminal", "script is not installed (apt-get install bsdutils)");
         return None;
     }
-    let words = format!(
-        "'{BINARY}' --config '{}' {}",
-        home.config().display(),
-        arguments().map(|word| format!("'{word}'")).join(" ")
-    );
+    let words: String = words.iter().map(|word| format!(" '{word}'")).collect();
+    let words = format!("stty rows 24 cols 80; '{BINARY}' --config '{}'{words}", home.config().display());
     let mut command = Command::new("script");
     command.args(["-q", "-e", "-c", &words, "/dev/null"]).env_remove("NO_COLOR").envs(environment.iter().copied());
     Some(Running::new(&mut command))
@@ -176,6 +178,26 @@ fn a_terminal_shows_a_spinner_that_ends_as_a_tick_or_a_cross() {
     let (code, out, _) = running.end();
     assert_eq!(code, Some(0), "{out}");
     assert!(out.contains(&format!("✓ {ZONE}: proven")) && !out.contains("\u{1b}[32m"), "{out:?}");
+}
+
+/// All of them at once would not fit, and a hundred ticks would push everything else out of sight.
+#[test]
+fn a_hundred_names_are_counted_on_a_terminal_of_24_lines() {
+    let Some(lab) = Lab::new(Options::default()) else { return };
+    let daemon = Process::start(&lab.settings);
+    let names: Vec<String> = (1..=100).map(|number| format!("n{number}.example.com")).collect();
+    lab.delegate(daemon.home(), &names.iter().map(String::as_str).collect::<Vec<_>>());
+    let Some(running) = on_terminal(daemon.home(), &["cert", "renew", "n1.example.com"], &[("TERM", "xterm")]) else {
+        return;
+    };
+    let (code, out, _) = running.end();
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains("✓\u{1b}[0m n1.example.com: 100 of 100 names proven"), "{out}");
+    assert!(!out.contains(".example.com: proven"), "{out}");
+    assert!(out.contains("    and 79 more"), "{out}");
+    // How far the cursor goes up is how many lines there were.
+    let ups = out.split("\u{1b}[").filter_map(|rest| rest.split_once('A')?.0.parse::<u32>().ok());
+    assert_eq!(ups.max(), Some(22), "{out}");
 }
 
 #[test]
