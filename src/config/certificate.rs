@@ -267,6 +267,7 @@ mod tests {
             (format!("{head}mode = \"0644\"\n"), "7:8: certificate[0].mode: ", "0640"),
             (format!("{head}pkcs12 = true\n"), "7:10: certificate[0].pkcs12: ", "pkcs12-password-file"),
             (format!("{head}pkcs12-password-file = \"p\"\n"), "7:24: certificate[0].pkcs12-pass", "pkcs12 = true"),
+            (format!("{head}challenge = \"http-01\"\n"), "7:13: certificate.challenge: ", "dns-persist-01"),
             (format!("{head}owner = \"nobody-of-that-name\"\n"), "7:9: certificate[0].owner: ", "no user"),
             (format!("{head}hook = [\"reload\"]\n"), "7:9: certificate[0].hook[0]: ", "/usr/bin/systemctl"),
             (format!("{head}hook = [\"/x\"]\nhook-timeout = \"2h\"\n"), "8:16: certificate[0].hook-timeout: ", "1h"),

@@ -296,6 +296,45 @@ fn a_record_in_somebody_elses_zone_is_looked_at() {
     assert_eq!(lab.ca.orders(), 1, "that of the certificate before");
 }
 
+/// For a renewal; a first certificate is not ordered then.
+#[test]
+fn what_cannot_be_looked_up_is_taken_to_be_as_before() {
+    let lab = Lab::new("dns-persist-01");
+    let settings = lab.settings.clone().with("values", "persist = true");
+    let home = Home::new(&settings);
+    let daemon = home.start();
+    issue(&home, &["a.example.com"]);
+    let target = text(&missing(&home, "a.example.com"), "target");
+    lab.resolver.add(&format!("_validation-persist.a.example.com. CNAME {target}."));
+    lab.resolver.add(&format!("_validation-persist.b.example.com. TXT \"{ISSUER}; accounturi={}\"", lab.account()));
+    home.run_ok(&["cert", "renew", "a.example.com"]);
+    issue(&home, &["b.example.com"]);
+    let (_, _, said) = issue(&home, &["c.example.com", "--challenge", "dns-account-01"]);
+    assert!(said.contains("does not exist"), "{said}");
+    let record = missing(&home, "c.example.com");
+    lab.resolver.add(&format!("{}. CNAME {}.", text(&record, "name"), text(&record, "target")));
+    home.run_ok(&["cert", "renew", "c.example.com"]);
+    let dns = daemon.dns();
+    daemon.kill();
+
+    // It refuses to look at anything but its own zone.
+    let refusing = settings.text().replace(&lab.resolver.address.to_string(), &dns.to_string());
+    std::fs::write(home.config(), refusing).unwrap();
+    let _daemon = home.start();
+    for name in ["a.example.com", "b.example.com", "c.example.com"] {
+        let before = pair(&home, name).unwrap().facts.serial;
+        home.run_ok(&["cert", "renew", name]);
+        assert_ne!(pair(&home, name).unwrap().facts.serial, before, "{name}");
+    }
+    assert_eq!(published(&home).len(), 1, "that of a.example.com");
+    let orders = lab.ca.orders();
+    for method in ["dns-account-01", "dns-persist-01"] {
+        let (code, _, said) = issue(&home, &["d.example.com", "--challenge", method]);
+        assert!(code == Some(3) && said.contains("the resolver could not look up"), "{said}");
+    }
+    assert_eq!(lab.ca.orders(), orders);
+}
+
 /// As the draft has it since its version -02: accounts are named by a hash of domain, key and URL.
 #[test]
 fn a_ca_that_wants_accounts_hashed_gets_them_hashed() {
