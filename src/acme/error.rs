@@ -105,7 +105,7 @@ impl AcmeError {
             }
             Self::NotAcme { .. } => "look at `directory` in [acme]",
             Self::Refused { problem, .. } | Self::NotProven { problem, .. } => problem.advice(),
-            Self::Profile { .. } => "change `profile` in [acme], or leave it out",
+            Self::Profile { .. } => "change `profile`, or leave it out",
             Self::NoChallenge { .. } => "set another `challenge` in [acme] or for the certificate, or use another CA",
             Self::Terms { .. } => "read them, and set `terms-agreed = true` in [acme]",
             Self::ExternalAccount => "get a key from it, and set `eab-kid` and `eab-key-file` in [acme]",

@@ -17,7 +17,7 @@ tells() {
     sed 's/   */  /g; s/^/      | /' "$work/said"
 }
 
-issue() { # NAME... [OPTION...]
+ask_for() { # NAME... [OPTION...]
     local words=()
     while (($# > 0)) && [[ $1 != -* ]]; do words+=(--name "$1"); shift; done
     txtgate cert issue "${words[@]}" "$@"
@@ -28,7 +28,7 @@ printed_records() { grep -E '^[^ ]+\. CNAME [^ ]+\.$' "$work/said"; }
 add_printed_records() { printed_records >"$work/records" && edit_zone "\$r $work/records"; }
 
 # delegated NAME... [OPTION...]: a certificate is asked for, and the records that it lacks are added.
-delegated() { says 3 "Add these records, once and for ever:" issue "$@" && add_printed_records; }
+delegated() { says 3 "Add these records, once and for ever:" ask_for "$@" && add_printed_records; }
 
 # about CERTIFICATE FILTER: what the daemon knows of it.
 about() { txtgate cert show "$1" --json | jq -er "$2"; }

@@ -86,7 +86,7 @@ twenty_two_names() {
     local names=(example.com '*.example.com') number began
     for number in {1..20}; do names+=("n$number.example.com"); done
     check "22 names, nothing delegated: exit code 3" says 3 "Add these records, once and for ever:" \
-        issue "${names[@]}" --mode 0640 "${owners[@]}" "${hook[@]}"
+        ask_for "${names[@]}" --mode 0640 "${owners[@]}" "${hook[@]}"
     check "it prints a record for each challenge name, and no more" \
         diff <(printf '_acme-challenge.%s.\n' "${names[0]}" "${names[@]:2}" | sort) <(grep CNAME "$work/said" | cut -d' ' -f1 | sort)
     printed_records | sed -n '1,2s/^/      | /p'
@@ -151,7 +151,7 @@ what_is_told() {
     tells "the CNAME is back" 0 "$name: valid until " txtgate cert renew "$name"
     printf '#!/bin/sh\necho "nginx: no such server"\nexit 7\n' >"$work/fails"
     chmod 755 "$work/fails"
-    tells "a hook that fails" 1 "exit code 7; it has printed \"nginx: no such server\"" issue "$name" -- "$work/fails"
+    tells "a hook that fails" 1 "exit code 7; it has printed \"nginx: no such server\"" ask_for "$name" -- "$work/fails"
     caa
     deactivation "$name"
 }
@@ -168,7 +168,7 @@ caa() {
 }
 
 deactivation() { # CERTIFICATE
-    issue "$1" --no-wait >>"$work/checks.log" # without the hook that fails
+    ask_for "$1" --no-wait >>"$work/checks.log" # without the hook that fails
     txtgate acme account deactivate --yes >>"$work/checks.log"
     tells "the account is deactivated: the CA's own words" 1 "urn:ietf:params:acme:error:unauthorized" txtgate cert renew "$1"
     tells "and in cert list" 0 "urn:ietf:params:acme:error:unauthorized" txtgate cert list

@@ -13,6 +13,7 @@ mkdir "$TMPDIR"
 . "$here/checks.sh"
 . "$here/certificates.sh"
 . "$here/methods.sh"
+. "$here/renewal.sh"
 
 trap 'conclude || exit 1' EXIT
 
@@ -128,7 +129,7 @@ done
 start_parents "${accounts[@]}"
 export work user_dns user_pid
 start_vantage_points
-start_pebble
+start_pebble "$profiles"
 
 acme_dns_with_a_file
 httpreq
@@ -137,6 +138,7 @@ certbot_dns_acmedns
 account_label_by_cname
 dns_persist_01
 daemon_by_new_methods
+daemon_renews_as_the_ca_suggests
 acme_dns_with_http_storage
 no_key_in_the_log
 completed=yes
