@@ -1,8 +1,9 @@
 //! pebble, a real CA for tests, as a process; where Debian's package is installed.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -152,7 +153,20 @@ impl Drop for Pebble {
     }
 }
 
-/// An address of 127.0.0.1 that nobody listens on, so far.
+/// Ports for servers that cannot choose their own: below those that the kernel gives to clients, of which one could take
+/// it before the server does.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// An address of 127.0.0.1 that nobody listens on, so far, and no other test of this run will.
 pub fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Runs at the same time begin at different places.
+        let turn = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = PORTS.start + u16::try_from(turn % u32::try_from(PORTS.len()).unwrap()).unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
