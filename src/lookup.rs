@@ -80,8 +80,10 @@ impl Lookup {
 
     /// Where the CNAMEs from `name` on lead, in order; empty where `name` is there and is no CNAME.
     ///
-    /// [`LookupError::NameError`] where `name` itself does not exist. That the last target exists is not asked for.
-    pub async fn cname_chain(&self, name: &Name) -> Result<Vec<Name>> {
+    /// [`LookupError::NameError`] where `name` itself does not exist. That the last target exists is not asked for. Nor
+    /// is where a target leads of which the caller knows that it is the end: a resolver beside this server often cannot
+    /// reach it at its public address.
+    pub async fn cname_chain(&self, name: &Name, is_end: impl Fn(&Name) -> bool) -> Result<Vec<Name>> {
         self.timed(name, RecordType::CNAME, async |resolver| {
             let mut chain: Vec<Name> = Vec::new();
             loop {
@@ -99,7 +101,11 @@ impl Lookup {
                 if target == *name || chain.contains(&target) || chain.len() == MAX_CHAIN {
                     return Err(LookupError::LongChain(name.clone()));
                 }
+                let ends = is_end(&target);
                 chain.push(target);
+                if ends {
+                    return Ok(chain);
+                }
             }
         })
         .await

@@ -139,7 +139,7 @@ pub async fn put(
     let (account, fulldomain) = Kept::read(&fields, &publisher)?;
     let sealed = holder.seal(&domain, &account)?;
     publisher.keep(holder.hash(), domain, sealed).await?;
-    let chain = lookup.cname_chain(alias.name()).await;
+    let chain = lookup.cname_chain(alias.name(), |target| *target == fulldomain).await;
     if chain.as_ref().is_ok_and(|chain| chain.contains(&fulldomain)) {
         return Ok(reply::json(StatusCode::CREATED, &json!({ "cname": "in place" })));
     }

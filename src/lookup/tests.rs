@@ -96,7 +96,7 @@ async fn a_chain_is_followed_to_its_end() {
     resolver.tell("label.auth.test.", &[]);
     resolver.cname("into.nowhere.test.", "nowhere.test.");
     let lookup = resolver.lookup();
-    let chain = async |from: &str| lookup.cname_chain(&name(from)).await;
+    let chain = async |from: &str| lookup.cname_chain(&name(from), |_| false).await;
     assert_eq!(
         chain("_ACME-challenge.example.com").await,
         Ok(vec![name("alias.example.net"), name("label.auth.test")])
@@ -117,9 +117,22 @@ async fn a_circle_and_an_endless_chain_end() {
     }
     resolver.tell(&format!("{}.long.test.", MAX_CHAIN + 1), &[]);
     for from in ["a.test", "self.test", "0.long.test"] {
-        assert_eq!(resolver.lookup().cname_chain(&name(from)).await, Err(LookupError::LongChain(name(from))));
+        let chain = resolver.lookup().cname_chain(&name(from), |_| false).await;
+        assert_eq!(chain, Err(LookupError::LongChain(name(from))));
     }
-    assert_eq!(resolver.lookup().cname_chain(&name("1.long.test")).await.unwrap().len(), MAX_CHAIN);
+    assert_eq!(resolver.lookup().cname_chain(&name("1.long.test"), |_| false).await.unwrap().len(), MAX_CHAIN);
+}
+
+/// The resolver cannot reach the server that it leads to, as behind a NAT that sends nothing back inside.
+#[tokio::test]
+async fn where_the_end_leads_is_not_asked() {
+    let resolver = Resolver::start().await;
+    resolver.cname("_acme-challenge.example.com.", "broken.auth.test.");
+    let chain = async |end: &str| {
+        resolver.lookup().cname_chain(&name("_acme-challenge.example.com"), |target| *target == name(end)).await
+    };
+    assert_eq!(chain("broken.auth.test").await, Ok(vec![name("broken.auth.test")]));
+    assert!(matches!(chain("other.test").await, Err(LookupError::Failed { .. })));
 }
 
 #[tokio::test]

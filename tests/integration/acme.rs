@@ -7,5 +7,6 @@ pub mod managed;
 mod methods;
 mod own;
 mod pkcs12;
+mod placement;
 mod progress;
 mod revocation;

@@ -6,6 +6,8 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::harness::http::{Reply, send};
+use crate::harness::pebble::free_port;
+use crate::harness::resolver::Resolver;
 use crate::harness::{Account, Home, Process, Settings, ZONE, until};
 
 /// What `example.com`'s own nameserver has, as a daemon's static records: it stands for the resolver.
@@ -48,6 +50,16 @@ fn an_account_is_kept_and_created_once_the_cname_is_there() {
     let kept = storage(daemon.api(), &token, "GET", "shop.example.com", "");
     assert_eq!((kept.status, kept.json()["password"].as_str()), (200, Some(account.password.as_str())));
     Account::of(&kept.json()).publish(daemon.api(), &crate::harness::value(1));
+}
+
+#[test]
+fn a_cname_that_leads_here_is_seen_where_the_resolver_cannot_reach_this_server() {
+    let resolver = Resolver::start(free_port());
+    let daemon = Process::start(&Settings::default().top(&format!("resolvers = [\"{}\"]", resolver.address)));
+    let (token, account) = (token(daemon.home()), Account::register(daemon.api()));
+    resolver.add(&format!("_acme-challenge.shop.example.com. CNAME {}.", account.fulldomain));
+    let kept = storage(daemon.api(), &token, "POST", "shop.example.com", &of(&account));
+    assert_eq!(kept.status, 201, "{kept:?}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::lookup::Lookup;
 use crate::name::owner::AcmeAccountLabel;
 use crate::name::{CHALLENGE_LABEL, Name, Owner, PERSIST_LABEL, ZoneName};
 use crate::publisher::{PublishError, Publisher};
+use crate::zone::snippet::cname_target;
 use crate::zone::zone_of;
 
 use super::super::account::blocking;
@@ -140,7 +141,7 @@ impl Search {
         if let Some(owner) = self.own(base, &looked_at).await? {
             return self.at(looked_at, owner);
         }
-        let found = match self.lookup.cname_chain(&looked_at).await {
+        let found = match self.lookup.cname_chain(&looked_at, |target| self.is_last(target)).await {
             Ok(chain) => match self.ours(&chain).await {
                 Some(owner) => return self.at(looked_at, owner),
                 None => chain.last().map_or_else(|| "it is no CNAME".into(), |last| format!("it leads to {last}")),
@@ -187,6 +188,13 @@ impl Search {
     fn is_written(&self, name: &Name) -> bool {
         let zones = self.publisher.zones().load();
         zone_of(&zones, name.as_ref()).is_some_and(|zone| zone.statics.at(name.as_ref()).is_some())
+    }
+
+    /// Whether no CNAME leads on from a name, as the configuration says that of a name in a zone of ours.
+    fn is_last(&self, name: &Name) -> bool {
+        let zones = self.publisher.zones().load();
+        let sets = zone_of(&zones, name.as_ref()).map(|zone| zone.statics.at(name.as_ref()));
+        sets.is_some_and(|sets| sets.and_then(cname_target).is_none())
     }
 
     /// The first owner in a chain of CNAMEs at which can be published.

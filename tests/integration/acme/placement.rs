@@ -1,0 +1,55 @@
+//! Where a name's challenge leads, as the daemon sees it from where it stands.
+
+use std::net::SocketAddr;
+
+use crate::harness::pebble::free_port;
+use crate::harness::resolver::Resolver;
+use crate::harness::standin::{Manners, StandIn};
+use crate::harness::{Home, Settings};
+
+use super::managed::{pair, show};
+
+/// A CA, the resolver that it asks, and the daemon's settings.
+struct Lab {
+    _ca: StandIn,
+    resolver: Resolver,
+    settings: Settings,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let daemon = free_port();
+        let resolver = Resolver::start(daemon);
+        let ca = StandIn::asking(Manners::default(), daemon, resolver.address);
+        let settings = ca.settings();
+        Self { _ca: ca, resolver, settings }
+    }
+
+    /// Has the daemon ask another resolver than the CA, from its next start on.
+    fn inside(&self, home: &Home, resolver: SocketAddr) {
+        let text = self.settings.text().replace(&self.resolver.address.to_string(), &resolver.to_string());
+        std::fs::write(home.config(), text).unwrap();
+    }
+}
+
+/// The record that is missing for the challenge of a name.
+fn wanted(home: &Home, name: &str) -> String {
+    let record = show(home, name)["missing"][0].clone();
+    format!("{}. CNAME {}.", record["name"].as_str().unwrap(), record["target"].as_str().unwrap())
+}
+
+/// As behind a NAT that sends nothing back inside.
+#[test]
+fn a_cname_that_leads_here_is_seen_where_the_resolver_cannot_reach_this_server() {
+    let lab = Lab::new();
+    let home = Home::new(&lab.settings);
+    let inside = Resolver::start(free_port());
+    lab.inside(&home, inside.address);
+    let _daemon = home.start();
+    home.run_err(&["cert", "issue", "--name", "a.example.com"]);
+    let record = wanted(&home, "a.example.com");
+    lab.resolver.add(&record);
+    inside.add(&record);
+    home.run_ok(&["cert", "renew", "a.example.com"]);
+    assert!(pair(&home, "a.example.com").is_some());
+}
