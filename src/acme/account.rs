@@ -133,8 +133,9 @@ async fn finish_rollover(client: &Client, file: AccountFile) -> Result<(AccountF
             Ok((saved(taken).await?, None))
         }
         Err(error) if error.is_final() => {
-            if known(client, &next).await?.as_ref() == Some(&url) {
-                return Ok((saved(taken).await?, None));
+            // However the CA spells the address now: nobody but this account has ever used the key.
+            if let Some(url) = known(client, &next).await? {
+                return Ok((saved(AccountFile { url: Some(url), ..taken }).await?, None));
             }
             Ok((saved(AccountFile { next_key: None, ..file }).await?, Some(error)))
         }

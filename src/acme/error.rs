@@ -159,6 +159,11 @@ impl AcmeError {
         })
     }
 
+    /// Whether the order that it came of can give no certificate any more, or none that can be used.
+    pub fn ends_the_order(&self) -> bool {
+        self.is_final() || matches!(self, Self::NotProven { .. } | Self::Unordered(_) | Self::Certificate(_))
+    }
+
     /// The CA's own error, where it is one.
     pub fn problem(&self) -> Option<&Problem> {
         match self {

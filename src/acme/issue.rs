@@ -21,7 +21,7 @@ use super::delegation::Delegation;
 use super::error::{AcmeError, Result};
 use super::grants::{self, Grant};
 use super::managed::placement;
-use super::order::{Authorization, Challenge, Order, Wanted};
+use super::order::{Authorization, Challenge, Order, Status, Wanted};
 use super::persist::{Grantee, Sought};
 use super::progress::{Progress, State};
 use super::state::{failed, private_text};
@@ -73,7 +73,16 @@ pub struct Request<'a> {
 struct Pending {
     account: Url,
     order: Url,
+    key_type: KeyType,
+    profile: Option<String>,
     key: String,
+}
+
+impl Pending {
+    /// Whether it is what is wanted, of this account.
+    fn suits(&self, account: &Account, settings: &config::Acme) -> bool {
+        self.account == *account.url() && self.key_type == settings.key_type && self.profile == settings.profile
+    }
 }
 
 /// The servers that must show a zone's values.
@@ -83,12 +92,30 @@ pub type Delegations<'a> = &'a mut [(crate::name::ZoneName, Delegation)];
 /// what a crash leaves expires with its lifetime. Persistent authorizations stay; those that the certificate does not
 /// rely on any more are withdrawn when it is there.
 pub async fn issue(means: Means<'_>, delegations: Delegations<'_>, request: &Request<'_>) -> Result<Chain> {
+    let done = attempt(means, delegations, request).await;
+    if done.as_ref().is_err_and(AcmeError::ends_the_order) {
+        // What has failed is told first.
+        if let Err(error) = forget(request.pending).await {
+            warn!("the order that has failed is gone on with: {error}");
+        }
+    }
+    done
+}
+
+async fn attempt(means: Means<'_>, delegations: Delegations<'_>, request: &Request<'_>) -> Result<Chain> {
     let names: Vec<Identifier> = request.names.iter().map(|placed| placed.name.clone()).collect();
     let (mut order, key) = match resumed(means.account, request, &names).await? {
         Some(found) => found,
         None => placed(means.account, request, &names).await?,
     };
-    let granted = prove(means, delegations, request, &mut order).await?;
+    let granted = match order.status() {
+        Status::Pending => prove(means, delegations, request, &mut order).await?,
+        // What was proven may be too old by now to be proven again: the certificate is had without.
+        _ => {
+            names.iter().for_each(|name| request.progress.reach(&name.to_string(), State::Proven));
+            Vec::new()
+        }
+    };
     order.finalize(&key.request(&names)?).await?;
     let chain = Chain::new(order.download(request.settings.preferred_root.as_deref()).await?, key)?;
     if !chain.facts.is_for(&names) {
@@ -122,11 +149,11 @@ async fn resumed<'a>(
 ) -> Result<Option<(Order<'a>, CertificateKey)>> {
     let path = request.pending.to_owned();
     let Some(text) = blocking(move || private_text(&path)).await? else { return Ok(None) };
-    let pending = toml::from_str::<Pending>(&text).ok().filter(|pending| pending.account == *account.url());
+    let pending = toml::from_str::<Pending>(&text).ok().filter(|pending| pending.suits(account, request.settings));
     let key = pending.as_ref().and_then(|pending| CertificateKey::from_pem(&pending.key).ok());
     let (Some(pending), Some(key)) = (pending, key) else { return Ok(None) };
     match Order::resume(account, pending.order).await {
-        Ok(order) if order.is_for(names) && order.status() != super::order::Status::Invalid => {
+        Ok(order) if order.is_for(names) && order.status() != Status::Invalid => {
             info!(order = %order.url(), "going on with an order");
             Ok(Some((order, key)))
         }
@@ -142,11 +169,12 @@ async fn placed<'a>(
     request: &Request<'_>,
     names: &[Identifier],
 ) -> Result<(Order<'a>, CertificateKey)> {
-    let key = new_key(request.settings.key_type).await?;
-    let (profile, replaces) = (request.settings.profile.clone(), request.replaces.clone());
-    let order = Order::place(account, &Wanted { names: names.to_vec(), profile, replaces }).await?;
-    let (account, url, pem) = (account.url().clone(), order.url().clone(), key.reveal_pem());
-    let pending = Pending { account, order: url, key: pem };
+    let (key_type, profile) = (request.settings.key_type, request.settings.profile.clone());
+    let key = new_key(key_type).await?;
+    let wanted = Wanted { names: names.to_vec(), profile: profile.clone(), replaces: request.replaces.clone() };
+    let order = Order::place(account, &wanted).await?;
+    let (account, url, key_text) = (account.url().clone(), order.url().clone(), key.reveal_pem());
+    let pending = Pending { account, order: url, key_type, profile, key: key_text };
     let text = toml::to_string(&pending).map_err(|error| failed(request.pending, std::io::Error::other(error)))?;
     let path = request.pending.to_owned();
     blocking(move || file::replace(&path, text.as_bytes()).map_err(|source| failed(&path, source))).await?;

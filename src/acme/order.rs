@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_rustls::rustls::pki_types::CertificateDer;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::config::Method;
 use crate::identifier::Identifier;
@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(15));
 /// The longest pause that the CA may ask for between two looks.
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+
+/// The most alternate chains that are looked at.
+const MAX_ALTERNATES: usize = 10;
 
 /// States of orders, authorizations and challenges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -99,7 +102,8 @@ impl<'a> Order<'a> {
                 let mut replacing = payload.clone();
                 replacing["replaces"] = replaced.as_str().into();
                 match account.post(&directory.new_order, Some(&replacing)).await {
-                    Err(error) if error.is("alreadyReplaced") || error.is("malformed") => {
+                    // Its error need not tell: a CA that knows the certificate from another account says "unauthorized".
+                    Err(error) if error.is_final() => {
                         info!("the CA takes the order only as a new one: {error}");
                         account.post(&directory.new_order, Some(&payload)).await
                     }
@@ -173,10 +177,18 @@ impl<'a> Order<'a> {
         let reply = self.account.post(url, None).await?;
         let first = certificates(&reply.body)?;
         let Some(root) = root.filter(|root| root_of(&first).as_deref() != Some(root)) else { return Ok(first) };
-        for alternate in reply.links("alternate") {
-            let chain = certificates(&self.account.post(&alternate, None).await?.body)?;
+        for alternate in reply.links("alternate").into_iter().take(MAX_ALTERNATES) {
+            let fetched = self.account.post(&alternate, None).await;
+            let chain = match fetched.and_then(|reply| certificates(&reply.body)) {
+                Ok(chain) => chain,
+                // The first chain is good without.
+                Err(error) => {
+                    warn!(%alternate, "an alternate chain cannot be had: {error}");
+                    continue;
+                }
+            };
             debug!(%alternate, root = ?root_of(&chain), "an alternate chain");
-            if root_of(&chain).as_deref() == Some(root) {
+            if root_of(&chain).as_deref() == Some(root) && chain.first() == first.first() {
                 return Ok(chain);
             }
         }

@@ -11,6 +11,7 @@ use crate::config::{self, ManagedCertificate};
 use crate::identifier::Identifier;
 use crate::name::{CHALLENGE_LABEL, PERSIST_LABEL};
 use crate::time::Timestamp;
+use crate::url::Url;
 
 use super::super::account::blocking;
 use super::super::certificate::{Chain, Facts};
@@ -57,6 +58,13 @@ impl Work {
 
     fn is_revoked(&self) -> bool {
         self.current.as_ref().is_some_and(|current| self.record.revoked.as_ref() == Some(&current.facts.serial))
+    }
+
+    /// What another certificate would replace at this CA: one that it has issued itself (RFC 9773 section 5).
+    fn replaces(&self, directory: &Url) -> Option<String> {
+        let facts = &self.current.as_ref()?.facts;
+        let is_its = |(serial, ca): &&(String, Url)| *serial == facts.serial && ca == directory;
+        self.record.issued.as_ref().filter(is_its).and(facts.renewal_id.clone())
     }
 
     /// Whether the hook has not done its work with the certificate that is there.
@@ -201,7 +209,7 @@ impl Keeper {
         caa::check(&tools.lookup, &account, method, &wanted.names).await?;
         let count = wanted.names.len();
         stage(&format!("ordering a certificate and proving {count} name{}", if count == 1 { "" } else { "s" }));
-        let replaces = work.current.as_ref().and_then(|current| current.facts.renewal_id.clone());
+        let replaces = work.replaces(&settings.directory);
         let (pending, grants, progress) = (&entry.folder.pending(), &entry.folder.grants(), &entry.progress);
         let request = Request { names: &placed, settings: &settings, replaces, pending, grants, progress };
         let means = Means { account: &account, publisher: &tools.publisher, lookup: &tools.lookup };
@@ -285,5 +293,27 @@ fn settings(wanted: &ManagedCertificate, acme: &config::Acme) -> config::Acme {
         challenge: wanted.challenge.unwrap_or(acme.challenge),
         profile: wanted.profile.clone().or_else(|| acme.profile.clone()),
         ..acme.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::certificate::CertificateKey;
+    use super::*;
+
+    #[test]
+    fn a_certificate_of_another_ca_is_not_named_as_replaced() {
+        let key = CertificateKey::generate(config::KeyType::P256).unwrap();
+        let mut facts = key.self_signed(&["a.example".parse().unwrap()]).unwrap().facts;
+        facts.renewal_id = Some("aki.serial".into());
+        let (ours, other): (Url, Url) = ("https://a.test/dir".parse().unwrap(), "https://b.test/dir".parse().unwrap());
+        let replaces = |issued| {
+            let record = Record { issued, ..Record::default() };
+            Work { record, current: Some(Current::stored(facts.clone())), lacks_bundle: false }.replaces(&ours)
+        };
+        assert_eq!(replaces(Some((facts.serial.clone(), ours.clone()))), facts.renewal_id);
+        assert_eq!(replaces(Some((facts.serial.clone(), other))), None);
+        assert_eq!(replaces(Some(("another".into(), ours.clone()))), None);
+        assert_eq!(replaces(None), None);
     }
 }

@@ -180,6 +180,85 @@ fn the_ca_says_when_to_renew_and_hears_what_is_replaced() {
     assert!(left() > 3_500 && ca.orders() == 3, "{}", left());
 }
 
+/// The account file was moved away: the certificate is another account's, and the CA lets no other one replace it.
+#[test]
+fn a_certificate_of_a_former_account_is_renewed_all_the_same() {
+    let window = ("2020-01-01T00:00:00Z".to_owned(), "2020-01-02T00:00:00Z".to_owned());
+    let ca = StandIn::start(Manners { window: Some(window), ..Manners::default() });
+    let daemon = daemon(&ca);
+    until("the certificate is there", || is_trusted(&ca, &daemon));
+    let home = daemon.home().clone();
+    daemon.kill();
+    ca.fault("/new-order", What::Refuse(403, "unauthorized", None));
+    let _daemon = home.start();
+    until("it is ordered as a new one", || ca.orders() == 2);
+    assert_eq!((ca.replaces(), ca.asked("/new-order")), (Value::Null, 3));
+}
+
+/// Each of these would fail again for as long as the CA keeps the order.
+#[test]
+fn an_order_that_can_give_nothing_usable_is_not_gone_on_with() {
+    let expired =
+        json!({ "status": "expired", "identifier": { "type": "dns", "value": ZONE }, "challenges": [] }).to_string();
+    for (path, what, why) in [
+        ("/finalize", What::Refuse(400, "badCSR", None), "key-type"),
+        ("/certificate", What::Say("no certificate".into()), "the chain is empty"),
+        ("/authorization", What::Say(expired), "its authorization is Expired"),
+    ] {
+        let ca = StandIn::start(Manners::default());
+        ca.fault(path, what);
+        let daemon = daemon(&ca);
+        let problem = problem(daemon.home());
+        assert!(problem.contains(why), "{problem}");
+        assert!(!daemon.home().path().join("acme/api.pending").exists(), "{path}");
+        daemon.signal(Signal::HUP);
+        until("another order gives the certificate", || is_trusted(&ca, &daemon));
+        assert_eq!(ca.orders(), 2, "{path}");
+    }
+}
+
+#[test]
+fn an_order_of_another_key_type_or_profile_is_not_gone_on_with() {
+    let meta = json!({ "meta": { "profiles": { "shortlived": "six days" } } });
+    for (before, after) in [("key-type = \"p384\"", "key-type = \"p256\""), ("", "profile = \"shortlived\"")] {
+        let ca = StandIn::start(Manners { directory: meta.clone(), ..Manners::default() });
+        ca.fault("/finalize", What::Refuse(500, "serverInternal", None));
+        let settings = ca.settings().with("api.tls", "mode = \"acme\"");
+        let home = Home::new(&settings.clone().with("acme", before));
+        let daemon = home.start();
+        problem(&home);
+        daemon.kill();
+        assert!(home.path().join("acme/api.pending").exists());
+        home.write(&settings.with("acme", after));
+        let daemon = home.start();
+        until("the certificate is there", || is_trusted(&ca, &daemon));
+        assert_eq!(ca.orders(), 2, "{after}");
+    }
+}
+
+/// The authorization is over since, the certificate is not.
+#[test]
+fn an_order_that_is_done_is_not_proven_again() {
+    let ca = StandIn::start(Manners::default());
+    ca.fault("/certificate", What::Refuse(500, "serverInternal", None));
+    let daemon = daemon(&ca);
+    problem(daemon.home());
+    let asked = ca.asked("/authorization");
+    daemon.signal(Signal::HUP);
+    until("the certificate is there", || is_trusted(&ca, &daemon));
+    assert_eq!((ca.orders(), ca.asked("/authorization")), (1, asked));
+}
+
+#[test]
+fn alternate_chains_that_cannot_be_had_cost_no_certificate() {
+    let ca = StandIn::start(Manners { alternates: 20, ..Manners::default() });
+    let settings = ca.settings().with("acme", "preferred-root = \"No Such Root\"");
+    let daemon = Process::start(&settings.with("api.tls", "mode = \"acme\""));
+    until("the certificate is there", || is_trusted(&ca, &daemon));
+    assert!(daemon.log().contains("an alternate chain cannot be had"));
+    assert_eq!(ca.asked("/alternate"), 10);
+}
+
 #[test]
 fn an_account_that_lives_on_is_not_reported_as_deactivated() {
     let ca = StandIn::start(Manners { keeps_accounts: true, ..Manners::default() });

@@ -65,6 +65,24 @@ fn while_a_key_is_exchanged_the_account_stays_ours() {
     }
 }
 
+/// The CA has taken the new key and we have not heard of it. Asked again it says no, and tells another address.
+#[test]
+fn a_key_that_the_ca_has_taken_is_kept_however_it_spells_the_account() {
+    let ca = StandIn::start(Manners { respells_accounts: true, ..Manners::default() });
+    let home = Home::new(&ca.settings());
+    let daemon = home.start();
+    show(&home);
+    ca.fault("/key-change", What::Hang { done: true });
+    let asking = begin(&home, &["acme", "account", "rollover"]);
+    ca.hangs();
+    daemon.kill();
+    asking.join().unwrap();
+    let _daemon = home.start();
+    let shown = show(&home);
+    assert_eq!((ca.accounts(), &shown["key"]), (1, &ca.thumbprint().into()));
+    assert_eq!(shown["account"], format!("{}/acct/0", ca.base()));
+}
+
 /// The request arrives when we have long given up: the key that it brings must still be there.
 #[test]
 fn a_key_that_the_ca_may_still_take_is_not_thrown_away() {

@@ -75,6 +75,10 @@ pub struct Manners {
     pub directory: Value,
     /// The suggested window of renewals.
     pub window: Option<(String, String)>,
+    /// Whoever asks for an account that is there hears another address of it than whoever made it.
+    pub respells_accounts: bool,
+    /// How many alternate chains it tells of, and has none of them.
+    pub alternates: usize,
     /// The methods that it offers, instead of http-01 and dns-01.
     pub methods: Vec<&'static str>,
 }
@@ -281,14 +285,15 @@ impl Server {
         let number = number.parse().unwrap_or(0);
         match (kind, account) {
             ("new-account", _) => self.new_account(&mut state, &key, &payload),
-            ("account", Some(account)) => self.account(&mut state, account, &payload),
+            ("account" | "acct", Some(account)) => self.account(&mut state, account, &payload),
             ("key-change", Some(account)) => Self::key_change(&mut state, account, &payload),
             ("new-order", Some(_)) => self.new_order(&mut state, &payload),
             ("order", Some(_)) => self.order(&mut state, number),
             ("authorization", Some(_)) => self.authorization(&state, number),
             ("challenge", Some(account)) => self.challenge(&mut state, number, method, (account, &key)),
             ("finalize", Some(_)) => self.finalize(&mut state, number, &payload),
-            ("certificate", Some(_)) => (200, Vec::new(), state.orders[number].certificate.clone().unwrap()),
+            ("certificate", Some(_)) => self.certificate(&state, number),
+            ("alternate", Some(_)) => refusal(404, "malformed", None),
             other => panic!("{other:?} at {path}"),
         }
     }
@@ -325,7 +330,8 @@ impl Server {
                 (201, state.accounts.len() - 1)
             }
         };
-        let location = format!("{}/account/{number}", self.base);
+        let word = if status == 200 && self.manners.respells_accounts { "acct" } else { "account" };
+        let location = format!("{}/{word}/{number}", self.base);
         (status, vec![("Location", location)], json!({ "status": "valid", "contact": payload["contact"] }).to_string())
     }
 
@@ -457,6 +463,12 @@ impl Server {
         let names: Vec<&str> = state.orders[number].names.iter().map(String::as_str).collect();
         state.orders[number].certificate = Some(self.authority.sign(&request, &names));
         self.order(state, number)
+    }
+
+    fn certificate(&self, state: &State, number: usize) -> Answer {
+        let alternates = (0..self.manners.alternates)
+            .map(|at| ("Link", format!("<{}/alternate/{at}>;rel=\"alternate\"", self.base)));
+        (200, alternates.collect(), state.orders[number].certificate.clone().unwrap())
     }
 }
 
