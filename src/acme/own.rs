@@ -22,7 +22,7 @@ use super::certificate::{CertificateKey, Chain, Facts};
 use super::delegation;
 use super::error::{AcmeError, Result};
 use super::issue::{Means, Placed, Request, forget, issue};
-use super::managed::placement::{Proof, Search};
+use super::managed::placement::{Proof, Proven, Search};
 use super::progress::Progress;
 use super::renewal::{Current, backoff, wall_clock};
 use super::state::{failed, private_folder, private_text};
@@ -173,7 +173,7 @@ impl Own {
     async fn placed(&self) -> Result<Vec<Placed>> {
         let proof = Proof::of(self.0.authority.settings(), &self.0.authority).await?;
         let (publisher, lookup) = (self.0.publisher.clone(), self.0.lookup.clone());
-        Search { publisher, lookup, proof, trusting: false }.place(&self.0.settings.names).await
+        Search { publisher, lookup, proof, before: Proven::new() }.place(&self.0.settings.names).await
     }
 }
 

@@ -176,12 +176,6 @@ impl Grantee {
         let found = standing.find(|standing| lasts(standing, &wanted) && covers(&standing.value, &wanted));
         Ok(found.map_or(wanted, |standing| standing.value))
     }
-
-    /// Whether something for the account and a domain is published at an owner.
-    pub fn stands_at(&self, publisher: &Publisher, owner: &Owner, domain: &Name) -> bool {
-        let account = self.account_uri(&domain.to_string());
-        publisher.persistent(owner).iter().any(|standing| standing.value.account() == account)
-    }
 }
 
 /// Whether one grants all that another one does.

@@ -20,7 +20,7 @@ use super::super::issue::{Means, Placed, Request, forget, issue};
 use super::super::progress::{Progress, State};
 use super::super::renewal::{Current, backoff, wall_clock};
 use super::super::{caa, delegation};
-use super::placement::{Missing, Proof, Search};
+use super::placement::{Missing, Proof, Search, proven};
 use super::record::{Folder, Record};
 use super::{Entry, Tools, bundle, hook, live};
 
@@ -196,8 +196,8 @@ impl Keeper {
         stage("looking where the names' challenges lead");
         let settings = settings(wanted, tools.authority.settings());
         let (publisher, lookup, method) = (tools.publisher.clone(), tools.lookup.clone(), settings.challenge);
-        let (proof, trusting) = (Proof::of(&settings, &tools.authority).await?, work.current.is_some());
-        let placed = Search { publisher, lookup, proof, trusting }.place(&wanted.names).await;
+        let (proof, before) = (Proof::of(&settings, &tools.authority).await?, work.record.proven.clone());
+        let placed = Search { publisher, lookup, proof, before }.place(&wanted.names).await;
         located(&entry.progress, &wanted.names, &placed);
         let placed = placed?;
         stage("asking the nameservers whether they are this server");
@@ -216,6 +216,7 @@ impl Keeper {
         let chain = issue(means, &mut delegations, &request).await?;
         stage("writing its files");
         work.record.issued = Some((chain.facts.serial.clone(), settings.directory.clone()));
+        work.record.proven = proven(&placed);
         entry.store(work).await?;
         let facts = put(wanted.clone(), chain, password).await?;
         work.lacks_bundle = false;

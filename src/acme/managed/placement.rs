@@ -1,6 +1,9 @@
 //! Where the names of a certificate are proven: whether what a CA looks at leads to an owner of ours, or says in somebody
 //! else's zone what it must.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde::Serialize;
 use tokio::task::JoinSet;
 use tracing::warn;
@@ -90,24 +93,33 @@ pub struct Search {
     pub lookup: Lookup,
     /// What the CA looks for.
     pub proof: Proof,
-    /// Whether a name that cannot be looked up is taken to lead where it led before: it did when the last certificate
-    /// was got.
-    pub trusting: bool,
+    /// Where names led when the last certificate was got. One that cannot be looked up is taken to lead there still.
+    pub before: Proven,
 }
 
 /// The name at which a CA looks, and the owner there; `None` where the record stands in somebody else's zone.
 type Found = (Name, Option<Owner>);
 
+/// Where names at which a CA has looked led: to owners of ours, or to themselves where the record stands in somebody
+/// else's zone.
+pub type Proven = BTreeMap<String, String>;
+
+/// Where these names lead.
+pub fn proven(placed: &[Placed]) -> Proven {
+    let led = |placed: &Placed| placed.owner.as_ref().map_or(placed.looked_at.to_string(), ToString::to_string);
+    placed.iter().map(|placed| (placed.looked_at.to_string(), led(placed))).collect()
+}
+
 impl Search {
     /// The place of each name; an error lists every record that is missing.
     pub async fn place(&self, names: &[Identifier]) -> Result<Vec<Placed>> {
-        let mut asking = JoinSet::new();
+        let (search, mut asking) = (Arc::new(self.clone()), JoinSet::new());
         let mut bases: Vec<&Name> = names.iter().map(Identifier::base).collect();
         bases.sort_unstable();
         bases.dedup();
         for base in bases {
             let is_wildcard = names.iter().any(|name| name.base() == base && name.is_wildcard());
-            let (search, base) = (self.clone(), base.clone());
+            let (search, base) = (search.clone(), base.clone());
             asking.spawn(async move { (search.locate(&base, is_wildcard).await, base) });
         }
         let (mut found, mut missing): (Vec<(Name, Found)>, Vec<Missing>) = Default::default();
@@ -146,11 +158,14 @@ impl Search {
                 Some(owner) => return self.at(looked_at, owner),
                 None => chain.last().map_or_else(|| "it is no CNAME".into(), |last| format!("it leads to {last}")),
             },
-            Err(error) if !error.is_negative() && self.trusting => {
-                warn!("it is not seen whether {looked_at} still leads here: {error}");
-                return Ok(Ok((looked_at, self.as_before(base).await?)));
-            }
-            Err(error) => error.to_string(),
+            Err(error) if error.is_negative() => error.to_string(),
+            Err(error) => match self.as_before(&looked_at).await {
+                Some(before) => {
+                    warn!("it is not seen whether {looked_at} still leads where it did: {error}");
+                    return before.map_or(Ok(Ok((looked_at.clone(), None))), |owner| self.at(looked_at, owner));
+                }
+                None => error.to_string(),
+            },
         };
         match &self.proof {
             Proof::Challenge | Proof::AcmeAccount(_) => {
@@ -160,7 +175,8 @@ impl Search {
             // Without the CA's name nothing can be said of a record; its challenges will tell that.
             Proof::Persistent(grantee) if !grantee.knows_issuers() => Ok(Ok((looked_at, None))),
             Proof::Persistent(grantee) => {
-                let sought = Sought { base, looked_at: &looked_at, is_wildcard, trusting: self.trusting };
+                let trusting = self.before.contains_key(&looked_at.to_string());
+                let sought = Sought { base, looked_at: &looked_at, is_wildcard, trusting };
                 let seen = theirs(&self.publisher, &self.lookup, grantee, sought).await?;
                 Ok(seen.map(|_| (looked_at, None)))
             }
@@ -208,13 +224,12 @@ impl Search {
         None
     }
 
-    /// Where a name was proven before.
-    async fn as_before(&self, base: &Name) -> Result<Option<Owner>> {
-        let owner = self.publisher.managed_owner(base.clone()).await?;
-        Ok(match &self.proof {
-            Proof::Persistent(grantee) => Some(owner).filter(|owner| grantee.stands_at(&self.publisher, owner, base)),
-            Proof::Challenge | Proof::AcmeAccount(_) => Some(owner),
-        })
+    /// The owner to which a name led before; `Some(None)` where the record stood in somebody else's zone.
+    async fn as_before(&self, looked_at: &Name) -> Option<Option<Owner>> {
+        let target: Name = self.before.get(&looked_at.to_string())?.parse().ok()?;
+        let owner = self.ours(std::slice::from_ref(&target)).await;
+        let is_theirs = matches!(self.proof, Proof::Persistent(_)) && target == *looked_at;
+        (owner.is_some() || is_theirs).then_some(owner)
     }
 }
 

@@ -15,6 +15,7 @@ use crate::url::Url;
 use super::super::error::{AcmeError, Result};
 use super::super::state::{failed, private_folder, private_text};
 use super::hook::Outcome;
+use super::placement::Proven;
 
 /// The folder of one certificate's records, in the state folder.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub struct Record {
     pub issued: Option<(String, Url)>,
     /// The serial number of the last one that was revoked: nothing is renewed until somebody asks for it.
     pub revoked: Option<String>,
+    /// Where its names led then.
+    pub proven: Proven,
     /// It is being deleted; a crash has interrupted that.
     pub deleting: bool,
     /// What the hook has done.

@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use crate::harness::pebble::free_port;
 use crate::harness::resolver::Resolver;
 use crate::harness::standin::{Manners, StandIn};
-use crate::harness::{Home, Settings};
+use crate::harness::{Account, Home, Settings};
 
 use super::managed::{pair, show};
 
 /// A CA, the resolver that it asks, and the daemon's settings.
 struct Lab {
-    _ca: StandIn,
+    ca: StandIn,
     resolver: Resolver,
     settings: Settings,
 }
@@ -22,7 +22,7 @@ impl Lab {
         let resolver = Resolver::start(daemon);
         let ca = StandIn::asking(Manners::default(), daemon, resolver.address);
         let settings = ca.settings();
-        Self { _ca: ca, resolver, settings }
+        Self { ca, resolver, settings }
     }
 
     /// Has the daemon ask another resolver than the CA, from its next start on.
@@ -52,4 +52,30 @@ fn a_cname_that_leads_here_is_seen_where_the_resolver_cannot_reach_this_server()
     inside.add(&record);
     home.run_ok(&["cert", "renew", "a.example.com"]);
     assert!(pair(&home, "a.example.com").is_some());
+}
+
+/// A CNAME may lead to the label of an account, where an ACME client was before the daemon.
+#[test]
+fn a_renewal_that_cannot_look_up_a_name_publishes_where_it_led_before() {
+    let lab = Lab::new();
+    let home = Home::new(&lab.settings);
+    let daemon = home.start();
+    let account = Account::register(daemon.api());
+    lab.resolver.add(&format!("_acme-challenge.a.example.com. CNAME {}.", account.fulldomain));
+    home.run_ok(&["cert", "issue", "--name", "a.example.com"]);
+    let (dns, before) = (daemon.dns(), pair(&home, "a.example.com").unwrap().facts.serial);
+    daemon.kill();
+
+    // It refuses to look at anything but its own zone.
+    lab.inside(&home, dns);
+    let _daemon = home.start();
+    home.run_ok(&["cert", "renew", "a.example.com"]);
+    assert_ne!(pair(&home, "a.example.com").unwrap().facts.serial, before);
+
+    // One of its names was never proven: nobody knows where that leads.
+    let orders = lab.ca.orders();
+    let (_, said) = home.run_err(&["cert", "issue", "--name", "a.example.com", "--name", "b.example.com"]);
+    assert!(said.contains("_acme-challenge.b.example.com") && said.contains("could not look up"), "{said}");
+    assert!(!said.contains("_acme-challenge.a.example.com"), "{said}");
+    assert_eq!(lab.ca.orders(), orders);
 }
