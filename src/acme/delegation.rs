@@ -11,7 +11,7 @@ use hickory_proto::rr::rdata::{NS, TXT};
 use hickory_proto::rr::{RData, RecordType};
 use tracing::{debug, warn};
 
-use crate::lookup::direct::{Transport, ask};
+use crate::lookup::direct::{Transport, ask, ask_whole};
 use crate::lookup::{Lookup, ours};
 use crate::name::{Name, Owner, ZoneName};
 use crate::publisher::{Author, PublishError, Publisher};
@@ -58,7 +58,7 @@ impl Delegation {
     pub async fn find(zone: &Zone, lookup: &Lookup) -> Result<Self> {
         let (apex, nameservers) = (zone.name.apex(), zone.nameservers());
         let referral = match parent(apex, lookup).await {
-            Ok((parent, servers)) => referral(apex, &parent, &servers).await?,
+            Ok((parent, servers)) => referral(apex, &parent, &servers, DNS_PORT).await?,
             Err(reason) => Err(reason),
         };
         let (named, glue) = match referral {
@@ -167,10 +167,17 @@ async fn parent(apex: &Name, lookup: &Lookup) -> std::result::Result<(Name, Vec<
 type Named = (Vec<Name>, Vec<Server>);
 
 /// What the parent's servers say of the zone: names and glue; inside, why none of them has said anything.
-async fn referral(apex: &Name, parent: &Name, servers: &[Server]) -> Result<std::result::Result<Named, String>> {
+///
+/// That there is no delegation only an authority says: a server that has lost its zone, or refers elsewhere, does not know.
+async fn referral(
+    apex: &Name,
+    parent: &Name,
+    servers: &[Server],
+    port: u16,
+) -> Result<std::result::Result<Named, String>> {
     let mut reason = format!("the nameservers of {parent} have no addresses");
     for server in servers {
-        let asked = match ask(SocketAddr::new(server.address, DNS_PORT), Transport::Udp, apex, RecordType::NS).await {
+        let asked = match ask_whole(SocketAddr::new(server.address, port), apex, RecordType::NS).await {
             Ok(message) => message,
             Err(error) => {
                 reason = format!("{} ({}) of {parent}: {error}", server.name, server.address);
@@ -182,12 +189,15 @@ async fn referral(apex: &Name, parent: &Name, servers: &[Server]) -> Result<std:
             return Ok(Ok((named, glue(&asked))));
         }
         match asked.metadata.response_code {
-            ResponseCode::NXDomain | ResponseCode::NoError => {
+            ResponseCode::NXDomain | ResponseCode::NoError if asked.metadata.authoritative => {
                 return Err(AcmeError::Nameservers(format!(
                     "the zone {parent} does not delegate {apex}: its nameserver {} ({}) has no NS record for it; add \
                      the NS records that README tells of",
                     server.name, server.address
                 )));
+            }
+            ResponseCode::NXDomain | ResponseCode::NoError => {
+                reason = format!("{} ({}) is no authority for {parent}", server.name, server.address);
             }
             rcode => reason = format!("{} ({}) of {parent} answers {rcode}", server.name, server.address),
         }
@@ -271,96 +281,4 @@ async fn look(server: SocketAddr, transport: Transport, name: &Name, values: &[S
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use hickory_proto::op::MessageType;
-    use hickory_proto::rr::Record;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::{TcpListener, UdpSocket};
-
-    use crate::name::OwnerLabel;
-
-    use super::*;
-
-    /// A nameserver on 127.0.0.1 that shows these values over UDP and TCP; none: it refuses.
-    async fn nameserver(udp: &[&str], tcp: &[&str]) -> u16 {
-        let (listener, socket) = loop {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            if let Ok(socket) = UdpSocket::bind(listener.local_addr().unwrap()).await {
-                break (listener, socket);
-            }
-        };
-        let port = listener.local_addr().unwrap().port();
-        let own = |values: &[&str]| -> Arc<[String]> { values.iter().map(ToString::to_string).collect() };
-        let (udp, tcp) = (own(udp), own(tcp));
-        tokio::spawn(async move {
-            let mut octets = [0; 512];
-            while let Ok((length, peer)) = socket.recv_from(&mut octets).await {
-                _ = socket.send_to(&reply(&octets[..length], &udp), peer).await;
-            }
-        });
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let mut query = vec![0; stream.read_u16().await.unwrap().into()];
-                stream.read_exact(&mut query).await.unwrap();
-                let reply = reply(&query, &tcp);
-                stream.write_u16(reply.len().try_into().unwrap()).await.unwrap();
-                stream.write_all(&reply).await.unwrap();
-            }
-        });
-        port
-    }
-
-    fn reply(query: &[u8], values: &[String]) -> Vec<u8> {
-        let mut message = Message::from_vec(query).unwrap();
-        message.metadata.message_type = MessageType::Response;
-        message.metadata.authoritative = values.first().is_none_or(|value| value != "lame");
-        if values.is_empty() {
-            message.metadata.response_code = ResponseCode::Refused;
-        }
-        let name = message.queries[0].name().clone();
-        for value in values {
-            message.add_answer(Record::from_rdata(name.clone(), 1, RData::TXT(TXT::new(vec![value.clone()]))));
-        }
-        message.to_vec().unwrap()
-    }
-
-    fn owner() -> Owner {
-        Owner { zone: "auth.example.org".parse::<ZoneName>().unwrap(), label: OwnerLabel::Challenge }
-    }
-
-    fn of(port: u16) -> Delegation {
-        let name = "ns1.auth.example.org".parse().unwrap();
-        Delegation { servers: vec![Server { name, address: [127, 0, 0, 1].into() }], port }
-    }
-
-    #[tokio::test]
-    async fn values_must_be_shown_over_both_transports() {
-        let (one, two) = ("1".repeat(43), "2".repeat(43));
-        let values = [one.clone(), two.clone()];
-        let both = [&one[..], &two, "other"];
-        let mut right = of(nameserver(&both, &both).await);
-        assert!(right.shows(&owner(), &values).await.is_ok());
-        assert_eq!(right.servers.len(), 1, "it is asked again for the next name");
-        for (udp, tcp, found) in [
-            (&both[..], &both[1..], "over TCP shows 2 TXT records without 111"),
-            (&both[..1], &both[..], "over UDP shows 1 TXT records without 222"),
-            (&["lame"][..], &both[..], "over UDP does not serve the zone"),
-            (&[][..], &[][..], "over UDP answers Query Refused: it is not this server"),
-        ] {
-            let wrong = of(nameserver(udp, tcp).await).shows(&owner(), &values).await.unwrap_err();
-            let said = wrong.explained();
-            assert!(said.contains(found) && said.contains("ns1.auth.example.org (127.0.0.1)"), "{said}");
-            assert!(said.contains("compare the delegation"), "{said}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_server_that_cannot_be_reached_is_left_out_and_does_not_stop_the_order() {
-        let closed = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-        let mut delegation = of(closed);
-        assert!(delegation.shows(&owner(), &["1".repeat(43)]).await.is_ok());
-        assert_eq!(delegation.servers, []);
-    }
-}
+mod tests;

@@ -65,6 +65,12 @@ pub async fn ask(server: SocketAddr, transport: Transport, name: &Name, rtype: R
     }
 }
 
+/// Asks over UDP, and over TCP where that has not the whole answer: it is long, or the server limits its rate.
+pub async fn ask_whole(server: SocketAddr, name: &Name, rtype: RecordType) -> io::Result<Message> {
+    let answer = ask(server, Transport::Udp, name, rtype).await?;
+    if answer.metadata.truncation { ask(server, Transport::Tcp, name, rtype).await } else { Ok(answer) }
+}
+
 fn query(name: &Name, rtype: RecordType) -> io::Result<Message> {
     let mut id = [0; 2];
     SystemRandom::new().fill(&mut id).map_err(|_| io::Error::other("no random number"))?;
