@@ -205,14 +205,13 @@ impl Keeper {
     /// Whether there is none, or it is time for another one.
     async fn is_due(&mut self) -> bool {
         let Some(current) = &mut self.current else { return true };
-        let now = wall_clock();
         // Where the CA cannot be asked, what is known decides.
         if let Ok(account) = self.own.0.authority.account().await {
-            current.renewal.refresh(account.client(), &current.facts, now).await;
+            current.renewal.refresh(account.client(), &current.facts).await;
         }
         let due = current.due();
         self.own.tell(|report| report.renew_at = Some(due.to_string()));
-        now >= due
+        wall_clock() >= due
     }
 
     fn until_due(&self) -> Duration {
@@ -226,7 +225,7 @@ impl Keeper {
         match self.own.renew(replaces).await {
             Ok(facts) => {
                 self.own.0.metrics.certificates_issued.one();
-                let current = Current::new(facts);
+                let current = Current::new(facts, self.current.as_ref());
                 self.own.tell(|report| {
                     (report.failures, report.problem, report.next_attempt) = (0, None, None);
                     report.renew_at = Some(current.due().to_string());

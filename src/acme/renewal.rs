@@ -1,11 +1,11 @@
 //! When to renew: when the CA says (RFC 9773), or after two thirds of the lifetime.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::time::Timestamp;
 
@@ -24,8 +24,10 @@ const LATEST: Duration = Duration::from_secs(86_400);
 const FIRST_WAIT: Duration = Duration::from_secs(60);
 /// The longest wait after a failure.
 const LONGEST_WAIT: Duration = Duration::from_secs(6 * 3_600);
-/// The least time from one certificate to the next.
-const REST: Duration = Duration::from_secs(3_600);
+/// The bounds of the least time from one certificate to the next: a quarter of its lifetime within them.
+const REST: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3_600));
+/// The bounds of what that grows to where each certificate is due as soon as it is there: a half of its lifetime.
+const LONGEST_REST: (Duration, Duration) = (REST.1, Duration::from_secs(86_400));
 
 /// A certificate that is in use, and when to renew it.
 #[derive(Debug, Clone)]
@@ -34,25 +36,55 @@ pub struct Current {
     pub facts: Facts,
     /// When the CA wants it renewed.
     pub renewal: Renewal,
-    /// Not before this, whatever the CA suggests: a CA that suggests the past for each certificate would never get rest.
-    earliest: Timestamp,
+    /// How long it has to rest, where it was issued in this process.
+    rest: Option<Rest>,
+}
+
+/// What keeps a certificate that is due as soon as it is there from being renewed at once: the CA suggests the past for
+/// each one, or the machine's clock is ahead.
+#[derive(Debug, Clone, Copy)]
+struct Rest {
+    /// When it ends. The clock of the machine may be set meanwhile.
+    end: Instant,
+    /// One that is due by then is due too soon.
+    too_soon: Timestamp,
+    /// How many certificates in a row before this one were due too soon.
+    hasty: u32,
 }
 
 impl Current {
-    /// One that has just been issued.
-    pub fn new(facts: Facts) -> Self {
-        let rest = (facts.not_after.since(facts.not_before) / 4).min(REST);
-        Self { earliest: wall_clock().plus(rest), ..Self::stored(facts) }
+    /// One that has just been issued, in place of another one.
+    pub fn new(facts: Facts, before: Option<&Self>) -> Self {
+        let hasty = before.map_or(0, Self::hasty);
+        let first = (lifetime(&facts) / 4).clamp(REST.0, REST.1);
+        let wait = grown(first, hasty, (lifetime(&facts) / 2).clamp(LONGEST_REST.0, LONGEST_REST.1));
+        if hasty > 0 {
+            warn!(
+                hasty, not_before = %wall_clock().plus(wait),
+                "certificates are due as soon as they are issued: look whether the machine's clock is right; renewals are \
+                 put off"
+            );
+        }
+        Self {
+            rest: Some(Rest { end: Instant::now() + wait, too_soon: wall_clock().plus(first), hasty }),
+            ..Self::stored(facts)
+        }
     }
 
     /// One that was there before.
     pub fn stored(facts: Facts) -> Self {
-        Self { renewal: Renewal::by_lifetime(&facts), earliest: Timestamp::from_unix(0), facts }
+        Self { renewal: Renewal::by_lifetime(&facts), rest: None, facts }
     }
 
     /// From when on it is to be renewed.
     pub fn due(&self) -> Timestamp {
-        self.renewal.at.max(self.earliest)
+        let left = self.rest.map_or(Duration::ZERO, |rest| rest.end.saturating_duration_since(Instant::now()));
+        if left.is_zero() { self.renewal.at } else { self.renewal.at.max(wall_clock().plus(left)) }
+    }
+
+    /// How many in a row up to this one were due too soon; none where this one was not.
+    fn hasty(&self) -> u32 {
+        self.rest.filter(|rest| self.renewal.at <= rest.too_soon).map_or(0, |rest| rest.hasty + 1)
     }
 }
 
@@ -62,8 +94,8 @@ impl Current {
 pub struct Renewal {
     /// From when on.
     pub at: Timestamp,
-    /// When the CA is to be asked again; never where it does not know.
-    ask_at: Option<Timestamp>,
+    /// When the CA is to be asked again, where it was asked.
+    ask_at: Option<Instant>,
     window: Option<(Timestamp, Timestamp)>,
 }
 
@@ -84,27 +116,27 @@ struct Window {
 impl Renewal {
     /// By the lifetime alone: at two thirds, and up to a twentieth of it later.
     pub fn by_lifetime(facts: &Facts) -> Self {
-        let lifetime = facts.not_after.since(facts.not_before);
+        let lifetime = lifetime(facts);
         let at = facts.not_before.plus(lifetime * 2 / 3 + jitter(lifetime / 20));
-        Self { at, ask_at: Some(Timestamp::from_unix(0)), window: None }
+        Self { at, ask_at: None, window: None }
     }
 
     /// Asks the CA, where it has renewal information and has not been asked lately. What it says wins; where it cannot be
     /// asked, what is known stays.
-    pub async fn refresh(&mut self, client: &Client, facts: &Facts, now: Timestamp) {
+    pub async fn refresh(&mut self, client: &Client, facts: &Facts) {
         let (Some(base), Some(id)) = (&client.directory().renewal_info, &facts.renewal_id) else { return };
-        if self.ask_at.is_some_and(|at| now < at) {
+        if self.ask_at.is_some_and(|at| Instant::now() < at) {
             return;
         }
         let url = format!("{}/{id}", base.as_str().trim_end_matches('/'));
         let Ok(url) = url.parse() else { return };
-        self.ask_at = Some(now.plus(BELIEVED));
+        self.ask_at = Some(Instant::now() + BELIEVED);
         let reply = match client.get(&url).await {
             Ok(reply) => reply,
             Err(error) => return debug!("no renewal information: {error}"),
         };
         let wait = reply.retry_after().unwrap_or(BELIEVED).clamp(SOONEST, LATEST);
-        self.ask_at = Some(now.plus(wait));
+        self.ask_at = Some(Instant::now() + wait);
         match reply.json::<Information>() {
             Ok(information) => self.take(&information, facts),
             Err(error) => debug!("no renewal information: {error}"),
@@ -118,13 +150,18 @@ impl Renewal {
             return;
         }
         self.window = Some((start, end));
-        // Never past the end of its validity, whatever the CA says.
-        self.at = start.plus(jitter(end.since(start))).min(facts.not_after);
+        // While there is time for a few attempts, whatever the CA says.
+        let latest = facts.not_before.plus(lifetime(facts) * 9 / 10);
+        self.at = start.plus(jitter(end.since(start))).min(latest);
         match &information.explanation {
             Some(url) => info!(at = %self.at, "the CA suggests when to renew; it explains why at {url}"),
             None => debug!(at = %self.at, "the CA suggests when to renew"),
         }
     }
+}
+
+fn lifetime(facts: &Facts) -> Duration {
+    facts.not_after.since(facts.not_before)
 }
 
 /// RFC 3339.
@@ -135,7 +172,12 @@ fn timestamp(text: &str) -> Option<Timestamp> {
 
 /// How long to wait after so many failures in a row: 1, 3, 9 ... minutes up to 6 hours, and up to a quarter more.
 pub fn backoff(failures: u32) -> Duration {
-    let wait = FIRST_WAIT.saturating_mul(3_u32.saturating_pow(failures.saturating_sub(1).min(10))).min(LONGEST_WAIT);
+    grown(FIRST_WAIT, failures.saturating_sub(1), LONGEST_WAIT)
+}
+
+/// A wait that has become three times as long so many times, and up to a quarter more.
+fn grown(first: Duration, times: u32, longest: Duration) -> Duration {
+    let wait = first.saturating_mul(3_u32.saturating_pow(times.min(10))).min(longest);
     wait + jitter(wait / 4)
 }
 
@@ -186,7 +228,39 @@ mod tests {
         }
         let late = r#"{"suggestedWindow":{"start":"2036-01-05T04:00:00Z","end":"2037-01-03T05:00:00Z"}}"#;
         renewal.take(&serde_json::from_str(late).unwrap(), &facts);
-        assert_eq!(renewal.at, facts.not_after);
+        assert_eq!(renewal.at.as_unix(), 1_774_224_000, "a tenth of the lifetime is left for attempts");
+    }
+
+    /// As by a clock that is ahead, or from a CA that suggests the past for each; the last has no lifetime at all.
+    #[test]
+    fn certificates_that_are_due_when_they_are_issued_come_ever_more_seldom() {
+        let times = [(facts(1_000_000, 8_776_000), 3_600, 86_400), (facts(1_000_000, 1_000_000), 60, 3_600)];
+        for (hasty, first, longest) in times {
+            let mut current = Current::new(hasty.clone(), None);
+            let rest = |current: &Current| current.due().since(wall_clock()).as_secs();
+            for least in [1, 3, 9, 27, 81].map(|times| longest.min(first * times)) {
+                assert!((least - 1..=least * 5 / 4).contains(&rest(&current)), "{least}: {}", rest(&current));
+                current = Current::new(hasty.clone(), Some(&current));
+            }
+            // One that is not due makes an end of it.
+            let now = wall_clock().as_unix();
+            let good = facts(now, now + 7_776_000);
+            let current = Current::new(good, Some(&current));
+            assert_eq!(
+                (current.due(), Current::new(hasty, Some(&current)).rest.unwrap().hasty),
+                (current.renewal.at, 0)
+            );
+        }
+    }
+
+    /// The clock was weeks ahead when the certificate was issued, and has been set right.
+    #[test]
+    fn a_clock_that_is_set_back_puts_no_renewal_off() {
+        let ends = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
+        let too_soon = wall_clock().plus(30 * LATEST);
+        let mut current = Current::stored(facts(1_000_000, 8_776_000));
+        current.rest = Some(Rest { end: ends, too_soon, hasty: 0 });
+        assert_eq!(current.due(), current.renewal.at);
     }
 
     #[test]

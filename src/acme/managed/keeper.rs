@@ -134,7 +134,7 @@ impl Keeper {
         }
         // Where the CA cannot be asked, what is known decides.
         if let Ok(account) = self.tools.authority.account().await {
-            current.renewal.refresh(account.client(), &current.facts, wall_clock()).await;
+            current.renewal.refresh(account.client(), &current.facts).await;
         }
         wall_clock() >= current.due()
     }
@@ -174,7 +174,7 @@ impl Keeper {
         if needs_certificate {
             let facts = self.get(entry, work).await?;
             self.tools.metrics.certificates_issued.one();
-            work.current = Some(Current::new(facts));
+            work.current = Some(Current::new(facts, work.current.as_ref()));
             entry.is_forced.store(false, Ordering::Relaxed);
             entry.tell(|report| report.missing.clear());
         } else if work.lacks_bundle {
