@@ -26,6 +26,7 @@ renews_between() {
 # began_between CERTIFICATE START END: what it has done; the CA dates certificates by the second.
 began_between() { (($(dated "$1" start) >= $2 && $(dated "$1" start) <= $3)); }
 
+record_of() { echo "$work/txtgate/acme/certificates/$1/record.toml"; }
 replacements() { grep -c 'has been marked as replaced in the DB' "$work/pebble.log" || true; }
 
 profile() { # CERTIFICATE
@@ -66,12 +67,13 @@ suggested_time() { # CERTIFICATE
     check "it is valid for six days" is_shortlived "$1"
 }
 
-# As after a backup was put back: the CA knows a successor of what is there.
-put_back() { # CERTIFICATE VERSION
+# put_back CERTIFICATE VERSION RECORD: as from a backup, what is remembered of it too. The CA knows a successor of that.
+put_back() {
     local old second
     second=$(serial "$1")
     stop txtgate
     ln -sfn "../archive/$1/$2" "$live/$1"
+    cp "$3" "$(record_of "$1")"
     old=$(serial "$1")
     start_daemon
     check "an old certificate is put back: it is renewed" eventually 20 serial_is_not "$1" "$old"
@@ -84,6 +86,7 @@ daemon_renews_as_the_ca_suggests() {
     local name=m.example.com
     profile "$name"
     caa_records "$name"
+    cp "$(record_of "$name")" "$work/record.toml"
     suggested_time "$name"
-    put_back "$name" 2
+    put_back "$name" 2 "$work/record.toml"
 }
