@@ -1,6 +1,6 @@
 //! HTTP/1.1 by hand: what is sent are the test's own octets, and what comes back is kept as it came.
 
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -48,15 +48,27 @@ pub fn connect(server: SocketAddr) -> Wire<TcpStream> {
     connect_from(Ipv4Addr::LOCALHOST, server)
 }
 
+/// A plain one; `None` where the server is gone.
+pub fn try_connect(server: SocketAddr) -> Option<Wire<TcpStream>> {
+    match connected(Ipv4Addr::LOCALHOST, server) {
+        Err(error) if matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset) => None,
+        wire => Some(wire.unwrap()),
+    }
+}
+
 /// A plain one from another loopback address.
 pub fn connect_from(local: Ipv4Addr, server: SocketAddr) -> Wire<TcpStream> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((local, 0)).into()).unwrap();
-    socket.connect(&server.into()).unwrap();
+    connected(local, server).unwrap()
+}
+
+fn connected(local: Ipv4Addr, server: SocketAddr) -> io::Result<Wire<TcpStream>> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((local, 0)).into())?;
+    socket.connect(&server.into())?;
     let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_nodelay(true).unwrap();
-    Wire(stream)
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_nodelay(true)?;
+    Ok(Wire(stream))
 }
 
 impl Wire<TcpStream> {
@@ -66,7 +78,7 @@ impl Wire<TcpStream> {
         let mut said = Vec::new();
         let closed = match self.0.read_to_end(&mut said) {
             Ok(_) => true,
-            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
         };
         (closed, String::from_utf8_lossy(&said).into_owned())
     }

@@ -3,11 +3,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::{Home, Process};
+use super::{Home, Process, until};
 
-/// Each round: all writers at once, a kill at a moment that differs, a restart, and a look at what each has lost.
+/// Each round: all writers at once, a kill at a moment that differs, a restart, and a look at what each has lost. In every
+/// second round that moment comes after an acknowledgement, however slow the machine is.
 ///
-/// `write` writes with a number of its own, over and over until the daemon is gone; `lost` counts what the daemon
+/// `write` takes a number for each thing that it writes, over and over until the daemon is gone; `lost` counts what the daemon
 /// acknowledged and does not have. Returns what was lost in all.
 pub fn rounds<W: Sync>(
     home: &Home,
@@ -22,7 +23,13 @@ pub fn rounds<W: Sync>(
     for round in 0..rounds {
         std::thread::scope(|scope| {
             let (daemon, write, next) = (&daemon, &write, &next);
+            let first = next.load(Ordering::Relaxed);
             writers.iter().for_each(|writer| _ = scope.spawn(move || write(writer, daemon, next)));
+            if round % 2 == 1 {
+                // One of them has taken its second number.
+                let taken = || next.load(Ordering::Relaxed) - first;
+                until("somebody's writing is acknowledged", || taken() > writers.len() as u64);
+            }
             // From before the first reply to well into the stream of them; 97 has no common factor with 61.
             std::thread::sleep(Duration::from_millis(20 + round * 97 % 61));
             daemon.signal(rustix::process::Signal::KILL);
