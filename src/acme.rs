@@ -27,6 +27,7 @@ pub mod own;
 pub mod persist;
 pub mod problem;
 pub mod progress;
+pub mod refusal;
 pub mod renewal;
 pub mod revocation;
 pub mod state;

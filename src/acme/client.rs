@@ -4,18 +4,19 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper::StatusCode;
 use serde_json::Value;
 use tracing::{debug, info};
 
 use crate::url::Url;
 
 use super::directory::Directory;
-use super::error::{AcmeError, Result};
-use super::http::{Http, Reply};
+use super::error::Result;
+use super::http::{Http, MAX_REPLY, Reply};
 use super::jws::{Signer, sign};
 use super::pause;
 
+/// Octets of renewal information: two times and an address.
+const MAX_INFORMATION: usize = 1 << 14;
 /// Attempts at a request whose nonce the CA does not take. One of four refused at random still gets through.
 const NONCE_TRIES: usize = 10;
 /// Nonces that are kept. A CA forgets old ones.
@@ -40,7 +41,7 @@ impl Client {
     /// Reads the directory. `extra_roots` is a PEM file of authorities that are trusted beside the system's.
     pub async fn connect(directory: &Url, extra_roots: Option<&Path>) -> Result<Self> {
         let http = Http::new(extra_roots)?;
-        let directory = http.get(directory).await?.json()?;
+        let directory = http.get(directory, MAX_REPLY).await?.json()?;
         Ok(Self(Arc::new(Inner { http, directory, nonces: Mutex::default() })))
     }
 
@@ -51,7 +52,7 @@ impl Client {
 
     /// An unsigned GET, for renewal information.
     pub async fn get(&self, url: &Url) -> Result<Reply> {
-        self.0.http.get(url).await?.success()
+        self.0.http.get(url, MAX_INFORMATION).await?.success()
     }
 
     /// A signed POST; `None` is POST-as-GET. The reply is a success.
@@ -68,7 +69,7 @@ impl Client {
                 continue;
             }
             match reply.success() {
-                Err(error) if is_busy(&error) && busy < BUSY_TRIES => {
+                Err(error) if error.is_of_the_moment() && busy < BUSY_TRIES => {
                     let Some(wait) = error.retry_after().filter(|wait| *wait <= SHORT_WAIT) else { return Err(error) };
                     busy += 1;
                     info!(%url, "the CA is busy; it is asked again in {} s", wait.as_secs());
@@ -104,9 +105,4 @@ impl Client {
         }
         nonces.push(nonce.to_owned());
     }
-}
-
-fn is_busy(error: &AcmeError) -> bool {
-    let busy = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].map(|status| Some(status.as_u16()));
-    error.problem().is_some_and(|problem| busy.contains(&problem.status))
 }

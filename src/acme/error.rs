@@ -32,6 +32,10 @@ pub enum AcmeError {
     NotProven { name: String, problem: Box<Problem> },
     #[error("the CA is still busy with {what} after {} seconds", waited.as_secs())]
     Slow { what: String, waited: Duration },
+    #[error("certificates are being ordered with the account's key")]
+    InUse,
+    #[error("the CA wants {found} proofs for {names} names")]
+    TooManyProofs { found: usize, names: usize },
     #[error("the CA offers no {wanted} for {name}; it offers {}", listed(offered, "nothing"))]
     NoChallenge { name: String, wanted: Method, offered: Vec<String> },
     #[error("the CA wants proof of {0}, which was not ordered")]
@@ -111,6 +115,7 @@ impl AcmeError {
             Self::ExternalAccount => "get a key from it, and set `eab-kid` and `eab-key-file` in [acme]",
             Self::NotDeactivated { .. } => "try again; the account is still in use",
             Self::Damaged { .. } => "put it back from a copy, or move it away to begin anew",
+            Self::InUse => "try again when that is done; `txtgate cert list` tells what is under way",
             Self::NotPrivate { .. } => "run `chmod 600` on it",
             Self::Issuers(_) => "tell the CA, or set another `challenge`",
             Self::NotDelegated(_) | Self::NotAuthorized(_) => {
@@ -140,6 +145,20 @@ impl AcmeError {
         }
     }
 
+    /// The same, where the CA has said when it wants to hear of it again, and that is now so far off.
+    pub fn again_in(mut self, left: Duration) -> Self {
+        if let Self::Refused { retry_after: Some(wait), .. } = &mut self {
+            *wait = left;
+        }
+        self
+    }
+
+    /// Whether the CA would say the same to everybody now: it is busy, or not there.
+    pub fn is_of_the_moment(&self) -> bool {
+        let is_busy = |problem: &Problem| matches!(problem.status, Some(429 | 503));
+        matches!(self, Self::Unreachable { .. }) || self.problem().is_some_and(is_busy)
+    }
+
     /// The sentence with its advice.
     pub fn explained(&self) -> String {
         if let Self::Caa { allowing, .. } = self {
@@ -161,7 +180,11 @@ impl AcmeError {
 
     /// Whether the order that it came of can give no certificate any more, or none that can be used.
     pub fn ends_the_order(&self) -> bool {
-        self.is_final() || matches!(self, Self::NotProven { .. } | Self::Unordered(_) | Self::Certificate(_))
+        self.is_final()
+            || matches!(
+                self,
+                Self::NotProven { .. } | Self::TooManyProofs { .. } | Self::Unordered(_) | Self::Certificate(_)
+            )
     }
 
     /// The CA's own error, where it is one.

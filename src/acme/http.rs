@@ -28,7 +28,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// How long a reply may take, its body included.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Octets of a reply. The longest chains have some 10 KiB.
-const MAX_REPLY: usize = 1 << 20;
+pub const MAX_REPLY: usize = 1 << 20;
 /// The longest time to wait that is believed.
 const MAX_WAIT: Duration = Duration::from_secs(7 * 86_400);
 /// Every request names its software (RFC 8555 section 6.1).
@@ -71,22 +71,22 @@ impl Http {
         Ok(Self(client))
     }
 
-    /// GET (the directory and renewal information, the only unsigned ones).
-    pub async fn get(&self, url: &Url) -> Result<Reply> {
-        self.send(url, Method::GET, Bytes::new()).await
+    /// GET (the directory and renewal information, the only unsigned ones) of at most so many octets.
+    pub async fn get(&self, url: &Url, most: usize) -> Result<Reply> {
+        self.send(url, Method::GET, Bytes::new(), most).await
     }
 
     /// HEAD, for a nonce (RFC 8555 section 7.2).
     pub async fn head(&self, url: &Url) -> Result<Reply> {
-        self.send(url, Method::HEAD, Bytes::new()).await
+        self.send(url, Method::HEAD, Bytes::new(), MAX_REPLY).await
     }
 
     /// POST of a JWS.
     pub async fn post(&self, url: &Url, jws: String) -> Result<Reply> {
-        self.send(url, Method::POST, jws.into()).await
+        self.send(url, Method::POST, jws.into(), MAX_REPLY).await
     }
 
-    async fn send(&self, url: &Url, method: Method, body: Bytes) -> Result<Reply> {
+    async fn send(&self, url: &Url, method: Method, body: Bytes, most: usize) -> Result<Reply> {
         let unreachable = |reason: String| AcmeError::Unreachable { url: url.clone(), reason };
         let mut request = Request::builder().method(&method).uri(url.uri()).header(USER_AGENT, AGENT);
         if method == Method::POST {
@@ -95,7 +95,7 @@ impl Http {
         let request = request.body(Full::new(body)).map_err(|error| unreachable(error.to_string()))?;
         let exchange = async {
             let (head, body) = self.0.request(request).await.map_err(|error| unreachable(chain(&error)))?.into_parts();
-            let body = Limited::new(body, MAX_REPLY).collect().await.map_err(|error| unreachable(chain(&*error)))?;
+            let body = Limited::new(body, most).collect().await.map_err(|error| unreachable(chain(&*error)))?;
             Ok(Reply { url: url.clone(), status: head.status, headers: head.headers, body: body.to_bytes() })
         };
         let late = |_| unreachable(format!("no reply within {} seconds", PATIENCE.as_secs()));

@@ -1,6 +1,7 @@
 //! From names to a certificate: order, prove, finalize, download (RFC 8555 section 7.4).
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
@@ -24,6 +25,7 @@ use super::managed::placement;
 use super::order::{Authorization, Challenge, Order, Status, Wanted};
 use super::persist::{Grantee, Sought};
 use super::progress::{Progress, State};
+use super::refusal::Refusal;
 use super::state::{failed, private_text};
 
 /// A name, and where it is proven.
@@ -65,6 +67,8 @@ pub struct Request<'a> {
     pub grants: &'a Path,
     /// Hears how far each name is.
     pub progress: &'a Progress,
+    /// Remembers until when the CA wants to hear nothing of this certificate.
+    pub refusal: &'a Refusal,
 }
 
 /// An order under way, as its file says it.
@@ -92,7 +96,12 @@ pub type Delegations<'a> = &'a mut [(crate::name::ZoneName, Delegation)];
 /// what a crash leaves expires with its lifetime. Persistent authorizations stay; those that the certificate does not
 /// rely on any more are withdrawn when it is there.
 pub async fn issue(means: Means<'_>, delegations: Delegations<'_>, request: &Request<'_>) -> Result<Chain> {
+    // It has no say for others: most limits are those of a name.
+    request.refusal.check()?;
     let done = attempt(means, delegations, request).await;
+    if let Err(error) = &done {
+        request.refusal.note(error, Duration::ZERO);
+    }
     if done.as_ref().is_err_and(AcmeError::ends_the_order) {
         // What has failed is told first.
         if let Err(error) = forget(request.pending).await {

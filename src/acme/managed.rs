@@ -33,6 +33,7 @@ use super::certificate::Facts;
 use super::error::{AcmeError, Result};
 use super::grants::{self, Grant};
 use super::progress::{Progress, Step};
+use super::refusal::Refusal;
 use super::revocation::{By, Reason, revoke};
 
 use hook::Outcome;
@@ -75,6 +76,7 @@ struct Entry {
     folder: Folder,
     report: Mutex<Report>,
     progress: Progress,
+    refusal: Refusal,
     wake: Notify,
     /// Another certificate is asked for, whether it is time or not.
     is_forced: AtomicBool,
@@ -200,6 +202,7 @@ impl Managed {
             folder,
             report: Mutex::default(),
             progress: Progress::default(),
+            refusal: Refusal::default(),
             wake: Notify::new(),
             is_forced: AtomicBool::new(false),
             keeper: OnceLock::new(),
@@ -258,6 +261,7 @@ impl Managed {
         if let Some(pkcs12) = read.pkcs12.clone() {
             blocking(move || Ok(pkcs12.password()?)).await?;
         }
+        self.0.tools.authority.mended();
         let _work = Entry::idle(before.as_deref()).await;
         let folder = Folder::of(&self.0.tools.authority.settings().state, &read.name);
         blocking(move || folder.request(&wanted)).await?;
@@ -275,6 +279,7 @@ impl Managed {
             entry.is_forced.store(true, Ordering::Relaxed);
         }
         let listed = entry.listed();
+        self.0.tools.authority.mended();
         entry.wake.notify_one();
         Ok(listed)
     }

@@ -19,11 +19,12 @@ use super::key::base64url;
 use super::pause;
 use super::problem::{Named, Problem};
 
-/// How long the CA may take over an authorization, or over a certificate.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// How long one attempt at an order may take; the next one goes on with it. Until then no rollover gets the account's key.
+const PATIENCE: Duration = Duration::from_secs(900);
 /// The first pause between two looks; each next one is twice as long, up to the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(15));
-/// The longest pause that the CA may ask for between two looks.
+/// The bounds of the pause that the CA may ask for between two looks.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 
 /// The most alternate chains that are looked at.
@@ -68,6 +69,7 @@ pub struct Order<'a> {
     account: &'a Account,
     url: Url,
     body: Body,
+    begun: Instant,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -112,7 +114,7 @@ impl<'a> Order<'a> {
             }
         }?;
         let url = placed.location()?;
-        let order = Self { account, url, body: placed.json()? };
+        let order = Self { account, url, body: placed.json()?, begun: Instant::now() };
         info!(order = %order.url, names = ?wanted.names, "ordered");
         Ok(order)
     }
@@ -120,7 +122,7 @@ impl<'a> Order<'a> {
     /// An order that was placed before.
     pub async fn resume(account: &'a Account, url: Url) -> Result<Self> {
         let body = account.post(&url, None).await?.json()?;
-        Ok(Self { account, url, body })
+        Ok(Self { account, url, body, begun: Instant::now() })
     }
 
     /// Its address.
@@ -141,10 +143,15 @@ impl<'a> Order<'a> {
 
     /// What is to be proven, and what is already.
     pub async fn authorizations(&self) -> Result<Vec<Authorization<'a>>> {
+        let (wanted, names) = (self.body.authorizations.len(), self.body.identifiers.len());
+        if wanted > names {
+            return Err(AcmeError::TooManyProofs { found: wanted, names });
+        }
         let mut found = Vec::new();
         for url in &self.body.authorizations {
+            in_time(self.begun, "the authorizations")?;
             let body = self.account.post(url, None).await?.json()?;
-            found.push(Authorization { account: self.account, url: url.clone(), body });
+            found.push(Authorization { account: self.account, url: url.clone(), body, begun: self.begun });
         }
         Ok(found)
     }
@@ -159,10 +166,10 @@ impl<'a> Order<'a> {
         if self.body.status == Status::Ready {
             let payload = json!({ "csr": base64url(request) });
             let reply = self.account.post(&self.body.finalize, Some(&payload)).await?;
-            let wait = reply.retry_after();
+            let wait = pause_after(&reply, PAUSES.0);
             self.body = reply.json()?;
             if self.body.status == Status::Processing {
-                pause(wait.unwrap_or(PAUSES.0).min(LONGEST_PAUSE)).await;
+                pause(wait).await;
             }
         }
         self.wait("the certificate", |status| !matches!(status, Status::Processing | Status::Ready)).await
@@ -199,7 +206,7 @@ impl<'a> Order<'a> {
     /// Looks until `is_done`, or the order has failed.
     async fn wait(&mut self, what: &str, is_done: impl Fn(Status) -> bool) -> Result<()> {
         if !is_done(self.body.status) {
-            self.body = poll(self.account, &self.url, what, |body: &Body| is_done(body.status)).await?;
+            self.body = poll(self.account, &self.url, (what, self.begun), |body: &Body| is_done(body.status)).await?;
         }
         match self.body.status {
             Status::Invalid => {
@@ -218,6 +225,7 @@ pub struct Authorization<'a> {
     account: &'a Account,
     url: Url,
     body: AuthorizationBody,
+    begun: Instant,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -275,13 +283,14 @@ impl Authorization<'_> {
 
     /// Tells the CA that it may look (RFC 8555 section 7.5.1).
     pub async fn answer(&self, challenge: &Challenge) -> Result<()> {
+        in_time(self.begun, "the answers")?;
         self.account.post(&challenge.url, Some(&json!({}))).await.map(|_| ())
     }
 
     /// Waits until the CA has looked; an error where it has not seen what it should.
     pub async fn wait(&mut self) -> Result<()> {
         let is_done = |body: &AuthorizationBody| body.status != Status::Pending;
-        self.body = poll(self.account, &self.url, &self.name(), is_done).await?;
+        self.body = poll(self.account, &self.url, (&self.name(), self.begun), is_done).await?;
         if self.body.status == Status::Valid { Ok(()) } else { Err(self.failure()) }
     }
 
@@ -305,22 +314,31 @@ impl Challenge {
 async fn poll<T: for<'de> Deserialize<'de>>(
     account: &Account,
     url: &Url,
-    what: &str,
+    (what, begun): (&str, Instant),
     is_done: impl Fn(&T) -> bool,
 ) -> Result<T> {
-    let (start, (mut step, longest)) = (Instant::now(), PAUSES);
+    let (mut step, longest) = PAUSES;
     loop {
         let reply: Reply = account.post(url, None).await?;
-        let wait = reply.retry_after().map(|wait| wait.min(LONGEST_PAUSE));
+        let wait = pause_after(&reply, step);
         let body: T = reply.json()?;
         if is_done(&body) {
             return Ok(body);
         }
-        let waited = start.elapsed();
-        if waited > PATIENCE {
-            return Err(AcmeError::Slow { what: what.to_owned(), waited });
-        }
-        pause(wait.unwrap_or(step)).await;
+        in_time(begun, what)?;
+        pause(wait).await;
         step = (2 * step).min(longest);
     }
+}
+
+/// The pause before the next look: what the CA asks for, else our own. Less than a second is nothing that it asks for, but
+/// a zero, or a date of a clock behind ours.
+fn pause_after(reply: &Reply, step: Duration) -> Duration {
+    reply.retry_after().filter(|wait| *wait >= SHORTEST_PAUSE).map_or(step, |wait| wait.min(LONGEST_PAUSE))
+}
+
+/// An error where the order has taken too long.
+fn in_time(begun: Instant, what: &str) -> Result<()> {
+    let waited = begun.elapsed();
+    if waited <= PATIENCE { Ok(()) } else { Err(AcmeError::Slow { what: what.to_owned(), waited }) }
 }

@@ -24,6 +24,7 @@ use super::error::{AcmeError, Result};
 use super::issue::{Means, Placed, Request, forget, issue};
 use super::managed::placement::{Proof, Proven, Search};
 use super::progress::Progress;
+use super::refusal::Refusal;
 use super::renewal::{Current, backoff, wall_clock};
 use super::state::{failed, private_folder, private_text};
 
@@ -45,6 +46,7 @@ struct Inner {
     tls: Tls,
     settings: OwnCertificate,
     report: Mutex<Report>,
+    refusal: Refusal,
     wake: Notify,
 }
 
@@ -75,8 +77,8 @@ impl Own {
         tls: Tls,
         settings: OwnCertificate,
     ) -> Result<(Self, Keeper)> {
-        let (report, wake) = (Mutex::default(), Notify::new());
-        let own = Self(Arc::new(Inner { authority, publisher, lookup, metrics, tls, settings, report, wake }));
+        let (report, refusal, wake) = (Mutex::default(), Refusal::default(), Notify::new());
+        let own = Self(Arc::new(Inner { authority, publisher, lookup, metrics, tls, settings, report, refusal, wake }));
         let stored = own.stored().await?;
         match &stored {
             Some(chain) => own.show(chain, false)?,
@@ -94,6 +96,7 @@ impl Own {
 
     /// Tries again at once where the last attempt has failed: something may have been mended.
     pub fn wake(&self) {
+        self.0.authority.mended();
         self.0.wake.notify_one();
     }
 
@@ -150,14 +153,14 @@ impl Own {
     async fn renew(&self, replaces: Option<String>) -> Result<Facts> {
         let names = self.placed().await?;
         let owners: Vec<Owner> = names.iter().filter_map(|placed| placed.owner.clone()).collect();
-        let Inner { authority, publisher, lookup, .. } = &*self.0;
-        let account = authority.account().await?;
+        let Inner { authority, publisher, lookup, refusal, .. } = &*self.0;
+        let account = authority.hold().await?;
         let mut delegations = delegation::verified(publisher, lookup, &owners).await?;
         let settings = authority.settings();
         let (pending, grants) = (&settings.state.join("api.pending"), &settings.state.join("api.grants"));
         // Nobody waits for this one.
         let progress = &Progress::default();
-        let request = Request { names: &names, settings, replaces, pending, grants, progress };
+        let request = Request { names: &names, settings, replaces, pending, grants, progress, refusal };
         let chain = issue(Means { account: &account, publisher, lookup }, &mut delegations, &request).await?;
         drop(account);
         // One file with both: a chain and another one's key can never meet.
@@ -205,10 +208,7 @@ impl Keeper {
     /// Whether there is none, or it is time for another one.
     async fn is_due(&mut self) -> bool {
         let Some(current) = &mut self.current else { return true };
-        // Where the CA cannot be asked, what is known decides.
-        if let Ok(account) = self.own.0.authority.account().await {
-            current.renewal.refresh(account.client(), &current.facts).await;
-        }
+        current.renewal.refresh(&self.own.0.authority, &current.facts).await;
         let due = current.due();
         self.own.tell(|report| report.renew_at = Some(due.to_string()));
         wall_clock() >= due

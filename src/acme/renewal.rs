@@ -9,8 +9,8 @@ use tracing::{debug, info, warn};
 
 use crate::time::Timestamp;
 
+use super::authority::Authority;
 use super::certificate::Facts;
-use super::client::Client;
 use super::jitter;
 
 /// How long renewal information is believed where the CA does not say.
@@ -123,20 +123,20 @@ impl Renewal {
 
     /// Asks the CA, where it has renewal information and has not been asked lately. What it says wins; where it cannot be
     /// asked, what is known stays.
-    pub async fn refresh(&mut self, client: &Client, facts: &Facts) {
-        let (Some(base), Some(id)) = (&client.directory().renewal_info, &facts.renewal_id) else { return };
-        if self.ask_at.is_some_and(|at| Instant::now() < at) {
+    pub async fn refresh(&mut self, authority: &Authority, facts: &Facts) {
+        let Some(id) = facts.renewal_id.as_ref().filter(|_| self.ask_at.is_none_or(|at| Instant::now() >= at)) else {
             return;
-        }
-        let url = format!("{}/{id}", base.as_str().trim_end_matches('/'));
-        let Ok(url) = url.parse() else { return };
-        self.ask_at = Some(Instant::now() + BELIEVED);
-        let reply = match client.get(&url).await {
-            Ok(reply) => reply,
+        };
+        // Those that have begun together ask ever further apart.
+        let ask_after = |wait: Duration| Some(Instant::now() + wait + jitter(wait / 4));
+        self.ask_at = ask_after(BELIEVED);
+        let reply = match authority.renewal_info(id).await {
+            Ok(Some(reply)) => reply,
+            Ok(None) => return,
             Err(error) => return debug!("no renewal information: {error}"),
         };
         let wait = reply.retry_after().unwrap_or(BELIEVED).clamp(SOONEST, LATEST);
-        self.ask_at = Some(Instant::now() + wait);
+        self.ask_at = ask_after(wait);
         match reply.json::<Information>() {
             Ok(information) => self.take(&information, facts),
             Err(error) => debug!("no renewal information: {error}"),

@@ -132,10 +132,7 @@ impl Keeper {
         if record.revoked.as_ref() == Some(&current.facts.serial) {
             return false;
         }
-        // Where the CA cannot be asked, what is known decides.
-        if let Ok(account) = self.tools.authority.account().await {
-            current.renewal.refresh(account.client(), &current.facts).await;
-        }
+        current.renewal.refresh(&self.tools.authority, &current.facts).await;
         wall_clock() >= current.due()
     }
 
@@ -203,15 +200,16 @@ impl Keeper {
         stage("asking the nameservers whether they are this server");
         let owners: Vec<_> = placed.iter().filter_map(|placed| placed.owner.clone()).collect();
         let mut delegations = delegation::verified(&tools.publisher, &tools.lookup, &owners).await?;
-        let account = tools.authority.account().await?;
+        let account = tools.authority.hold().await?;
         entry.tell(|report| report.caa = caa::recommended(&account, method));
         stage("looking at CAA records");
         caa::check(&tools.lookup, &account, method, &wanted.names).await?;
         let count = wanted.names.len();
         stage(&format!("ordering a certificate and proving {count} name{}", if count == 1 { "" } else { "s" }));
         let replaces = work.replaces(&settings.directory);
-        let (pending, grants, progress) = (&entry.folder.pending(), &entry.folder.grants(), &entry.progress);
-        let request = Request { names: &placed, settings: &settings, replaces, pending, grants, progress };
+        let (pending, grants) = (&entry.folder.pending(), &entry.folder.grants());
+        let Entry { progress, refusal, .. } = entry;
+        let request = Request { names: &placed, settings: &settings, replaces, pending, grants, progress, refusal };
         let means = Means { account: &account, publisher: &tools.publisher, lookup: &tools.lookup };
         let chain = issue(means, &mut delegations, &request).await?;
         stage("writing its files");

@@ -88,7 +88,11 @@ fn folders(folder: &Path) -> io::Result<()> {
     if let Some(parent) = folder.parent() {
         folders(parent)?;
     }
-    DirBuilder::new().mode(FOLDER_MODE).create(folder)?;
+    match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
+        // Another certificate, which came at the same time, was quicker.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => return Ok(()),
+        made => made?,
+    }
     // The umask may have taken away what others need.
     fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE))?;
     folder.parent().map_or(Ok(()), sync)

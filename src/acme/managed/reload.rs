@@ -14,6 +14,7 @@ impl Managed {
     /// Takes over the certificates of another reading of the configuration, and tries again at once what has failed.
     /// Those that are gone are kept no longer, and their files stay. Does not wait for orders that are under way.
     pub fn reload(&self, configured: &[ManagedCertificate]) {
+        self.0.tools.authority.mended();
         let mut reloading = JoinSet::new();
         let entries = self.lock();
         for wanted in configured {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::standin::{Manners, StandIn, What};
 use crate::harness::tls::{connect, trusting};
-use crate::harness::{Home, Process, ZONE, until};
+use crate::harness::{Home, PATIENCE, Process, ZONE, until};
 
 use super::own::report;
 
@@ -52,6 +52,100 @@ fn a_long_wait_is_waited_by_the_next_attempt() {
     let next = report(daemon.home())["next_attempt"].as_str().unwrap().to_owned();
     let later = time_of(&next).saturating_sub(now());
     assert!((7_100..=7_200).contains(&later), "{later}");
+    daemon.signal(Signal::HUP);
+    until("a reload has been heard", || report(daemon.home())["failures"] == 2);
+    assert_eq!(ca.asked("/new-order"), 1, "a reload ends no wait of the CA's");
+}
+
+/// Certificates of the configuration, for the daemon's own name, which needs no record.
+fn certificates(count: usize) -> String {
+    let table = |number| format!("[[certificate]]\nname = \"c{number}\"\nnames = [\"{ZONE}\"]\n");
+    (0..count).map(table).collect()
+}
+
+fn list(home: &Home) -> Vec<Value> {
+    serde_json::from_str(&home.run_ok(&["cert", "list", "--json"])).unwrap()
+}
+
+#[test]
+fn a_refused_account_is_one_request_for_all_certificates() {
+    let ca = StandIn::start(Manners::default());
+    ca.fault("/new-account", What::Refuse(429, "rateLimited", Some(10_800)));
+    let home = Home::new(&ca.settings().more(&certificates(20)));
+    let daemon = home.start();
+    let failed = |least: u64| list(&home).iter().all(|one| one["failures"].as_u64().unwrap() >= least);
+    until("all have failed", || failed(1));
+    daemon.signal(Signal::HUP);
+    until("all have failed again", || failed(2));
+    assert_eq!((ca.asked("/dir"), ca.asked("/new-account"), ca.accounts()), (1, 1, 0));
+    let waits = list(&home).iter().map(|one| time_of(one["next_attempt"].as_str().unwrap()) - now()).min();
+    assert!(waits.is_some_and(|wait| wait > 10_000), "{waits:?}");
+}
+
+#[test]
+fn renewal_information_is_asked_for_a_few_certificates_at_a_time() {
+    let window = ("2090-01-01T00:00:00Z".to_owned(), "2090-01-02T00:00:00Z".to_owned());
+    let ca = StandIn::start(Manners { window: Some(window), knows_names: true, ..Manners::default() });
+    let home = Home::new(&ca.settings().more(&certificates(12)));
+    let daemon = home.start();
+    until("all are there", || list(&home).iter().all(|one| one["shown"].is_object() && one["stage"].is_null()));
+    daemon.kill();
+    let before = ca.asked("/renewal");
+    (0..12).for_each(|_| ca.fault("/renewal", What::Hold));
+    let _daemon = home.start();
+    (0..8).for_each(|_| ca.hangs());
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(ca.asked("/renewal") - before, 8);
+    ca.release("/renewal");
+    until("the others have asked", || ca.asked("/renewal") - before == 12);
+}
+
+/// An order that the CA never ends.
+#[test]
+fn a_slow_order_and_a_rollover_hold_up_nobody() {
+    let ca = StandIn::start(Manners { processing: u32::MAX, knows_names: true, ..Manners::default() });
+    let home = Home::new(&ca.settings().more(&certificates(1)));
+    let _daemon = home.start();
+    until("the order is in process", || ca.asked("/order") > 0);
+    let (said, hears) = std::sync::mpsc::channel();
+    let begin = |command: &'static [&'static str]| {
+        let (home, said) = (home.clone(), said.clone());
+        std::thread::spawn(move || _ = said.send(home.run(command)));
+    };
+    begin(&["acme", "account", "rollover"]);
+    begin(&["acme", "account", "show"]);
+    let shown = hears.recv_timeout(PATIENCE).expect("the account is shown meanwhile");
+    assert!(shown.status.success(), "{shown:?}");
+    let rolled = hears.recv_timeout(PATIENCE).expect("the rollover is given up");
+    let said = String::from_utf8_lossy(&rolled.stderr).into_owned();
+    assert!(said.contains("certificates are being ordered with the account's key; try again"), "{said}");
+}
+
+#[test]
+fn a_ca_that_bids_come_back_at_once_is_not_stormed() {
+    let ca = StandIn::start(Manners { processing: 4, impatient: true, ..Manners::default() });
+    let start = Instant::now();
+    let daemon = daemon(&ca);
+    until("the certificate is there", || is_trusted(&ca, &daemon));
+    assert!(start.elapsed() > Duration::from_millis(250 + 250 + 500), "the pauses are ours, and grow");
+}
+
+#[test]
+fn more_proofs_than_names_are_refused_before_one_is_asked_for() {
+    let ca = StandIn::start(Manners::default());
+    ca.fault("/authorization", What::Refuse(500, "serverInternal", None));
+    let daemon = daemon(&ca);
+    problem(daemon.home());
+    let asked = ca.asked("/authorization");
+    let urls: Vec<String> = (0..10_000).map(|number| format!("{}/authorization/{number}", ca.base())).collect();
+    let order = json!({ "status": "pending", "identifiers": [{ "type": "dns", "value": ZONE }],
+        "authorizations": urls, "finalize": format!("{}/finalize/0", ca.base()) });
+    ca.fault("/order", What::Say(order.to_string()));
+    daemon.signal(Signal::HUP);
+    until("it has failed again", || report(daemon.home())["failures"] == 2);
+    let problem = report(daemon.home())["problem"].to_string();
+    assert!(problem.contains("the CA wants 10000 proofs for 1 names"), "{problem}");
+    assert_eq!(ca.asked("/authorization"), asked);
 }
 
 fn now() -> u64 {

@@ -71,6 +71,8 @@ pub struct Manners {
     pub knows_names: bool,
     /// How often an order is in process before it is done.
     pub processing: u32,
+    /// Bids whoever waits for an order to come back at once.
+    pub impatient: bool,
     /// More members of the directory.
     pub directory: Value,
     /// The suggested window of renewals.
@@ -386,7 +388,8 @@ impl Server {
         if status == "valid" {
             body["certificate"] = format!("{}/certificate/{number}", self.base).into();
         }
-        (200, vec![("Retry-After", "1".into())], body.to_string())
+        let wait = if self.manners.impatient { "0" } else { "1" };
+        (200, vec![("Retry-After", wait.into())], body.to_string())
     }
 
     fn authorization(&self, state: &State, number: usize) -> Answer {
