@@ -24,7 +24,8 @@ const LATEST: Duration = Duration::from_secs(86_400);
 const FIRST_WAIT: Duration = Duration::from_secs(60);
 /// The longest wait after a failure.
 const LONGEST_WAIT: Duration = Duration::from_secs(6 * 3_600);
-/// The bounds of the least time from one certificate to the next: a quarter of its lifetime within them.
+/// The bounds of the least time from one certificate to the next: a quarter of its lifetime within them. The lower one
+/// is for those that are due at once.
 const REST: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3_600));
 /// The bounds of what that grows to where each certificate is due as soon as it is there: a half of its lifetime.
 const LONGEST_REST: (Duration, Duration) = (REST.1, Duration::from_secs(86_400));
@@ -56,8 +57,13 @@ impl Current {
     /// One that has just been issued, in place of another one.
     pub fn new(facts: Facts, before: Option<&Self>) -> Self {
         let hasty = before.map_or(0, Self::hasty);
-        let first = (lifetime(&facts) / 4).clamp(REST.0, REST.1);
-        let wait = grown(first, hasty, (lifetime(&facts) / 2).clamp(LONGEST_REST.0, LONGEST_REST.1));
+        let quarter = (lifetime(&facts) / 4).min(REST.1);
+        let longest = (lifetime(&facts) / 2).clamp(LONGEST_REST.0, LONGEST_REST.1);
+        let new = Self::stored(facts);
+        // A certificate of seconds is not due at once: it must not rest until it is over.
+        let is_due = new.renewal.at <= wall_clock().plus(quarter);
+        let first = if is_due { quarter.max(REST.0) } else { quarter };
+        let wait = grown(first, hasty, longest);
         if hasty > 0 {
             warn!(
                 hasty, not_before = %wall_clock().plus(wait),
@@ -65,10 +71,7 @@ impl Current {
                  put off"
             );
         }
-        Self {
-            rest: Some(Rest { end: Instant::now() + wait, too_soon: wall_clock().plus(first), hasty }),
-            ..Self::stored(facts)
-        }
+        Self { rest: Some(Rest { end: Instant::now() + wait, too_soon: wall_clock().plus(first), hasty }), ..new }
     }
 
     /// One that was there before.
@@ -251,6 +254,13 @@ mod tests {
                 (current.renewal.at, 0)
             );
         }
+    }
+
+    #[test]
+    fn a_certificate_of_seconds_does_not_rest_until_it_is_over() {
+        let now = wall_clock().as_unix();
+        let current = Current::new(facts(now, now + 20), None);
+        assert_eq!(current.due(), current.renewal.at);
     }
 
     /// The clock was weeks ahead when the certificate was issued, and has been set right.
