@@ -22,7 +22,7 @@ use tracing::{error, info, warn};
 
 use crate::acme::managed::Managed;
 use crate::acme::own::{Keeper, Own};
-use crate::acme::{AcmeError, Authority, state};
+use crate::acme::{Authority, state};
 use crate::api;
 use crate::api::admin::Facts;
 use crate::api::http::Server;
@@ -78,8 +78,6 @@ pub enum DaemonError {
     Random(#[from] RandomError),
     #[error(transparent)]
     Tls(#[from] TlsError),
-    #[error("{}", .0.explained())]
-    Acme(#[from] AcmeError),
     #[error("cannot listen for the operator at {}: {source}", path.display())]
     AdminSocket { path: PathBuf, source: io::Error },
     #[error("another txtgate answers at {} already; stop it first, or give this one another `admin-socket`", .0.display())]
@@ -118,8 +116,8 @@ impl Daemon {
         let house = House::open(&config)?;
         state::tidy(&config.acme.state);
         let authority = Authority::new(config.acme.clone());
-        let (own, keeper) = own_certificate(&config, &house, &authority, api_tls.as_ref()).await?.unzip();
-        let managed = managed_certificates(&config, &house, &authority).await?;
+        let (own, keeper) = own_certificate(&config, &house, &authority, api_tls.as_ref()).await.unzip();
+        let managed = managed_certificates(&config, &house, &authority).await;
         let mut daemon = Self {
             manners: manners(&config)?,
             bound: sockets.bound(&config)?,
@@ -304,15 +302,15 @@ async fn own_certificate(
     house: &House,
     authority: &Authority,
     tls: Option<&Tls>,
-) -> Result<Option<(Own, Keeper)>, DaemonError> {
-    let (Some(Certificate::Own(settings)), Some(tls)) = (config.api.tls.clone(), tls.cloned()) else { return Ok(None) };
+) -> Option<(Own, Keeper)> {
+    let (Some(Certificate::Own(settings)), Some(tls)) = (config.api.tls.clone(), tls.cloned()) else { return None };
     let (publisher, metrics) = (house.publisher.clone(), house.metrics.clone());
     let lookup = Lookup::new(&config.resolvers);
-    Ok(Some(Own::start(authority.clone(), publisher, lookup, metrics, tls, settings).await?))
+    Some(Own::start(authority.clone(), publisher, lookup, metrics, tls, settings).await)
 }
 
 /// What gets and keeps certificates for other programs.
-async fn managed_certificates(config: &Config, house: &House, authority: &Authority) -> Result<Managed, AcmeError> {
+async fn managed_certificates(config: &Config, house: &House, authority: &Authority) -> Managed {
     let (publisher, metrics) = (house.publisher.clone(), house.metrics.clone());
     let (lookup, folder) = (Lookup::new(&config.resolvers), folder_of(&config.database));
     Managed::start(authority.clone(), publisher, lookup, metrics, &config.certificates, folder).await

@@ -54,6 +54,8 @@ pub enum AcmeError {
     NotDeactivated { found: String },
     #[error("the file {} is damaged: {problem}", path.display())]
     Damaged { path: PathBuf, problem: String },
+    #[error("the request in {} cannot be taken up: {problem}", path.display())]
+    Request { path: PathBuf, problem: String },
     #[error("others can read {} (mode {mode:o})", path.display())]
     NotPrivate { path: PathBuf, mode: u32 },
     #[error("cannot use {}: {source}", path.display())]
@@ -76,6 +78,8 @@ pub enum AcmeError {
     NoCertificate(String),
     #[error("the certificate {0} stands in the configuration")]
     Configured(String),
+    #[error("the certificate {0} is being deleted")]
+    Deleting(String),
     #[error("{0}")]
     Wanted(String),
     #[error(transparent)]
@@ -116,6 +120,7 @@ impl AcmeError {
             Self::NotDeactivated { .. } => "try again; the account is still in use",
             Self::Damaged { .. } => "put it back from a copy, or move it away to begin anew",
             Self::InUse => "try again when that is done; `txtgate cert list` tells what is under way",
+            Self::Request { .. } => "mend that, or ask for the certificate again with `txtgate cert issue`",
             Self::NotPrivate { .. } => "run `chmod 600` on it",
             Self::Issuers(_) => "tell the CA, or set another `challenge`",
             Self::NotDelegated(_) | Self::NotAuthorized(_) => {
@@ -124,6 +129,7 @@ impl AcmeError {
             Self::Hook { .. } => "the certificate itself is in place; the hook is tried again",
             Self::NoCertificate(_) => "`txtgate cert list` shows all",
             Self::Configured(_) => "change it there, and reload the daemon",
+            Self::Deleting(_) => "`txtgate cert show` says what its deletion has met",
             Self::Nameservers(_) => "compare the delegation in the parent zone with this server's addresses",
             _ => "",
         }

@@ -4,12 +4,14 @@
 //! and again, ever more seldom, while all others are renewed.
 
 mod bundle;
+mod deletion;
 pub mod hook;
 mod keeper;
 pub mod live;
 pub mod placement;
 mod record;
 mod reload;
+mod requested;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::Serialize;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{MappedMutexGuard, MutexGuard as Held, Notify, Semaphore};
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::info;
 
@@ -31,10 +33,11 @@ use super::account::blocking;
 use super::authority::Authority;
 use super::certificate::Facts;
 use super::error::{AcmeError, Result};
-use super::grants::{self, Grant};
 use super::progress::{Progress, Step};
 use super::refusal::Refusal;
 use super::revocation::{By, Reason, revoke};
+
+pub use deletion::Deleted;
 
 use hook::Outcome;
 use keeper::{Work, keep};
@@ -54,6 +57,10 @@ struct Inner {
     /// What relative directories of commands are relative to.
     folder: PathBuf,
     entries: Mutex<BTreeMap<CertificateName, Arc<Entry>>>,
+    /// What commands have asked for and cannot be read, and why.
+    unread: Mutex<BTreeMap<CertificateName, AcmeError>>,
+    /// What tries to read that again.
+    reading: OnceLock<AbortHandle>,
     /// What takes over the last reading of the configuration; another one ends it.
     reloading: Mutex<JoinSet<()>>,
 }
@@ -81,8 +88,10 @@ struct Entry {
     /// Another certificate is asked for, whether it is time or not.
     is_forced: AtomicBool,
     keeper: OnceLock<AbortHandle>,
-    /// Held by whoever works on it: its keeper, a revocation, its deletion.
-    work: tokio::sync::Mutex<Work>,
+    /// Held while its deploy hook runs, so that nobody takes its place or its files. Never asked for by who holds `work`.
+    deploying: tokio::sync::Mutex<()>,
+    /// Held by whoever works on it: its keeper, a revocation, its deletion. `None` until it could be read.
+    work: tokio::sync::Mutex<Option<Work>>,
 }
 
 /// How a certificate is, for the operator.
@@ -113,7 +122,7 @@ pub struct Report {
 }
 
 /// A certificate in a list.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Listed {
     /// What it is called.
     pub name: String,
@@ -133,24 +142,10 @@ pub struct Listed {
     pub progress: Vec<Step>,
 }
 
-/// What has become of the persistent authorizations of a certificate that is deleted, as records.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Deleted {
-    /// Those that are not served any more.
-    pub withdrawn: Vec<String>,
-    /// Those in the zones of others, which go on granting what they say.
-    pub standing: Vec<String>,
-}
-
-/// What other certificates rely on. Blocks.
-fn grants_of(entries: Vec<Arc<Entry>>) -> Result<Vec<Grant>> {
-    let read: Result<Vec<Vec<Grant>>> = entries.iter().map(|entry| grants::standing(&entry.folder.grants())).collect();
-    Ok(read?.concat())
-}
-
 impl Managed {
     /// Starts the keepers of all certificates: those of the configuration, and those that commands have asked for.
-    /// `folder` is what relative directories are relative to.
+    /// `folder` is what relative directories are relative to. What is wrong with one of them is told of in its report:
+    /// it must hold up neither the others nor the daemon.
     pub async fn start(
         authority: Authority,
         publisher: Publisher,
@@ -158,90 +153,98 @@ impl Managed {
         metrics: Arc<Metrics>,
         configured: &[ManagedCertificate],
         folder: &Path,
-    ) -> Result<Self> {
-        let state = authority.settings().state.clone();
+    ) -> Self {
         let places = Arc::new(Semaphore::new(AT_ONCE));
         let tools = Tools { authority, publisher, lookup, metrics, places };
         let managed = Self(Arc::new(Inner {
             tools,
             folder: folder.to_owned(),
             entries: Mutex::default(),
+            unread: Mutex::default(),
+            reading: OnceLock::new(),
             reloading: Mutex::default(),
         }));
         for wanted in configured {
-            managed.keep(wanted.clone(), true).await?;
+            managed.keep(wanted.clone(), true);
         }
-        let requested = blocking({
-            let folder = folder.to_owned();
-            move || record::requested(&state, &folder)
-        });
-        for wanted in requested.await? {
-            if managed.entry(&wanted.name).is_ok() {
-                info!(name = %wanted.name, "the configuration has a certificate that a command had asked for; it rules");
-            } else {
-                managed.keep(wanted, false).await?;
-            }
-        }
-        Ok(managed)
+        let is_read = managed.take_requested().await;
+        let reading = tokio::spawn(managed.clone().keep_reading(is_read)).abort_handle();
+        managed.0.reading.get_or_init(|| reading);
+        managed
     }
 
-    async fn keep(&self, wanted: ManagedCertificate, is_configured: bool) -> Result<Option<Arc<Entry>>> {
-        let folder = Folder::of(&self.0.tools.authority.settings().state, &wanted.name);
-        let work = blocking({
-            let (wanted, folder) = (wanted.clone(), folder.clone());
-            move || Work::load(&wanted, &folder)
-        });
-        let Some(work) = work.await? else {
-            info!(name = %wanted.name, "a certificate is deleted");
-            self.remove(&wanted.name);
-            return Ok(None);
-        };
+    /// Starts a keeper. The certificate as it was before that has done anything: whoever waits for it counts from there.
+    fn keep(&self, wanted: ManagedCertificate, is_configured: bool) -> Listed {
         let entry = Arc::new(Entry {
+            folder: self.folder_of(&wanted.name),
             wanted,
             is_configured,
-            folder,
             report: Mutex::default(),
             progress: Progress::default(),
             refusal: Refusal::default(),
             wake: Notify::new(),
             is_forced: AtomicBool::new(false),
             keeper: OnceLock::new(),
-            work: tokio::sync::Mutex::new(work),
+            deploying: tokio::sync::Mutex::default(),
+            work: tokio::sync::Mutex::default(),
         });
-        let keeper = tokio::spawn(keep(self.0.tools.clone(), entry.clone())).abort_handle();
+        let listed = entry.listed();
+        // Its keeper may find that it is to be removed: not before it is here.
+        let mut entries = self.lock();
+        let keeper = tokio::spawn(keep(self.clone(), entry.clone())).abort_handle();
         entry.keeper.get_or_init(|| keeper);
-        let before = self.lock().insert(entry.wanted.name.clone(), entry.clone());
-        before.inspect(|before| before.stop());
-        Ok(Some(entry))
+        entries.insert(entry.wanted.name.clone(), entry.clone()).inspect(|before| before.stop());
+        self.unread().remove(&entry.wanted.name);
+        listed
     }
 
-    /// Keeps no certificate of that name any longer.
-    fn remove(&self, name: &CertificateName) {
-        self.lock().remove(name).inspect(|entry| entry.stop());
-        self.0.tools.metrics.managed.forget(&name.to_string());
+    /// Keeps a certificate no longer.
+    fn remove(&self, gone: &Arc<Entry>) {
+        let (mut entries, name) = (self.lock(), &gone.wanted.name);
+        if entries.get(name).is_some_and(|kept| Arc::ptr_eq(kept, gone)) {
+            entries.remove(name);
+            self.0.tools.metrics.managed.forget(&name.to_string());
+        }
+        gone.stop();
+    }
+
+    fn folder_of(&self, name: &CertificateName) -> Folder {
+        Folder::of(&self.0.tools.authority.settings().state, name)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<CertificateName, Arc<Entry>>> {
         self.0.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn kept(&self, name: &CertificateName) -> Option<Arc<Entry>> {
+        self.lock().get(name).cloned()
+    }
+
     fn entry(&self, name: &CertificateName) -> Result<Arc<Entry>> {
-        self.lock().get(name).cloned().ok_or_else(|| AcmeError::NoCertificate(name.to_string()))
+        let why = || self.unread().get(name).cloned().unwrap_or_else(|| AcmeError::NoCertificate(name.to_string()));
+        self.kept(name).ok_or_else(why)
     }
 
     /// Ends all keepers; what one has begun goes on with the next start.
     pub fn stop(&self) {
         self.0.reloading.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        self.0.reading.get().inspect(|reading| reading.abort());
         self.lock().values().for_each(|entry| entry.stop());
     }
 
     /// All of them, by name.
     pub fn list(&self) -> Vec<Listed> {
-        self.lock().values().map(|entry| entry.listed()).collect()
+        let mut listed: Vec<Listed> = self.lock().values().map(|entry| entry.listed()).collect();
+        listed.extend(self.unread().iter().map(|(name, problem)| Listed::unread(name, problem)));
+        listed.sort_by(|one, other| one.name.cmp(&other.name));
+        listed
     }
 
     /// One of them.
     pub fn show(&self, name: &CertificateName) -> Result<Listed> {
+        if let Some(problem) = self.unread().get(name) {
+            return Ok(Listed::unread(name, problem));
+        }
         let entry = self.entry(name)?;
         Ok(Listed { progress: entry.progress.steps(), ..entry.listed() })
     }
@@ -251,7 +254,7 @@ impl Managed {
     pub async fn request(&self, wanted: file::Certificate) -> Result<Listed> {
         let read = ManagedCertificate::read(&wanted, &self.0.folder);
         let read = read.map_err(|wrong| AcmeError::Wanted(wrong.to_string()))?;
-        let before = self.entry(&read.name).ok();
+        let before = self.kept(&read.name);
         if before.as_ref().is_some_and(|before| before.is_configured) {
             return Err(AcmeError::Configured(read.name.to_string()));
         }
@@ -262,17 +265,24 @@ impl Managed {
             blocking(move || Ok(pkcs12.password()?)).await?;
         }
         self.0.tools.authority.mended();
-        let _work = Entry::idle(before.as_deref()).await;
-        let folder = Folder::of(&self.0.tools.authority.settings().state, &read.name);
-        blocking(move || folder.request(&wanted)).await?;
+        let _idle = Entry::idle(before.as_deref()).await;
+        let (folder, name) = (self.folder_of(&read.name), read.name.to_string());
+        let request = move || {
+            if folder.record().is_ok_and(|record| record.deleting) {
+                return Err(AcmeError::Deleting(name));
+            }
+            folder.request(&wanted)
+        };
+        blocking(request).await?;
         info!(name = %read.name, names = ?read.names, "a certificate is asked for");
-        let name = read.name.clone();
-        let entry = self.keep(read, false).await?;
-        entry.map(|entry| entry.listed()).ok_or_else(|| AcmeError::NoCertificate(name.to_string()))
+        Ok(self.keep(read, false))
     }
 
     /// Tries again at once what has failed; where nothing has, gets another certificate, whether it is time or not.
     pub async fn renew(&self, name: &CertificateName) -> Result<Listed> {
+        if self.unread().contains_key(name) {
+            self.take_requested().await;
+        }
         let entry = self.entry(name)?;
         // A hook that has failed needs no other certificate.
         if entry.tell(|report| report.problem.is_none() || report.revoked) {
@@ -287,7 +297,7 @@ impl Managed {
     /// Revokes the certificate in the files. It is not renewed then, unless somebody asks for it.
     pub async fn revoke(&self, name: &CertificateName, reason: Reason) -> Result<Listed> {
         let entry = self.entry(name)?;
-        let mut work = entry.work.lock().await;
+        let mut work = entry.work().await?;
         let wanted = entry.wanted.clone();
         let chain = blocking(move || live::read(&wanted)).await?;
         let chain = chain.ok_or_else(|| AcmeError::Certificate(format!("{name} has none yet")))?;
@@ -307,50 +317,27 @@ impl Managed {
         entry.tell(|report| report.revoked = true);
         Ok(entry.listed())
     }
-
-    /// Forgets a certificate and deletes its files. Its labels stay, so that a CNAME never leads to a stranger; persistent
-    /// authorizations are withdrawn from them, unless another certificate relies on them.
-    pub async fn delete(&self, name: &CertificateName) -> Result<Deleted> {
-        let entry = self.entry(name)?;
-        if entry.is_configured {
-            return Err(AcmeError::Configured(name.to_string()));
-        }
-        let mut work = entry.work.lock().await;
-        // Before anything else: what a crash leaves undone here is done by the next attempt, or needed by a renewal.
-        let deleted = self.withdraw(&entry).await?;
-        work.record.deleting = true;
-        entry.store(&work).await?;
-        entry.stop();
-        let (wanted, folder) = (entry.wanted.clone(), entry.folder.clone());
-        blocking(move || live::delete(&wanted).and_then(|()| folder.remove())).await?;
-        self.remove(name);
-        info!(%name, ?deleted, "a certificate is deleted");
-        Ok(deleted)
-    }
-
-    async fn withdraw(&self, entry: &Arc<Entry>) -> Result<Deleted> {
-        let others = self.lock().values().filter(|other| other.wanted.name != entry.wanted.name).cloned().collect();
-        let (own, used) = blocking({
-            let entry = entry.clone();
-            move || Ok((grants::standing(&entry.folder.grants())?, grants_of(others)?))
-        })
-        .await?;
-        let mut deleted = Deleted::default();
-        for grant in own.iter().filter(|grant| !used.contains(grant)) {
-            let is_ours = grant.withdraw(&self.0.tools.publisher).await?;
-            if is_ours { &mut deleted.withdrawn } else { &mut deleted.standing }.push(grant.to_string());
-        }
-        Ok(deleted)
-    }
 }
 
 impl Entry {
-    /// Holds one so that no order of it is under way.
-    async fn idle(entry: Option<&Self>) -> Option<tokio::sync::MutexGuard<'_, Work>> {
-        match entry {
-            Some(entry) => Some(entry.work.lock().await),
-            None => None,
-        }
+    /// Holds one so that neither an order nor a deploy hook of it is under way.
+    async fn idle(entry: Option<&Self>) -> Option<(Held<'_, ()>, Held<'_, Option<Work>>)> {
+        let entry = entry?;
+        let deploying = entry.deploying.lock().await;
+        Some((deploying, entry.work.lock().await))
+    }
+
+    /// Holds what is known of it, which is read where it was not yet.
+    async fn work(&self) -> Result<MappedMutexGuard<'_, Work>> {
+        let mut held = self.work.lock().await;
+        let work = match held.take() {
+            Some(work) => work,
+            None => {
+                let (wanted, folder) = (self.wanted.clone(), self.folder.clone());
+                blocking(move || Work::load(&wanted, &folder)).await?
+            }
+        };
+        Ok(Held::map(held, |held| held.insert(work)))
     }
 
     fn stop(&self) {

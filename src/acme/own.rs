@@ -1,6 +1,9 @@
 //! The certificate of the API: got, kept, renewed and exchanged while in use.
 
-use std::path::PathBuf;
+use std::fs::{self, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -68,7 +71,8 @@ pub struct Report {
 }
 
 impl Own {
-    /// Shows what the state folder holds, else what the configuration wants until there is one. Nothing is asked yet.
+    /// Shows what the state folder holds, else what the configuration wants until there is one. Nothing is asked yet. What
+    /// is wrong there is told of and another certificate is got: it must not hold up DNS.
     pub async fn start(
         authority: Authority,
         publisher: Publisher,
@@ -76,17 +80,31 @@ impl Own {
         metrics: Arc<Metrics>,
         tls: Tls,
         settings: OwnCertificate,
-    ) -> Result<(Self, Keeper)> {
+    ) -> (Self, Keeper) {
         let (report, refusal, wake) = (Mutex::default(), Refusal::default(), Notify::new());
         let own = Self(Arc::new(Inner { authority, publisher, lookup, metrics, tls, settings, report, refusal, wake }));
-        let stored = own.stored().await?;
-        match &stored {
-            Some(chain) => own.show(chain, false)?,
-            None if own.0.settings.until_issued == UntilIssued::SelfSigned => own.show_self_signed()?,
-            None => warn!("the API refuses every handshake until the CA has issued its certificate"),
+        let stored = own.shown().await.unwrap_or_else(|problem| own.unusable(&problem));
+        if stored.is_none() {
+            match own.0.settings.until_issued {
+                UntilIssued::SelfSigned => own.show_self_signed().unwrap_or_else(|problem| own.unusable(&problem)),
+                UntilIssued::Closed => warn!("the API refuses every handshake until the CA has issued its certificate"),
+            }
         }
-        let current = stored.map(|chain| Current::stored(chain.facts));
-        Ok((own.clone(), Keeper { own, current }))
+        let current = stored.map(Current::stored);
+        (own.clone(), Keeper { own, current })
+    }
+
+    /// Shows what the state folder holds.
+    async fn shown(&self) -> Result<Option<Facts>> {
+        let Some(chain) = self.stored().await? else { return Ok(None) };
+        self.show(&chain, false)?;
+        Ok(Some(chain.facts))
+    }
+
+    fn unusable<T: Default>(&self, problem: &AcmeError) -> T {
+        error!("the API is without a certificate until another one is got: {}", problem.explained());
+        self.tell(|report| report.problem = Some(problem.explained()));
+        T::default()
     }
 
     /// How it is now.
@@ -166,7 +184,7 @@ impl Own {
         // One file with both: a chain and another one's key can never meet.
         let text = format!("{FROM}{}\n{}{}", settings.directory, chain.key().reveal_pem(), chain.pem());
         let path = self.path();
-        blocking(move || file::replace(&path, text.as_bytes()).map_err(|source| failed(&path, source))).await?;
+        blocking(move || replace(&path, text.as_bytes()).map_err(|source| failed(&path, source))).await?;
         forget(pending).await?;
         self.show(&chain, false)?;
         Ok(chain.facts)
@@ -177,6 +195,14 @@ impl Own {
         let proof = Proof::of(self.0.authority.settings(), &self.0.authority).await?;
         let (publisher, lookup) = (self.0.publisher.clone(), self.0.lookup.clone());
         Search { publisher, lookup, proof, before: Proven::new() }.place(&self.0.settings.names).await
+    }
+}
+
+/// Puts a key's file in the place of one that others may have been able to read; nobody else reads the new one.
+fn replace(path: &Path, octets: &[u8]) -> io::Result<()> {
+    match fs::set_permissions(path, Permissions::from_mode(0o600)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => file::replace(path, octets),
     }
 }
 

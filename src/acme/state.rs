@@ -1,6 +1,7 @@
 //! What must survive a crash: the account's keys and address, in a private file that is replaced whole.
 
 use std::fmt;
+use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -110,19 +111,33 @@ fn slug(directory: &Url) -> String {
 
 /// Makes the state folder where it is not there, for nobody else to read.
 pub fn private_folder(folder: &Path) -> Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|source| failed(folder, source))
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|source| failed(folder, source))
 }
 
-/// Removes what a crash has left in the state folder beside the files that were being replaced: it holds keys. To be
-/// called before anything writes there.
+/// What the name of a folder begins with that is being removed.
+pub const LEAVING: &str = ".leaving-";
+
+/// Removes what a crash has left in the state folder, and in those of its certificates, beside the files that were being
+/// replaced: it holds keys. To be called before anything writes there.
 pub fn tidy(folder: &Path) {
-    // Without the folder, or without leave to read it, there is nothing to do here; whoever needs it will say so.
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().contains(file::UNFINISHED) {
-            // One that stays is no harm to anybody but the owner.
-            _ = std::fs::remove_file(entry.path());
-        }
+    let certificates = entries(&folder.join("certificates"));
+    for path in certificates.filter(|path| named(path).starts_with(LEAVING)) {
+        // What stays, here and below, is no harm to anybody but the owner.
+        _ = fs::remove_dir_all(path);
     }
+    let folders = std::iter::once(folder.to_owned()).chain(entries(&folder.join("certificates")));
+    for path in folders.flat_map(|folder| entries(&folder)).filter(|path| named(path).contains(file::UNFINISHED)) {
+        _ = fs::remove_file(path);
+    }
+}
+
+/// What is in a folder. Without it, or without leave to read it, nothing: whoever needs it will say so.
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
+fn named(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// A file's text, of a file that nobody else may read; `None` where there is none.
@@ -151,7 +166,7 @@ mod tests {
         let directory: Url = "https://acme.test:14000/dir?x".parse().unwrap();
         let mut account = AccountFile::open(&state, &directory).unwrap();
         assert_eq!(account.path.file_name().unwrap(), "account-acme.test_14000_dir_x.toml");
-        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
         assert_eq!((mode(&state), mode(&account.path)), (0o700, 0o600));
         account.url = Some("https://acme.test/account/1".parse().unwrap());
         account.next_key = Some(Arc::new(Key::generate().unwrap()));
@@ -160,9 +175,25 @@ mod tests {
         let thumbprint = |account: &AccountFile| account.next_key.as_ref().map(|key| key.thumbprint());
         assert_eq!((read.key.thumbprint(), &read.url), (account.key.thumbprint(), &account.url));
         assert_eq!(thumbprint(&read), thumbprint(&account));
-        let text = std::fs::read_to_string(&read.path).unwrap();
+        let text = fs::read_to_string(&read.path).unwrap();
         let secret = STANDARD.encode(account.key.reveal_pkcs8());
         assert!(text.contains(&secret) && !format!("{read:?}").contains(&secret[60..80]));
+    }
+
+    #[test]
+    fn keys_that_a_crash_has_left_in_a_certificates_folder_go_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, one) = (folder.path(), folder.path().join("certificates/a.test"));
+        fs::create_dir_all(&one).unwrap();
+        fs::create_dir_all(state.join("certificates/.leaving-b.test")).unwrap();
+        let kept = [state.join("api.pem"), one.join("pending.toml")];
+        let left = [state.join("api.pem.new-1"), one.join("pending.toml.new-2")];
+        let left =
+            left.into_iter().chain([state.join("certificates/.leaving-b.test/pending.toml")]).collect::<Vec<_>>();
+        kept.iter().chain(&left).for_each(|path| fs::write(path, "key").unwrap());
+        tidy(state);
+        assert!(kept.iter().all(|path| path.exists()));
+        assert!(left.iter().all(|path| !path.exists()), "{left:?}");
     }
 
     #[test]
@@ -170,17 +201,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (one, two): (Url, Url) = ("https://a.test/d".parse().unwrap(), "https://a.test/d?".parse().unwrap());
         let account = AccountFile::open(folder.path(), &one).unwrap();
-        let text = std::fs::read_to_string(&account.path).unwrap();
+        let text = fs::read_to_string(&account.path).unwrap();
         let damaged = || matches!(AccountFile::open(folder.path(), &one), Err(AcmeError::Damaged { .. }));
         for bad in ["", &text[..text.len() - 20], &text.replace("key = \"", "key = \"%")] {
-            std::fs::write(&account.path, bad).unwrap();
+            fs::write(&account.path, bad).unwrap();
             assert!(damaged(), "{bad}");
         }
-        std::fs::write(&account.path, &text).unwrap();
-        std::fs::rename(&account.path, folder.path().join("account-a.test_d_.toml")).unwrap();
+        fs::write(&account.path, &text).unwrap();
+        fs::rename(&account.path, folder.path().join("account-a.test_d_.toml")).unwrap();
         assert!(AccountFile::open(folder.path(), &two).is_err(), "another CA's account under this one's name");
         let account = AccountFile::open(folder.path(), &one).unwrap();
-        std::fs::set_permissions(&account.path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        fs::set_permissions(&account.path, fs::Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(AccountFile::open(folder.path(), &one), Err(AcmeError::NotPrivate { mode: 0o640, .. })));
     }
 }

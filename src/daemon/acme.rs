@@ -58,7 +58,7 @@ fn refusal(error: &AcmeError) -> Refusal {
     let said = error.explained();
     match error {
         AcmeError::NoCertificate(_) => Refusal::Unknown(said),
-        AcmeError::Configured(_) => Refusal::Conflict(said),
+        AcmeError::Configured(_) | AcmeError::Deleting(_) => Refusal::Conflict(said),
         AcmeError::Wanted(_) | AcmeError::Password(_) => Refusal::Wrong(said),
         _ => Refusal::Failed(said),
     }

@@ -1,6 +1,7 @@
 //! The daemon as a client of a certificate authority: a real one (pebble), and a stand-in for what that never does.
 
 mod account;
+mod damaged;
 mod faults;
 mod kill;
 pub mod managed;

@@ -22,7 +22,7 @@ use super::super::renewal::{Current, backoff, wall_clock};
 use super::super::{caa, delegation};
 use super::placement::{Missing, Proof, Search, proven};
 use super::record::{Folder, Record};
-use super::{Entry, Tools, bundle, hook, live};
+use super::{Entry, Managed, Tools, bundle, hook, live};
 
 /// Between two looks at the clock, which may have been set meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
@@ -37,13 +37,9 @@ pub struct Work {
 }
 
 impl Work {
-    /// What the disk knows; `None` where it was being deleted, which is finished. Blocks.
-    pub fn load(wanted: &ManagedCertificate, folder: &Folder) -> Result<Option<Self>> {
+    /// What the disk knows. Blocks.
+    pub fn load(wanted: &ManagedCertificate, folder: &Folder) -> Result<Self> {
         let record = folder.record()?;
-        if record.deleting {
-            live::delete(wanted).and_then(|()| folder.remove())?;
-            return Ok(None);
-        }
         folder.make()?;
         let current = match live::read(wanted) {
             Ok(chain) => chain.map(|chain| Current::stored(chain.facts)),
@@ -53,7 +49,7 @@ impl Work {
             }
         };
         let lacks_bundle = current.is_some() && wanted.pkcs12.is_some() && !live::has_bundle(wanted);
-        Ok(Some(Self { record, current, lacks_bundle }))
+        Ok(Self { record, current, lacks_bundle })
     }
 
     fn is_revoked(&self) -> bool {
@@ -67,27 +63,37 @@ impl Work {
         self.record.issued.as_ref().filter(is_its).and(facts.renewal_id.clone())
     }
 
-    /// Whether the hook has not done its work with the certificate that is there.
-    fn is_undeployed(&self, wanted: &ManagedCertificate) -> bool {
-        let Some(current) = &self.current else { return false };
-        let done = self.record.hook.as_ref().is_some_and(|hook| hook.success && hook.serial == current.facts.serial);
-        wanted.hook.is_some() && !done
+    /// The certificate that is there, where the hook has not done its work with it.
+    fn undeployed(&self, wanted: &ManagedCertificate) -> Option<Facts> {
+        let facts = &self.current.as_ref()?.facts;
+        let is_done = self.record.hook.as_ref().is_some_and(|hook| hook.success && hook.serial == facts.serial);
+        (wanted.hook.is_some() && !is_done && !self.record.deleting).then(|| facts.clone())
     }
 }
 
-/// Gets a certificate, and does what is to be done whenever it is time. Never ends.
-pub async fn keep(tools: Tools, entry: Arc<Entry>) {
-    let keeper = Keeper { tools };
-    loop {
-        let wait = {
-            let mut work = entry.work.lock().await;
-            keeper.turn(&entry, &mut work).await
-        };
+/// What is to be done.
+enum Todo {
+    /// Nothing for so long.
+    Wait(Duration),
+    /// A certificate, or its bundle, is to be got.
+    Get,
+    /// The hook has not done its work.
+    Deploy,
+    /// A deletion that has begun is to be finished.
+    Delete,
+}
+
+/// Gets a certificate, and does what is to be done whenever it is time, until it is deleted.
+pub async fn keep(managed: Managed, entry: Arc<Entry>) {
+    let keeper = Keeper { tools: managed.0.tools.clone() };
+    while let Some(wait) = keeper.turn(&entry).await {
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = entry.wake.notified() => {}
         }
     }
+    info!(name = %entry.wanted.name, "a certificate is deleted");
+    managed.remove(&entry);
 }
 
 struct Keeper {
@@ -95,19 +101,21 @@ struct Keeper {
 }
 
 impl Keeper {
-    /// One look, and an attempt where something is to be done; how long to wait then.
-    async fn turn(&self, entry: &Entry, work: &mut Work) -> Duration {
-        let needs_certificate = self.needs_certificate(entry, work).await;
-        self.report(entry, work);
-        if !needs_certificate && !work.lacks_bundle && !work.is_undeployed(&entry.wanted) {
-            let left = work.current.as_ref().filter(|_| !work.is_revoked());
-            let left = left.map_or(LOOK_EVERY, |current| current.due().since(wall_clock()));
-            entry.tell(|report| report.ended += 1);
-            return left.clamp(Duration::from_secs(1), LOOK_EVERY);
-        }
-        // Never closed; if it were, going on would be as good.
-        let _place = self.tools.places.acquire().await;
-        let done = self.attempt(entry, work, needs_certificate).await;
+    /// One look, and an attempt where something is to be done; how long to wait then. `None`: it is deleted.
+    async fn turn(&self, entry: &Entry) -> Option<Duration> {
+        let done = match self.look(entry).await {
+            Ok(Todo::Wait(left)) => {
+                entry.tell(|report| report.ended += 1);
+                return Some(left);
+            }
+            Ok(Todo::Delete) => match self.finish_deletion(entry).await {
+                Ok(()) if !entry.is_configured => return None,
+                done => done,
+            },
+            Ok(Todo::Get) => self.attempt(entry).await,
+            Ok(Todo::Deploy) => self.deploy(entry).await,
+            Err(problem) => Err(problem),
+        };
         let wait = match &done {
             Ok(()) => {
                 entry.tell(|report| (report.failures, report.problem, report.next_attempt) = (0, None, None));
@@ -115,9 +123,33 @@ impl Keeper {
             }
             Err(problem) => self.failed(entry, problem),
         };
-        self.report(entry, work);
         entry.tell(|report| (report.stage, report.ended) = (None, report.ended + 1));
-        wait
+        Some(wait)
+    }
+
+    async fn look(&self, entry: &Entry) -> Result<Todo> {
+        let mut work = entry.work().await?;
+        if work.record.deleting {
+            return Ok(Todo::Delete);
+        }
+        let needs_certificate = self.needs_certificate(entry, &mut work).await;
+        self.report(entry, &work);
+        if needs_certificate || work.lacks_bundle {
+            return Ok(Todo::Get);
+        }
+        if work.undeployed(&entry.wanted).is_some() {
+            return Ok(Todo::Deploy);
+        }
+        let left = work.current.as_ref().filter(|_| !work.is_revoked());
+        let left = left.map_or(LOOK_EVERY, |current| current.due().since(wall_clock()));
+        Ok(Todo::Wait(left.clamp(Duration::from_secs(1), LOOK_EVERY)))
+    }
+
+    /// What the configuration has meanwhile under that name begins anew.
+    async fn finish_deletion(&self, entry: &Entry) -> Result<()> {
+        entry.erase().await?;
+        *entry.work.lock().await = None;
+        Ok(())
     }
 
     async fn needs_certificate(&self, entry: &Entry, work: &mut Work) -> bool {
@@ -166,18 +198,32 @@ impl Keeper {
         wait
     }
 
-    async fn attempt(&self, entry: &Entry, work: &mut Work, needs_certificate: bool) -> Result<()> {
+    async fn attempt(&self, entry: &Entry) -> Result<()> {
         entry.progress.start(&[]);
-        if needs_certificate {
-            let facts = self.get(entry, work).await?;
+        self.renew(entry).await?;
+        self.deploy(entry).await
+    }
+
+    async fn renew(&self, entry: &Entry) -> Result<()> {
+        // Before the work is held: a revocation does not wait for the orders of others. Never closed; if it were, going
+        // on would be as good.
+        let _place = self.tools.places.acquire().await;
+        let mut work = entry.work().await?;
+        // It may have been revoked meanwhile, or is to be deleted.
+        if work.record.deleting {
+            return Ok(());
+        }
+        if self.needs_certificate(entry, &mut work).await {
+            let facts = self.get(entry, &mut work).await?;
             self.tools.metrics.certificates_issued.one();
             work.current = Some(Current::new(facts, work.current.as_ref()));
             entry.is_forced.store(false, Ordering::Relaxed);
             entry.tell(|report| report.missing.clear());
         } else if work.lacks_bundle {
-            self.bundle(entry, work).await?;
+            self.bundle(entry, &mut work).await?;
         }
-        if work.is_undeployed(&entry.wanted) { self.deploy(entry, work).await } else { Ok(()) }
+        self.report(entry, &work);
+        Ok(())
     }
 
     /// Gets a certificate and puts it in place.
@@ -236,14 +282,22 @@ impl Keeper {
     }
 
     /// Runs the hook; what came of it is stored, so that it is run once for each certificate, crash or not.
-    async fn deploy(&self, entry: &Entry, work: &mut Work) -> Result<()> {
-        let (Some(hook), Some(current)) = (&entry.wanted.hook, &work.current) else { return Ok(()) };
+    async fn deploy(&self, entry: &Entry) -> Result<()> {
+        let Some(hook) = &entry.wanted.hook else { return Ok(()) };
+        // Neither a place nor the work is held for as long as a program likes to run: other certificates are got
+        // meanwhile, and this one can be revoked.
+        let _deploying = entry.deploying.lock().await;
+        let Some(facts) = entry.work().await?.undeployed(&entry.wanted) else { return Ok(()) };
         entry.tell(|report| report.stage = Some(format!("running the deploy hook {hook}")));
         let now: Timestamp = wall_clock();
-        let outcome = hook::run(hook, &entry.wanted, &current.facts, now.to_string()).await;
+        let outcome = hook::run(hook, &entry.wanted, &facts, now.to_string()).await;
         let (success, ended, output) = (outcome.success, outcome.ended.clone(), outcome.output.clone());
-        work.record.hook = Some(outcome);
-        entry.store(work).await?;
+        {
+            let mut work = entry.work().await?;
+            work.record.hook = Some(outcome);
+            self.report(entry, &work);
+            entry.store(&work).await?;
+        }
         if success {
             info!(name = %entry.wanted.name, "the deploy hook has done its work: {ended}");
             return Ok(());

@@ -1,7 +1,8 @@
 //! What is remembered of a managed certificate beside its files: that it was asked for, who issued it, what its hook
 //! has done, that it is revoked or about to go.
 
-use std::io::ErrorKind;
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -13,7 +14,7 @@ use crate::file::replace;
 use crate::url::Url;
 
 use super::super::error::{AcmeError, Result};
-use super::super::state::{failed, private_folder, private_text};
+use super::super::state::{LEAVING, failed, private_folder, private_text};
 use super::hook::Outcome;
 use super::placement::Proven;
 
@@ -77,7 +78,7 @@ impl Folder {
         let path = self.request_path();
         let Some(wanted) = read::<file::Certificate>(&path)? else { return Ok(None) };
         let read = ManagedCertificate::read(&wanted, folder);
-        read.map(Some).map_err(|error| AcmeError::Damaged { path, problem: error.to_string() })
+        read.map(Some).map_err(|error| AcmeError::Request { path, problem: error.to_string() })
     }
 
     /// Stores what somebody has asked for.
@@ -91,26 +92,33 @@ impl Folder {
         replace(path, text.as_bytes()).map_err(|source| failed(path, source))
     }
 
-    /// Forgets all of it, what was asked for last.
+    /// Forgets all of it. A crash leaves all that it said, or nothing of it.
     pub fn remove(&self) -> Result<()> {
-        match std::fs::remove_dir_all(&self.0) {
+        let gone = |done: io::Result<()>| match done {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(&self.0, error)),
             _ => Ok(()),
-        }
+        };
+        let leaving = self.0.with_file_name(format!("{LEAVING}{}", self.0.file_name().unwrap_or_default().display()));
+        gone(fs::remove_dir_all(&leaving))?;
+        gone(fs::rename(&self.0, &leaving))?;
+        gone(fs::remove_dir_all(&leaving))
     }
 }
 
-/// Every certificate that was asked for by a command.
-pub fn requested(state: &Path, folder: &Path) -> Result<Vec<ManagedCertificate>> {
+/// Every certificate that was asked for by a command; one that cannot be read hides no other.
+pub fn requested(state: &Path, folder: &Path) -> Result<Vec<(CertificateName, Result<ManagedCertificate>)>> {
     let all = state.join("certificates");
-    let entries = match std::fs::read_dir(&all) {
+    let entries = match fs::read_dir(&all) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(|source| failed(&all, source))?,
     };
     let mut found = Vec::new();
     for entry in entries {
-        let entry = Folder(entry.map_err(|source| failed(&all, source))?.path());
-        found.extend(entry.requested(folder)?);
+        let entry = entry.map_err(|source| failed(&all, source))?;
+        // Whatever has another name is not ours.
+        let Some(name) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let read = Folder(entry.path()).requested(folder).transpose();
+        found.extend(read.map(|read| (name, read)));
     }
     Ok(found)
 }

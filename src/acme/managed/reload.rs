@@ -1,9 +1,9 @@
 //! What becomes of the managed certificates when the configuration is read again.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use tokio::task::JoinSet;
-use tracing::{error, info};
+use tracing::info;
 
 use crate::config::ManagedCertificate;
 
@@ -34,35 +34,32 @@ impl Managed {
                 _ => entry.wake.notify_one(),
             }
         }
+        let managed = self.clone();
+        reloading.spawn(async move { _ = managed.take_requested().await });
         *self.0.reloading.lock().unwrap_or_else(PoisonError::into_inner) = reloading;
     }
 
     /// Keeps a certificate that is new in the configuration, or another one there than before.
     async fn take(&self, wanted: ManagedCertificate) {
-        let name = wanted.name.clone();
-        let before = self.entry(&name).ok();
-        let _work = Entry::idle(before.as_deref()).await;
-        match self.keep(wanted, true).await {
-            Ok(_) => info!(%name, "a certificate is kept as the configuration now says"),
-            Err(problem) => error!(%name, "a certificate stays as it was: {}", problem.explained()),
-        }
+        let before = self.kept(&wanted.name);
+        let _idle = Entry::idle(before.as_deref()).await;
+        info!(name = %wanted.name, "a certificate is kept as the configuration now says");
+        self.keep(wanted, true);
     }
 
     /// Keeps a certificate no longer that has gone from the configuration, but as a command has asked for it before.
-    async fn release(&self, gone: &Entry) {
+    async fn release(&self, gone: &Arc<Entry>) {
         let name = &gone.wanted.name;
-        let _work = gone.work.lock().await;
+        let _idle = Entry::idle(Some(gone)).await;
         let (record, folder) = (gone.folder.clone(), self.0.folder.clone());
-        let kept = match blocking(move || record.requested(&folder)).await {
-            Ok(Some(wanted)) => self.keep(wanted, false).await,
-            Ok(None) => Ok(None),
-            Err(problem) => Err(problem),
-        };
-        match kept {
-            Ok(Some(_)) => return info!(%name, "a certificate has left the configuration; a command has asked for it"),
-            Ok(None) => info!(%name, "a certificate has left the configuration, and is not renewed; its files stay"),
-            Err(problem) => error!(%name, "a certificate is not renewed: {}", problem.explained()),
+        let asked = blocking(move || record.requested(&folder)).await.transpose();
+        self.remove(gone);
+        match asked {
+            None => info!(%name, "a certificate has left the configuration, and is not renewed; its files stay"),
+            Some(read) => {
+                info!(%name, "a certificate has left the configuration; a command has asked for it");
+                self.take_request(name, read);
+            }
         }
-        self.remove(name);
     }
 }
