@@ -60,6 +60,8 @@ pub enum AcmeError {
     NotPrivate { path: PathBuf, mode: u32 },
     #[error("cannot use {}: {source}", path.display())]
     File { path: PathBuf, source: Arc<io::Error> },
+    #[error("{} is {found}: others could lead elsewhere what is written or deleted there", path.display())]
+    Unguarded { path: PathBuf, found: String },
     #[error("the certificate cannot be used: {0}")]
     Certificate(String),
     #[error("the nameservers do not show what was published: {0}")]
@@ -121,6 +123,10 @@ impl AcmeError {
             Self::Damaged { .. } => "put it back from a copy, or move it away to begin anew",
             Self::InUse => "try again when that is done; `txtgate cert list` tells what is under way",
             Self::Request { .. } => "mend that, or ask for the certificate again with `txtgate cert issue`",
+            Self::Unguarded { .. } => {
+                "make it a folder of root's or of the daemon's user that nobody else can write (`chmod go-w`); `owner` and \
+                 `group` are for the files in it"
+            }
             Self::NotPrivate { .. } => "run `chmod 600` on it",
             Self::Issuers(_) => "tell the CA, or set another `challenge`",
             Self::NotDelegated(_) | Self::NotAuthorized(_) => {

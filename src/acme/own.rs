@@ -185,8 +185,8 @@ impl Own {
         let text = format!("{FROM}{}\n{}{}", settings.directory, chain.key().reveal_pem(), chain.pem());
         let path = self.path();
         blocking(move || replace(&path, text.as_bytes()).map_err(|source| failed(&path, source))).await?;
-        forget(pending).await?;
         self.show(&chain, false)?;
+        forget(pending).await.unwrap_or_else(|problem| warn!("the order of the API's certificate is kept: {problem}"));
         Ok(chain.facts)
     }
 

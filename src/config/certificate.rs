@@ -197,6 +197,15 @@ fn group(key: &str, text: &Option<String>) -> std::result::Result<Option<u32>, W
         .ok_or_else(|| wrong(key, &format!("this machine has no group {text:?}")))
 }
 
+/// The group that this machine has a hook's user in.
+fn group_of(user: u32) -> std::result::Result<u32, Wrong> {
+    let found = User::from_uid(user.into())
+        .map_err(|error| wrong("hook-user", &format!("cannot look up the user {user}: {error}")))?;
+    let none =
+        || wrong("hook-user", &format!("this machine has no user {user}, hence no group of it; add `hook-group`"));
+    found.map(|user| user.gid.as_raw()).ok_or_else(none)
+}
+
 fn hook(wanted: &file::Certificate) -> std::result::Result<Option<DeployHook>, Wrong> {
     let Some((program, arguments)) = wanted.hook.split_first() else { return Ok(None) };
     if !program.starts_with('/') {
@@ -208,9 +217,12 @@ fn hook(wanted: &file::Certificate) -> std::result::Result<Option<DeployHook>, W
         return Err(wrong("hook-timeout", &"write a time from 1s to 1h"));
     }
     let user = user("hook-user", &wanted.hook_user)?;
-    // Who becomes another user does not stay in a group of the daemon's.
-    let own = user.and_then(|user| User::from_uid(user.into()).ok().flatten()).map(|user| user.gid.as_raw());
-    let owner = Ids { user, group: group("hook-group", &wanted.hook_group)?.or(own) };
+    let group = match (group("hook-group", &wanted.hook_group)?, user) {
+        // Who becomes another user does not stay in a group of the daemon's.
+        (None, Some(user)) => Some(group_of(user)?),
+        (group, _) => group,
+    };
+    let owner = Ids { user, group };
     Ok(Some(DeployHook { program: program.clone(), arguments: arguments.to_vec(), timeout, owner }))
 }
 
@@ -257,6 +269,18 @@ mod tests {
     }
 
     #[test]
+    fn a_hook_that_becomes_another_user_keeps_no_group_of_the_daemons() {
+        let ids = |more: &str| {
+            let hook = format!("[[certificate]]\nnames = [\"a.test.example\"]\nhook = [\"/x\"]\n{more}");
+            let owner = parse(&hook).unwrap()[0].hook.as_ref().unwrap().owner;
+            (owner.user, owner.group)
+        };
+        assert_eq!(ids("hook-user = \"4242424\"\nhook-group = \"7\"\n"), (Some(4_242_424), Some(7)));
+        assert_eq!(ids("hook-user = \"0\"\n"), (Some(0), Some(0)));
+        assert_eq!(ids(""), (None, None));
+    }
+
+    #[test]
     fn an_error_says_where_what_and_what_instead() {
         let head = "[[certificate]]\nnames = [\"a.test.example\"]\n";
         for (text, place, advice) in [
@@ -271,6 +295,11 @@ mod tests {
             (format!("{head}owner = \"nobody-of-that-name\"\n"), "7:9: certificate[0].owner: ", "no user"),
             (format!("{head}hook = [\"reload\"]\n"), "7:9: certificate[0].hook[0]: ", "/usr/bin/systemctl"),
             (format!("{head}hook = [\"/x\"]\nhook-timeout = \"2h\"\n"), "8:16: certificate[0].hook-timeout: ", "1h"),
+            (
+                format!("{head}hook = [\"/x\"]\nhook-user = \"4242424\"\n"),
+                "8:13: certificate[0].hook-user: ",
+                "add `hook-group`",
+            ),
             (format!("{head}{head}"), "8:9: certificate[1].names: ", "another `name`"),
         ] {
             let found = parse(&text).expect_err(&text);

@@ -3,6 +3,7 @@
 mod account;
 mod damaged;
 mod faults;
+mod hooks;
 mod kill;
 pub mod managed;
 mod methods;

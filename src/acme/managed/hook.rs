@@ -5,13 +5,16 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 
 use crate::config::ManagedCertificate;
 use crate::config::certificate::DeployHook;
@@ -21,6 +24,8 @@ use super::live;
 
 /// Octets of what it prints that are kept, of each of its two outputs.
 const KEPT: usize = 4_096;
+/// How long its outputs are read on after it has ended.
+const LINGER: Duration = Duration::from_secs(1);
 /// Where programs that it calls are looked for.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -53,18 +58,24 @@ pub async fn run(hook: &DeployHook, certificate: &ManagedCertificate, facts: &Fa
 async fn watched(hook: &DeployHook, mut child: Child) -> (bool, String, String) {
     let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     let (out, err) = (child.stdout.take(), child.stderr.take());
-    let work = async { tokio::join!(child.wait(), beginning(out), beginning(err)) };
-    let done = timeout(hook.timeout, work).await;
-    match done {
-        Ok((Ok(status), out, err)) => (status.success(), ended(status), format!("{out}{err}").trim_end().to_owned()),
-        Ok((Err(error), ..)) => (false, format!("cannot be waited for: {error}"), String::new()),
-        Err(_) => {
-            // All that it has started too: they hold its outputs open, and its work is over.
+    let (running, outputs_end) = watch::channel(());
+    let end = async {
+        let end = timeout(hook.timeout, child.wait()).await;
+        if end.is_err() {
+            // All that it has started too: its work is over.
             _ = group.map(|group| kill_process_group(group, Signal::KILL));
             _ = child.wait().await;
-            (false, format!("killed after {} s", hook.timeout.as_secs()), String::new())
         }
-    }
+        drop(running);
+        end
+    };
+    let (end, out, err) = tokio::join!(end, beginning(out, outputs_end.clone()), beginning(err, outputs_end));
+    let (success, ended) = match end {
+        Ok(Ok(status)) => (status.success(), ended(status)),
+        Ok(Err(error)) => (false, format!("cannot be waited for: {error}")),
+        Err(_) => (false, format!("killed after {} s", hook.timeout.as_secs())),
+    };
+    (success, ended, format!("{out}{err}").trim_end().to_owned())
 }
 
 fn command(hook: &DeployHook, certificate: &ManagedCertificate, live: &Path, facts: &Facts) -> Command {
@@ -90,11 +101,22 @@ fn command(hook: &DeployHook, certificate: &ManagedCertificate, live: &Path, fac
     command
 }
 
-/// The beginning of an output; the rest is read, so that the program never waits for it, and forgotten.
-async fn beginning(output: Option<impl AsyncRead + Unpin>) -> String {
+/// The beginning of an output; the rest is read, so that the program never waits for it, and forgotten. Not for long once
+/// the program has ended: what it has left running may hold its outputs open for ever.
+async fn beginning(output: Option<impl AsyncRead + Unpin>, mut running: watch::Receiver<()>) -> String {
     let Some(mut output) = output else { return String::new() };
+    let mut late = pin!(async move {
+        // An error says that nobody is there to change it: the program has ended.
+        _ = running.changed().await;
+        sleep(LINGER).await;
+    });
     let (mut kept, mut buffer) = (Vec::new(), [0; 4_096]);
-    while let Ok(count @ 1..) = output.read(&mut buffer).await {
+    loop {
+        let read = tokio::select! {
+            read = output.read(&mut buffer) => read,
+            () = &mut late => break,
+        };
+        let Ok(count @ 1..) = read else { break };
         let room = KEPT.saturating_sub(kept.len()).min(count);
         kept.extend_from_slice(&buffer[..room]);
     }
@@ -106,5 +128,42 @@ fn ended(status: ExitStatus) -> String {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => format!("killed by signal {signal}"),
         (None, None) => status.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::kill_process;
+
+    use crate::acme::certificate::CertificateKey;
+    use crate::config::{KeyType, file};
+
+    use super::*;
+
+    async fn ran(script: &str, timeout: Duration) -> Outcome {
+        let wanted: file::Certificate = toml::from_str("names = [\"a.test.example\"]").unwrap();
+        let certificate = ManagedCertificate::read(&wanted, Path::new("/")).unwrap();
+        let key = CertificateKey::generate(KeyType::P256).unwrap();
+        let facts = key.self_signed(&certificate.names).unwrap().facts;
+        let arguments = vec!["-c".into(), script.into()];
+        let hook = DeployHook { program: "/bin/sh".into(), arguments, timeout, owner: Default::default() };
+        run(&hook, &certificate, &facts, String::new()).await
+    }
+
+    #[tokio::test]
+    async fn a_hook_that_leaves_something_running_has_ended_when_it_ends() {
+        let outcome = ran("echo done; sleep 60 & echo $!", Duration::from_secs(30)).await;
+        assert!(outcome.success && outcome.ended == "exit code 0", "{outcome:?}");
+        let (said, left) = outcome.output.split_once('\n').unwrap();
+        assert_eq!(said, "done");
+        let left = Pid::from_raw(left.parse().unwrap()).unwrap();
+        kill_process(left, Signal::KILL).expect("what it has left is not killed");
+    }
+
+    #[tokio::test]
+    async fn what_a_hook_has_printed_before_it_was_killed_is_kept() {
+        let outcome = ran("echo reloading; sleep 60", Duration::from_secs(1)).await;
+        assert_eq!((outcome.success, outcome.ended.as_str()), (false, "killed after 1 s"));
+        assert_eq!(outcome.output, "reloading");
     }
 }

@@ -234,8 +234,9 @@ impl Keeper {
             entry.tell(|report| report.stage = Some(what.to_owned()));
         };
         entry.progress.start(&wanted.names);
-        // Without it no certificate can be used as it is wanted, so none is ordered.
+        // Without them no certificate can be used as it is wanted, so none is ordered.
         let password = password(wanted).await?;
+        prepared(wanted).await?;
         stage("looking where the names' challenges lead");
         let settings = settings(wanted, tools.authority.settings());
         let (publisher, lookup, method) = (tools.publisher.clone(), tools.lookup.clone(), settings.challenge);
@@ -264,7 +265,8 @@ impl Keeper {
         entry.store(work).await?;
         let facts = put(wanted.clone(), chain, password).await?;
         work.lacks_bundle = false;
-        forget(pending).await?;
+        // It is in place: that is no failed attempt, and its hook is to be run.
+        forget(pending).await.unwrap_or_else(|problem| warn!(name = %wanted.name, "its order is kept: {problem}"));
         Ok(facts)
     }
 
@@ -329,6 +331,12 @@ fn located(progress: &Progress, names: &[Identifier], placed: &Result<Vec<Placed
 async fn password(wanted: &ManagedCertificate) -> Result<Option<Password>> {
     let Some(pkcs12) = wanted.pkcs12.clone() else { return Ok(None) };
     blocking(move || Ok(Some(pkcs12.password()?))).await
+}
+
+/// The folders of its files.
+async fn prepared(wanted: &ManagedCertificate) -> Result<()> {
+    let wanted = wanted.clone();
+    blocking(move || live::prepare(&wanted)).await
 }
 
 async fn put(wanted: ManagedCertificate, chain: Chain, password: Option<Password>) -> Result<Facts> {

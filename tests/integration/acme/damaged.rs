@@ -5,10 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use hickory_proto::op::ResponseCode;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::harness::dns::{TXT, ask, query};
 use crate::harness::pebble::{Options, Pebble, free_port};
+use crate::harness::standin::{Manners, StandIn};
 use crate::harness::{Home, Process, ZONE, until};
 
 use super::managed::{Lab, pair, show};
@@ -85,4 +87,35 @@ fn a_damaged_certificate_of_the_api_is_replaced_and_keeps_nothing_from_starting(
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert!(fs::read(&path).unwrap() != before && mode(&path) == 0o600, "the key that others had seen is gone");
     assert_eq!(report(&home)["problem"], Value::Null);
+}
+
+/// A stranger's folder in the place of the symlink: it can be neither removed nor replaced.
+#[test]
+fn a_deletion_that_fails_is_told_of_and_finished_by_the_keeper() {
+    let ca = StandIn::start(Manners::default());
+    let home = Home::new(&ca.settings());
+    let daemon = home.start();
+    let (code, said) = home.run_err(&["cert", "issue", "--name", "a.example.com"]);
+    assert_eq!(code, Some(3), "{said}");
+    let live = home.path().join("certificates/live/a.example.com");
+    fs::create_dir_all(&live).unwrap();
+    let (code, said) = home.run_err(&["cert", "delete", "a.example.com"]);
+    assert!(code == Some(1) && said.contains("live/a.example.com: Is a directory"), "{said}");
+    assert!(problem(&home, "a.example.com").contains("Is a directory"));
+    let (code, said) = home.run_err(&["cert", "issue", "--name", "a.example.com"]);
+    assert!(
+        code == Some(1) && said.contains("the certificate a.example.com is being deleted; `txtgate cert"),
+        "{said}"
+    );
+
+    // The next start goes on with it, and so does whoever wants it at once.
+    daemon.kill();
+    let daemon = home.start();
+    until("it has failed again", || problem(&home, "a.example.com").contains("Is a directory"));
+    fs::remove_dir(&live).unwrap();
+    daemon.signal(Signal::HUP);
+    until("it is gone", || home.run_ok(&["cert", "list", "--json"]).trim() == "[]");
+    assert_eq!(fs::read_dir(home.path().join("acme/certificates")).unwrap().count(), 0);
+    let (code, _) = home.run_err(&["cert", "issue", "--name", "a.example.com"]);
+    assert_eq!(code, Some(3), "it can be asked for again");
 }

@@ -258,44 +258,6 @@ fn caa_records_that_forbid_the_ca_stop_the_order() {
 }
 
 #[test]
-fn hooks_that_fail_or_hang_are_told_of_and_run_again() {
-    let Some(lab) = Lab::new(Options::default()) else { return };
-    let daemon = Process::start(&lab.settings);
-    let home = daemon.home().clone();
-    lab.delegate(&home, &["a.example.com"]);
-    let fails = script(&home, "fails", "echo no such server >&2; exit 7");
-    let issue = |more: &[&str]| home.run_err(&[&["cert", "issue", "--name", "a.example.com"], more].concat());
-    let (code, said) = issue(&["--", fails.to_str().unwrap(), "x y"]);
-    let failed =
-        format!("the deploy hook `{} x y` has failed: exit code 7; it has printed \"no such server\"", fails.display());
-    assert!(code == Some(1) && said.contains(&failed), "{said}");
-    assert!(said.contains("the certificate itself is in place"), "{said}");
-    let serial = pair(&home, "a.example.com").unwrap().facts.serial;
-    assert!(daemon.log().contains("exit code 7"));
-
-    // It holds its output open, and what it has started lives on: all of it ends.
-    let hangs = script(&home, "hangs", "sleep 600 & echo $! > \"$1\"; sleep 600");
-    let pid = home.path().join("pid");
-    let (_, said) = issue(&["--hook-timeout", "1s", "--", hangs.to_str().unwrap(), pid.to_str().unwrap()]);
-    assert!(said.contains("has failed: killed after 1 s"), "{said}");
-    let pid = std::fs::read_to_string(pid).unwrap().trim().to_owned();
-    until("its child is gone", || {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
-        stat.map_or(true, |stat| stat.contains(") Z "))
-    });
-    let (_, said) = issue(&["--", "/no/such/program"]);
-    assert!(said.contains("cannot be run: No such file"), "{said}");
-    let (_, said) = home.run_err(&["cert", "renew", "a.example.com"]);
-    assert!(said.contains("cannot be run: No such file"), "what has failed is tried again: {said}");
-    assert_eq!(show(&home, "a.example.com")["hook"]["success"], false);
-    let loud = script(&home, "loud", "head -c 1000000 /dev/zero | tr '\\0' x");
-    home.run_ok(&["cert", "issue", "--name", "a.example.com", "--", loud.to_str().unwrap()]);
-    let shown = show(&home, "a.example.com");
-    assert_eq!(shown["hook"]["output"].as_str().unwrap().len(), 4_096);
-    assert_eq!(pair(&home, "a.example.com").unwrap().facts.serial, serial, "no hook costs a certificate");
-}
-
-#[test]
 fn renewal_revocation_and_deletion() {
     let Some(lab) = Lab::new(Options { validity: 12, ..Options::default() }) else { return };
     let daemon = Process::start(&lab.settings);
