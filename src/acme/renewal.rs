@@ -24,11 +24,12 @@ const LATEST: Duration = Duration::from_secs(86_400);
 const FIRST_WAIT: Duration = Duration::from_secs(60);
 /// The longest wait after a failure.
 const LONGEST_WAIT: Duration = Duration::from_secs(6 * 3_600);
-/// The bounds of the least time from one certificate to the next: a quarter of its lifetime within them. The lower one
-/// is for those that are due at once.
-const REST: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3_600));
-/// The bounds of what that grows to where each certificate is due as soon as it is there: a half of its lifetime.
-const LONGEST_REST: (Duration, Duration) = (REST.1, Duration::from_secs(86_400));
+/// The least time from one certificate to the next; a quarter of its lifetime where that is less.
+const REST: Duration = Duration::from_secs(3_600);
+/// What that grows from where each certificate is due as soon as it is there, if it is not longer anyhow.
+const FIRST_REST: Duration = Duration::from_secs(60);
+/// The bounds of what it grows to: a half of the lifetime.
+const LONGEST_REST: (Duration, Duration) = (REST, Duration::from_secs(86_400));
 
 /// A certificate that is in use, and when to renew it.
 #[derive(Debug, Clone)]
@@ -57,13 +58,9 @@ impl Current {
     /// One that has just been issued, in place of another one.
     pub fn new(facts: Facts, before: Option<&Self>) -> Self {
         let hasty = before.map_or(0, Self::hasty);
-        let quarter = (lifetime(&facts) / 4).min(REST.1);
+        let first = (lifetime(&facts) / 4).min(REST);
         let longest = (lifetime(&facts) / 2).clamp(LONGEST_REST.0, LONGEST_REST.1);
-        let new = Self::stored(facts);
-        // A certificate of seconds is not due at once: it must not rest until it is over.
-        let is_due = new.renewal.at <= wall_clock().plus(quarter);
-        let first = if is_due { quarter.max(REST.0) } else { quarter };
-        let wait = grown(first, hasty, longest);
+        let wait = if hasty == 0 { first } else { grown(first.max(FIRST_REST), hasty, longest) };
         if hasty > 0 {
             warn!(
                 hasty, not_before = %wall_clock().plus(wait),
@@ -71,7 +68,8 @@ impl Current {
                  put off"
             );
         }
-        Self { rest: Some(Rest { end: Instant::now() + wait, too_soon: wall_clock().plus(first), hasty }), ..new }
+        let too_soon = wall_clock().max(facts.not_before.plus(first));
+        Self { rest: Some(Rest { end: Instant::now() + wait, too_soon, hasty }), ..Self::stored(facts) }
     }
 
     /// One that was there before.
@@ -241,7 +239,8 @@ mod tests {
         for (hasty, first, longest) in times {
             let mut current = Current::new(hasty.clone(), None);
             let rest = |current: &Current| current.due().since(wall_clock()).as_secs();
-            for least in [1, 3, 9, 27, 81].map(|times| longest.min(first * times)) {
+            current = Current::new(hasty.clone(), Some(&current));
+            for least in [3, 9, 27, 81].map(|times| longest.min(first * times)) {
                 assert!((least - 1..=least * 5 / 4).contains(&rest(&current)), "{least}: {}", rest(&current));
                 current = Current::new(hasty.clone(), Some(&current));
             }

@@ -270,7 +270,7 @@ fn the_ca_says_when_to_renew_and_hears_what_is_replaced() {
     assert!(replaces.as_str().is_some_and(|id| id.split('.').count() == 2), "{replaces}");
     daemon.signal(Signal::HUP);
     let left = || time_of(report(&home)["renew_at"].as_str().unwrap()).saturating_sub(now());
-    until("the CA has suggested the past again, and gets its rest", || left() <= 3_600 * 5 / 4);
+    until("the CA has suggested the past again, and gets its rest", || left() <= 3_600);
     assert!(left() > 3_500 && ca.orders() == 3, "{}", left());
 }
 
