@@ -152,7 +152,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_hook_that_leaves_something_running_has_ended_when_it_ends() {
-        let outcome = ran("echo done; sleep 60 & echo $!", Duration::from_secs(30)).await;
+        let outcome = ran("echo done; sleep 60 & echo $!", Duration::from_secs(10)).await;
         assert!(outcome.success && outcome.ended == "exit code 0", "{outcome:?}");
         let (said, left) = outcome.output.split_once('\n').unwrap();
         assert_eq!(said, "done");
