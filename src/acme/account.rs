@@ -50,7 +50,9 @@ impl Account {
         if let Some(url) = file.url.clone() {
             return Ok(Self { client, file, url });
         }
-        let url = match known(&client, &file.key).await? {
+        // A CA for customers may refuse to look for a key of nobody, so it is not asked for one that has just been made.
+        let found = if file.is_new { None } else { known(&client, &file.key).await? };
+        let url = match found {
             Some(url) => url,
             None => create(&client, &file.key, settings).await?,
         };
@@ -155,7 +157,8 @@ async fn known(client: &Client, key: &Key) -> Result<Option<Url>> {
     let payload = json!({ "onlyReturnExisting": true });
     match client.post(Signer::Key(key), &client.directory().new_account, Some(&payload)).await {
         Ok(reply) => reply.location().map(Some),
-        Err(error) if error.is("accountDoesNotExist") => Ok(None),
+        // The second by a CA that wants a new account bound to one of its own even where none is to be made.
+        Err(error) if error.is("accountDoesNotExist") || error.is("externalAccountRequired") => Ok(None),
         Err(error) => Err(error),
     }
 }

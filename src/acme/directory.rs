@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::url::Url;
 
+use super::problem::{or_empty, readable};
+
 /// A CA's directory. What it has beside these is not used: `newAuthz`, pre-authorization, is offered by no public CA.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -24,7 +26,7 @@ pub struct Directory {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub renewal_info: Option<Url>,
     /// What else there is to know.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_empty")]
     pub meta: Meta,
 }
 
@@ -37,14 +39,31 @@ pub struct Meta {
     /// The CA's web site.
     pub website: Option<String>,
     /// The names by which CAA records allow it (RFC 8659).
+    #[serde(deserialize_with = "readable")]
     pub caa_identities: Vec<String>,
     /// Those by which persistent authorizations know it (draft-ietf-acme-dns-persist-02 section 3.2); not everywhere.
+    #[serde(deserialize_with = "readable")]
     pub issuer_domain_names: Vec<String>,
     /// What the hashed names of accounts in persistent authorizations begin with (section 4.1 there). Without it they name
     /// accounts by their URLs, as that draft's earlier versions do.
     pub account_hash_prefix: Option<String>,
     /// Whether a new account must be bound to one that exists (RFC 8555 section 7.3.4).
+    #[serde(deserialize_with = "or_empty")]
     pub external_account_required: bool,
     /// The certificate profiles by name, with what they are.
+    #[serde(deserialize_with = "or_empty")]
     pub profiles: BTreeMap<String, String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_is_nothing_at_all() {
+        let meta = r#"{"termsOfService":null,"website":null,"caaIdentities":null,"issuerDomainNames":null,
+            "externalAccountRequired":null,"profiles":null}"#;
+        let meta: Meta = serde_json::from_str(meta).unwrap();
+        assert!(meta.caa_identities.is_empty() && meta.profiles.is_empty() && !meta.external_account_required);
+    }
 }

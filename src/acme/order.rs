@@ -17,7 +17,7 @@ use super::error::{AcmeError, Result};
 use super::http::Reply;
 use super::key::base64url;
 use super::pause;
-use super::problem::{Named, Problem};
+use super::problem::{Named, Problem, or_empty, readable};
 
 /// How long one attempt at an order may take; the next one goes on with it. Until then no rollover gets the account's key.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -75,7 +75,7 @@ pub struct Order<'a> {
 #[derive(Debug, Clone, Deserialize)]
 struct Body {
     status: Status,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_empty")]
     identifiers: Vec<Named>,
     authorizations: Vec<Url>,
     finalize: Url,
@@ -232,9 +232,9 @@ pub struct Authorization<'a> {
 struct AuthorizationBody {
     status: Status,
     identifier: Named,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "readable")]
     challenges: Vec<Challenge>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_empty")]
     wildcard: bool,
 }
 
@@ -246,10 +246,10 @@ pub struct Challenge {
     pub kind: String,
     /// The names by which a persistent authorization may know the CA (draft-ietf-acme-dns-persist-02 section 3.1); the
     /// draft's earlier versions write them with hyphens.
-    #[serde(default, rename = "issuerDomainNames", alias = "issuer-domain-names")]
+    #[serde(default, rename = "issuerDomainNames", alias = "issuer-domain-names", deserialize_with = "or_empty")]
     pub issuers: Vec<String>,
     url: Url,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_empty")]
     token: String,
     error: Option<Problem>,
 }
@@ -341,4 +341,22 @@ fn pause_after(reply: &Reply, step: Duration) -> Duration {
 fn in_time(begun: Instant, what: &str) -> Result<()> {
     let waited = begun.elapsed();
     if waited <= PATIENCE { Ok(()) } else { Err(AcmeError::Slow { what: what.to_owned(), waited }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_challenge_that_we_do_not_know_costs_no_other() {
+        let text = r#"{"status":"pending","identifier":{"type":"dns","value":"a.test"},"wildcard":null,"challenges":[
+            {"type":"dns-persist-01","url":"https://ca.test/1","token":null,"issuerDomainNames":null},
+            {"type":"new-02","url":null,"error":7},
+            {"type":"dns-01","url":"https://ca.test/2","token":"t","error":null}]}"#;
+        let body: AuthorizationBody = serde_json::from_str(text).unwrap();
+        let kinds: Vec<&str> = body.challenges.iter().map(|one| one.kind.as_str()).collect();
+        assert_eq!((kinds, body.wildcard), (vec!["dns-persist-01", "dns-01"], false));
+        let nothing = r#"{"status":"valid","identifier":{"type":"dns","value":"a.test"},"challenges":null}"#;
+        assert!(serde_json::from_str::<AuthorizationBody>(nothing).unwrap().challenges.is_empty());
+    }
 }

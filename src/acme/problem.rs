@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 /// What ACME's own error types begin with.
 const ACME: &str = "urn:ietf:params:acme:error:";
@@ -21,7 +23,7 @@ pub struct Problem {
     /// The HTTP status.
     pub status: Option<u16>,
     /// What was wrong with each name, where it was about several.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "readable")]
     pub subproblems: Vec<Subproblem>,
 }
 
@@ -43,10 +45,22 @@ pub struct Subproblem {
 #[serde(default)]
 pub struct Named {
     /// `dns` or `ip`.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "or_empty")]
     pub kind: String,
     /// The name.
+    #[serde(deserialize_with = "or_empty")]
     pub value: String,
+}
+
+/// `null` is as good as nothing at all: some CAs write it.
+pub(super) fn or_empty<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    Option::deserialize(from).map(Option::unwrap_or_default)
+}
+
+/// A list, or `null`, without what is not as it should be: something that we do not use may be new.
+pub(super) fn readable<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Vec<T>, D::Error> {
+    let all: Vec<Value> = or_empty(from)?;
+    Ok(all.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect())
 }
 
 impl Problem {
@@ -146,6 +160,8 @@ mod tests {
              (urn:ietf:params:acme:error:caa)"
         );
         assert!(problem.is("rejectedIdentifier") && !problem.advice().is_empty());
+        let bare = r#"{"type":"urn:ietf:params:acme:error:badNonce","detail":null,"status":null,"subproblems":null}"#;
+        assert!(serde_json::from_str::<Problem>(bare).unwrap().is("badNonce"), "null is nothing");
         assert_eq!(Problem::default().to_string(), "no explanation (about:blank)");
     }
 

@@ -36,6 +36,8 @@ pub struct AccountFile {
     pub key: Arc<Key>,
     /// The key that the CA has been asked to take in its place, and may have.
     pub next_key: Option<Arc<Key>>,
+    /// Whether the key has just been made, so that no CA can know it.
+    pub is_new: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -63,7 +65,7 @@ impl AccountFile {
             Some(text) => Self::parse(path, &text, directory),
             None => {
                 let key = Arc::new(Key::generate()?);
-                let new = Self { path, directory: directory.clone(), url: None, key, next_key: None };
+                let new = Self { path, directory: directory.clone(), url: None, key, next_key: None, is_new: true };
                 new.save()?;
                 Ok(new)
             }
@@ -85,7 +87,7 @@ impl AccountFile {
             Key::from_pkcs8(&pkcs8).map(Arc::new).map_err(|error| damaged(error.to_string()))
         };
         let (key, next_key) = (key(&text.key)?, text.next_key.as_ref().map(key).transpose()?);
-        Ok(Self { directory: text.directory, url: text.url, key, next_key, path })
+        Ok(Self { directory: text.directory, url: text.url, key, next_key, path, is_new: false })
     }
 
     /// Writes it in one step, fsync included. Blocks.

@@ -1,11 +1,12 @@
 //! The account: made, shown, given another key, deactivated.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use crate::harness::pebble::{HMAC_KEY, KID, Options, Pebble};
+use crate::harness::standin::{Manners, StandIn};
 use crate::harness::{Home, Process};
 
 fn show(home: &Home) -> Value {
@@ -18,6 +19,11 @@ fn file(home: &Home) -> PathBuf {
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     assert_eq!(files.len(), 1, "{files:?}");
     files.remove(0)
+}
+
+fn private(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).unwrap();
 }
 
 #[test]
@@ -69,13 +75,29 @@ fn a_ca_for_customers_gets_the_binding() {
     let home = daemon.home().clone();
     daemon.kill();
 
-    std::fs::write(home.path().join("eab.key"), HMAC_KEY).unwrap();
-    std::fs::set_permissions(home.path().join("eab.key"), PermissionsExt::from_mode(0o600)).unwrap();
+    private(&home.path().join("eab.key"), HMAC_KEY);
     let eab = format!("eab-kid = \"{KID}\"\neab-key-file = \"eab.key\"");
     home.write(&pebble.settings().with("acme", &eab));
     let daemon = home.start();
     assert_eq!(show(&home)["status"], "valid");
     assert!(!daemon.log().contains(HMAC_KEY));
+}
+
+/// It wants the binding before it says whether it knows a key: with the first key, and with one that a failure has left.
+#[test]
+fn a_ca_that_wants_the_binding_before_anything_else_makes_an_account() {
+    let ca = StandIn::start(Manners { for_customers: true, ..Manners::default() });
+    let home = Home::new(&ca.settings());
+    let daemon = home.start();
+    let (_, said) = home.run_err(&["acme", "account", "show"]);
+    assert!(said.contains("externalAccountRequired") && said.contains("eab-kid"), "{said}");
+    assert_eq!(ca.asked("/new-account"), 1, "nobody can know a key that has just been made");
+    daemon.kill();
+    private(&home.path().join("eab.key"), HMAC_KEY);
+    home.write(&ca.settings().with("acme", &format!("eab-kid = \"{KID}\"\neab-key-file = \"eab.key\"")));
+    let _daemon = home.start();
+    assert_eq!(show(&home)["status"], "valid");
+    assert_eq!((ca.asked("/new-account"), ca.accounts()), (3, 1), "the key of before is asked for, and then bound");
 }
 
 #[test]

@@ -28,8 +28,6 @@ fn while_an_account_is_made_there_is_one_in_the_end() {
         let ca = StandIn::start(Manners::default());
         let home = Home::new(&ca.settings());
         let daemon = home.start();
-        // The first request asks whether the CA knows the key, the second one makes the account.
-        ca.fault("/new-account", What::Refuse(400, "accountDoesNotExist", None));
         ca.fault("/new-account", What::Hang { done });
         let asking = begin(&home, &["acme", "account", "show"]);
         ca.hangs();

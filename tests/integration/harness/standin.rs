@@ -71,6 +71,8 @@ pub struct Manners {
     pub knows_names: bool,
     /// How often an order is in process before it is done.
     pub processing: u32,
+    /// Answers nobody without an external account, not even whether there is an account.
+    pub for_customers: bool,
     /// Bids whoever waits for an order to come back at once.
     pub impatient: bool,
     /// More members of the directory.
@@ -326,6 +328,9 @@ impl Server {
         let known = state.accounts.iter().position(|known| known.as_ref() == Some(key));
         let (status, number) = match known {
             Some(number) => (200, number),
+            None if self.manners.for_customers && payload["externalAccountBinding"].is_null() => {
+                return refusal(401, "externalAccountRequired", None);
+            }
             None if payload["onlyReturnExisting"] == true => return refusal(400, "accountDoesNotExist", None),
             None => {
                 state.accounts.push(Some(key.clone()));
