@@ -330,6 +330,10 @@ fn sigkill_at_any_moment_leaves_the_old_pair_or_the_new_one() {
     let record = show(&home, "a.example.com")["missing"][0].clone();
     let text = |key: &str| record[key].as_str().unwrap().to_owned();
     lab.resolver.add(&format!("{}. CNAME {}.", text("name"), text("target")));
+    let start = std::time::Instant::now();
+    home.run_ok(&["cert", "renew", "a.example.com"]);
+    // About 700 ms, unless the machine is busy.
+    let whole = start.elapsed();
     drop(daemon);
 
     let (mut serials, mut random) = (std::collections::BTreeSet::new(), 1_u64);
@@ -339,9 +343,9 @@ fn sigkill_at_any_moment_leaves_the_old_pair_or_the_new_one() {
             let home = home.clone();
             std::thread::spawn(move || _ = home.run(&["cert", "renew", "a.example.com"]))
         };
-        // An issuance takes about 700 ms; the moments are spread over it and a little more.
+        // The moments are spread over an issuance and a little more.
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let wait = std::time::Duration::from_micros((random >> 33) % 1_200_000);
+        let wait = whole.mul_f64((random >> 33) as f64 / (1_u64 << 31) as f64 * 1.7);
         std::thread::sleep(wait);
         daemon.kill();
         renewing.join().unwrap();
@@ -356,7 +360,7 @@ fn sigkill_at_any_moment_leaves_the_old_pair_or_the_new_one() {
     until("a renewal", || home.run(&["cert", "renew", "a.example.com"]).status.success());
     let last = pair(&home, "a.example.com").unwrap().facts.serial;
     serials.insert(last.clone());
-    assert!(serials.len() > 1, "{serials:?}");
+    assert!(serials.len() > 2, "{serials:?}");
     assert_eq!(show(&home, "a.example.com")["hook"]["serial"], last);
     eprintln!("{kills} kills, {} certificates", serials.len());
 }

@@ -1,5 +1,6 @@
 //! Bodies that are too long, requests that never end, connections that say nothing.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::harness::http::{connect, get, post, request};
@@ -71,7 +72,8 @@ fn connections_without_a_whole_head_are_closed() {
     assert_eq!(kept.exchange(request("GET", "/health", &[], "")).status, 200);
     let mut slow = connect(daemon.api());
     for octet in "GET / HT".chars() {
-        slow.send(octet.to_string());
+        // On a slow machine it is closed before.
+        _ = slow.0.write_all(&[octet as u8]);
         std::thread::sleep(Duration::from_secs(1));
     }
     let left = |start: Instant| (HEAD + SLACK).saturating_sub(start.elapsed());

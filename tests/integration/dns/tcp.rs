@@ -70,11 +70,12 @@ fn idle_connections_are_closed_also_those_that_drip() {
     let mut dripping = Tcp::to(daemon.dns());
     let mut active = Tcp::to(daemon.dns());
     for octet in &framed(&soa(1))[..7] {
-        dripping.0.write_all(&[*octet]).unwrap();
+        // On a slow machine it is closed before.
+        _ = dripping.0.write_all(&[*octet]);
+        active.send(&soa(2));
+        assert_eq!(id(active.receive()), 2);
         std::thread::sleep(Duration::from_secs(1));
     }
-    active.send(&soa(2));
-    assert_eq!(id(active.receive()), 2);
     assert!(silent.closes_within(IDLE), "after {:?}", start.elapsed());
     assert!(start.elapsed() > IDLE - Duration::from_secs(1), "not before: {:?}", start.elapsed());
     assert!(dripping.closes_within(Duration::from_secs(2)), "single octets do not prolong it");

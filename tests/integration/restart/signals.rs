@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::harness::dns::{A, SOA, ask, query, txts};
-use crate::harness::http::{connect, get};
+use crate::harness::http::{connect, get, request};
 use crate::harness::{Account, Process, Settings, ZONE, until, value};
 
 fn has_address(daemon: &Process, name: &str) -> bool {
@@ -28,11 +28,12 @@ fn sigterm_finishes_the_request_in_flight_and_exits_0() {
     let daemon = Process::start(&Settings::default());
     let account = Account::register(daemon.api());
     let mut wire = connect(daemon.api());
-    let request = account.request("POST", "/update", &account.body(&value(1)));
-    let (head, tail) = request.split_at(request.len() - 10);
+    let ([user, key], body) = (account.headers(), account.body(&value(1)));
+    let all = request("POST", "/update", &[&user, &key, "Expect: 100-continue"], &body);
+    let (head, tail) = all.split_at(all.len() - body.len());
     wire.send(head);
-    // The head has to be read, or there is no request yet.
-    std::thread::sleep(Duration::from_millis(200));
+    // The head has been read, or there would be no request yet.
+    assert_eq!(wire.receive().status, 100);
     daemon.signal(Signal::TERM);
     until("it stops", || daemon.log().contains("stopping"));
     wire.send(tail);
