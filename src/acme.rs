@@ -25,6 +25,7 @@ pub mod managed;
 pub mod order;
 pub mod own;
 pub mod persist;
+pub mod placement;
 pub mod problem;
 pub mod progress;
 pub mod refusal;

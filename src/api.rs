@@ -50,8 +50,8 @@ use client_ip::Clients;
 use error::{method_not_allowed, no_such_page};
 use register::Registrar;
 
-/// What the endpoints work with. All of it goes with each request, as one reference; each takes the one or two that it needs
-/// out of it.
+/// What the endpoints work with. All of it goes with each request, as one reference; each takes the one or two that it
+/// needs out of it.
 type Shared = Arc<Handles>;
 
 struct Handles {
@@ -72,7 +72,14 @@ macro_rules! taken_out {
         })*
     };
 }
-taken_out!(publisher: Publisher, credentials: Credentials, hasher: Hasher, registrar: Registrar, clients: Clients, lookup: Lookup);
+taken_out!(
+    publisher: Publisher,
+    credentials: Credentials,
+    hasher: Hasher,
+    registrar: Registrar,
+    clients: Clients,
+    lookup: Lookup
+);
 
 /// The public API. Serve it with [`http::Server`], which names the peer of each request.
 pub fn router(

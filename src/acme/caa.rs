@@ -34,8 +34,8 @@ pub fn recommended(account: &Account, method: Method) -> Option<String> {
     Some(format!("CAA 0 issue \"{ca}; accounturi={}; validationmethods={method}\"", account.url()))
 }
 
-/// Looks for each name whether the CA may issue for it by this method; an error names all for which it may not. Names whose records
-/// cannot be looked up are the CA's to judge.
+/// Looks for each name whether the CA may issue for it by this method; an error names all for which it may not. Names
+/// whose records cannot be looked up are the CA's to judge.
 pub async fn check(lookup: &Lookup, account: &Account, method: Method, names: &[Identifier]) -> Result<()> {
     let identities = &account.client().directory().meta.caa_identities;
     if identities.is_empty() {

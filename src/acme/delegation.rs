@@ -20,6 +20,7 @@ use crate::zone::{Zone, zone_named};
 
 use super::error::{AcmeError, Result};
 use super::key::{Key, base64url};
+use super::placement::Placed;
 
 /// Where nameservers listen.
 const DNS_PORT: u16 = 53;
@@ -115,11 +116,15 @@ impl Delegation {
     }
 }
 
-/// Looks before anything is ordered whether the delegations of the owners' zones lead here, by a value that nobody else
-/// can show.
-pub async fn verified(publisher: &Publisher, lookup: &Lookup, owners: &[Owner]) -> Result<Vec<(ZoneName, Delegation)>> {
+/// Looks before anything is ordered whether the delegations of the zones in which names are proven lead here, by a value
+/// that nobody else can show.
+pub async fn verified(
+    publisher: &Publisher,
+    lookup: &Lookup,
+    placed: &[Placed],
+) -> Result<Vec<(ZoneName, Delegation)>> {
     let mut found: Vec<(ZoneName, Delegation)> = Vec::new();
-    for owner in owners {
+    for owner in placed.iter().filter_map(|placed| placed.owner.as_ref()) {
         if found.iter().any(|(zone, _)| *zone == owner.zone) {
             continue;
         }

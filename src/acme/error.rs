@@ -15,7 +15,7 @@ use crate::txt::persist::PersistValueError;
 use crate::url::Url;
 
 use super::key::KeyError;
-use super::managed::placement::Missing;
+use super::placement::Missing;
 use super::problem::Problem;
 
 /// Why something with a CA has failed. Every sentence says what was found; [`AcmeError::advice`] says what to do.

@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use crate::file;
-use crate::name::{Name, Owner};
+use crate::name::Owner;
 use crate::publisher::{Author, Publisher};
 use crate::txt::persist::{PersistValue, PersistentValue};
-use crate::zone::zone_of;
 
 use super::account::blocking;
 use super::error::{AcmeError, Result};
 use super::persist::{covers, lasts, quoted};
+use super::placement::owner_at;
 use super::state::{failed, private_text};
 
 /// A grant that a certificate relies on.
@@ -48,10 +48,7 @@ impl Grant {
     /// Takes it away where it is ours; whether it is. One that cannot be read is nothing that is served.
     pub async fn withdraw(&self, publisher: &Publisher) -> Result<bool> {
         let Some(at) = &self.owner else { return Ok(false) };
-        let owner = at.parse().ok().and_then(|name: Name| {
-            let zones = publisher.zones().load();
-            Owner::at(&name, &zone_of(&zones, name.as_ref())?.name)
-        });
+        let owner = at.parse().ok().and_then(|name| owner_at(publisher, &name));
         let (Some(owner), Ok(value)) = (owner, self.value.parse()) else {
             warn!(owner = at, value = self.value, "a persistent authorization is in no zone of this server any more");
             return Ok(true);

@@ -10,7 +10,7 @@ use crate::config::{self, KeyType, Method};
 use crate::file;
 use crate::identifier::Identifier;
 use crate::lookup::Lookup;
-use crate::name::{Name, Owner};
+use crate::name::Owner;
 use crate::publisher::{Author, Publisher};
 use crate::txt::TxtValue;
 use crate::txt::persist::PersistValue;
@@ -21,24 +21,12 @@ use super::certificate::{CertificateKey, Chain};
 use super::delegation::Delegation;
 use super::error::{AcmeError, Result};
 use super::grants::{self, Grant};
-use super::managed::placement;
 use super::order::{Authorization, Challenge, Order, Status, Wanted};
 use super::persist::{Grantee, Sought};
+use super::placement::{self, Placed};
 use super::progress::{Progress, State};
 use super::refusal::Refusal;
 use super::state::{failed, private_text};
-
-/// A name, and where it is proven.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Placed {
-    /// What the certificate is for.
-    pub name: Identifier,
-    /// The name at which the CA looks.
-    pub looked_at: Name,
-    /// The owner at which that is published: that name itself, or where its CNAME leads. `None` where a persistent
-    /// authorization has to stand in somebody else's zone.
-    pub owner: Option<Owner>,
-}
 
 /// What it takes to prove names.
 #[derive(Debug, Clone, Copy)]

@@ -8,7 +8,6 @@ mod deletion;
 pub mod hook;
 mod keeper;
 pub mod live;
-pub mod placement;
 mod record;
 mod reload;
 mod requested;
@@ -33,6 +32,7 @@ use super::account::blocking;
 use super::authority::Authority;
 use super::certificate::Facts;
 use super::error::{AcmeError, Result};
+use super::placement::Missing;
 use super::progress::{Progress, Step};
 use super::refusal::Refusal;
 use super::revocation::{By, Reason, revoke};
@@ -40,8 +40,7 @@ use super::revocation::{By, Reason, revoke};
 pub use deletion::Deleted;
 
 use hook::Outcome;
-use keeper::{Work, keep};
-use placement::Missing;
+use keeper::{Work, keep, password};
 use record::Folder;
 
 /// Orders under way at once.
@@ -261,9 +260,7 @@ impl Managed {
         if before.is_none() && self.lock().len() >= MAX_CERTIFICATES {
             return Err(AcmeError::Wanted(format!("there are {MAX_CERTIFICATES} certificates already")));
         }
-        if let Some(pkcs12) = read.pkcs12.clone() {
-            blocking(move || Ok(pkcs12.password()?)).await?;
-        }
+        password(&read).await?;
         self.0.tools.authority.mended();
         let _idle = Entry::idle(before.as_deref()).await;
         let (folder, name) = (self.folder_of(&read.name), read.name.to_string());

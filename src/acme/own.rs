@@ -15,7 +15,6 @@ use crate::config::{OwnCertificate, UntilIssued};
 use crate::file;
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
-use crate::name::Owner;
 use crate::publisher::Publisher;
 use crate::tls::Tls;
 
@@ -24,8 +23,8 @@ use super::authority::Authority;
 use super::certificate::{CertificateKey, Chain, Facts};
 use super::delegation;
 use super::error::{AcmeError, Result};
-use super::issue::{Means, Placed, Request, forget, issue};
-use super::managed::placement::{Proof, Proven, Search};
+use super::issue::{Means, Request, forget, issue};
+use super::placement::{Placed, Proof, Proven, Search};
 use super::progress::Progress;
 use super::refusal::Refusal;
 use super::renewal::{Current, backoff, wall_clock};
@@ -170,10 +169,9 @@ impl Own {
     /// Gets a certificate and puts it in place: first on disk, then before everybody.
     async fn renew(&self, replaces: Option<String>) -> Result<Facts> {
         let names = self.placed().await?;
-        let owners: Vec<Owner> = names.iter().filter_map(|placed| placed.owner.clone()).collect();
         let Inner { authority, publisher, lookup, refusal, .. } = &*self.0;
         let account = authority.hold().await?;
-        let mut delegations = delegation::verified(publisher, lookup, &owners).await?;
+        let mut delegations = delegation::verified(publisher, lookup, &names).await?;
         let settings = authority.settings();
         let (pending, grants) = (&settings.state.join("api.pending"), &settings.state.join("api.grants"));
         // Nobody waits for this one.

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use axum::http::Method;
 use clap::{Args, Subcommand, ValueEnum};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::acme::placement::Missing;
 use crate::config::Config;
 
 use super::operator::{Operator, encoded};
 use super::status::rows;
-use super::table::{cell, table};
+use super::table::{cell, printable, table};
 use super::{CliError, Output, Result, print};
 use progress::Progress;
 
@@ -223,13 +225,18 @@ fn follow(operator: &Operator, before: &Value) -> Result<()> {
 }
 
 fn outcome(name: &str, now: &Value) -> Result<()> {
-    let missing: Vec<&Value> = now["missing"].as_array().into_iter().flatten().collect();
+    // What a daemon of another version says of them in its own way stands in its problem as well.
+    let missing = Vec::<Missing>::deserialize(&now["missing"]).unwrap_or_default();
     if !missing.is_empty() {
         print("Add these records, once and for ever:\n")?;
-        print(&missing.iter().map(|one| records(one).join("\nor, in place of it,\n")).collect::<Vec<_>>().join("\n"))?;
-        let found = |one: &&Value| format!("{}: {}", cell(&one["name"]), cell(&one["found"]));
+        let records = |one: &Missing| {
+            let records: Vec<String> = one.records().map(|record| printable(&record)).collect();
+            records.join("\nor, in place of it,\n")
+        };
+        print(&missing.iter().map(records).collect::<Vec<_>>().join("\n"))?;
+        let found = |one: &Missing| printable(&format!("{}: {}", one.name, one.found));
         let found = missing.iter().map(found).collect::<Vec<_>>().join("; ");
-        let what = if missing.iter().any(|one| one["txt"].is_string()) {
+        let what = if missing.iter().any(|one| one.txt.is_some()) {
             "persistent authorizations are missing"
         } else {
             "names of the certificate are not delegated to this server yet"
@@ -252,13 +259,6 @@ fn outcome(name: &str, now: &Value) -> Result<()> {
         print(&format!("This record at your domain lets nobody else get certificates for it:\n{caa}"))?;
     }
     Ok(())
-}
-
-/// The record that is missing, or each of those of which one is enough.
-fn records(missing: &Value) -> Vec<String> {
-    let (name, target, txt) = (cell(&missing["name"]), &missing["target"], &missing["txt"]);
-    let cname = target.is_string().then(|| format!("{name}. CNAME {}.", cell(target)));
-    cname.into_iter().chain(txt.is_string().then(|| format!("{name}. TXT {}", cell(txt)))).collect()
 }
 
 fn list(output: Output, reply: &Value) -> Result<()> {

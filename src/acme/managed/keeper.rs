@@ -16,11 +16,11 @@ use crate::url::Url;
 use super::super::account::blocking;
 use super::super::certificate::{Chain, Facts};
 use super::super::error::{AcmeError, Result};
-use super::super::issue::{Means, Placed, Request, forget, issue};
+use super::super::issue::{Means, Request, forget, issue};
+use super::super::placement::{Missing, Placed, Proof, Search, proven};
 use super::super::progress::{Progress, State};
 use super::super::renewal::{Current, backoff, wall_clock};
 use super::super::{caa, delegation};
-use super::placement::{Missing, Proof, Search, proven};
 use super::record::{Folder, Record};
 use super::{Entry, Managed, Tools, bundle, hook, live};
 
@@ -245,8 +245,7 @@ impl Keeper {
         located(&entry.progress, &wanted.names, &placed);
         let placed = placed?;
         stage("asking the nameservers whether they are this server");
-        let owners: Vec<_> = placed.iter().filter_map(|placed| placed.owner.clone()).collect();
-        let mut delegations = delegation::verified(&tools.publisher, &tools.lookup, &owners).await?;
+        let mut delegations = delegation::verified(&tools.publisher, &tools.lookup, &placed).await?;
         let account = tools.authority.hold().await?;
         entry.tell(|report| report.caa = caa::recommended(&account, method));
         stage("looking at CAA records");
@@ -312,11 +311,10 @@ impl Keeper {
 
 /// Which names have their records, as far as that was seen.
 fn located(progress: &Progress, names: &[Identifier], placed: &Result<Vec<Placed>>) {
-    let missing = match placed {
-        Ok(_) => &[][..],
-        Err(AcmeError::NotDelegated(missing) | AcmeError::NotAuthorized(missing)) => missing,
-        Err(_) => return,
-    };
+    let missing = placed.as_ref().err().map(AcmeError::missing).unwrap_or_default();
+    if placed.is_err() && missing.is_empty() {
+        return;
+    }
     for name in names {
         let looked_at = [CHALLENGE_LABEL, PERSIST_LABEL].map(|label| format!("{label}.{}", name.base()));
         let is_its = |record: &&Missing| looked_at.iter().any(|end| record.name.ends_with(end));
@@ -328,7 +326,7 @@ fn located(progress: &Progress, names: &[Identifier], placed: &Result<Vec<Placed
 }
 
 /// The password of the bundle that is wanted.
-async fn password(wanted: &ManagedCertificate) -> Result<Option<Password>> {
+pub async fn password(wanted: &ManagedCertificate) -> Result<Option<Password>> {
     let Some(pkcs12) = wanted.pkcs12.clone() else { return Ok(None) };
     blocking(move || Ok(Some(pkcs12.password()?))).await
 }

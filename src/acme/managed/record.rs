@@ -14,9 +14,9 @@ use crate::file::replace;
 use crate::url::Url;
 
 use super::super::error::{AcmeError, Result};
+use super::super::placement::Proven;
 use super::super::state::{LEAVING, failed, private_folder, private_text};
 use super::hook::Outcome;
-use super::placement::Proven;
 
 /// The folder of one certificate's records, in the state folder.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tracing::warn;
 
@@ -17,14 +17,25 @@ use crate::publisher::{PublishError, Publisher};
 use crate::zone::snippet::cname_target;
 use crate::zone::zone_of;
 
-use super::super::account::blocking;
-use super::super::authority::Authority;
-use super::super::error::{AcmeError, Result};
-use super::super::issue::Placed;
-use super::super::persist::{Grantee, Seen, Sought, quoted};
+use super::account::blocking;
+use super::authority::Authority;
+use super::error::{AcmeError, Result};
+use super::persist::{Grantee, Seen, Sought, quoted};
+
+/// A name, and where it is proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// What the certificate is for.
+    pub name: Identifier,
+    /// The name at which the CA looks.
+    pub looked_at: Name,
+    /// The owner at which that is published: that name itself, or where its CNAME leads. `None` where a persistent
+    /// authorization has to stand in somebody else's zone.
+    pub owner: Option<Owner>,
+}
 
 /// A record that somebody must add to their zone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missing {
     /// The name, below which nothing else is needed.
     pub name: String,
@@ -79,8 +90,12 @@ impl Proof {
         name.map_err(|error| AcmeError::Setup(format!("{base}: {error}")))
     }
 
+    fn is_persistent(&self) -> bool {
+        matches!(self, Self::Persistent(_))
+    }
+
     fn fits(&self, owner: &Owner) -> bool {
-        !matches!(self, Self::Persistent(_)) || owner.may_persist()
+        !self.is_persistent() || owner.may_persist()
     }
 }
 
@@ -132,8 +147,7 @@ impl Search {
         }
         if !missing.is_empty() {
             missing.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-            let is_persistent = matches!(self.proof, Proof::Persistent(_));
-            return Err(if is_persistent {
+            return Err(if self.proof.is_persistent() {
                 AcmeError::NotAuthorized(missing)
             } else {
                 AcmeError::NotDelegated(missing)
@@ -184,7 +198,7 @@ impl Search {
     }
 
     fn at(&self, looked_at: Name, owner: Owner) -> Result<std::result::Result<Found, Missing>> {
-        let is_off = matches!(self.proof, Proof::Persistent(_)) && !self.publisher.persists();
+        let is_off = self.proof.is_persistent() && !self.publisher.persists();
         if is_off { Err(PublishError::PersistOff.into()) } else { Ok(Ok((looked_at, Some(owner)))) }
     }
 
@@ -216,7 +230,7 @@ impl Search {
     /// The first owner in a chain of CNAMEs at which can be published.
     async fn ours(&self, chain: &[Name]) -> Option<Owner> {
         for name in chain {
-            let Some(owner) = zone_at(&self.publisher, name).and_then(|zone| Owner::at(name, &zone)) else { continue };
+            let Some(owner) = owner_at(&self.publisher, name) else { continue };
             if self.proof.fits(&owner) && (owner.is_daemons() || is_stored(&self.publisher, &owner).await) {
                 return Some(owner);
             }
@@ -228,7 +242,7 @@ impl Search {
     async fn as_before(&self, looked_at: &Name) -> Option<Option<Owner>> {
         let target: Name = self.before.get(&looked_at.to_string())?.parse().ok()?;
         let owner = self.ours(std::slice::from_ref(&target)).await;
-        let is_theirs = matches!(self.proof, Proof::Persistent(_)) && target == *looked_at;
+        let is_theirs = self.proof.is_persistent() && target == *looked_at;
         (owner.is_some() || is_theirs).then_some(owner)
     }
 }
@@ -263,6 +277,11 @@ fn unprovable(base: &Name, zone: &ZoneName) -> AcmeError {
         format!("it lies in this server's zone {zone}; ask for {zone} and *.{zone}, which cover it")
     };
     AcmeError::Unprovable { name: base.clone(), what }
+}
+
+/// The owner that a name would be.
+pub fn owner_at(publisher: &Publisher, name: &Name) -> Option<Owner> {
+    Owner::at(name, &zone_at(publisher, name)?)
 }
 
 /// The zone of ours that a name lies in.
