@@ -4,15 +4,8 @@
 # namespaces.
 set -euo pipefail
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-work=$1 binary=$2
-export TMPDIR=$work/tmp
-mkdir "$TMPDIR"
-. "$here/lib.sh"
-. "$here/lab.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/begin.sh"
 . "$here/dnssec.sh"
-
-trap 'conclude || exit 1' EXIT
 
 # The judges refuse addresses that no public server has, so these are of real networks; they exist in here alone.
 txtgate_v4=(95.217.30.53 65.108.40.53)

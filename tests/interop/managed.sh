@@ -4,17 +4,10 @@
 # and one for customers.
 set -euo pipefail
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-work=$1 binary=$2
-export TMPDIR=$work/tmp
-mkdir "$TMPDIR"
-. "$here/lib.sh"
-. "$here/lab.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/begin.sh"
 . "$here/vantage.sh"
 . "$here/checks.sh"
 . "$here/certificates.sh"
-
-trap 'conclude || exit 1' EXIT
 
 validity=20 # seconds, where certificates are renewed by themselves: after 13
 

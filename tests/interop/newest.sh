@@ -3,19 +3,12 @@
 # `run --go`: what Debian's packages of them cannot do. Started as the first process of its own namespaces.
 set -euo pipefail
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-work=$1 binary=$2
-export TMPDIR=$work/tmp
-mkdir "$TMPDIR"
-. "$here/lib.sh"
-. "$here/lab.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/begin.sh"
 . "$here/vantage.sh"
 . "$here/checks.sh"
 . "$here/certificates.sh"
 . "$here/methods.sh"
 . "$here/renewal.sh"
-
-trap 'conclude || exit 1' EXIT
 
 client=$work/go/bin/client
 export PATH=$work/go/bin:$PATH # the newest pebble before Debian's

@@ -3,15 +3,8 @@
 # pebble refuses nonces and reuses authorizations as it does by default.
 set -euo pipefail
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-work=$1 binary=$2
-export TMPDIR=$work/tmp
-mkdir "$TMPDIR"
-. "$here/lib.sh"
-. "$here/lab.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/begin.sh"
 . "$here/vantage.sh"
-
-trap 'conclude || exit 1' EXIT
 
 validity=20 # seconds: it is renewed after 13
 

@@ -4,17 +4,10 @@
 # asks every half second the zone goes through a rollover and is made unsigned again.
 set -euo pipefail
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-work=$1 binary=$2
-export TMPDIR=$work/tmp
-mkdir "$TMPDIR"
-. "$here/lib.sh"
-. "$here/lab.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/begin.sh"
 . "$here/dnssec.sh"
 . "$here/vantage.sh"
 . "$here/checks.sh"
-
-trap 'conclude || exit 1' EXIT
 
 cacher=8.20.30.53
 

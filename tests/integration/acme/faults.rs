@@ -20,6 +20,17 @@ fn is_trusted(ca: &StandIn, daemon: &Process) -> bool {
     connect(daemon.api(), trusting(ca.authority().der(), &[]), ZONE).is_ok()
 }
 
+/// A CA that wanted each certificate renewed long ago, and the home of a daemon that has got one from it and was ended.
+fn overdue() -> (StandIn, Home) {
+    let window = ("2020-01-01T00:00:00Z".to_owned(), "2020-01-02T00:00:00Z".to_owned());
+    let ca = StandIn::start(Manners { window: Some(window), ..Manners::default() });
+    let daemon = daemon(&ca);
+    until("the certificate is there", || is_trusted(&ca, &daemon));
+    let home = daemon.home().clone();
+    daemon.kill();
+    (ca, home)
+}
+
 /// The problem of a first attempt that fails.
 fn problem(home: &Home) -> String {
     until("it has failed", || report(home)["failures"] != 0);
@@ -248,12 +259,7 @@ fn a_profile_that_the_ca_has_not_is_named_with_those_that_it_has() {
 /// The window is over: it is renewed at once, and only once, as the successor of the first.
 #[test]
 fn the_ca_says_when_to_renew_and_hears_what_is_replaced() {
-    let window = ("2020-01-01T00:00:00Z".to_owned(), "2020-01-02T00:00:00Z".to_owned());
-    let ca = StandIn::start(Manners { window: Some(window), ..Manners::default() });
-    let daemon = daemon(&ca);
-    until("the certificate is there", || is_trusted(&ca, &daemon));
-    let home = daemon.home().clone();
-    daemon.kill();
+    let (ca, home) = overdue();
     // The renewal is refused as such, and then taken as an order like any other.
     ca.fault("/new-order", What::Refuse(409, "alreadyReplaced", None));
     let daemon = home.start();
@@ -277,12 +283,7 @@ fn the_ca_says_when_to_renew_and_hears_what_is_replaced() {
 /// The account file was moved away: the certificate is another account's, and the CA lets no other one replace it.
 #[test]
 fn a_certificate_of_a_former_account_is_renewed_all_the_same() {
-    let window = ("2020-01-01T00:00:00Z".to_owned(), "2020-01-02T00:00:00Z".to_owned());
-    let ca = StandIn::start(Manners { window: Some(window), ..Manners::default() });
-    let daemon = daemon(&ca);
-    until("the certificate is there", || is_trusted(&ca, &daemon));
-    let home = daemon.home().clone();
-    daemon.kill();
+    let (ca, home) = overdue();
     ca.fault("/new-order", What::Refuse(403, "unauthorized", None));
     let _daemon = home.start();
     until("it is ordered as a new one", || ca.orders() == 2);
