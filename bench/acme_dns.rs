@@ -1,6 +1,6 @@
 //! Makes a database as acme-dns leaves it, for `bench/import`: SQLite, and the same rows as files for PostgreSQL's COPY.
 //!
-//! `cargo run --release --example acme_dns -- <folder> <accounts> <sample>`; prints username, key and subdomain of
+//! `cargo run --profile dist --example acme_dns -- <folder> <accounts> <sample>`; prints username, key and subdomain of
 //! `sample` accounts, whose hashes cost what acme-dns's do. The others' are cheap, or a day would not do. A tenth of all
 //! has been renewed in the last week.
 

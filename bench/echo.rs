@@ -1,7 +1,7 @@
 //! The least that a UDP server can do: one datagram in, the same one out, marked as a response. What `bench/dns` holds
 //! against all that do more.
 //!
-//! `cargo run --release --example echo -- 127.0.0.1:5301`
+//! `cargo run --profile dist --example echo -- 127.0.0.1:5301`
 
 use std::net::UdpSocket;
 

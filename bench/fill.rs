@@ -1,7 +1,7 @@
 //! Fills a database with accounts that each hold one live value, and prints their names: what the scale figures are
 //! measured on. The API would take a day for a million, for it hashes a key for each.
 //!
-//! `cargo run --release --example fill -- <database> <zone> <count>`; a line `<name> <value>` for each account.
+//! `cargo run --profile dist --example fill -- <database> <zone> <count>`; a line `<name> <value>` for each account.
 
 #![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
 

@@ -2,7 +2,7 @@
 import os, pathlib, random, re, shutil, socket, subprocess, sys, time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "dist"
 ZONE = "auth.example.org"
 TICK = os.sysconf("SC_CLK_TCK")
 # Where servers run, and where their clients do.
@@ -10,11 +10,11 @@ CORES = {"server": "0", "client": "1"}
 
 
 def build(*examples):
-    """Builds the daemon and these examples, with the profile of a release whatever the shell says."""
+    """Builds the daemon and these examples, with the profile of the packages whatever the shell says."""
     environment = {name: value for name, value in os.environ.items()
                    if name != "RUSTFLAGS" and not name.startswith("CARGO_PROFILE_")}
     wanted = [word for example in examples for word in ("--example", example)]
-    subprocess.run(["cargo", "build", "--release", "--quiet", "--bin", "txtgate", *wanted], cwd=ROOT, env=environment,
+    subprocess.run(["cargo", "build", "--profile", "dist", "--quiet", "--bin", "txtgate", *wanted], cwd=ROOT, env=environment,
                    check=True)
 
 
