@@ -12,9 +12,9 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use rusqlite::{Connection, params};
-use txtgate::account::Username;
-use txtgate::name::Subdomain;
-use txtgate::secret::ApiKey;
+use txtgate::model::account::Username;
+use txtgate::model::name::Subdomain;
+use txtgate::model::secret::ApiKey;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 

@@ -10,14 +10,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use txtgate::account::{Account, AllowFrom, Note, Standing, Username};
 use txtgate::metrics::Metrics;
-use txtgate::name::{Owner, Subdomain, ZoneName};
-use txtgate::secret::ApiKeyHash;
+use txtgate::model::account::{Account, AllowFrom, Note, Standing, Username};
+use txtgate::model::name::{Owner, Subdomain, ZoneName};
+use txtgate::model::secret::ApiKeyHash;
+use txtgate::model::time::{Clock, Timestamp};
+use txtgate::model::txt::{LiveValue, TxtValue};
 use txtgate::store::writer::{Tx, Writer};
 use txtgate::store::{Store, StoreError};
-use txtgate::time::{Clock, Timestamp};
-use txtgate::txt::{LiveValue, TxtValue};
 use txtgate::zone::Zones;
 
 type Failure = Box<dyn std::error::Error>;

@@ -21,9 +21,9 @@ use txtgate::dns::udp::spawn;
 use txtgate::dns::watch::Watchers;
 use txtgate::dns::{Manners, Responder};
 use txtgate::metrics::Metrics;
+use txtgate::model::time::Clock;
 use txtgate::net::bind;
 use txtgate::net::inherited::Inherited;
-use txtgate::time::Clock;
 use txtgate::zone::Zones;
 
 use shared::{A, Failure, TXT, labels, query, source, zone};

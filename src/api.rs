@@ -10,6 +10,7 @@ mod auth;
 mod body;
 mod client_ip;
 mod cors;
+pub mod credentials;
 mod error;
 mod fields;
 mod health;
@@ -39,11 +40,11 @@ use axum::routing::{delete, get, post};
 use axum::{Router, middleware};
 use tower::util::MapRequest;
 
+use crate::api::credentials::Credentials;
 use crate::config;
-use crate::credentials::Credentials;
-use crate::hasher::Hasher;
-use crate::lookup::Lookup;
+use crate::crypto::hasher::Hasher;
 use crate::metrics::Metrics;
+use crate::net::lookup::Lookup;
 use crate::publisher::Publisher;
 
 use client_ip::Clients;

@@ -30,8 +30,8 @@ use thiserror::Error;
 use crate::config::keyfile::KeyFileError;
 use crate::config::{Config, ConfigError};
 use crate::daemon::DaemonError;
+use crate::model::secret::{RandomError, SecretHash};
 use crate::publisher::{LoadError, PublishError};
-use crate::secret::{RandomError, SecretHash};
 use crate::store::StoreError;
 use crate::store::import::ImportError;
 

@@ -18,9 +18,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::cookie::Secrets;
-use crate::name::{Name, ZoneName};
-use crate::secret::SecretHash;
+use crate::crypto::cookie::Secrets;
+use crate::model::name::{Name, ZoneName};
+use crate::model::secret::SecretHash;
 use crate::zone::snippet::StaticRecords;
 use crate::zone::soa::Soa;
 

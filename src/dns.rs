@@ -39,11 +39,11 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use tracing::error;
 
-use crate::cookie::{CookieSecret, Cookies, Secrets};
+use crate::crypto::cookie::{CookieSecret, Cookies, Secrets};
 use crate::metrics::Metrics;
-use crate::name::{MAX_NAME, NameRef};
-use crate::secret::RandomError;
-use crate::time::{Clock, Timestamp};
+use crate::model::name::{MAX_NAME, NameRef};
+use crate::model::secret::RandomError;
+use crate::model::time::{Clock, Timestamp};
 use crate::zone::signing::Way;
 use crate::zone::{Zone, Zones};
 

@@ -27,48 +27,33 @@
 //!
 //! # Layers
 //!
-//! A module imports lower layers only, never its neighbours; the words (layer 0) may use each other.
+//! A module imports lower layers only, never its neighbours; the values (layer 0) may use each other.
 //!
-//! | layer | modules | what they are |
+//! | layer | modules | responsibility |
 //! |---|---|---|
-//! | 7 | [`cli`] | the commands |
-//! | 6 | [`daemon`] | everything started, bound, reloaded and drained |
-//! | 5 | [`dns`], [`api`], [`acme`] | the two fronts: bytes at one end, domain types at the other; the ACME client |
-//! | 4 | [`credentials`] | who may walk the write road |
-//! | 3 | [`publisher`], [`tls`] | the write road and its rules; certificates of the listeners |
-//! | 2 | [`store`], [`config`], [`hasher`], [`keyring`] | durable state; the configuration; key hashing; TSIG keys |
-//! | 1 | [`zone`], [`net`], [`remembered`], [`pace`], [`lookup`], [`file`] | what DNS sees; sockets; what is remembered; growing delays; questions to other servers; files replaced whole |
-//! | 0 | [`name`], [`txt`], [`account`], [`enrolment`], [`secret`], [`cookie`], [`serial`], [`time`], [`tsig`], [`metrics`], [`url`], [`identifier`] | the words |
+//! | 8 | [`cli`] | arguments, terminal output, exit codes; one file per command |
+//! | 7 | [`daemon`] | start, bind everything, reload, drain, watchdog |
+//! | 6 | [`api`] | HTTP: the public API and the admin API |
+//! | 5 | [`dns`], [`acme`] | the query path; certificates |
+//! | 4 | [`publisher`] | the write path and its rules |
+//! | 3 | [`store`], [`config`] | durable state; the configuration |
+//! | 2 | [`zone`] | what DNS can see, in memory |
+//! | 1 | [`net`], [`crypto`] | sockets and the DNS client; key hashing, credential cache, keyring, cookies |
+//! | 0 | [`model`], [`metrics`], [`file`] | names, TXT values, accounts, secrets, time; counters; private files |
 //!
 //! [`file`]: mod@crate::file
 
-pub mod account;
 pub mod acme;
 pub mod api;
 pub mod cli;
 pub mod config;
-pub mod cookie;
-pub mod credentials;
+pub mod crypto;
 pub mod daemon;
 pub mod dns;
-pub mod enrolment;
 pub mod file;
-pub mod hasher;
-pub mod identifier;
-pub mod keyring;
-pub mod lookup;
 pub mod metrics;
-pub mod name;
+pub mod model;
 pub mod net;
-pub mod pace;
 pub mod publisher;
-pub mod remembered;
-pub mod secret;
-pub mod serial;
 pub mod store;
-pub mod time;
-pub mod tls;
-pub mod tsig;
-pub mod txt;
-pub mod url;
 pub mod zone;

@@ -9,5 +9,8 @@ pub mod bind;
 pub mod connections;
 mod holder;
 pub mod inherited;
+pub mod lookup;
 pub mod prefix;
+pub mod rate_limiter;
 pub mod roots;
+pub mod tls;

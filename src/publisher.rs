@@ -22,16 +22,16 @@ use std::sync::Arc;
 use thiserror::Error;
 use tracing::info;
 
-use crate::account::{Account, AllowFrom, MAX_ALIASES, MAX_OWNERS, Note, Standing, Username};
 use crate::config::ValueLimits;
-use crate::enrolment::Over;
 use crate::metrics::Metrics;
-use crate::name::{Alias, Owner, Subdomain, ZoneName};
-use crate::secret::ApiKeyHash;
+use crate::model::account::{Account, AllowFrom, MAX_ALIASES, MAX_OWNERS, Note, Standing, Username};
+use crate::model::enrolment::Over;
+use crate::model::name::{Alias, Owner, Subdomain, ZoneName};
+use crate::model::secret::ApiKeyHash;
+use crate::model::time::{Behind, Clock, Timestamp};
+use crate::model::txt::{LiveValue, TxtValue};
 use crate::store::writer::{Tx, Writer};
 use crate::store::{OwnerRow, Store, StoreError, Stored};
-use crate::time::{Behind, Clock, Timestamp};
-use crate::txt::{LiveValue, TxtValue};
 use crate::zone::live::Slot;
 use crate::zone::{Zones, zone_named};
 

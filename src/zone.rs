@@ -14,10 +14,10 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use hickory_proto::rr::RecordType;
 
-use crate::name::owner::AcmeAccountLabel;
-use crate::name::{CHALLENGE_LABEL, Name, NameRef, ZoneName};
-use crate::serial::Serial;
-use crate::txt::RecordSet;
+use crate::model::name::owner::AcmeAccountLabel;
+use crate::model::name::{CHALLENGE_LABEL, Name, NameRef, ZoneName};
+use crate::model::serial::Serial;
+use crate::model::txt::RecordSet;
 
 use aliases::Aliases;
 use live::{APEX, Live, Slot};

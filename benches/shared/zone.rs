@@ -4,10 +4,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use txtgate::dns::{Source, Transport};
-use txtgate::name::{Name, Subdomain};
-use txtgate::serial::Serial;
-use txtgate::time::Timestamp;
-use txtgate::txt::LiveValue;
+use txtgate::model::name::{Name, Subdomain};
+use txtgate::model::serial::Serial;
+use txtgate::model::time::Timestamp;
+use txtgate::model::txt::LiveValue;
 use txtgate::zone::Zone;
 use txtgate::zone::live::{Live, Slot};
 use txtgate::zone::signing::Signing;

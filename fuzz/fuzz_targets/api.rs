@@ -12,10 +12,10 @@ use axum::http::{Request, Response, StatusCode, Version};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use tokio::runtime::{self, Runtime};
 use tower::ServiceExt;
-use txtgate::account::{AllowFrom, Note};
+use txtgate::model::account::{AllowFrom, Note};
 use txtgate::api::http::Peer;
 use txtgate::publisher::{Choice, Place, Registering};
-use txtgate::secret::{ApiKey, ApiKeyHash, SecretHash};
+use txtgate::model::secret::{ApiKey, ApiKeyHash, SecretHash};
 use txtgate_fuzz::house::House;
 use txtgate_fuzz::routers::{nobody, operator, public};
 

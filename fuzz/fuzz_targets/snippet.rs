@@ -8,7 +8,7 @@ use domain::base::{Message, ParsedName};
 use domain::rdata::AllRecordData;
 use libfuzzer_sys::fuzz_target;
 use txtgate::dns::Transport;
-use txtgate::name::Name;
+use txtgate::model::name::Name;
 use txtgate::zone::Zone;
 use txtgate::zone::snippet::StaticRecords;
 use txtgate_fuzz::fixture::{APEX, name, responder_of, source, zone};

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tracing::{info, warn};
 
 use crate::config;
-use crate::url::Url;
+use crate::model::url::Url;
 
 use super::client::Client;
 use super::error::{AcmeError, Result};

@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, RwLock, RwLockReadGuard, Semaphore};
 use tracing::warn;
 
 use crate::config;
-use crate::name::owner::AcmeAccountLabel;
+use crate::model::name::owner::AcmeAccountLabel;
 
 use super::account::Account;
 use super::caa;

@@ -6,9 +6,9 @@ use hickory_proto::rr::rdata::CAA;
 use tracing::warn;
 
 use crate::config::Method;
-use crate::identifier::Identifier;
-use crate::lookup::Lookup;
-use crate::name::Name;
+use crate::model::identifier::Identifier;
+use crate::model::name::Name;
+use crate::net::lookup::Lookup;
 
 use super::account::Account;
 use super::error::{AcmeError, Result};

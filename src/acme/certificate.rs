@@ -14,9 +14,9 @@ use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::config::KeyType;
-use crate::identifier::Identifier;
-use crate::time::Timestamp;
-use crate::tls;
+use crate::model::identifier::Identifier;
+use crate::model::time::Timestamp;
+use crate::net::tls;
 
 use super::error::{AcmeError, Result};
 use super::key::{Key, base64url};

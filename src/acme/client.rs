@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tracing::{debug, info};
 
-use crate::url::Url;
+use crate::model::url::Url;
 
 use super::directory::Directory;
 use super::error::Result;

@@ -11,11 +11,11 @@ use hickory_proto::rr::rdata::{NS, TXT};
 use hickory_proto::rr::{RData, RecordType};
 use tracing::{debug, warn};
 
-use crate::lookup::direct::{Transport, ask, ask_whole};
-use crate::lookup::{Lookup, ours};
-use crate::name::{Name, Owner, ZoneName};
+use crate::model::name::{Name, Owner, ZoneName};
+use crate::model::txt::TxtValue;
+use crate::net::lookup::direct::{Transport, ask, ask_whole};
+use crate::net::lookup::{Lookup, ours};
 use crate::publisher::{Author, PublishError, Publisher};
-use crate::txt::TxtValue;
 use crate::zone::{Zone, zone_named};
 
 use super::error::{AcmeError, Result};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::url::Url;
+use crate::model::url::Url;
 
 use super::problem::{or_empty, readable};
 

@@ -9,10 +9,10 @@ use thiserror::Error;
 
 use crate::config::Method;
 use crate::config::pkcs12::PasswordError;
-use crate::name::Name;
+use crate::model::name::Name;
+use crate::model::txt::persist::PersistValueError;
+use crate::model::url::Url;
 use crate::publisher::PublishError;
-use crate::txt::persist::PersistValueError;
-use crate::url::Url;
 
 use super::key::KeyError;
 use super::placement::Missing;

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use crate::file;
-use crate::name::Owner;
+use crate::model::name::Owner;
+use crate::model::txt::persist::{PersistValue, PersistentValue};
 use crate::publisher::{Author, Publisher};
-use crate::txt::persist::{PersistValue, PersistentValue};
 
 use super::account::blocking;
 use super::error::{AcmeError, Result};

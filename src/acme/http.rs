@@ -17,8 +17,8 @@ use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tracing::debug;
 
+use crate::model::url::Url;
 use crate::net::roots;
-use crate::url::Url;
 
 use super::error::{AcmeError, Result};
 use super::problem::Problem;

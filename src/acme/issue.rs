@@ -8,13 +8,13 @@ use tracing::{info, warn};
 
 use crate::config::{self, KeyType, Method};
 use crate::file;
-use crate::identifier::Identifier;
-use crate::lookup::Lookup;
-use crate::name::Owner;
+use crate::model::identifier::Identifier;
+use crate::model::name::Owner;
+use crate::model::txt::TxtValue;
+use crate::model::txt::persist::PersistValue;
+use crate::model::url::Url;
+use crate::net::lookup::Lookup;
 use crate::publisher::{Author, Publisher};
-use crate::txt::TxtValue;
-use crate::txt::persist::PersistValue;
-use crate::url::Url;
 
 use super::account::{Account, blocking};
 use super::certificate::{CertificateKey, Chain};
@@ -78,7 +78,7 @@ impl Pending {
 }
 
 /// The servers that must show a zone's values.
-pub type Delegations<'a> = &'a mut [(crate::name::ZoneName, Delegation)];
+pub type Delegations<'a> = &'a mut [(crate::model::name::ZoneName, Delegation)];
 
 /// Gets a certificate. The challenges' values that it publishes are retired when the CA has looked, whatever it has seen;
 /// what a crash leaves expires with its lifetime. Persistent authorizations stay; those that the certificate does not

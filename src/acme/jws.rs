@@ -3,7 +3,7 @@
 use ring::hmac;
 use serde_json::{Value, json};
 
-use crate::url::Url;
+use crate::model::url::Url;
 
 use super::key::{Key, KeyError, base64url};
 

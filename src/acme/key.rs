@@ -13,7 +13,7 @@ use ring::signature::{
 };
 use thiserror::Error;
 
-use crate::txt::TxtValue;
+use crate::model::txt::TxtValue;
 
 /// Why a key cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

@@ -24,8 +24,8 @@ use tracing::info;
 
 use crate::config::certificate::{CertificateName, MAX_CERTIFICATES};
 use crate::config::{ManagedCertificate, file};
-use crate::lookup::Lookup;
 use crate::metrics::Metrics;
+use crate::net::lookup::Lookup;
 use crate::publisher::Publisher;
 
 use super::account::blocking;

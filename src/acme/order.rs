@@ -8,8 +8,8 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tracing::{debug, info, warn};
 
 use crate::config::Method;
-use crate::identifier::Identifier;
-use crate::url::Url;
+use crate::model::identifier::Identifier;
+use crate::model::url::Url;
 
 use super::account::Account;
 use super::certificate::{certificates, root_of};

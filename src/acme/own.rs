@@ -13,10 +13,10 @@ use tracing::{error, info, warn};
 
 use crate::config::{OwnCertificate, UntilIssued};
 use crate::file;
-use crate::lookup::Lookup;
 use crate::metrics::Metrics;
+use crate::net::lookup::Lookup;
+use crate::net::tls::Tls;
 use crate::publisher::Publisher;
-use crate::tls::Tls;
 
 use super::account::blocking;
 use super::authority::Authority;

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use ring::digest::{SHA256, digest};
 
-use crate::lookup::{Lookup, LookupError};
-use crate::name::{Name, Owner};
+use crate::model::name::{Name, Owner};
+use crate::model::time::Timestamp;
+use crate::model::txt::persist::{PersistValue, PersistentValue};
+use crate::model::url::Url;
+use crate::net::lookup::{Lookup, LookupError};
 use crate::publisher::Publisher;
-use crate::time::Timestamp;
-use crate::txt::persist::{PersistValue, PersistentValue};
-use crate::url::Url;
 
 use super::account::Account;
 use super::error::{AcmeError, Result};
@@ -198,7 +198,7 @@ fn end(value: &PersistValue) -> Timestamp {
 /// A text as zone files write a TXT record's: cut into strings of at most 255 octets (RFC 1035 section 3.3.14).
 pub fn quoted(text: &str) -> String {
     let octets: Vec<char> = text.chars().collect();
-    let strings = octets.chunks(crate::txt::MAX_STRING).map(|part| {
+    let strings = octets.chunks(crate::model::txt::MAX_STRING).map(|part| {
         let escaped = part.iter().map(|c| if matches!(c, '"' | '\\') { format!("\\{c}") } else { c.to_string() });
         format!("\"{}\"", escaped.collect::<String>())
     });

@@ -9,10 +9,10 @@ use tokio::task::JoinSet;
 use tracing::warn;
 
 use crate::config::{self, Method};
-use crate::identifier::Identifier;
-use crate::lookup::Lookup;
-use crate::name::owner::AcmeAccountLabel;
-use crate::name::{CHALLENGE_LABEL, Name, Owner, PERSIST_LABEL, ZoneName};
+use crate::model::identifier::Identifier;
+use crate::model::name::owner::AcmeAccountLabel;
+use crate::model::name::{CHALLENGE_LABEL, Name, Owner, PERSIST_LABEL, ZoneName};
+use crate::net::lookup::Lookup;
 use crate::publisher::{PublishError, Publisher};
 use crate::zone::snippet::cname_target;
 use crate::zone::zone_of;

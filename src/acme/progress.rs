@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::identifier::Identifier;
+use crate::model::identifier::Identifier;
 
 use super::error::Result;
 

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tracing::{debug, info, warn};
 
-use crate::time::Timestamp;
+use crate::model::time::Timestamp;
 
 use super::authority::Authority;
 use super::certificate::Facts;

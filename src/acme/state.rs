@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::file::{self, Unread};
-use crate::url::Url;
+use crate::model::url::Url;
 
 use super::error::{AcmeError, Result};
 use super::key::Key;

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use crate::account::Username;
+use crate::model::account::Username;
 use crate::publisher::{Edit, PublishError, Publisher};
 
 use super::auth::Login;

@@ -25,8 +25,8 @@ use axum::http::request::Parts;
 use axum::routing::{delete, get, post};
 use axum::{Router, middleware};
 
-use crate::hasher::Hasher;
-use crate::keyring::Keyring;
+use crate::crypto::hasher::Hasher;
+use crate::crypto::keyring::Keyring;
 use crate::metrics::Metrics;
 use crate::publisher::{PublishError, Publisher};
 

@@ -5,8 +5,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::json;
 
-use crate::account::Account;
-use crate::name::Owner;
+use crate::model::account::Account;
+use crate::model::name::Owner;
 use crate::publisher::Publisher;
 
 use super::auth::Login;

@@ -8,8 +8,8 @@ use axum::http::{HeaderMap, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-use crate::account::Account;
-use crate::credentials::Verified;
+use crate::api::credentials::Verified;
+use crate::model::account::Account;
 
 use super::Shared;
 use super::client_ip::ClientIp;

@@ -7,12 +7,12 @@ use axum::response::{IntoResponse, Response};
 use thiserror::Error;
 use tracing::error;
 
-use crate::credentials::Denied;
-use crate::enrolment::Over;
-use crate::hasher::HasherError;
-use crate::name::Subdomain;
+use crate::api::credentials::Denied;
+use crate::crypto::hasher::HasherError;
+use crate::model::enrolment::Over;
+use crate::model::name::Subdomain;
+use crate::model::secret::{RandomError, SealError};
 use crate::publisher::PublishError;
-use crate::secret::{RandomError, SealError};
 use crate::store::StoreError;
 
 use super::reply;

@@ -8,15 +8,15 @@ use std::time::Duration;
 use axum::extract::{FromRequest, Request};
 use serde_json::Value;
 
-use crate::account::{AllowFrom, Note};
-use crate::enrolment::{AllowedLabel, AllowedLabelError, MAX_LABELS, MAX_USES};
-use crate::name::owner::OwnerText;
-use crate::name::{Alias, Name, ZoneName};
+use crate::model::account::{AllowFrom, Note};
+use crate::model::enrolment::{AllowedLabel, AllowedLabelError, MAX_LABELS, MAX_USES};
+use crate::model::name::owner::OwnerText;
+use crate::model::name::{Alias, Name, ZoneName};
+use crate::model::time::Span;
+use crate::model::tsig::Algorithm;
+use crate::model::txt::persist::PersistValue;
+use crate::model::txt::{KeyAuthorization, TxtValue};
 use crate::publisher::Choice;
-use crate::time::Span;
-use crate::tsig::Algorithm;
-use crate::txt::persist::PersistValue;
-use crate::txt::{KeyAuthorization, TxtValue};
 
 use super::body::MAX_BODY;
 use super::error::Failure;

@@ -36,7 +36,7 @@ use crate::net::prefix::Prefix;
 
 use super::error::Failure;
 use super::register::OPERATOR;
-use crate::tls::Tls;
+use crate::net::tls::Tls;
 
 /// Octets of a request's head.
 const MAX_HEAD: usize = 32 * 1_024;

@@ -8,10 +8,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::json;
 
-use crate::account::Account;
-use crate::name::{Alias, Name, Owner};
+use crate::model::account::Account;
+use crate::model::name::{Alias, Name, Owner};
+use crate::model::txt::TxtValue;
 use crate::publisher::{Author, Publisher};
-use crate::txt::TxtValue;
 
 use super::auth::Publishing;
 use super::error::Failure;

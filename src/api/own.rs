@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::account::Account;
-use crate::name::{Owner, ZoneName};
+use crate::model::account::Account;
+use crate::model::name::{Owner, ZoneName};
 
 use super::error::Failure;
 use super::fields::Fields;

@@ -11,14 +11,14 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use serde::Serialize;
 
-use crate::account::{Account, AllowFrom, Note, Username};
 use crate::config::Registration;
-use crate::hasher::Hasher;
-use crate::name::Owner;
+use crate::crypto::hasher::Hasher;
+use crate::model::account::{Account, AllowFrom, Note, Username};
+use crate::model::name::Owner;
+use crate::model::secret::ApiKey;
 use crate::net::prefix::Prefix;
-use crate::pace::{Pace, Rule};
+use crate::net::rate_limiter::{Pace, Rule};
 use crate::publisher::{Choice, Place, Publisher, Registering};
-use crate::secret::ApiKey;
 
 use super::client_ip::{ClientIp, Clients};
 use super::error::Failure;

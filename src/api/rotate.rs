@@ -6,11 +6,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use crate::account::Account;
-use crate::hasher::Hasher;
+use crate::crypto::hasher::Hasher;
+use crate::model::account::Account;
+use crate::model::secret::ApiKey;
 use crate::net::prefix::Prefix;
 use crate::publisher::Publisher;
-use crate::secret::ApiKey;
 
 use super::auth::Login;
 use super::client_ip::ClientIp;

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 
-use crate::enrolment::Enrolment;
+use crate::model::enrolment::Enrolment;
+use crate::model::secret::{SecretHash, ShownSecret};
 use crate::net::prefix::Prefix;
-use crate::pace::{Pace, Rule};
+use crate::net::rate_limiter::{Pace, Rule};
 use crate::publisher::{PublishError, Publisher};
-use crate::secret::{SecretHash, ShownSecret};
 
 use super::account::read;
 use super::auth::{basic, bearer};

@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tracing::info;
 
-use crate::account::Username;
-use crate::lookup::Lookup;
-use crate::name::{Alias, Name};
+use crate::model::account::Username;
+use crate::model::name::{Alias, Name};
+use crate::model::secret::{ApiKey, SealError, SecretHash, ShownSecret};
+use crate::net::lookup::Lookup;
 use crate::publisher::Publisher;
-use crate::secret::{ApiKey, SealError, SecretHash, ShownSecret};
 use crate::zone::zone_of;
 
 use super::Shared;

@@ -7,8 +7,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
-use crate::account::Account;
-use crate::name::{Owner, ZoneName};
+use crate::model::account::Account;
+use crate::model::name::{Owner, ZoneName};
 use crate::publisher::{Place, Publisher};
 
 use super::account::shown;

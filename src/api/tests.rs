@@ -16,9 +16,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::http::Server;
-use crate::credentials::tests::House;
-use crate::lookup::Lookup;
+use crate::api::credentials::tests::House;
 use crate::net::connections::Connections;
+use crate::net::lookup::Lookup;
 use axum::Router;
 
 /// A served API and everything behind it.
@@ -109,7 +109,7 @@ impl Site {
 
     pub fn live(&self, fulldomain: &str) -> Vec<String> {
         let (label, zone) = fulldomain.split_once('.').unwrap();
-        let owner = crate::name::Owner { zone: zone.parse().unwrap(), label: label.parse().unwrap() };
+        let owner = crate::model::name::Owner { zone: zone.parse().unwrap(), label: label.parse().unwrap() };
         self.house.publisher.values(&owner).iter().map(|value| value.txt.to_string()).collect()
     }
 }

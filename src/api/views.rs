@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use crate::account::{Account, AllowFrom, Note, OwnAlias, Standing, Username};
-use crate::name::{Alias, Owner, ZoneName};
+use crate::model::account::{Account, AllowFrom, Note, OwnAlias, Standing, Username};
+use crate::model::name::{Alias, Owner, ZoneName};
+use crate::model::time::Timestamp;
+use crate::model::txt::persist::{PersistValue, PersistentValue};
+use crate::model::txt::{LiveValue, TxtValue};
 use crate::publisher::Publisher;
-use crate::time::Timestamp;
-use crate::txt::persist::{PersistValue, PersistentValue};
-use crate::txt::{LiveValue, TxtValue};
 
 /// A value that is served.
 #[derive(Debug, Serialize)]

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::config::{Config, ZoneSettings};
-use crate::name::{CHALLENGE_LABEL, Name, PERSIST_LABEL};
+use crate::model::name::{CHALLENGE_LABEL, Name, PERSIST_LABEL};
 
 use super::operator::{Operator, encoded};
 use super::settings::{Format, Registered};

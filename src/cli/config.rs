@@ -6,8 +6,8 @@ use clap::Subcommand;
 
 use crate::config::keyfile::KeyFile;
 use crate::config::{Certificate, Config, Registration, ZoneSettings};
-use crate::identifier::Identifier;
-use crate::tls::{self, Tls};
+use crate::model::identifier::Identifier;
+use crate::net::tls::{self, Tls};
 
 use super::{CliError, Result};
 

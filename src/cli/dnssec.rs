@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 
 use crate::config::keyfile::{KeyFile, KeyFileError};
 use crate::config::{Config, Dnssec, ZoneSettings};
-use crate::name::ZoneName;
-use crate::time::{Clock, Timestamp};
+use crate::model::name::ZoneName;
+use crate::model::time::{Clock, Timestamp};
 use crate::zone::signing::key::{Algorithm, ZoneKey};
 use crate::zone::signing::phase::{Offer, Phase};
 

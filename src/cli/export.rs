@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::config::Config;
-use crate::name::ZoneName;
+use crate::model::name::ZoneName;
 use crate::store::export;
 
 use super::{CliError, Result, print};

@@ -17,7 +17,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use crate::name::Name;
+use crate::model::name::Name;
 
 use super::tell;
 use accounts::{Account, AccountFile};

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::config::Config;
 use crate::daemon::House;
 use crate::file;
-use crate::name::ZoneName;
+use crate::model::name::ZoneName;
 use crate::publisher::Plan;
 use crate::store::backup;
 use crate::store::import::{ForeignAccount, Left, Postgres, Source};

@@ -8,9 +8,9 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use crate::file::folder_of;
-use crate::identifier::Identifier;
-use crate::name::ZoneName;
-use crate::url::Url;
+use crate::model::identifier::Identifier;
+use crate::model::name::ZoneName;
+use crate::model::url::Url;
 
 use super::read::{Reader, Result, private_text};
 use super::{Certificate, KeyType, Method, UntilIssued, file};

@@ -9,8 +9,8 @@ use nix::unistd::{Group, User};
 use thiserror::Error;
 
 use crate::file::folder_of;
-use crate::identifier::Identifier;
-use crate::time::Span;
+use crate::model::identifier::Identifier;
+use crate::model::time::Span;
 
 use super::pkcs12::Pkcs12;
 use super::read::{Reader, Result};

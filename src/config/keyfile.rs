@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::file::{self, Unread};
-use crate::name::ZoneName;
-use crate::time::Timestamp;
+use crate::model::name::ZoneName;
+use crate::model::time::Timestamp;
 use crate::zone::signing::Keys;
 use crate::zone::signing::key::{Algorithm, ZoneKey};
 use crate::zone::signing::phase::Phase;

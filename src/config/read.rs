@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::account::parse_cidr;
-use crate::cookie::Secrets;
-use crate::name::{Name, ZoneName};
-use crate::secret::SecretHash;
-use crate::time::Span;
+use crate::crypto::cookie::Secrets;
+use crate::model::account::parse_cidr;
+use crate::model::name::{Name, ZoneName};
+use crate::model::secret::SecretHash;
+use crate::model::time::Span;
 use crate::zone::snippet::StaticRecords;
 use crate::zone::soa::{Contact, Soa};
 

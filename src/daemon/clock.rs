@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tracing::{error, info};
 
+use crate::model::time::Behind;
 use crate::publisher::Publisher;
-use crate::time::Behind;
 
 /// Between two looks.
 const ROUND: Duration = Duration::from_secs(10);

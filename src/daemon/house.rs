@@ -6,19 +6,19 @@ use std::sync::Arc;
 use axum::Router;
 use tracing::error;
 
-use crate::account::{Account, Username};
 use crate::api::admin::{self, Acme, Facts, Watch};
+use crate::api::credentials::Credentials;
 use crate::config::Config;
-use crate::credentials::Credentials;
+use crate::crypto::credential_cache::Remembered;
+use crate::crypto::hasher::Hasher;
+use crate::crypto::keyring::Keyring;
 use crate::dns::watch::Watchers;
-use crate::hasher::Hasher;
-use crate::keyring::Keyring;
 use crate::metrics::Metrics;
+use crate::model::account::{Account, Username};
+use crate::model::time::Clock;
 use crate::publisher::{Publisher, load};
-use crate::remembered::Remembered;
 use crate::store::Store;
 use crate::store::writer::{Writer, WriterThread};
-use crate::time::Clock;
 use crate::zone::Zones;
 
 use super::DaemonError;

@@ -3,10 +3,10 @@
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
-use crate::name::{MAX_NAME, NameRef};
-use crate::serial::Serial;
-use crate::time::Timestamp;
-use crate::txt::RecordSet;
+use crate::model::name::{MAX_NAME, NameRef};
+use crate::model::serial::Serial;
+use crate::model::time::Timestamp;
+use crate::model::txt::RecordSet;
 use crate::zone::live::Slot;
 use crate::zone::snippet::{MAX_CHAIN, cname_target};
 use crate::zone::{Node, Zone, zone_of};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
-use crate::name::Name;
+use crate::model::name::Name;
 
 use super::question::HEADER;
 use super::wire::Walk;

@@ -9,9 +9,9 @@ use std::time::Duration;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
-use crate::name::{MAX_NAME, NameRef};
-use crate::serial::Serial;
-use crate::txt::{MAX_STRING, RecordSet, TXT_VALUE};
+use crate::model::name::{MAX_NAME, NameRef};
+use crate::model::serial::Serial;
+use crate::model::txt::{MAX_STRING, RecordSet, TXT_VALUE};
 use crate::zone::signing::nsec::{NXNAME, nsec_rdata};
 use crate::zone::signing::{Refused, Signed, Signing, Unsigned, Way};
 use crate::zone::{Node, Zone, zone_of};

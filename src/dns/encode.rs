@@ -9,9 +9,9 @@ use std::sync::Arc;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
-use crate::cookie::{CLIENT, SERVER};
-use crate::serial::Serial;
-use crate::txt::MAX_STRING;
+use crate::crypto::cookie::{CLIENT, SERVER};
+use crate::model::serial::Serial;
+use crate::model::txt::MAX_STRING;
 use crate::zone::Zone;
 use crate::zone::signing::Signed;
 

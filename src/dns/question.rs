@@ -5,8 +5,8 @@
 use hickory_proto::op::{OpCode, ResponseCode};
 use hickory_proto::rr::RecordType;
 
-use crate::cookie::Presented;
-use crate::name::{MAX_NAME, NameRef};
+use crate::crypto::cookie::Presented;
+use crate::model::name::{MAX_NAME, NameRef};
 
 use super::ede::Ede;
 use super::tsig::TSIG;

@@ -27,7 +27,7 @@ use tracing::error;
 
 use crate::net::connections::{Connections, Seat};
 use crate::net::prefix::Prefix;
-use crate::tls::Tls;
+use crate::net::tls::Tls;
 
 use super::listener::{StreamListener, stopped};
 use super::tcp::{MAX_QUERY, TURN, Talker};

@@ -26,8 +26,8 @@ use std::sync::Arc;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{RData, Record, RecordType};
 
-use crate::time::{Clock, Timestamp};
-use crate::txt::LiveValue;
+use crate::model::time::{Clock, Timestamp};
+use crate::model::txt::LiveValue;
 use crate::zone::live::Slot;
 use crate::zone::{Zone, Zones};
 

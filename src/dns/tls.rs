@@ -11,7 +11,7 @@ use tracing::debug;
 
 use crate::net::accept::Acceptor;
 use crate::net::connections::{Connections, Seat};
-use crate::tls::Tls;
+use crate::net::tls::Tls;
 
 use super::listener::{StreamListener, stopped};
 use super::tcp::{Talker, start};

@@ -14,8 +14,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tracing::{debug, error};
 
-use crate::keyring::{Admission, Holder, Keyring, Ticket};
-use crate::name::{MAX_NAME, NameRef};
+use crate::crypto::keyring::{Admission, Holder, Keyring, Ticket};
+use crate::model::name::{MAX_NAME, NameRef};
 use crate::publisher::{Amended, Author, PublishError, Publisher};
 
 use super::answer::Answer;

@@ -8,8 +8,8 @@ use hickory_proto::rr::RecordType;
 use thiserror::Error;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use crate::name::Name;
-use crate::time::Timestamp;
+use crate::model::name::Name;
+use crate::model::time::Timestamp;
 
 use super::Source;
 use super::answer::{Answer, Records};

@@ -1,6 +1,6 @@
 //! Walking over the octets of a DNS message (RFC 1035 section 4.1) without copying any.
 
-use crate::name::{MAX_LABEL, MAX_NAME, Name};
+use crate::model::name::{MAX_LABEL, MAX_NAME, Name};
 
 use super::question::HEADER;
 

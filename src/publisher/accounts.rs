@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tracing::info;
 
-use crate::account::{Account, AllowFrom, FormerKey, Note, Standing, Username};
-use crate::name::Owner;
-use crate::secret::ApiKeyHash;
+use crate::model::account::{Account, AllowFrom, FormerKey, Note, Standing, Username};
+use crate::model::name::Owner;
+use crate::model::secret::ApiKeyHash;
+use crate::model::tsig::Derivation;
 use crate::store::StoreError;
 use crate::store::writer::Tx;
-use crate::tsig::Derivation;
 
 use super::{Decided, Inner, PublishError, Publisher, Result, Shown};
 

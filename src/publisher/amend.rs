@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::name::Owner;
+use crate::model::name::Owner;
+use crate::model::txt::{LiveValue, TxtValue};
 use crate::store::writer::Tx;
 use crate::store::{OwnerRow, StoreError};
-use crate::txt::{LiveValue, TxtValue};
 
 use super::{Author, Decided, Inner, Publisher, Result, Shown};
 

@@ -1,6 +1,6 @@
 //! Challenge zones: the apex that an account is given, and the labels of ACME accounts below it; and owners that pass.
 
-use crate::name::{Owner, OwnerLabel, ZoneName};
+use crate::model::name::{Owner, OwnerLabel, ZoneName};
 use crate::store::writer::Tx;
 use crate::store::{OwnerRow, StoreError};
 use crate::zone::zone_named;

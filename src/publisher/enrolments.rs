@@ -2,9 +2,9 @@
 
 use tracing::info;
 
-use crate::enrolment::{Enrolment, EnrolmentId, Over, Terms};
-use crate::name::{Owner, Subdomain, ZoneName};
-use crate::secret::SecretHash;
+use crate::model::enrolment::{Enrolment, EnrolmentId, Over, Terms};
+use crate::model::name::{Owner, Subdomain, ZoneName};
+use crate::model::secret::SecretHash;
 use crate::store::writer::Tx;
 
 use super::{Choice, Decided, Inner, PublishError, Publisher, Result};

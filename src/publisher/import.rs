@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use tracing::info;
 
-use crate::account::{Account, Note, Standing};
-use crate::name::{Owner, ZoneName};
+use crate::model::account::{Account, Note, Standing};
+use crate::model::name::{Owner, ZoneName};
+use crate::model::time::Timestamp;
+use crate::model::txt::{LiveValue, TxtValue};
 use crate::store::import::{ForeignAccount, Left};
 use crate::store::writer::Tx;
 use crate::store::{OwnerRow, Rows, StoreError};
-use crate::time::Timestamp;
-use crate::txt::{LiveValue, TxtValue};
 use crate::zone::live::Slot;
 use crate::zone::{is_static, zone_named};
 

@@ -1,7 +1,7 @@
 //! What is kept, sealed, for the holders of registration secrets and enrolment tokens.
 
-use crate::name::Name;
-use crate::secret::SecretHash;
+use crate::model::name::Name;
+use crate::model::secret::SecretHash;
 use crate::store::writer::Tx;
 
 use super::{PublishError, Publisher, Result};

@@ -2,7 +2,7 @@
 
 use tracing::info;
 
-use crate::name::{Name, Owner};
+use crate::model::name::{Name, Owner};
 use crate::store::writer::Tx;
 use crate::zone::live::Slot;
 use crate::zone::zone_named;

@@ -2,9 +2,9 @@
 
 use tracing::info;
 
-use crate::account::{Account, MAX_ALIASES, MAX_OWNERS, OwnAlias, Standing, Username};
-use crate::enrolment::EnrolmentId;
-use crate::name::{Alias, Owner, OwnerLabel, Subdomain, ZoneName};
+use crate::model::account::{Account, MAX_ALIASES, MAX_OWNERS, OwnAlias, Standing, Username};
+use crate::model::enrolment::EnrolmentId;
+use crate::model::name::{Alias, Owner, OwnerLabel, Subdomain, ZoneName};
 use crate::store::StoreError;
 use crate::store::writer::Tx;
 use crate::zone::live::Slot;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tracing::info;
 
-use crate::name::{Owner, OwnerLabel};
+use crate::model::name::{Owner, OwnerLabel};
+use crate::model::time::Timestamp;
+use crate::model::txt::persist::{PersistValue, PersistentValue};
 use crate::store::writer::Tx;
 use crate::store::{StoreError, Stored};
-use crate::time::Timestamp;
-use crate::txt::persist::{PersistValue, PersistentValue};
 use crate::zone::{is_static, zone_named};
 
 use super::{Author, Decided, Inner, PublishError, Publisher, Result};

@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::Config;
-use crate::name::OwnerLabel;
-use crate::secret::ApiKey;
+use crate::model::name::OwnerLabel;
+use crate::model::secret::ApiKey;
 use crate::store::writer::WriterThread;
 use crate::zone::Zone;
 

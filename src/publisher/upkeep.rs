@@ -10,11 +10,11 @@ use tracing::{info, warn};
 
 use crate::config::keyfile::{KeyFile, KeyFileError};
 use crate::config::{ValueLimits, ZoneSettings};
-use crate::name::{OwnerLabel, PERSIST_LABEL, ZoneName};
-use crate::serial::Serial;
+use crate::model::name::{OwnerLabel, PERSIST_LABEL, ZoneName};
+use crate::model::serial::Serial;
+use crate::model::time::{Clock, Timestamp};
 use crate::store::writer::Tx;
 use crate::store::{Rows, Store, StoreError};
-use crate::time::{Clock, Timestamp};
 use crate::zone::live::{Live, Slot};
 use crate::zone::signing::{Dnssec, Signing};
 use crate::zone::{Zone, Zones, zone_named};
@@ -269,7 +269,7 @@ impl Publisher {
             Ok(Ok::<_, PublishError>((removable, shown)))
         };
         let inner = self.0.clone();
-        let seen = move |(removed, shown): &(Vec<crate::account::Account>, Vec<super::Shown>)| {
+        let seen = move |(removed, shown): &(Vec<crate::model::account::Account>, Vec<super::Shown>)| {
             removed.iter().for_each(|account| (inner.changed)(account.username, None));
             shown.clone()
         };

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use rusqlite::{Connection, Transaction, params};
 
-use crate::account::{Account, Standing};
-use crate::name::{OwnerLabel, ZoneName};
-use crate::secret::ApiKeyHash;
+use crate::model::account::{Account, Standing};
+use crate::model::name::{OwnerLabel, ZoneName};
+use crate::model::secret::ApiKeyHash;
 
 use super::backup::{create_new, open_existing};
 use super::import::Left;

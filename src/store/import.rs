@@ -10,12 +10,12 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::account::{AllowFrom, Username};
-use crate::name::Subdomain;
-use crate::name::owner::SubdomainError;
-use crate::secret::ApiKeyHash;
-use crate::time::Timestamp;
-use crate::txt::TxtValue;
+use crate::model::account::{AllowFrom, Username};
+use crate::model::name::Subdomain;
+use crate::model::name::owner::SubdomainError;
+use crate::model::secret::ApiKeyHash;
+use crate::model::time::Timestamp;
+use crate::model::txt::TxtValue;
 
 pub use postgres::Postgres;
 

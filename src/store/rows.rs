@@ -11,12 +11,12 @@ use std::str::FromStr;
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::account::{Standing, Username};
-use crate::name::{Owner, OwnerLabel, ZoneName};
-use crate::serial::Serial;
-use crate::time::Timestamp;
-use crate::txt::persist::PersistentValue;
-use crate::txt::{LiveValue, TxtValue};
+use crate::model::account::{Standing, Username};
+use crate::model::name::{Owner, OwnerLabel, ZoneName};
+use crate::model::serial::Serial;
+use crate::model::time::Timestamp;
+use crate::model::txt::persist::PersistentValue;
+use crate::model::txt::{LiveValue, TxtValue};
 
 use super::StoreError;
 

@@ -12,9 +12,9 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use crate::metrics::Metrics;
-use crate::name::ZoneName;
-use crate::serial::Serial;
-use crate::time::Clock;
+use crate::model::name::ZoneName;
+use crate::model::serial::Serial;
+use crate::model::time::Clock;
 use crate::zone::{Zones, zone_named};
 
 use super::{Rows, Store, StoreError, connect};

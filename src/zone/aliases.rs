@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use crate::name::{Alias, NameRef};
+use crate::model::name::{Alias, NameRef};
 
 /// Shards of the set: a writer holds up one reader in so many, for the time of one insertion.
 const SHARDS: usize = 64;

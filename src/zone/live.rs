@@ -9,10 +9,10 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use uuid::Uuid;
 
-use crate::serial::Serial;
-use crate::time::Timestamp;
-use crate::txt::LiveValue;
-use crate::txt::persist::PersistentValue;
+use crate::model::serial::Serial;
+use crate::model::time::Timestamp;
+use crate::model::txt::LiveValue;
+use crate::model::txt::persist::PersistentValue;
 
 use table::Table;
 

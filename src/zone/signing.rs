@@ -18,9 +18,9 @@ use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
 
-use crate::name::{MAX_NAME, Name, NameRef};
-use crate::time::{Behind, Clock, Timestamp};
-use crate::txt::RecordSet;
+use crate::model::name::{MAX_NAME, Name, NameRef};
+use crate::model::time::{Behind, Clock, Timestamp};
+use crate::model::txt::RecordSet;
 
 use cache::Cache;
 use canonical::{RrsigHead, signed_data};

@@ -14,9 +14,9 @@ use domain::zonefile::inplace::{Entry, ScannedRecord, Zonefile};
 use hickory_proto::rr::RecordType;
 use thiserror::Error;
 
-use crate::name::owner::AcmeAccountLabel;
-use crate::name::{CHALLENGE_LABEL, Name, NameRef, ZoneName};
-use crate::txt::RecordSet;
+use crate::model::name::owner::AcmeAccountLabel;
+use crate::model::name::{CHALLENGE_LABEL, Name, NameRef, ZoneName};
+use crate::model::txt::RecordSet;
 
 /// Octets of RDATA that one set may hold, so that every answer fits a message over TCP.
 const MAX_SET: usize = 60_000;

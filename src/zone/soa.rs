@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-use crate::name::{Name, NameError};
-use crate::serial::Serial;
+use crate::model::name::{Name, NameError};
+use crate::model::serial::Serial;
 
 /// A zone's SOA but for the serial (RFC 1035 section 3.3.13).
 #[derive(Clone, Debug)]

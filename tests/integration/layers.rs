@@ -159,7 +159,7 @@ fn arrows_upwards_and_sideways_are_seen() {
     assert_eq!(of(&["zone", "live"], "fn f() -> crate::store::Rows { }"), ["store"]);
     assert_eq!(of(&["net"], "use crate::{name::Name, zone::{live, soa}, txt};"), ["zone"]);
     assert_eq!(of(&["name"], "use super::publisher::Publisher;"), ["publisher"]);
-    assert_eq!(of(&["name"], "use crate::txt::TxtValue;"), [""; 0], "words may use each other");
+    assert_eq!(of(&["name"], "use crate::model::txt::TxtValue;"), [""; 0], "words may use each other");
     assert_eq!(of(&["api", "admin"], "use super::metrics; use crate::publisher::Publisher;"), [""; 0]);
     assert_eq!(code("use a; // crate::api\n#[cfg(test)]\nmod tests {\nuse crate::api;"), "use a; ");
 }

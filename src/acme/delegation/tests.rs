@@ -3,7 +3,7 @@ use hickory_proto::rr::Record;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
-use crate::name::OwnerLabel;
+use crate::model::name::OwnerLabel;
 
 use super::*;
 

@@ -8,10 +8,10 @@ use tracing::{error, info, warn};
 
 use crate::config::pkcs12::Password;
 use crate::config::{self, ManagedCertificate};
-use crate::identifier::Identifier;
-use crate::name::{CHALLENGE_LABEL, PERSIST_LABEL};
-use crate::time::Timestamp;
-use crate::url::Url;
+use crate::model::identifier::Identifier;
+use crate::model::name::{CHALLENGE_LABEL, PERSIST_LABEL};
+use crate::model::time::Timestamp;
+use crate::model::url::Url;
 
 use super::super::account::blocking;
 use super::super::certificate::{Chain, Facts};

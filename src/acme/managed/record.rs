@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::certificate::CertificateName;
 use crate::config::{ManagedCertificate, file};
 use crate::file::replace;
-use crate::url::Url;
+use crate::model::url::Url;
 
 use super::super::error::{AcmeError, Result};
 use super::super::placement::Proven;

@@ -7,8 +7,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::json;
 
-use crate::account::Username;
-use crate::hasher::Hasher;
+use crate::crypto::hasher::Hasher;
+use crate::model::account::Username;
 use crate::net::prefix::Prefix;
 use crate::publisher::{Edit, Place, Publisher};
 

@@ -7,10 +7,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use crate::enrolment::{Enrolment, EnrolmentId, Over, Terms};
+use crate::model::enrolment::{Enrolment, EnrolmentId, Over, Terms};
+use crate::model::secret::SecretHash;
+use crate::model::time::Timestamp;
 use crate::publisher::Publisher;
-use crate::secret::SecretHash;
-use crate::time::Timestamp;
 
 use super::super::account::read;
 use super::super::fields::Fields;

@@ -8,9 +8,9 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use crate::metrics::Metrics;
+use crate::model::time::Behind;
 use crate::publisher::Publisher;
 use crate::store::StoreError;
-use crate::time::Behind;
 use crate::zone::Zone;
 
 use super::super::account::read;

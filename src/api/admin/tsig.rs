@@ -5,9 +5,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::json;
 
-use crate::keyring::{Keyring, KeyringError};
+use crate::crypto::keyring::{Keyring, KeyringError};
+use crate::model::tsig::Algorithm;
 use crate::publisher::Publisher;
-use crate::tsig::Algorithm;
 
 use super::super::account::shown;
 use super::super::fields::Fields;

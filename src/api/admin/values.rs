@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::name::Owner;
+use crate::model::name::Owner;
 use crate::publisher::{Author, Publisher};
 
 use super::super::account::read;

@@ -14,7 +14,7 @@ use axum::response::Response;
 use hyper::body::Frame;
 use tokio::sync::mpsc::Receiver;
 
-use crate::name::Name;
+use crate::model::name::Name;
 use crate::publisher::Publisher;
 
 use super::{Failure, Params, who};

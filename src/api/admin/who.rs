@@ -1,8 +1,8 @@
 //! From what the operator writes to the account or the owner that is meant.
 
-use crate::account::{Account, Username};
-use crate::name::Owner;
-use crate::name::owner::OwnerText;
+use crate::model::account::{Account, Username};
+use crate::model::name::Owner;
+use crate::model::name::owner::OwnerText;
 use crate::publisher::Publisher;
 
 use super::super::account::read;

@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::tls::HTTP;
-use crate::tls::tests::{Client, Files};
+use crate::net::tls::HTTP;
+use crate::net::tls::tests::{Client, Files};
 
 const QUICK: Times = Times {
     handshake: Duration::from_millis(300),

@@ -72,7 +72,7 @@ async fn networks_widen_and_keys_rotate() {
     let reply = site.ask("PATCH /accounts/shop", "", r#"{"allowfrom":[],"note":"n"}"#).await;
     assert_eq!((&reply.json()["allowfrom"], &reply.json()["note"]), (&Value::Array(vec![]), &"n".into()));
     let rotated = Registered(site.ask("POST /accounts/shop/rotate", "", r#"{"grace":"0s"}"#).await.json());
-    let home = crate::credentials::tests::HOME;
+    let home = crate::api::credentials::tests::HOME;
     let verify = async |who: &Registered| {
         site.house.credentials.verify(who.text("username"), who.text("password"), home).await.is_ok()
     };

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::registration::{SECRET, basic, secret_site};
 use super::*;
-use crate::account::{AllowFrom, Note};
-use crate::enrolment::{EnrolmentId, Terms};
-use crate::secret::SecretHash;
+use crate::model::account::{AllowFrom, Note};
+use crate::model::enrolment::{EnrolmentId, Terms};
+use crate::model::secret::SecretHash;
 
 const CLOSED: &str = "registration = \"closed\"";
 
@@ -118,7 +118,7 @@ async fn a_token_gives_the_labels_that_it_names_and_no_others() {
 #[tokio::test]
 async fn a_token_ends_by_time_by_place_and_by_being_revoked() {
     let site = Site::new(CLOSED).await;
-    let (expired, _) = token(&site, |terms| terms.expires = crate::time::Timestamp::from_unix(1)).await;
+    let (expired, _) = token(&site, |terms| terms.expires = crate::model::time::Timestamp::from_unix(1)).await;
     let (elsewhere, _) = token(&site, |terms| terms.allow_from = AllowFrom::parse(&["192.0.2.0/24"]).unwrap()).await;
     for (token, why) in [(&expired, "expired"), (&elsewhere, "from this address")] {
         let reply = register(&site, token, "").await;

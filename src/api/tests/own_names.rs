@@ -76,7 +76,7 @@ async fn aliases_come_and_go_each_accounts_own() {
     let site = Site::new("").await;
     let (account, other) = (site.register("").await, site.register("").await);
     let is_known = |name: &str| {
-        let name: crate::name::Name = name.parse().unwrap();
+        let name: crate::model::name::Name = name.parse().unwrap();
         site.house.publisher.zones().aliases().contains(name.as_ref())
     };
     let ask = async |what: &str, body: &str| site.ask(&format!("{what} /v1/aliases"), &account.headers(), body).await;

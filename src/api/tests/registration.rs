@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 
 use super::*;
-use crate::secret::SecretHash;
+use crate::model::secret::SecretHash;
 
 /// Long enough, and different in each base64.
 pub const SECRET: &str = "??>>~~sesame-open-1234567890/ok";

@@ -8,8 +8,8 @@ use axum::Router;
 use super::House;
 use crate::api::admin::{self, Facts, Watch};
 use crate::config::{self, Config};
-use crate::keyring::Keyring;
-use crate::lookup::Lookup;
+use crate::crypto::keyring::Keyring;
+use crate::net::lookup::Lookup;
 
 /// The API's settings out of some lines of the configuration.
 pub fn settings(api: &str) -> config::Api {

@@ -5,8 +5,8 @@ use serde_json::json;
 use super::enrolment::token;
 use super::registration::{SECRET, basic, secret_site};
 use super::*;
-use crate::account::AllowFrom;
-use crate::lookup::tests::Resolver;
+use crate::model::account::AllowFrom;
+use crate::net::lookup::tests::Resolver;
 
 /// As goacmedns writes an account.
 fn account_of(site: &Site, registered: &Registered) -> Value {
@@ -94,7 +94,7 @@ async fn each_secret_has_a_storage_of_its_own() {
     assert_eq!(storage(&site, &one, "GET /example.com", "").await.status, 200);
     // The token of no use is none for registrations.
     site.ask("POST /register", &basic(&format!("u:{one}")), "").await.is_failure(401, "forbidden");
-    let hash = crate::secret::SecretHash::of(&one).unwrap();
+    let hash = crate::model::secret::SecretHash::of(&one).unwrap();
     assert_eq!(site.house.publisher.all_kept(&hash).unwrap().len(), 1);
     site.house.publisher.revoke(id).await.unwrap();
     storage(&site, &one, "GET /example.com", "").await.is_failure(401, "forbidden");
@@ -105,7 +105,7 @@ async fn each_secret_has_a_storage_of_its_own() {
 async fn storage_outlives_the_registrations_of_a_token_but_not_its_networks() {
     let site = Site::new("registration = \"closed\"").await;
     let (over, _) = token(&site, |terms| {
-        (terms.uses, terms.expires) = (0, crate::time::Timestamp::from_unix(1));
+        (terms.uses, terms.expires) = (0, crate::model::time::Timestamp::from_unix(1));
     })
     .await;
     assert_eq!(storage(&site, &over, "GET ", "").await.status, 200);
@@ -159,7 +159,7 @@ async fn what_is_no_account_of_this_server_is_refused() {
 async fn the_storage_of_one_secret_has_an_end() {
     use crate::publisher::{MAX_KEPT, PublishError};
     let site = Site::new("").await;
-    let hash = crate::secret::SecretHash::of(SECRET).unwrap();
+    let hash = crate::model::secret::SecretHash::of(SECRET).unwrap();
     let keep = |number: i64| {
         let domain = format!("d{number}.example.com").parse().unwrap();
         site.house.publisher.keep(hash.clone(), domain, vec![1])

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::cli::operator::Operator;
 use crate::cli::table::cell;
 use crate::cli::{CliError, Output, Result, print};
-use crate::name::ZoneName;
+use crate::model::name::ZoneName;
 
 use super::{Who, path, shown};
 

@@ -10,9 +10,9 @@ use thiserror::Error;
 use crate::config::keyfile::KeyFile;
 use crate::config::{Config, Dnssec};
 use crate::dns::ask::ask;
-use crate::name::Name;
-use crate::time::Clock;
-use crate::txt::RecordSet;
+use crate::model::name::Name;
+use crate::model::time::Clock;
+use crate::model::txt::RecordSet;
 use crate::zone::signing::Signing;
 use crate::zone::signing::key::ZoneKey;
 

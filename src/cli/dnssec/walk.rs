@@ -2,7 +2,7 @@
 
 use crate::config::keyfile::KeyFile;
 use crate::config::{Dnssec, ZoneSettings};
-use crate::time::Timestamp;
+use crate::model::time::Timestamp;
 use crate::zone::signing::phase::Phase;
 
 use std::time::Duration;

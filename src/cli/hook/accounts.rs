@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value};
 
 use crate::file;
-use crate::name::Name;
-use crate::secret::ApiKey;
+use crate::model::name::Name;
+use crate::model::secret::ApiKey;
 
 use super::call::Target;
 use super::error::HookError;

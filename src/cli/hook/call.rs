@@ -4,8 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 
-use crate::name::Name;
-use crate::txt::TxtValue;
+use crate::model::name::Name;
+use crate::model::txt::TxtValue;
 
 use super::error::HookError;
 

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::name::{Name, NameError};
-use crate::txt::TxtValueError;
+use crate::model::name::{Name, NameError};
+use crate::model::txt::TxtValueError;
 
 /// Why a hook failed. No variant holds a key, a registration secret, or the path of a server's URL, which may be one.
 #[derive(Debug, Error)]

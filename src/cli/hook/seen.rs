@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::lookup::{Lookup, LookupError};
-use crate::name::Name;
-use crate::txt::TxtValue;
+use crate::model::name::Name;
+use crate::model::txt::TxtValue;
+use crate::net::lookup::{Lookup, LookupError};
 
 use super::error::HookError;
 

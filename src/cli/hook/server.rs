@@ -14,9 +14,9 @@ use ureq::http::{Request, StatusCode};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Error, Proxy, Timeout};
 
-use crate::name::Name;
+use crate::model::name::Name;
+use crate::model::txt::TxtValue;
 use crate::net::roots;
-use crate::txt::TxtValue;
 
 use super::super::tell;
 use super::accounts::Account;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use clap::Args;
 use serde::Deserialize;
 
-use crate::account::AllowFrom;
-use crate::time::Span;
+use crate::model::account::AllowFrom;
+use crate::model::time::Span;
 
 use super::error::HookError;
 use super::url::ServerUrl;

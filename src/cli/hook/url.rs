@@ -5,7 +5,7 @@ use std::fmt;
 use axum::http::Uri;
 use percent_encoding::percent_decode_str;
 
-use crate::url::is_loopback;
+use crate::model::url::is_loopback;
 
 use super::error::HookError;
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use toml::Value;
 
 use crate::cli::Result;
-use crate::name::{Name, ZoneName};
+use crate::model::name::{Name, ZoneName};
 use crate::store::import::Left;
 use crate::zone::snippet::StaticRecords;
 

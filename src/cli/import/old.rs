@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Table;
 
 use crate::cli::{CliError, Result};
-use crate::name::{NameError, ZoneName};
+use crate::model::name::{NameError, ZoneName};
 
 /// The whole file. What is not there is what Go takes for it: empty, or no.
 #[derive(Debug, Default, Deserialize)]

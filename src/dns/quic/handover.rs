@@ -57,8 +57,8 @@ mod tests {
 
     use super::super::server_config;
     use super::*;
-    use crate::tls::tests::{Files, client_config};
-    use crate::tls::{DOQ, Tls};
+    use crate::net::tls::tests::{Files, client_config};
+    use crate::net::tls::{DOQ, Tls};
 
     #[tokio::test]
     async fn a_connection_is_there_for_as_long_as_its_driver_and_no_longer() {

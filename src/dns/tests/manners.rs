@@ -1,7 +1,7 @@
 //! What surrounds the decision: cookies, limits, and what the server says of itself.
 
 use super::*;
-use crate::cookie::{CookieSecret, Cookies, Secrets};
+use crate::crypto::cookie::{CookieSecret, Cookies, Secrets};
 use crate::dns::identity::Identity;
 use crate::dns::limits::Limits;
 

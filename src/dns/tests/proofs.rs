@@ -8,7 +8,7 @@ use crate::dns::dnssec::prove;
 use crate::dns::encode::{Carrier, Extras, encode};
 use crate::dns::question::Question;
 use crate::dns::wire::Walk;
-use crate::name::MAX_NAME;
+use crate::model::name::MAX_NAME;
 use crate::zone::signing::Way;
 use crate::zone::signing::key::{Algorithm, ZoneKey};
 use crate::zone::signing::phase::Phase;

@@ -14,8 +14,8 @@ use crate::dns::listener::StreamListener;
 use crate::dns::quic::start;
 use crate::dns::tcp::{Limits, Talker};
 use crate::net::connections::Connections;
-use crate::tls::tests::{Files, client_config};
-use crate::tls::{DOQ, DOT, Tls};
+use crate::net::tls::tests::{Files, client_config};
+use crate::net::tls::{DOQ, DOT, Tls};
 use crate::zone::signing::key::Algorithm;
 use crate::zone::signing::phase::Phase;
 

@@ -10,7 +10,7 @@ use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::rr::{DNSClass, Name as OtherName, RData, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable, BinEncoder, NameEncoding, Restrict};
 
-use crate::cookie::{Cookies, Presented, SERVER};
+use crate::crypto::cookie::{Cookies, Presented, SERVER};
 use crate::dns::answer::{Answer, Records, answer};
 use crate::dns::dnssec::{Asked, Proof, prove};
 use crate::dns::ede::Ede;
@@ -18,10 +18,10 @@ use crate::dns::question::Question;
 use crate::dns::watch::Watchers;
 use crate::dns::{Manners, Responder, Source, Transport};
 use crate::metrics::Metrics;
-use crate::name::{MAX_NAME, Name};
-use crate::serial::Serial;
-use crate::time::{Clock, Timestamp};
-use crate::txt::RecordSet;
+use crate::model::name::{MAX_NAME, Name};
+use crate::model::serial::Serial;
+use crate::model::time::{Clock, Timestamp};
+use crate::model::txt::RecordSet;
 use crate::zone::signing::{Signed, Way};
 use crate::zone::{Zone, Zones};
 

@@ -1,7 +1,7 @@
 use super::*;
-use crate::name::MAX_NAME;
+use crate::model::name::MAX_NAME;
+use crate::model::txt::persist::MAX_PERSIST_VALUE;
 use crate::publisher::MAX_PERSISTENT;
-use crate::txt::persist::MAX_PERSIST_VALUE;
 use crate::zone::signing::key::Algorithm;
 use crate::zone::signing::phase::Phase;
 

@@ -216,8 +216,8 @@ async fn the_accept_loop_beats_when_idle() {
 
 #[tokio::test]
 async fn over_tls_it_is_the_same_conversation() {
-    use crate::tls::tests::{Client, Files};
-    use crate::tls::{DOT, Tls};
+    use crate::net::tls::tests::{Client, Files};
+    use crate::net::tls::{DOT, Tls};
 
     let files = Files::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -2,14 +2,14 @@
 
 use super::mutated::{Dice, mutate};
 use super::*;
-use crate::account::{Account, Username};
-use crate::credentials::tests::House;
+use crate::api::credentials::tests::House;
+use crate::crypto::keyring::Keyring;
 use crate::dns::limits::Limits;
 use crate::dns::tsig::Tsig;
 use crate::dns::update::Updates;
 use crate::dns::{Manners, Outcome};
-use crate::keyring::Keyring;
-use crate::tsig::{Algorithm, TsigKey};
+use crate::model::account::{Account, Username};
+use crate::model::tsig::{Algorithm, TsigKey};
 
 const ROUNDS: usize = 100_000;
 

@@ -3,11 +3,11 @@
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
-use crate::account::Account;
-use crate::name::owner::OwnerText;
-use crate::name::{Name, Owner};
+use crate::model::account::Account;
+use crate::model::name::owner::OwnerText;
+use crate::model::name::{Name, Owner};
+use crate::model::txt::{RecordSet, TxtValue};
 use crate::publisher::{Change, Condition, Expected};
-use crate::txt::{RecordSet, TxtValue};
 use crate::zone::{Node, Zone};
 
 use super::super::ede::Ede;

@@ -1,7 +1,7 @@
 //! Several changes as one.
 
 use super::*;
-use crate::txt::persist::PersistValue;
+use crate::model::txt::persist::PersistValue;
 
 impl House {
     async fn amend(&self, account: &Account, conditions: Vec<Condition>, changes: Vec<Change>) -> Result<Amended> {

@@ -1,8 +1,8 @@
 //! Accounts with several owners, and aliases.
 
 use super::*;
-use crate::account::{MAX_ALIASES, MAX_OWNERS};
-use crate::name::Alias;
+use crate::model::account::{MAX_ALIASES, MAX_OWNERS};
+use crate::model::name::Alias;
 
 fn alias(domain: &str) -> Alias {
     Alias::of_domain(&domain.parse().unwrap()).unwrap()

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::name::OwnerLabel;
-use crate::txt::persist::PersistValue;
+use crate::model::name::OwnerLabel;
+use crate::model::txt::persist::PersistValue;
 
 fn authorization(number: usize) -> PersistValue {
     format!("ca.example; accounturi=https://ca.example/acct/{number}").parse().unwrap()

@@ -2,10 +2,10 @@
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use crate::account::{Account, AllowFrom, FormerKey, OwnAlias, Standing, Username};
-use crate::name::Owner;
-use crate::secret::ApiKeyHash;
-use crate::time::Timestamp;
+use crate::model::account::{Account, AllowFrom, FormerKey, OwnAlias, Standing, Username};
+use crate::model::name::Owner;
+use crate::model::secret::ApiKeyHash;
+use crate::model::time::Timestamp;
 
 use super::{Result, Rows, StoreError, parse, standing, unreadable};
 

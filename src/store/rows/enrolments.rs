@@ -2,10 +2,10 @@
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use crate::account::AllowFrom;
-use crate::enrolment::{AllowedLabel, Enrolment, EnrolmentId, Terms};
-use crate::secret::SecretHash;
-use crate::time::Timestamp;
+use crate::model::account::AllowFrom;
+use crate::model::enrolment::{AllowedLabel, Enrolment, EnrolmentId, Terms};
+use crate::model::secret::SecretHash;
+use crate::model::time::Timestamp;
 
 use super::{Result, Rows, parse, unreadable};
 

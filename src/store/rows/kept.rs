@@ -2,8 +2,8 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use crate::name::Name;
-use crate::secret::SecretHash;
+use crate::model::name::Name;
+use crate::model::secret::SecretHash;
 
 use super::{Result, Rows, parse};
 

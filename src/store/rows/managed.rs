@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use crate::name::{Name, Owner};
+use crate::model::name::{Name, Owner};
 
 use super::{Result, Rows, owner_of};
 

@@ -2,8 +2,8 @@
 
 use rusqlite::params;
 
-use crate::account::{OwnAlias, Username};
-use crate::name::{Alias, Owner};
+use crate::model::account::{OwnAlias, Username};
+use crate::model::name::{Alias, Owner};
 
 use super::{Result, Rows, owner_of, parse};
 

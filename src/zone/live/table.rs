@@ -97,7 +97,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::time::Timestamp;
+    use crate::model::time::Timestamp;
 
     fn key(number: u64) -> Key {
         let mut key = [0; 16];

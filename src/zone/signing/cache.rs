@@ -83,7 +83,7 @@ impl Shard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Timestamp;
+    use crate::model::time::Timestamp;
 
     fn signed(print: u64) -> Arc<Signed> {
         Arc::new(Signed { print, at: Timestamp::from_unix(0), octets: Box::default(), count: 1 })

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use hickory_proto::rr::RecordType;
 
-use crate::name::{Name, NameRef};
-use crate::time::Timestamp;
+use crate::model::name::{Name, NameRef};
+use crate::model::time::Timestamp;
 
 /// Everything in an RRSIG record's RDATA but the signature (RFC 4034 section 3.1).
 #[derive(Debug, Clone, Copy)]

@@ -8,7 +8,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, Signature};
 use thiserror::Error;
 
-use crate::name::Name;
+use crate::model::name::Name;
 
 /// Zone key and secure entry point (RFC 4034 section 2.1.1), and the one protocol number there is.
 const FLAGS_AND_PROTOCOL: [u8; 3] = [1, 1, 3];

@@ -2,7 +2,7 @@
 
 use hickory_proto::rr::RecordType;
 
-use crate::name::{MAX_LABEL, MAX_NAME, NameRef};
+use crate::model::name::{MAX_LABEL, MAX_NAME, NameRef};
 
 /// What stands in the bitmap of a name that does not exist (RFC 9824 section 2).
 pub const NXNAME: RecordType = RecordType::Unknown(128);
@@ -65,7 +65,7 @@ fn raised(wire: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::name::Name;
+    use crate::model::name::Name;
 
     fn rdata(name: &str, types: &[RecordType]) -> Vec<u8> {
         let name: Name = name.parse().unwrap();

@@ -147,7 +147,7 @@ fn records_are_read_as_acme_dns_reads_them() {
     let zone = &config.zones[0];
     let nameservers: Vec<String> = zone.nameservers.iter().map(ToString::to_string).collect();
     assert_eq!(nameservers, ["auth.example.org", "ns1.example.org"], "the SOA's own name first");
-    let at = |name: &str| zone.statics.at(name.parse::<txtgate::name::Name>().unwrap().as_ref()).map(<[_]>::len);
+    let at = |name: &str| zone.statics.at(name.parse::<txtgate::model::name::Name>().unwrap().as_ref()).map(<[_]>::len);
     assert_eq!((at("auth.example.org"), at("www.auth.example.org")), (Some(3), Some(1)), "NS, A, TXT; CNAME");
     assert!(text.contains("MiXeD"), "{text}");
     for left in ["elsewhere.example.org. A 198.51.100.2", "auth.example.org. A nonsense"] {

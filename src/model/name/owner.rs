@@ -10,7 +10,7 @@ use serde::Deserialize;
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::url::Url;
+use crate::model::url::Url;
 
 use super::{CHALLENGE_LABEL, MAX_LABEL, Name, NameError, PERSIST_LABEL, ZoneName};
 

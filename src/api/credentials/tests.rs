@@ -3,8 +3,8 @@ pub(crate) mod house;
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::account::AllowFrom;
-use crate::name::Subdomain;
+use crate::model::account::AllowFrom;
+use crate::model::name::Subdomain;
 use crate::publisher::Edit;
 
 pub(crate) use house::{HOME, House};

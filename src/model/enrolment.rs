@@ -7,9 +7,9 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
-use crate::account::{AllowFrom, Note};
-use crate::name::{MAX_LABEL, Subdomain};
-use crate::time::Timestamp;
+use crate::model::account::{AllowFrom, Note};
+use crate::model::name::{MAX_LABEL, Subdomain};
+use crate::model::time::Timestamp;
 
 /// The most registrations that one token is good for.
 pub const MAX_USES: u32 = 100_000;

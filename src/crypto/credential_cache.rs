@@ -10,8 +10,8 @@ use ring::hmac;
 use ring::rand::SystemRandom;
 use subtle::ConstantTimeEq;
 
-use crate::account::{Account, Username};
-use crate::secret::{ApiKey, RandomError};
+use crate::model::account::{Account, Username};
+use crate::model::secret::{ApiKey, RandomError};
 
 /// Names of the accounts that are remembered at once, owners and aliases; about 20 MiB. Most accounts have one.
 const CAPACITY: usize = 65_536;
@@ -159,9 +159,9 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::{AllowFrom, Note, Standing};
-    use crate::name::{Owner, Subdomain};
-    use crate::time::Timestamp;
+    use crate::model::account::{AllowFrom, Note, Standing};
+    use crate::model::name::{Owner, Subdomain};
+    use crate::model::time::Timestamp;
 
     fn account() -> Arc<Account> {
         Arc::new(Account {

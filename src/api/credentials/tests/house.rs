@@ -7,17 +7,17 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use crate::account::{Account, AllowFrom, Note};
+use crate::api::credentials::Credentials;
 use crate::config::Config;
-use crate::credentials::Credentials;
-use crate::hasher::Hasher;
+use crate::crypto::credential_cache::Remembered;
+use crate::crypto::hasher::Hasher;
 use crate::metrics::Metrics;
+use crate::model::account::{Account, AllowFrom, Note};
+use crate::model::secret::{ApiKey, ApiKeyHash};
+use crate::model::time::Clock;
 use crate::publisher::{Choice, Place, Publisher, Registering, load};
-use crate::remembered::Remembered;
-use crate::secret::{ApiKey, ApiKeyHash};
 use crate::store::Store;
 use crate::store::writer::{Writer, WriterThread};
-use crate::time::Clock;
 
 /// Everything between the API and the disk, on a real file. Tests of the API live in one as well.
 pub struct House {

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use tracing::{info, warn};
 
-use crate::account::{Account, Standing, Username};
-use crate::hasher::{Hasher, HasherError};
+use crate::crypto::credential_cache::Remembered;
+use crate::crypto::hasher::{Hasher, HasherError};
+use crate::model::account::{Account, Standing, Username};
+use crate::model::secret::{ApiKey, ApiKeyHash, HashError};
+use crate::model::time::Clock;
 use crate::net::prefix::Prefix;
-use crate::pace::{Pace, Rule};
+use crate::net::rate_limiter::{Pace, Rule};
 use crate::publisher::{PublishError, Publisher};
-use crate::remembered::Remembered;
-use crate::secret::{ApiKey, ApiKeyHash, HashError};
-use crate::time::Clock;
 
 /// Wrong keys of one account from one prefix: a stranger elsewhere never delays the owner, and one broken client does
 /// not delay its neighbours' accounts.

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::name::{Alias, Name, Owner};
-use crate::secret::ApiKeyHash;
-use crate::time::Timestamp;
-use crate::tsig::Derivation;
+use crate::model::name::{Alias, Name, Owner};
+use crate::model::secret::ApiKeyHash;
+use crate::model::time::Timestamp;
+use crate::model::tsig::Derivation;
 
 /// An account's name in `X-Api-User`: a UUID.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

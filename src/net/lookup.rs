@@ -23,7 +23,7 @@ use hickory_resolver::net::{DnsError, NetError};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
-use crate::name::Name;
+use crate::model::name::Name;
 
 /// Questions that are asked at once; others wait within their time.
 const AT_ONCE: usize = 32;

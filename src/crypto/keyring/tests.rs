@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
 use super::*;
-use crate::account::{AllowFrom, Note};
-use crate::name::Name;
-use crate::time::Timestamp;
+use crate::model::account::{AllowFrom, Note};
+use crate::model::name::Name;
+use crate::model::time::Timestamp;
 
 fn account(tsig: Option<Derivation>) -> Account {
     let hash = format!("$2a$04${}", "x".repeat(53));

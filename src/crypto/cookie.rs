@@ -14,8 +14,8 @@ use siphasher::sip::SipHasher24;
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
-use crate::secret::RandomError;
-use crate::time::Timestamp;
+use crate::model::secret::RandomError;
+use crate::model::time::Timestamp;
 
 /// Octets of a client cookie, and of a server cookie of ours (RFC 9018 section 4).
 pub const CLIENT: usize = 8;

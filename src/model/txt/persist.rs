@@ -8,8 +8,8 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
-use crate::name::{MAX_LABEL, MAX_NAME};
-use crate::time::Timestamp;
+use crate::model::name::{MAX_LABEL, MAX_NAME};
+use crate::model::time::Timestamp;
 
 /// Characters of a persistent authorization. An owner's share of them, beside the most challenges that it may have, fits
 /// a DNS message over TCP.

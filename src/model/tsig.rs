@@ -17,8 +17,8 @@ use sha2::{Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
-use crate::account::Username;
-use crate::secret::RandomError;
+use crate::model::account::Username;
+use crate::model::secret::RandomError;
 
 /// Octets of the longest MAC.
 pub const MAX_MAC: usize = 64;

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
-use crate::name::{Name, NameError};
+use crate::model::name::{Name, NameError};
 
 /// Why a certificate cannot be had for a text.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

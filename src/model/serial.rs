@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::time::Timestamp;
+use crate::model::time::Timestamp;
 
 /// A zone's SOA serial (RFC 1035 section 3.3.13), compared as RFC 1982 says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]

@@ -12,7 +12,7 @@ use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
-use crate::time::Timestamp;
+use crate::model::time::Timestamp;
 
 /// Octets of one character-string in a TXT record (RFC 1035 section 3.3); longer texts are cut into several.
 pub const MAX_STRING: usize = 255;

@@ -13,11 +13,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use thiserror::Error;
 
-use crate::account::{Account, Standing, Username};
 use crate::file::{self, Unread};
-use crate::name::NameRef;
-use crate::secret::RandomError;
-use crate::tsig::{Algorithm, Derivation, Master, MasterError, TsigKey};
+use crate::model::account::{Account, Standing, Username};
+use crate::model::name::NameRef;
+use crate::model::secret::RandomError;
+use crate::model::tsig::{Algorithm, Derivation, Master, MasterError, TsigKey};
 
 pub use recent::{Admission, Recent, Ticket};
 

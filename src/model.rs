@@ -1,0 +1,13 @@
+//! The values of the domain: names, TXT values, accounts, secrets, time. They know nothing of bytes on a wire, of the disk or
+//! of each other's users.
+
+pub mod account;
+pub mod enrolment;
+pub mod identifier;
+pub mod name;
+pub mod secret;
+pub mod serial;
+pub mod time;
+pub mod tsig;
+pub mod txt;
+pub mod url;
