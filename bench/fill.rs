@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use txtgate::metrics::Metrics;
-use txtgate::model::account::{Account, AllowFrom, Note, Standing, Username};
+use txtgate::model::account::{Account, AccountStatus, AllowFrom, Note, Username};
 use txtgate::model::name::{Owner, Subdomain, ZoneName};
 use txtgate::model::secret::ApiKeyHash;
 use txtgate::model::time::{Clock, Timestamp};
@@ -65,7 +65,7 @@ fn account(zone: &ZoneName, now: Timestamp) -> Result<(Account, TxtValue), Failu
         aliases: Vec::new(),
         created: now,
         last_update: Some(now),
-        standing: Standing::Active,
+        status: AccountStatus::Active,
     };
     Ok((account, value.get(..43).unwrap_or_default().parse()?))
 }

@@ -19,7 +19,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use txtgate::dns::limits::Limits;
 use txtgate::dns::udp::spawn;
 use txtgate::dns::watch::Watchers;
-use txtgate::dns::{Manners, Responder};
+use txtgate::dns::{Responder, ResponsePolicy};
 use txtgate::metrics::Metrics;
 use txtgate::model::time::Clock;
 use txtgate::net::bind;
@@ -73,8 +73,8 @@ fn print(what: &str, cost: Cost) -> usize {
 fn responder(labels: &[String]) -> Result<Responder, Failure> {
     let (zones, metrics) = (Zones::new(vec![zone(labels, None)?]), Arc::new(Metrics::default()));
     // Limited as by default; no limit is reached, since these queries come from the loopback.
-    let manners = Manners { limits: Limits::new(100), ..Manners::plain()? };
-    Ok(Responder::new(zones, Clock::start(None), metrics, Watchers::default(), manners))
+    let policy = ResponsePolicy { limits: Limits::new(100), ..ResponsePolicy::plain()? };
+    Ok(Responder::new(zones, Clock::start(None), metrics, Watchers::default(), policy))
 }
 
 fn respond_all(responder: &Responder, queries: &[Vec<u8>]) -> Cost {

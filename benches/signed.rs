@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use txtgate::dns::watch::Watchers;
-use txtgate::dns::{Manners, Responder};
+use txtgate::dns::{Responder, ResponsePolicy};
 use txtgate::metrics::Metrics;
 use txtgate::model::name::Name;
 use txtgate::model::time::Clock;
@@ -51,7 +51,7 @@ fn responder(labels: &[String], algorithm: Option<Algorithm>) -> Result<Responde
     let keys = |key| Keys { apex, phase: Phase::Offered, keys: vec![Arc::new(key)], ttl: 3_600 };
     let zone = zone(labels, key.and_then(|key| Signing::new(keys(key), Clock::start(None))))?;
     let (zones, metrics) = (Zones::new(vec![zone]), Arc::new(Metrics::default()));
-    Ok(Responder::new(zones, Clock::start(None), metrics, Watchers::default(), Manners::plain()?))
+    Ok(Responder::new(zones, Clock::start(None), metrics, Watchers::default(), ResponsePolicy::plain()?))
 }
 
 fn once(responder: &Responder, queries: &[Vec<u8>]) -> u128 {

@@ -42,10 +42,10 @@ pub use error::AcmeError;
 
 /// A random share of a time, from nothing to all of it: so that many that wait for the same do not come at once.
 fn jitter(whole: Duration) -> Duration {
-    let mut octets = [0; 4];
+    let mut bytes = [0; 4];
     // Without randomness half of it is as good as anything.
     let share =
-        SystemRandom::new().fill(&mut octets).map_or(0.5, |()| f64::from(u32::from_ne_bytes(octets)) / 4_294_967_296.0);
+        SystemRandom::new().fill(&mut bytes).map_or(0.5, |()| f64::from(u32::from_ne_bytes(bytes)) / 4_294_967_296.0);
     whole.mul_f64(share)
 }
 

@@ -21,8 +21,8 @@ use ipnet::IpNet;
 use crate::crypto::cookie::Secrets;
 use crate::model::name::{Name, ZoneName};
 use crate::model::secret::SecretHash;
-use crate::zone::snippet::StaticRecords;
 use crate::zone::soa::Soa;
+use crate::zone::zonefile::StaticRecords;
 
 pub use acme::{Acme, ExternalAccount, OwnCertificate};
 pub use certificate::ManagedCertificate;
@@ -169,7 +169,7 @@ pub struct ZoneSettings {
     pub soa: Soa,
     /// Seconds that live TXT values may be kept.
     pub txt_ttl: u32,
-    /// The NS set and the records of the snippet.
+    /// The NS set and the records of the zonefile.
     pub statics: StaticRecords,
     /// How it is signed, if it is.
     pub dnssec: Option<Dnssec>,

@@ -2,12 +2,12 @@
 
 mod acme;
 mod clock;
-mod house;
-mod pulse;
 mod rekey;
 mod selfquery;
+mod services;
 mod sightings;
 mod sockets;
+mod watchdog;
 
 use std::io;
 use std::net::UdpSocket;
@@ -34,7 +34,7 @@ use crate::dns::limits::Limits;
 use crate::dns::listener::StreamListener;
 use crate::dns::udp::UdpListener;
 use crate::dns::update::Updates;
-use crate::dns::{self, Manners, Responder, quic, tcp, udp};
+use crate::dns::{self, Responder, ResponsePolicy, quic, tcp, udp};
 use crate::file::folder_of;
 use crate::model::secret::{HashError, RandomError};
 use crate::net::bind::BindError;
@@ -45,9 +45,9 @@ use crate::net::tls::{self, Tls, TlsError};
 use crate::publisher::LoadError;
 use crate::store::StoreError;
 
-pub use house::House;
-pub use pulse::Pulse;
+pub use services::Services;
 pub use sockets::Bound;
+pub use watchdog::Watchdog;
 
 use rekey::KeyFiles;
 use sockets::{AdminFile, Sockets};
@@ -92,8 +92,8 @@ pub struct Daemon {
     config: Config,
     bound: Bound,
     admin_file: Option<AdminFile>,
-    house: House,
-    manners: Manners,
+    services: Services,
+    policy: ResponsePolicy,
     authority: Authority,
     own: Option<Own>,
     managed: Managed,
@@ -113,17 +113,17 @@ impl Daemon {
         // Before the store: a second daemon should hear of the port rather than wait for a lock.
         let mut sockets = Sockets::bind(&config, &mut Inherited::from_env())?;
         let key_files = KeyFiles::of(&config.zones);
-        let house = House::open(&config)?;
+        let services = Services::open(&config)?;
         state::tidy(&config.acme.state);
         let authority = Authority::new(config.acme.clone());
-        let (own, keeper) = own_certificate(&config, &house, &authority, api_tls.as_ref()).await.unzip();
-        let managed = managed_certificates(&config, &house, &authority).await;
+        let (own, keeper) = own_certificate(&config, &services, &authority, api_tls.as_ref()).await.unzip();
+        let managed = managed_certificates(&config, &services, &authority).await;
         let mut daemon = Self {
-            manners: manners(&config)?,
+            policy: policy(&config)?,
             bound: sockets.bound(&config)?,
             admin_file: sockets.admin_file.take(),
             config,
-            house,
+            services,
             authority,
             own,
             managed,
@@ -147,29 +147,29 @@ impl Daemon {
     }
 
     /// The loops whose standing still the watchdog must see.
-    pub fn pulse(&self) -> Pulse {
-        let mut pulse = Pulse::default();
+    pub fn watchdog(&self) -> Watchdog {
+        let mut watchdog = Watchdog::default();
         for heartbeat in self.udp.iter().flat_map(UdpListener::heartbeats) {
             let heartbeat = heartbeat.clone();
-            pulse.watch("DNS over UDP", move || heartbeat.value());
+            watchdog.watch("DNS over UDP", move || heartbeat.value());
         }
         for listener in &self.streams {
             let heartbeat = listener.heartbeat().clone();
-            pulse.watch(listener.what(), move || heartbeat.value());
+            watchdog.watch(listener.what(), move || heartbeat.value());
         }
-        let writer = self.house.writer.clone();
+        let writer = self.services.writer.clone();
         // Not whether it goes round: a disk that stalls is no reason to be restarted and to wait for the same disk.
-        pulse.watch_alive("the store's writer", move || writer.is_alive());
-        pulse
+        watchdog.watch_alive("the store's writer", move || writer.is_alive());
+        watchdog
     }
 
     /// Takes over the zones and the certificates of another reading of the configuration. What else has changed is
     /// named in the log: it needs a restart.
     pub async fn reload(&self, config: Config) -> Result<(), DaemonError> {
         if let (Some(_), Some(secrets)) = (self.config.cookie_secrets, config.cookie_secrets) {
-            self.manners.cookies.replace(secrets);
+            self.policy.cookies.replace(secrets);
         }
-        self.house.publisher.reload(config.zones.clone()).await?;
+        self.services.publisher.reload(config.zones.clone()).await?;
         // A certificate that cannot be used must not hold up the zones, nor they it.
         for tls in self.api_tls.iter().chain(&self.dns_tls) {
             if let Err(error) = tls.reload() {
@@ -202,10 +202,10 @@ impl Daemon {
             warn!("connections of DNS did not end in time and were cut");
         }
         drop(self.admin_file);
-        let (udp, house) = (self.udp, self.house);
+        let (udp, services) = (self.udp, self.services);
         let rest = tokio::task::spawn_blocking(move || {
             udp.into_iter().for_each(UdpListener::stop);
-            house.close();
+            services.close();
         });
         if rest.await.is_err() {
             warn!("the store was not closed in order; nothing that was acknowledged is lost");
@@ -213,10 +213,11 @@ impl Daemon {
     }
 
     fn serve(&mut self, sockets: Sockets) -> Result<(), DaemonError> {
-        let house = &self.house;
-        let (zones, metrics, watchers) = (house.zones.clone(), house.metrics.clone(), house.watchers.clone());
-        let updates = Updates::new(house.keyring.clone(), house.publisher.clone(), self.config.dns.open_virtual_zones);
-        let responder = Responder::new(zones, house.clock.clone(), metrics, watchers, self.manners.clone());
+        let services = &self.services;
+        let (zones, metrics, watchers) = (services.zones.clone(), services.metrics.clone(), services.watchers.clone());
+        let updates =
+            Updates::new(services.keyring.clone(), services.publisher.clone(), self.config.dns.open_virtual_zones);
+        let responder = Responder::new(zones, services.clock.clone(), metrics, watchers, self.policy.clone());
         let responder = responder.with_updates(updates);
         let connections = Connections::new(tcp::MAX_CONNECTIONS, tcp::MAX_PER_PREFIX);
         for (udp, tcp) in sockets.dns {
@@ -229,9 +230,9 @@ impl Daemon {
             self.streams.push(dns::tls::serve(listener, tls.clone(), responder, connections, shutdown)?);
         }
         self.serve_quic(sockets.doq, &responder)?;
-        let house = &self.house;
-        let (publisher, metrics) = (house.publisher.clone(), house.metrics.clone());
-        let (credentials, hasher) = (house.credentials.clone(), house.hasher.clone());
+        let services = &self.services;
+        let (publisher, metrics) = (services.publisher.clone(), services.metrics.clone());
+        let (credentials, hasher) = (services.credentials.clone(), services.hasher.clone());
         let lookup = Lookup::new(&self.config.resolvers);
         let public = api::router(&self.config.api, publisher.clone(), credentials, hasher, metrics.clone(), lookup);
         self.serve_http(public, sockets.api, API_CONNECTIONS, self.api_tls.clone())?;
@@ -267,9 +268,9 @@ impl Daemon {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::UnixListener::from_std(listener)?;
         let facts = Facts { started: Some(Instant::now()), listeners: self.bound.lines() };
-        let watch = sightings::hook(&self.house, &self.shutdown);
+        let watch = sightings::hook(&self.services, &self.shutdown);
         let acme = acme::hook(self.authority.clone(), self.own.clone(), self.managed.clone());
-        let router = self.house.operator_router(facts, Some(watch), Some(acme));
+        let router = self.services.operator_router(facts, Some(watch), Some(acme));
         let (total, per_prefix) = PRIVATE_CONNECTIONS;
         let server = Server::new(router, Connections::new(total, per_prefix));
         self.http.spawn(server.serve_unix(listener, told(&self.shutdown)));
@@ -277,41 +278,41 @@ impl Daemon {
     }
 
     fn keep_up(&mut self, key_files: KeyFiles) {
-        let publisher = self.house.publisher.clone();
+        let publisher = self.services.publisher.clone();
         self.upkeep.push(tokio::spawn(key_files.keep_fresh(publisher.clone())).abort_handle());
         self.upkeep.push(tokio::spawn(clock::keep_looking(publisher.clone())).abort_handle());
         let purge_unused = self.config.api.purge_unused;
         self.upkeep.push(tokio::spawn(publisher.keep_up(purge_unused)).abort_handle());
         if self.config.cookie_secrets.is_none() {
-            self.upkeep.push(tokio::spawn(change_secrets(self.manners.cookies.clone())).abort_handle());
+            self.upkeep.push(tokio::spawn(change_secrets(self.policy.cookies.clone())).abort_handle());
         }
         for tls in self.api_tls.iter().chain(&self.dns_tls).cloned() {
             self.upkeep.push(tokio::spawn(tls.keep_fresh()).abort_handle());
         }
         if let Some(&address) = self.bound.dns.first() {
-            let asking = selfquery::keep_asking(address, self.house.zones.clone());
+            let asking = selfquery::keep_asking(address, self.services.zones.clone());
             self.upkeep.push(tokio::spawn(asking).abort_handle());
         }
-        info!(zones = self.house.zones.load().len(), "serving");
+        info!(zones = self.services.zones.load().len(), "serving");
     }
 }
 
 /// What gets and keeps the API's certificate, where the configuration leaves that to the daemon.
 async fn own_certificate(
     config: &Config,
-    house: &House,
+    services: &Services,
     authority: &Authority,
     tls: Option<&Tls>,
 ) -> Option<(Own, Keeper)> {
     let (Some(Certificate::Own(settings)), Some(tls)) = (config.api.tls.clone(), tls.cloned()) else { return None };
-    let (publisher, metrics) = (house.publisher.clone(), house.metrics.clone());
+    let (publisher, metrics) = (services.publisher.clone(), services.metrics.clone());
     let lookup = Lookup::new(&config.resolvers);
     Some(Own::start(authority.clone(), publisher, lookup, metrics, tls, settings).await)
 }
 
 /// What gets and keeps certificates for other programs.
-async fn managed_certificates(config: &Config, house: &House, authority: &Authority) -> Managed {
-    let (publisher, metrics) = (house.publisher.clone(), house.metrics.clone());
+async fn managed_certificates(config: &Config, services: &Services, authority: &Authority) -> Managed {
+    let (publisher, metrics) = (services.publisher.clone(), services.metrics.clone());
     let (lookup, folder) = (Lookup::new(&config.resolvers), folder_of(&config.database));
     Managed::start(authority.clone(), publisher, lookup, metrics, &config.certificates, folder).await
 }
@@ -330,10 +331,10 @@ fn certificates(config: &Config) -> Result<(Option<Tls>, Option<Tls>), TlsError>
     Ok((api, dns))
 }
 
-fn manners(config: &Config) -> Result<Manners, RandomError> {
-    let plain = Manners::plain()?;
+fn policy(config: &Config) -> Result<ResponsePolicy, RandomError> {
+    let plain = ResponsePolicy::plain()?;
     let (nsid, version) = (config.dns.nsid.clone(), config.dns.version.clone());
-    Ok(Manners {
+    Ok(ResponsePolicy {
         identity: Identity { nsid, version }.into(),
         cookies: config.cookie_secrets.map_or(plain.cookies, Cookies::new),
         limits: Limits::new(config.dns.answers_per_second),

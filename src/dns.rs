@@ -1,4 +1,4 @@
-//! The read road: octets of a query -> [`question::Question`] -> [`answer::Answer`] -> octets.
+//! The read road: bytes of a query -> [`question::Question`] -> [`answer::Answer`] -> bytes.
 //!
 //! All listeners call one function, [`Responder::respond`]. It never waits, never touches the disk and logs nothing
 //! per query. An UPDATE has to wait for the disk; it comes back as a thing to be carried out elsewhere ([`update`]).
@@ -150,13 +150,13 @@ pub struct Responder {
     clock: Clock,
     metrics: Arc<Metrics>,
     watchers: Watchers,
-    manners: Manners,
+    policy: ResponsePolicy,
     updates: Option<Updates>,
 }
 
 /// What surrounds the decision, and never enters it: who we say that we are, whom we know, and how much anybody gets.
 #[derive(Clone, Debug)]
-pub struct Manners {
+pub struct ResponsePolicy {
     /// What we say of ourselves.
     pub identity: Arc<Identity>,
     /// By which clients are known again.
@@ -165,7 +165,7 @@ pub struct Manners {
     pub limits: Limits,
 }
 
-impl Manners {
+impl ResponsePolicy {
     /// With secrets of this process's own, no limits, and nothing said.
     pub fn plain() -> Result<Self, RandomError> {
         let secrets = Secrets { current: CookieSecret::random()?, previous: None };
@@ -175,8 +175,8 @@ impl Manners {
 
 impl Responder {
     /// Answers from `zones` as of `clock`, counts in `metrics` and tells `watchers`.
-    pub fn new(zones: Zones, clock: Clock, metrics: Arc<Metrics>, watchers: Watchers, manners: Manners) -> Self {
-        Self { zones, clock, metrics, watchers, manners, updates: None }
+    pub fn new(zones: Zones, clock: Clock, metrics: Arc<Metrics>, watchers: Watchers, policy: ResponsePolicy) -> Self {
+        Self { zones, clock, metrics, watchers, policy, updates: None }
     }
 
     /// The same that also takes UPDATEs and knows who signs.
@@ -208,7 +208,7 @@ impl Responder {
         let outcome = self.respond(packet, source, out);
         match &outcome {
             Outcome::Replied(_) => {
-                // The encoder keeps to 65,535 octets.
+                // The encoder keeps to 65,535 bytes.
                 let length = (out.len() - start - 2) as u16;
                 out[start..start + 2].copy_from_slice(&length.to_be_bytes());
             }
@@ -286,7 +286,7 @@ impl Responder {
         now: Timestamp,
     ) -> (Answer<'z>, Duration) {
         if question.class() == Class::Chaos {
-            return (self.manners.identity.answer(question), Duration::ZERO);
+            return (self.policy.identity.answer(question), Duration::ZERO);
         }
         let mut answer = answer(zones, question, is_virtual, now);
         let pause = prove(zones, question, source.transport.way(), &mut answer);
@@ -305,19 +305,19 @@ impl Responder {
     ) -> Option<Responded> {
         let Client { source, seal } = client;
         let presented = echo.edns.and_then(|edns| edns.cookie);
-        let judge = |presented| self.manners.cookies.judge(presented, source.address, self.clock.now());
+        let judge = |presented| self.policy.cookies.judge(presented, source.address, self.clock.now());
         let cookie = presented.map(judge);
         if let Some(cookie) = cookie {
             self.metrics.cookies[usize::from(cookie.is_valid)].one();
         }
         let is_known = cookie.is_some_and(|cookie| cookie.is_valid) || seal.is_some_and(Seal::is_signed);
-        let verdict = self.manners.limits.judge(source, answer, is_known);
+        let verdict = self.policy.limits.judge(source, answer, is_known);
         if verdict == Verdict::Drop {
             self.metrics.withheld.one();
             return None;
         }
         let cookie = cookie.map(|cookie| cookie.reply);
-        let mut extras = Extras { cookie, nsid: self.manners.identity.nsid(), cut: false, seal };
+        let mut extras = Extras { cookie, nsid: self.policy.identity.nsid(), cut: false, seal };
         let carrier = source.transport.carrier();
         if verdict == Verdict::Slip {
             self.metrics.slipped.one();
@@ -329,7 +329,7 @@ impl Responder {
         let start = out.len();
         let fits = encode(echo, answer, extras, carrier, out);
         // An error repeats names as long as who sends them likes; a signed reply always fits.
-        let is_room = |seal: &Seal| out.len() - start + seal.octets() <= carrier.limit(echo.edns);
+        let is_room = |seal: &Seal| out.len() - start + seal.bytes() <= carrier.limit(echo.edns);
         if let Some(seal) = seal.filter(|seal| seal.is_signed() || is_room(seal)) {
             seal.append(out, start, self.clock.commit());
         }
@@ -348,7 +348,7 @@ impl Responder {
         let start = out.len();
         // The zones are only read here and `out` is cut back, so nothing is left half done.
         catch_unwind(AssertUnwindSafe(|| respond(out))).unwrap_or_else(|_| {
-            error!("a query of {} octets met a fault of ours and gets SERVFAIL", packet.len());
+            error!("a query of {} bytes met a fault of ours and gets SERVFAIL", packet.len());
             out.truncate(start);
             if !encode_fault(packet, out) {
                 return Outcome::Silence;

@@ -8,23 +8,23 @@ use std::path::{Path, PathBuf};
 /// What stands in the name of a file that is being written, before the writing process's id.
 pub const UNFINISHED: &str = ".new-";
 
-/// Puts `octets` in the place of a file, or makes it with mode 0600, in one step: a crash leaves the old content or the
+/// Puts `bytes` in the place of a file, or makes it with mode 0600, in one step: a crash leaves the old content or the
 /// new one, and readers see either.
 ///
 /// The file keeps its mode and belongs to whom it belonged, or to its folder's owner: who types may be another user
 /// than the daemon. A symlink stays one, and what it points to is replaced.
-pub fn replace(path: &Path, octets: &[u8]) -> io::Result<()> {
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let mut name = path.as_os_str().to_owned();
     name.push(format!("{UNFINISHED}{}", std::process::id()));
     let new = PathBuf::from(name);
-    write_beside(&path, &new, octets).inspect_err(|_| {
+    write_beside(&path, &new, bytes).inspect_err(|_| {
         // What is not whole is of no use; the error itself is told.
         _ = std::fs::remove_file(&new);
     })
 }
 
-fn write_beside(path: &Path, new: &Path, octets: &[u8]) -> io::Result<()> {
+fn write_beside(path: &Path, new: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = folder_of(path);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
     let old = std::fs::metadata(path).ok();
@@ -36,7 +36,7 @@ fn write_beside(path: &Path, new: &Path, octets: &[u8]) -> io::Result<()> {
     if let Some(old) = old {
         file.set_permissions(Permissions::from_mode(old.mode() & 0o777))?;
     }
-    file.write_all(octets)?;
+    file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(new, path)?;
     File::open(folder)?.sync_all()

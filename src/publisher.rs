@@ -24,7 +24,7 @@ use tracing::info;
 
 use crate::config::ValueLimits;
 use crate::metrics::Metrics;
-use crate::model::account::{Account, AllowFrom, MAX_ALIASES, MAX_OWNERS, Note, Standing, Username};
+use crate::model::account::{Account, AccountStatus, AllowFrom, MAX_ALIASES, MAX_OWNERS, Note, Username};
 use crate::model::enrolment::Over;
 use crate::model::name::{Alias, Owner, Subdomain, ZoneName};
 use crate::model::secret::ApiKeyHash;
@@ -32,7 +32,7 @@ use crate::model::time::{Behind, Clock, Timestamp};
 use crate::model::txt::{LiveValue, TxtValue};
 use crate::store::writer::{Tx, Writer};
 use crate::store::{OwnerRow, Store, StoreError, Stored};
-use crate::zone::live::Slot;
+use crate::zone::live::OwnerState;
 use crate::zone::{Zones, zone_named};
 
 pub use accounts::Edit;
@@ -138,8 +138,8 @@ pub struct Registering {
 /// Something as it is seen after a change.
 #[derive(Debug, Clone)]
 enum Shown {
-    /// An owner: what [`Slot`] it holds, or that there is none.
-    Owner(Owner, Option<Slot>),
+    /// An owner: what [`OwnerState`] it holds, or that there is none.
+    Owner(Owner, Option<OwnerState>),
     /// An alias that one account more has.
     Alias(Alias),
     /// An alias that one account less has.
@@ -224,7 +224,7 @@ impl Publisher {
         let account = self
             .change(
                 move |tx| inner.insert(tx, &wanted),
-                |account| vec![Shown::Owner(account.owners[0].clone(), Some(Slot::Empty))],
+                |account| vec![Shown::Owner(account.owners[0].clone(), Some(OwnerState::Empty))],
             )
             .await?;
         self.0.metrics.registrations.one();
@@ -267,7 +267,7 @@ impl Publisher {
     pub fn values(&self, owner: &Owner) -> Vec<LiveValue> {
         let (zones, now) = (self.0.zones.load(), self.now());
         let slot = zone_named(&zones, &owner.zone).and_then(|zone| zone.live.at(owner.label.below_apex().as_bytes()));
-        let live = |slot: Slot| slot.values().iter().copied().filter(|value| value.is_live(now)).collect();
+        let live = |slot: OwnerState| slot.values().iter().copied().filter(|value| value.is_live(now)).collect();
         slot.map(live).unwrap_or_default()
     }
 
@@ -300,7 +300,7 @@ impl Inner {
             aliases: Vec::new(),
             created: self.clock.now(),
             last_update: None,
-            standing: Standing::Active,
+            status: AccountStatus::Active,
         };
         tx.insert_account(&account)?;
         Ok(Ok(account))
@@ -348,13 +348,17 @@ impl Inner {
         let challenges = self.settle_challenges(tx, stored.challenges)?;
         let persistent = self.settle_persistent(tx, stored.persistent)?;
         tx.touch(&owner.zone);
-        let slot = if row.is_served() { challenges.with(persistent) } else { Slot::Disabled };
+        let slot = if row.is_served() { challenges.with(persistent) } else { OwnerState::Disabled };
         let is_left = self.is_left(tx, row, owner)?;
         Ok(Shown::Owner(owner.clone(), (!is_left).then_some(slot)))
     }
 
     /// The values of challenges: those that are left, and else when the last of them expired.
-    fn settle_challenges(&self, tx: &Tx<'_>, stored: Vec<Stored<LiveValue>>) -> std::result::Result<Slot, StoreError> {
+    fn settle_challenges(
+        &self,
+        tx: &Tx<'_>,
+        stored: Vec<Stored<LiveValue>>,
+    ) -> std::result::Result<OwnerState, StoreError> {
         let (now, limits) = (self.clock.now(), &self.limits);
         let mut live = Vec::new();
         let mut last_expiry = None;
@@ -373,8 +377,8 @@ impl Inner {
             live.push(value);
         }
         Ok(match last_expiry {
-            Some(at) if live.is_empty() => Slot::Expired(at),
-            _ => Slot::of(&live),
+            Some(at) if live.is_empty() => OwnerState::Expired(at),
+            _ => OwnerState::of(&live),
         })
     }
 
@@ -398,7 +402,7 @@ impl Inner {
 /// Whether `by` may change the values at a row.
 fn may_publish(by: Author, row: &OwnerRow) -> Result<()> {
     match (&row.account, by) {
-        (Some((_, standing)), _) if *standing != Standing::Active => Err(PublishError::Disabled),
+        (Some((_, status)), _) if *status != AccountStatus::Active => Err(PublishError::Disabled),
         (Some((username, _)), Author::Account(by)) if *username == by => Ok(()),
         (_, Author::Operator) => Ok(()),
         _ => Err(PublishError::NotOwner),

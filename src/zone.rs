@@ -6,8 +6,8 @@
 pub mod aliases;
 pub mod live;
 pub mod signing;
-pub mod snippet;
 pub mod soa;
+pub mod zonefile;
 
 use std::sync::Arc;
 
@@ -20,10 +20,10 @@ use crate::model::serial::Serial;
 use crate::model::txt::RecordSet;
 
 use aliases::Aliases;
-use live::{APEX, Live, Slot};
+use live::{APEX, Live, OwnerState};
 use signing::{Dnssec, Signing};
-use snippet::StaticRecords;
 use soa::Soa;
+use zonefile::StaticRecords;
 
 /// One delegated zone.
 #[derive(Clone, Debug)]
@@ -49,11 +49,11 @@ pub struct Zone {
 pub enum Node<'z> {
     /// The apex, with its record sets but for the SOA, which the zone makes; and, where it is an account's, with what
     /// that has published.
-    Apex(&'z [RecordSet], Option<Slot>),
+    Apex(&'z [RecordSet], Option<OwnerState>),
     /// A name of the configuration; without record sets it is an empty non-terminal (RFC 8499 section 7).
     Static(&'z [RecordSet]),
     /// A registered name, or one of the daemon's own: it exists whatever it holds.
-    Owner(Slot),
+    Owner(OwnerState),
     /// No name is here or below.
     Nowhere,
 }
@@ -81,7 +81,7 @@ impl Zone {
         }
         Some(match self.live.at(first) {
             Some(slot) => Node::Owner(slot),
-            None if first == CHALLENGE_LABEL.as_bytes() && !self.name.is_challenge() => Node::Owner(Slot::Empty),
+            None if first == CHALLENGE_LABEL.as_bytes() && !self.name.is_challenge() => Node::Owner(OwnerState::Empty),
             None => Node::Nowhere,
         })
     }

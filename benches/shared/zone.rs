@@ -9,10 +9,10 @@ use txtgate::model::serial::Serial;
 use txtgate::model::time::Timestamp;
 use txtgate::model::txt::LiveValue;
 use txtgate::zone::Zone;
-use txtgate::zone::live::{Live, Slot};
+use txtgate::zone::live::{Live, OwnerState};
 use txtgate::zone::signing::Signing;
-use txtgate::zone::snippet::StaticRecords;
 use txtgate::zone::soa::Soa;
+use txtgate::zone::zonefile::StaticRecords;
 
 pub type Failure = Box<dyn std::error::Error>;
 
@@ -31,7 +31,7 @@ pub fn zone(labels: &[String], signing: Option<Signing>) -> Result<Zone, Failure
     let live = Live::new(Serial(1));
     for label in labels {
         let (published, expires) = (Timestamp::from_unix(0), Timestamp::from_unix(u64::MAX));
-        live.put(label, Some(Slot::of(&[LiveValue { txt: "v".repeat(43).parse()?, published, expires }])));
+        live.put(label, Some(OwnerState::of(&[LiveValue { txt: "v".repeat(43).parse()?, published, expires }])));
     }
     Ok(Zone {
         name: APEX.parse()?,

@@ -45,9 +45,9 @@ static KEY: LazyLock<(ApiKey, ApiKeyHash)> = LazyLock::new(|| {
 });
 static SITE: LazyLock<Mutex<Site>> = LazyLock::new(|| Mutex::new(Site::new()));
 
-fuzz_target!(|octets: &[u8]| -> Corpus {
+fuzz_target!(|bytes: &[u8]| -> Corpus {
     let mut site = SITE.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some((host, request)) = site.request(octets) else { return Corpus::Reject };
+    let Some((host, request)) = site.request(bytes) else { return Corpus::Reject };
     let may_be_empty = matches!(request.method().as_str(), "HEAD" | "OPTIONS");
     let path = request.uri().path();
     let is_about_account = path.contains("/v1/account") || path.contains("/v1/subdomains") || host == "operator";
@@ -90,11 +90,11 @@ impl Site {
         }
     }
 
-    /// A request out of octets, by hyper's own parser, and its Host. Credentials in it become those of the account.
-    fn request(&self, octets: &[u8]) -> Option<(String, Request<Body>)> {
+    /// A request out of bytes, by hyper's own parser, and its Host. Credentials in it become those of the account.
+    fn request(&self, bytes: &[u8]) -> Option<(String, Request<Body>)> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS];
         let mut head = httparse::Request::new(&mut headers);
-        let Ok(httparse::Status::Complete(length)) = head.parse(octets) else { return None };
+        let Ok(httparse::Status::Complete(length)) = head.parse(bytes) else { return None };
         let mut request = Request::builder().method(head.method?).uri(head.path?).version(Version::HTTP_11);
         let mut host = String::new();
         for header in head.headers.iter() {
@@ -108,7 +108,7 @@ impl Site {
                 _ => request.header(name, header.value),
             };
         }
-        let mut request = request.body(Body::from(octets[length..].to_vec())).ok()?;
+        let mut request = request.body(Body::from(bytes[length..].to_vec())).ok()?;
         request.extensions_mut().insert(Peer::Tcp(SocketAddr::from(([127, 0, 0, 1], 5_380))));
         Some((host, request))
     }

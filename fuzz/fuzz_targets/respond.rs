@@ -1,4 +1,4 @@
-//! Octets of any content to a reply: the invariants hold, for unsigned and signed zones, in datagrams and streams, and
+//! Bytes of any content to a reply: the invariants hold, for unsigned and signed zones, in datagrams and streams, and
 //! past the rate limit no reply is worth having sent to somebody else.
 
 #![no_main]
@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use txtgate::dns::limits::Limits;
-use txtgate::dns::{Manners, Responder, Source, Transport};
+use txtgate::dns::{ResponsePolicy, Responder, Source, Transport};
 use txtgate::zone::Zone;
 use txtgate_fuzz::fixture::responder_with;
 use txtgate_fuzz::invariants::{assert_invariants, may_have_a_reply};
@@ -15,7 +15,7 @@ use txtgate_fuzz::{only, sources, zones};
 
 /// What a COOKIE option grows by: the server's part.
 const SERVER_COOKIE: usize = 16;
-/// Live values that are exempt from limits, and the octets of one.
+/// Live values that are exempt from limits, and the bytes of one.
 const FEW: usize = 4;
 const VALUE: usize = 56;
 
@@ -40,7 +40,7 @@ fuzz_target!(|packet: &[u8]| {
 impl Server {
     fn new(zone: Zone) -> Self {
         let is_signed = zone.signing.is_some();
-        let limited = Manners { limits: Limits::new(1), ..plain() };
+        let limited = ResponsePolicy { limits: Limits::new(1), ..plain() };
         let zones = only(zone);
         Self { is_signed, free: responder_with(zones.clone(), plain()), limited: responder_with(zones, limited) }
     }
@@ -68,12 +68,12 @@ impl Server {
         let smaller = if first.len() < second.len() { first } else { second };
         let values = if smaller.is_empty() { 0 } else { usize::from(u16::from_be_bytes([smaller[6], smaller[7]])) };
         let bound = packet.len() + SERVER_COOKIE + values.min(FEW) * VALUE;
-        assert!(smaller.len() <= bound, "{} octets of {bound} for {packet:02x?}", smaller.len());
+        assert!(smaller.len() <= bound, "{} bytes of {bound} for {packet:02x?}", smaller.len());
     }
 }
 
-fn plain() -> Manners {
-    Manners::plain().expect("random numbers")
+fn plain() -> ResponsePolicy {
+    ResponsePolicy::plain().expect("random numbers")
 }
 
 fn ask(responder: &Responder, packet: &[u8], source: Source) -> Option<Vec<u8>> {

@@ -1,4 +1,4 @@
-//! Our codec and one that is built on hickory-proto write the same octets, whatever the query.
+//! Our codec and one that is built on hickory-proto write the same bytes, whatever the query.
 
 #![no_main]
 

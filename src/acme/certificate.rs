@@ -231,8 +231,8 @@ impl Facts {
     }
 }
 
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -275,10 +275,10 @@ mod tests {
     #[test]
     fn renewal_information_names_a_certificate_as_the_rfc_does() {
         let (aki, serial) = ("69885b6b87464041e1b37b847bd6ae2cde01c8d4", "008765 4321".replace(' ', ""));
-        let octets = |hex: &str| {
+        let bytes = |hex: &str| {
             (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect::<Vec<u8>>()
         };
-        let id = format!("{}.{}", base64url(&octets(aki)), base64url(&octets(&serial)));
+        let id = format!("{}.{}", base64url(&bytes(aki)), base64url(&bytes(&serial)));
         assert_eq!(id, "aYhba4dGQEHhs3uEe9auLN4ByNQ.AIdlQyE");
     }
 }

@@ -15,7 +15,7 @@ use super::http::{Http, MAX_REPLY, Reply};
 use super::jws::{Signer, sign};
 use super::pause;
 
-/// Octets of renewal information: two times and an address.
+/// Bytes of renewal information: two times and an address.
 const MAX_INFORMATION: usize = 1 << 14;
 /// Attempts at a request whose nonce the CA does not take. One of four refused at random still gets through.
 const NONCE_TRIES: usize = 10;

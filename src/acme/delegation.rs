@@ -233,8 +233,8 @@ fn glue_of(zone: &Zone, nameservers: &[Name]) -> Vec<Server> {
         let sets = zone.statics.at(name.as_ref()).unwrap_or_default();
         for rdata in sets.iter().flat_map(|set| set.rdatas.iter().map(move |rdata| (set.rtype, rdata))) {
             let address = match rdata {
-                (RecordType::A, octets) => <[u8; 4]>::try_from(&octets[..]).ok().map(IpAddr::from),
-                (RecordType::AAAA, octets) => <[u8; 16]>::try_from(&octets[..]).ok().map(IpAddr::from),
+                (RecordType::A, bytes) => <[u8; 4]>::try_from(&bytes[..]).ok().map(IpAddr::from),
+                (RecordType::AAAA, bytes) => <[u8; 16]>::try_from(&bytes[..]).ok().map(IpAddr::from),
                 _ => None,
             };
             found.extend(address.map(|address| Server { name: name.clone(), address }));

@@ -66,7 +66,7 @@ impl std::fmt::Display for Grant {
 
 /// The file that says which grants a certificate relies on.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Standing {
+struct GrantFile {
     #[serde(default)]
     grant: Vec<Grant>,
 }
@@ -76,7 +76,7 @@ pub fn standing(path: &Path) -> Result<Vec<Grant>> {
     let Some(text) = private_text(path)? else { return Ok(Vec::new()) };
     let damaged =
         |error: toml::de::Error| AcmeError::Damaged { path: path.to_owned(), problem: error.message().to_owned() };
-    toml::from_str(&text).map(|standing: Standing| standing.grant).map_err(damaged)
+    toml::from_str(&text).map(|standing: GrantFile| standing.grant).map_err(damaged)
 }
 
 /// Writes down that these grants stand as well: before they do.
@@ -116,7 +116,7 @@ pub async fn withdraw_others(publisher: &Publisher, path: &Path, names: &[String
 }
 
 fn write(path: &Path, grant: Vec<Grant>) -> Result<()> {
-    let text = toml::to_string(&Standing { grant }).map_err(|error| failed(path, std::io::Error::other(error)))?;
+    let text = toml::to_string(&GrantFile { grant }).map_err(|error| failed(path, std::io::Error::other(error)))?;
     file::replace(path, text.as_bytes()).map_err(|source| failed(path, source))
 }
 

@@ -27,7 +27,7 @@ use super::problem::Problem;
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a reply may take, its body included.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Octets of a reply. The longest chains have some 10 KiB.
+/// Bytes of a reply. The longest chains have some 10 KiB.
 pub const MAX_REPLY: usize = 1 << 20;
 /// The longest time to wait that is believed.
 const MAX_WAIT: Duration = Duration::from_secs(7 * 86_400);
@@ -71,7 +71,7 @@ impl Http {
         Ok(Self(client))
     }
 
-    /// GET (the directory and renewal information, the only unsigned ones) of at most so many octets.
+    /// GET (the directory and renewal information, the only unsigned ones) of at most so many bytes.
     pub async fn get(&self, url: &Url, most: usize) -> Result<Reply> {
         self.send(url, Method::GET, Bytes::new(), most).await
     }

@@ -123,8 +123,8 @@ fn ec_jwk(curve: &str, pair: &EcdsaKeyPair) -> String {
 }
 
 /// base64url without padding, as all of ACME has it.
-pub fn base64url(octets: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(octets)
+pub fn base64url(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 #[cfg(test)]

@@ -197,10 +197,10 @@ impl Own {
 }
 
 /// Puts a key's file in the place of one that others may have been able to read; nobody else reads the new one.
-fn replace(path: &Path, octets: &[u8]) -> io::Result<()> {
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     match fs::set_permissions(path, Permissions::from_mode(0o600)) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => file::replace(path, octets),
+        _ => file::replace(path, bytes),
     }
 }
 

@@ -63,10 +63,10 @@ pub enum Seen {
 
 /// The name of an account for a domain (draft-ietf-acme-dns-persist-02 section 4.1).
 fn hashed(prefix: &str, domain: &str, thumbprint: &str, account: &Url) -> String {
-    // invariant: a name has at most 255 octets
+    // invariant: a name has at most 255 bytes
     let length = u8::try_from(domain.len()).unwrap_or(u8::MAX);
-    let octets = [&[length][..], domain.as_bytes(), thumbprint.as_bytes(), account.as_str().as_bytes()].concat();
-    format!("{prefix}{HASH}{}", base64url(digest(&SHA256, &octets).as_ref()))
+    let bytes = [&[length][..], domain.as_bytes(), thumbprint.as_bytes(), account.as_str().as_bytes()].concat();
+    format!("{prefix}{HASH}{}", base64url(digest(&SHA256, &bytes).as_ref()))
 }
 
 impl Grantee {
@@ -195,10 +195,10 @@ fn end(value: &PersistValue) -> Timestamp {
     value.persist_until().unwrap_or(Timestamp::MAX)
 }
 
-/// A text as zone files write a TXT record's: cut into strings of at most 255 octets (RFC 1035 section 3.3.14).
+/// A text as zone files write a TXT record's: cut into strings of at most 255 bytes (RFC 1035 section 3.3.14).
 pub fn quoted(text: &str) -> String {
-    let octets: Vec<char> = text.chars().collect();
-    let strings = octets.chunks(crate::model::txt::MAX_STRING).map(|part| {
+    let bytes: Vec<char> = text.chars().collect();
+    let strings = bytes.chunks(crate::model::txt::MAX_STRING).map(|part| {
         let escaped = part.iter().map(|c| if matches!(c, '"' | '\\') { format!("\\{c}") } else { c.to_string() });
         format!("\"{}\"", escaped.collect::<String>())
     });

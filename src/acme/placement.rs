@@ -14,8 +14,8 @@ use crate::model::name::owner::AcmeAccountLabel;
 use crate::model::name::{CHALLENGE_LABEL, Name, Owner, PERSIST_LABEL, ZoneName};
 use crate::net::lookup::Lookup;
 use crate::publisher::{PublishError, Publisher};
-use crate::zone::snippet::cname_target;
 use crate::zone::zone_of;
+use crate::zone::zonefile::cname_target;
 
 use super::account::blocking;
 use super::authority::Authority;

@@ -1,6 +1,6 @@
 //! A request's body, read whole before anything is answered.
 //!
-//! A reply that is sent while the client still writes is often lost: closing a connection with unread octets resets
+//! A reply that is sent while the client still writes is often lost: closing a connection with unread bytes resets
 //! it, and the client reports the reset and not what was wrong. So even a refused request is read to its end, within
 //! limits.
 
@@ -15,9 +15,9 @@ use hyper::body::Body as _;
 
 use super::error::Failure;
 
-/// Octets of a body.
+/// Bytes of a body.
 pub const MAX_BODY: usize = 64 * 1_024;
-/// Octets of a body that is too large and is still read, to be thrown away.
+/// Bytes of a body that is too large and is still read, to be thrown away.
 const MAX_DISCARDED: usize = 4 * 1_024 * 1_024;
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(20);

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use tracing::{info, warn};
 
-use crate::crypto::credential_cache::Remembered;
+use crate::crypto::credential_cache::CredentialCache;
 use crate::crypto::hasher::{Hasher, HasherError};
-use crate::model::account::{Account, Standing, Username};
+use crate::model::account::{Account, AccountStatus, Username};
 use crate::model::secret::{ApiKey, ApiKeyHash, HashError};
 use crate::model::time::Clock;
 use crate::net::prefix::Prefix;
-use crate::net::rate_limiter::{Pace, Rule};
+use crate::net::rate_limiter::{RateLimiter, Rule};
 use crate::publisher::{PublishError, Publisher};
 
 /// Wrong keys of one account from one prefix: a stranger elsewhere never delays the owner, and one broken client does
@@ -55,9 +55,9 @@ pub struct Credentials(Arc<Inner>);
 struct Inner {
     publisher: Publisher,
     hasher: Hasher,
-    remembered: Remembered,
+    remembered: CredentialCache,
     clock: Clock,
-    wrong_keys: Pace<(Prefix, Username)>,
+    wrong_keys: RateLimiter<(Prefix, Username)>,
     /// What keys of unknown accounts are verified against, so that they cost the same as those of an account with
     /// Argon2id; acme-dns's bcrypt, until its first use, still takes longer.
     dummy: ApiKeyHash,
@@ -71,9 +71,14 @@ impl std::fmt::Debug for Credentials {
 
 impl Credentials {
     /// `remembered` is the one that forgets whom the publisher changes. Computes one hash: a few milliseconds.
-    pub fn new(publisher: Publisher, hasher: Hasher, remembered: Remembered, clock: Clock) -> Result<Self, HashError> {
+    pub fn new(
+        publisher: Publisher,
+        hasher: Hasher,
+        remembered: CredentialCache,
+        clock: Clock,
+    ) -> Result<Self, HashError> {
         let nobodys = ApiKey::random().map_err(|error| HashError::Argon2(error.to_string()))?;
-        let (wrong_keys, dummy) = (Pace::new(WRONG_KEYS), ApiKeyHash::of(&nobodys)?);
+        let (wrong_keys, dummy) = (RateLimiter::new(WRONG_KEYS), ApiKeyHash::of(&nobodys)?);
         Ok(Self(Arc::new(Inner { publisher, hasher, remembered, clock, wrong_keys, dummy })))
     }
 
@@ -99,19 +104,19 @@ impl Credentials {
 
     async fn verify_slowly(&self, username: Username, key: ApiKey, prefix: Prefix) -> Result<Verified, Denied> {
         let inner = &self.0;
-        let pace = (prefix, username);
-        inner.wrong_keys.try_now(&pace, Instant::now()).map_err(|retry_after| Denied::TooOften { retry_after })?;
+        let limiter = (prefix, username);
+        inner.wrong_keys.try_now(&limiter, Instant::now()).map_err(|retry_after| Denied::TooOften { retry_after })?;
         // Before the account is read: a change from here on keeps what is found below from being remembered.
         let generation = inner.remembered.generation(username);
         let account = self.read(username).await?;
         let found = inner.hasher.verify(key.clone(), self.hashes(account.as_ref()), prefix).await.map_err(denied)?;
-        let active = account.filter(|account| account.standing == Standing::Active);
+        let active = account.filter(|account| account.status == AccountStatus::Active);
         let (Some(account), Some(found)) = (active, found) else {
-            inner.wrong_keys.failed(&pace, Instant::now());
+            inner.wrong_keys.failed(&limiter, Instant::now());
             info!(%username, %prefix, "denied: wrong key, or no active account");
             return Err(Denied::Forbidden);
         };
-        inner.wrong_keys.succeeded(&pace);
+        inner.wrong_keys.succeeded(&limiter);
         let account = Arc::new(account);
         // A former key works for a limited time and is not remembered: its time would have to be remembered as well.
         if found == 0 {

@@ -31,14 +31,14 @@ use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use crate::net::accept::{Acceptor, Backoff};
-use crate::net::connections::{Connections, Seat};
+use crate::net::connections::{ConnectionPermit, Connections};
 use crate::net::prefix::Prefix;
 
 use super::error::Failure;
 use super::register::OPERATOR;
 use crate::net::tls::Tls;
 
-/// Octets of a request's head.
+/// Bytes of a request's head.
 const MAX_HEAD: usize = 32 * 1_024;
 /// Requests at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 8;
@@ -104,10 +104,10 @@ impl Server {
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
-                (stream, peer, seat) = acceptor.accept() => {
+                (stream, peer, permit) = acceptor.accept() => {
                     // Replies are one small write; without this the kernel may hold them back.
                     _ = stream.set_nodelay(true);
-                    let connection = open.connection(&self, Peer::Tcp(peer), seat);
+                    let connection = open.connection(&self, Peer::Tcp(peer), permit);
                     match &tls {
                         Some(tls) => open.tasks.spawn(connection.over_tls(stream, tls.clone())),
                         None => open.tasks.spawn(connection.plain(stream)),
@@ -130,8 +130,8 @@ impl Server {
                 () = &mut shutdown => break,
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => {
-                        let seat = self.connections.admit(Prefix::of(OPERATOR));
-                        let connection = open.connection(&self, Peer::Unix, seat);
+                        let permit = self.connections.admit(Prefix::of(OPERATOR));
+                        let connection = open.connection(&self, Peer::Unix, permit);
                         open.tasks.spawn(connection.http1(TokioIo::new(stream)));
                     }
                     Err(error) => backoff.after(&error, &self.connections).await,
@@ -157,9 +157,9 @@ impl Open {
         Self { tasks: JoinSet::new(), stop: watch::Sender::new(()), drain }
     }
 
-    fn connection(&self, server: &Server, peer: Peer, seat: Seat) -> Connection {
+    fn connection(&self, server: &Server, peer: Peer, permit: ConnectionPermit) -> Connection {
         let (router, times) = (server.router.clone(), server.times);
-        Connection { router, times, peer, seat: Arc::new(seat), stop: self.stop.subscribe() }
+        Connection { router, times, peer, permit: Arc::new(permit), stop: self.stop.subscribe() }
     }
 
     async fn drain(mut self) {
@@ -175,7 +175,7 @@ struct Connection {
     router: Router,
     times: Times,
     peer: Peer,
-    seat: Arc<Seat>,
+    permit: Arc<ConnectionPermit>,
     stop: watch::Receiver<()>,
 }
 
@@ -193,7 +193,7 @@ impl Connection {
                 Ok(Err(error)) => return debug!(peer = ?self.peer, "TLS handshake: {error}"),
                 Err(_) => return debug!(peer = ?self.peer, "TLS handshake: too slow"),
             },
-            () = self.seat.evicted() => return,
+            () = self.permit.evicted() => return,
         };
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let stream = self.timed(stream);
@@ -229,7 +229,12 @@ impl Connection {
     }
 
     fn service(&self) -> Answering {
-        Answering { router: self.router.clone(), peer: self.peer, limit: self.times.request, seat: self.seat.clone() }
+        Answering {
+            router: self.router.clone(),
+            peer: self.peer,
+            limit: self.times.request,
+            permit: self.permit.clone(),
+        }
     }
 
     /// Runs a connection to its end, which comes early where it must make room or the server stops.
@@ -237,7 +242,7 @@ impl Connection {
         tokio::pin!(connection);
         let left = tokio::select! {
             _ = connection.as_mut() => return,
-            () = self.seat.evicted() => EVICTED,
+            () = self.permit.evicted() => EVICTED,
             _ = self.stop.changed() => self.times.drain,
         };
         connection.as_mut().graceful_shutdown();
@@ -251,7 +256,7 @@ struct Answering {
     router: Router,
     peer: Peer,
     limit: Duration,
-    seat: Arc<Seat>,
+    permit: Arc<ConnectionPermit>,
 }
 
 impl Service<Request<Incoming>> for Answering {
@@ -260,7 +265,7 @@ impl Service<Request<Incoming>> for Answering {
     type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.seat.touch();
+        self.permit.touch();
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(self.peer);
         let (router, limit) = (self.router.clone(), self.limit);

@@ -17,7 +17,7 @@ use crate::model::account::{Account, AllowFrom, Note, Username};
 use crate::model::name::Owner;
 use crate::model::secret::ApiKey;
 use crate::net::prefix::Prefix;
-use crate::net::rate_limiter::{Pace, Rule};
+use crate::net::rate_limiter::{RateLimiter, Rule};
 use crate::publisher::{Choice, Place, Publisher, Registering};
 
 use super::client_ip::{ClientIp, Clients};
@@ -54,7 +54,7 @@ struct Policy {
     is_closed: bool,
     secrets: Secrets,
     /// Nobody without end.
-    pace: Pace<Prefix>,
+    limiter: RateLimiter<Prefix>,
 }
 
 impl Registrar {
@@ -69,7 +69,7 @@ impl Registrar {
             is_open: *registration == Registration::Open,
             is_closed: *registration == Registration::Closed,
             secrets: Secrets::new(valid),
-            pace: Pace::new(rule),
+            limiter: RateLimiter::new(rule),
         };
         Self { publisher, hasher, policy: Arc::new(policy) }
     }
@@ -80,7 +80,7 @@ impl Registrar {
             let message = "a subdomain can be chosen only with a registration secret; leave it out";
             return Err(Failure::field("bad_subdomain", "subdomain", message));
         }
-        let wait = self.policy.pace.take(&registrant.client, Instant::now());
+        let wait = self.policy.limiter.take(&registrant.client, Instant::now());
         wait.map_err(|retry_after| Failure::TooOften { retry_after })?;
         let token = registrant.proof.as_ref().and_then(|proof| proof.token.as_ref());
         Ok(Choice { enrolment: token.map(|token| token.id), ..choice })

@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use crate::model::enrolment::Enrolment;
 use crate::model::secret::{SecretHash, ShownSecret};
 use crate::net::prefix::Prefix;
-use crate::net::rate_limiter::{Pace, Rule};
+use crate::net::rate_limiter::{RateLimiter, Rule};
 use crate::publisher::{PublishError, Publisher};
 
 use super::account::read;
@@ -51,13 +51,13 @@ pub struct Proof {
 #[derive(Debug)]
 pub struct Secrets {
     valid: Vec<SecretHash>,
-    wrong: Pace<Prefix>,
+    wrong: RateLimiter<Prefix>,
 }
 
 impl Secrets {
     /// These are valid, each of them, beside the enrolment tokens of the store.
     pub fn new(valid: &[SecretHash]) -> Self {
-        Self { valid: valid.to_vec(), wrong: Pace::new(WRONG_SECRETS) }
+        Self { valid: valid.to_vec(), wrong: RateLimiter::new(WRONG_SECRETS) }
     }
 
     /// What valid secret or token the request shows: as the password of HTTP Basic, as a bearer token, or as a segment

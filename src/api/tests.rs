@@ -16,14 +16,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::http::Server;
-use crate::api::credentials::tests::House;
+use crate::api::credentials::tests::Fixture;
 use crate::net::connections::Connections;
 use crate::net::lookup::Lookup;
 use axum::Router;
 
 /// A served API and everything behind it.
 pub struct Site {
-    pub house: House,
+    pub fixture: Fixture,
     address: std::net::SocketAddr,
     server: JoinHandle<()>,
 }
@@ -68,19 +68,19 @@ impl Site {
     }
 
     pub async fn with_lookup(api: &str, lookup: Lookup) -> Self {
-        Self::of(|house| routers::public(house, api, lookup)).await
+        Self::of(|fixture| routers::public(fixture, api, lookup)).await
     }
 
-    pub async fn of(router: impl FnOnce(&House) -> Router) -> Self {
-        let house = House::new();
+    pub async fn of(router: impl FnOnce(&Fixture) -> Router) -> Self {
+        let fixture = Fixture::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = Server::new(router(&house), Connections::new(64, 64));
+        let server = Server::new(router(&fixture), Connections::new(64, 64));
         let server = tokio::spawn(server.serve(listener, None, std::future::pending()));
-        Self { house, address, server }
+        Self { fixture, address, server }
     }
 
-    /// Sends octets as they are, and reads until the server closes.
+    /// Sends bytes as they are, and reads until the server closes.
     pub async fn raw(&self, request: &str) -> Reply {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -110,7 +110,7 @@ impl Site {
     pub fn live(&self, fulldomain: &str) -> Vec<String> {
         let (label, zone) = fulldomain.split_once('.').unwrap();
         let owner = crate::model::name::Owner { zone: zone.parse().unwrap(), label: label.parse().unwrap() };
-        self.house.publisher.values(&owner).iter().map(|value| value.txt.to_string()).collect()
+        self.fixture.publisher.values(&owner).iter().map(|value| value.txt.to_string()).collect()
     }
 }
 

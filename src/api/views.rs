@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::account::{Account, AllowFrom, Note, OwnAlias, Standing, Username};
+use crate::model::account::{Account, AccountStatus, AllowFrom, Note, OwnAlias, Username};
 use crate::model::name::{Alias, Owner, ZoneName};
 use crate::model::time::Timestamp;
 use crate::model::txt::persist::{PersistValue, PersistentValue};
@@ -161,10 +161,10 @@ impl AccountView {
     pub fn listed(account: &Account, publisher: &Publisher) -> Self {
         let now = publisher.now();
         let former = account.former_key.as_ref().filter(|former| now < former.until);
-        let (state, removed_at) = match account.standing {
-            Standing::Active => ("active", None),
-            Standing::Disabled => ("disabled", None),
-            Standing::Deleted { at } => ("deleted", Some(at.to_string())),
+        let (state, removed_at) = match account.status {
+            AccountStatus::Active => ("active", None),
+            AccountStatus::Disabled => ("disabled", None),
+            AccountStatus::Deleted { at } => ("deleted", Some(at.to_string())),
         };
         Self {
             username: account.username,

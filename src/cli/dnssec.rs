@@ -344,7 +344,7 @@ fn records(file: &KeyFile) -> String {
     };
     let Some(key) = key else { return String::new() };
     let ds = key.ds(file.zone.apex());
-    let digest: String = ds[4..].iter().map(|octet| format!("{octet:02X}")).collect();
+    let digest: String = ds[4..].iter().map(|byte| format!("{byte:02X}")).collect();
     let (zone, tag, algorithm) = (&file.zone, key.tag(), key.algorithm().number());
     let public = STANDARD.encode(&key.dnskey()[4..]);
     format!("{zone}. IN DS {tag} {algorithm} 2 {digest}\n; made from {zone}. IN DNSKEY 257 3 {algorithm} {public}\n")

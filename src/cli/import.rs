@@ -15,7 +15,7 @@ use clap::{Args, Subcommand};
 use tempfile::TempDir;
 
 use crate::config::Config;
-use crate::daemon::House;
+use crate::daemon::Services;
 use crate::file;
 use crate::model::name::ZoneName;
 use crate::publisher::Plan;
@@ -129,9 +129,9 @@ impl Target {
 
     fn moved_in(&self, accounts: Vec<ForeignAccount>) -> Result<Plan> {
         DirBuilder::new().recursive(true).mode(0o700).create(file::folder_of(&self.config.database))?;
-        let house = House::open(&self.config)?;
-        let outcome = carry_out(&house, &self.zone, accounts);
-        house.close();
+        let services = Services::open(&self.config)?;
+        let outcome = carry_out(&services, &self.zone, accounts);
+        services.close();
         outcome
     }
 
@@ -142,9 +142,9 @@ impl Target {
         if self.config.database.exists() {
             backup::backup(&self.config.database, &config.database)?;
         }
-        let house = House::open(&config)?;
-        let plan = house.publisher().plan_import(&self.zone, accounts);
-        house.close();
+        let services = Services::open(&config)?;
+        let plan = services.publisher().plan_import(&self.zone, accounts);
+        services.close();
         Ok(plan?)
     }
 
@@ -161,11 +161,11 @@ impl Target {
     }
 }
 
-fn carry_out(house: &House, zone: &ZoneName, accounts: Vec<ForeignAccount>) -> Result<Plan> {
-    let plan = Arc::new(house.publisher().plan_import(zone, accounts)?);
+fn carry_out(services: &Services, zone: &ZoneName, accounts: Vec<ForeignAccount>) -> Result<Plan> {
+    let plan = Arc::new(services.publisher().plan_import(zone, accounts)?);
     if !plan.is_empty() {
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-        runtime.block_on(house.publisher().import(plan.clone()))?;
+        runtime.block_on(services.publisher().import(plan.clone()))?;
     }
     Ok(Arc::unwrap_or_clone(plan))
 }

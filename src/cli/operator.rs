@@ -17,7 +17,7 @@ use tower::ServiceExt;
 
 use crate::api::admin::Facts;
 use crate::config::Config;
-use crate::daemon::House;
+use crate::daemon::Services;
 
 use super::{CliError, Result};
 
@@ -31,7 +31,7 @@ pub struct Operator {
 #[derive(Debug)]
 enum Route {
     Socket(PathBuf),
-    House(Box<House>, Router),
+    Services(Box<Services>, Router),
 }
 
 impl Operator {
@@ -41,10 +41,10 @@ impl Operator {
         let route = match runtime.block_on(UnixStream::connect(&config.admin_socket)) {
             Ok(_) => Route::Socket(config.admin_socket.clone()),
             Err(error) if nobody_listens(&error) => {
-                let house = House::open(config)?;
+                let services = Services::open(config)?;
                 let facts = Facts { started: None, listeners: Vec::new() };
-                let router = house.operator_router(facts, None, None);
-                Route::House(Box::new(house), router)
+                let router = services.operator_router(facts, None, None);
+                Route::Services(Box::new(services), router)
             }
             Err(source) => return Err(CliError::NoDaemon { path: config.admin_socket.clone(), source }),
         };
@@ -94,7 +94,7 @@ impl Operator {
         match &self.route {
             Route::Socket(path) => over_socket(path, request).await,
             // A router cannot fail: its errors are replies.
-            Route::House(_, router) => router.clone().oneshot(request).await.map_err(|never| match never {}),
+            Route::Services(_, router) => router.clone().oneshot(request).await.map_err(|never| match never {}),
         }
     }
 }
@@ -102,9 +102,9 @@ impl Operator {
 impl Drop for Operator {
     fn drop(&mut self) {
         let nothing = Route::Socket(PathBuf::new());
-        if let Route::House(house, router) = std::mem::replace(&mut self.route, nothing) {
+        if let Route::Services(services, router) = std::mem::replace(&mut self.route, nothing) {
             drop(router);
-            house.close();
+            services.close();
         }
     }
 }

@@ -39,7 +39,7 @@ async fn run(config: Config, level: &Level) -> Result<()> {
         done => done?,
     }
     notify(&[NotifyState::Ready, NotifyState::Status("serving")]);
-    let watchdog = tokio::spawn(watchdog(daemon.pulse()));
+    let watchdog = tokio::spawn(watchdog(daemon.watchdog()));
     while signals.next().await == Asked::Reload {
         let since = NotifyState::monotonic_usec_now().ok();
         notify(&[NotifyState::Reloading].into_iter().chain(since).collect::<Vec<_>>());
@@ -101,12 +101,12 @@ enum Asked {
 }
 
 /// Feeds systemd's watchdog for as long as every loop goes round.
-async fn watchdog(mut pulse: crate::daemon::Pulse) {
+async fn watchdog(mut watchdog: crate::daemon::Watchdog) {
     let Some(limit) = sd_notify::watchdog_enabled() else { return };
     let mut round = tokio::time::interval(limit / 3);
     loop {
         round.tick().await;
-        match pulse.stopped() {
+        match watchdog.stopped() {
             None => notify(&[NotifyState::Watchdog]),
             Some(name) => error!(r#loop = name, "a loop no longer goes round; the watchdog is not fed"),
         }

@@ -131,7 +131,7 @@ impl Reader<'_> {
                 match URL_SAFE_NO_PAD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text)) {
                     Ok(secret) if secret.len() >= 16 => Ok(Some(ExternalAccount { kid: kid.clone(), secret })),
                     _ => {
-                        let problem = "holds no key of 16 octets or more in base64url, as CAs give them";
+                        let problem = "holds no key of 16 bytes or more in base64url, as CAs give them";
                         Err(wrong("eab-key-file", format!("{} {problem}", path.display())))
                     }
                 }
@@ -269,6 +269,6 @@ mod tests {
         assert_eq!(external.reveal(), b"secret-secret-secret");
         assert_eq!(format!("{external:?}"), "ExternalAccount(kid, redacted)");
         std::fs::write(&path, "c2hvcnQ").unwrap();
-        assert!(parse().unwrap_err().contains("16 octets"));
+        assert!(parse().unwrap_err().contains("16 bytes"));
     }
 }

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::file::{Unread, private_text};
 
-/// The longest password, in octets.
+/// The longest password, in bytes.
 const LONGEST: usize = 1_024;
 
 /// A bundle that is wanted beside the PEM files.
@@ -29,7 +29,7 @@ pub enum PasswordError {
     #[error("the PKCS#12 password file {} is empty; write the password into it, as one line", .0.display())]
     Empty(PathBuf),
     #[error(
-        "the PKCS#12 password file {} holds something else; write the password as one line of at most {LONGEST} octets, \
+        "the PKCS#12 password file {} holds something else; write the password as one line of at most {LONGEST} bytes, \
          without control characters and without characters beyond U+FFFF, for which PKCS#12 has no room", .0.display()
     )]
     NotOneLine(PathBuf),
@@ -110,7 +110,7 @@ mod tests {
             (b"\n", 0o600, "is empty; write the password"),
             (b"secret\nsecret\n", 0o600, "write the password as one line"),
             ("secret😀".as_bytes(), 0o600, "beyond U+FFFF"),
-            (long.as_bytes(), 0o600, "at most 1024 octets"),
+            (long.as_bytes(), 0o600, "at most 1024 bytes"),
             (b"secret\xff", 0o600, "cannot be read: "),
         ] {
             let said = read(text, mode).unwrap_err().to_string();

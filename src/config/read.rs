@@ -12,8 +12,8 @@ use crate::model::account::parse_cidr;
 use crate::model::name::{Name, ZoneName};
 use crate::model::secret::SecretHash;
 use crate::model::time::Span;
-use crate::zone::snippet::StaticRecords;
 use crate::zone::soa::{Contact, Soa};
+use crate::zone::zonefile::StaticRecords;
 
 use super::error::{ConfigError, Source};
 use super::{Api, Certificate, Config, Dns, Dnssec, Log, Registration, TlsFiles, ValueLimits, ZoneSettings, file};
@@ -100,7 +100,7 @@ impl Reader<'_> {
 
     /// What the server tells of itself: short, so that it fits every reply.
     fn told(&self, key: &str, text: &str) -> Result<String> {
-        if text.len() <= 64 && text.bytes().all(|octet| octet.is_ascii_graphic() || octet == b' ') {
+        if text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
             return Ok(text.to_owned());
         }
         Err(self.source.at(key, "write at most 64 printable ASCII characters, or \"\" to tell nothing"))

@@ -17,7 +17,7 @@ use thiserror::Error;
 use crate::model::secret::RandomError;
 use crate::model::time::Timestamp;
 
-/// Octets of a client cookie, and of a server cookie of ours (RFC 9018 section 4).
+/// Bytes of a client cookie, and of a server cookie of ours (RFC 9018 section 4).
 pub const CLIENT: usize = 8;
 pub const SERVER: usize = 16;
 const VERSION: u8 = 1;
@@ -59,9 +59,9 @@ impl fmt::Debug for CookieSecret {
 impl CookieSecret {
     /// A new one.
     pub fn random() -> Result<Self, RandomError> {
-        let mut octets = [0; 16];
-        SystemRandom::new().fill(&mut octets).map_err(|_| RandomError)?;
-        Ok(Self(octets))
+        let mut bytes = [0; 16];
+        SystemRandom::new().fill(&mut bytes).map_err(|_| RandomError)?;
+        Ok(Self(bytes))
     }
 
     /// The server cookie with this head for a client at an address (RFC 9018 section 4.4).
@@ -130,12 +130,12 @@ impl Secrets {
 
 fn secret_of(line: &str) -> Option<CookieSecret> {
     let digits: &[u8; 32] = line.as_bytes().try_into().ok()?;
-    let mut octets = [0; 16];
-    for (octet, pair) in octets.iter_mut().zip(digits.chunks_exact(2)) {
+    let mut bytes = [0; 16];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
         let digit = |at: usize| (pair[at] as char).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        *octet = digit(0)? << 4 | digit(1)?;
+        *byte = digit(0)? << 4 | digit(1)?;
     }
-    Some(CookieSecret(octets))
+    Some(CookieSecret(bytes))
 }
 
 /// What to make of a cookie.
@@ -212,16 +212,16 @@ impl Secrets {
 mod tests {
     use super::*;
 
-    fn octets<const N: usize>(hex: &str) -> [u8; N] {
+    fn bytes<const N: usize>(hex: &str) -> [u8; N] {
         let digits: Vec<u8> = hex.chars().map(|digit| digit.to_digit(16).unwrap() as u8).collect();
-        let octets: Vec<u8> = digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect();
-        octets.try_into().unwrap()
+        let bytes: Vec<u8> = digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+        bytes.try_into().unwrap()
     }
 
     fn judge(secrets: &str, client: &str, server: &str, address: &str, now: u64) -> (bool, [u8; SERVER]) {
         let cookies = Cookies::new(Secrets::parse(secrets).unwrap());
-        let server = (!server.is_empty()).then(|| octets(server));
-        let presented = Presented { client: octets(client), server };
+        let server = (!server.is_empty()).then(|| bytes(server));
+        let presented = Presented { client: bytes(client), server };
         let verdict = cookies.judge(presented, address.parse().unwrap(), Timestamp::from_unix(now));
         (verdict.is_valid, verdict.reply)
     }
@@ -232,14 +232,14 @@ mod tests {
     #[test]
     fn a_1_a_new_server_cookie() {
         let found = judge(SECRET, "2464c4abcf10c957", "", "198.51.100.100", 1_559_731_985);
-        assert_eq!(found, (false, octets("010000005cf79f111f8130c3eee29480")));
+        assert_eq!(found, (false, bytes("010000005cf79f111f8130c3eee29480")));
     }
 
     #[test]
     fn a_2_the_same_client_gets_a_fresh_one() {
         let old = "010000005cf79f111f8130c3eee29480";
         let found = judge(SECRET, "2464c4abcf10c957", old, "198.51.100.100", 1_559_734_385);
-        assert_eq!(found, (true, octets("010000005cf7a871d4a564a1442aca77")));
+        assert_eq!(found, (true, bytes("010000005cf7a871d4a564a1442aca77")));
     }
 
     #[test]
@@ -247,7 +247,7 @@ mod tests {
         let old = "01abcdef5cf78f71a314227b6679ebf5";
         let found = judge(SECRET, "fc93fc62807ddb86", old, "203.0.113.203", 1_559_734_700);
         // It is older than an hour by then.
-        assert_eq!(found, (false, octets("010000005cf7a9acf73a7810aca2381e")));
+        assert_eq!(found, (false, bytes("010000005cf7a9acf73a7810aca2381e")));
         let (is_valid, fresh) = judge(SECRET, "fc93fc62807ddb86", old, "203.0.113.203", 1_559_727_985 + 60);
         assert!(is_valid, "the hash covers the reserved bits");
         assert_eq!(fresh[..4], [1, 0, 0, 0], "and we set none");
@@ -258,7 +258,7 @@ mod tests {
         let both = "445536bcd2513298075a5d379663c962\ndd3bdf9344b678b185a6f5cb60fca715\n";
         let (old, address) = ("010000005cf7c57926556bd0934c72f8", "2001:db8:220:1:59de:d0f4:8769:82b8");
         let found = judge(both, "22681ab97d52c298", old, address, 1_559_741_961);
-        assert_eq!(found, (true, octets("010000005cf7c609a6bb79d16625507a")));
+        assert_eq!(found, (true, bytes("010000005cf7c609a6bb79d16625507a")));
         let (is_valid, _) = judge(&both[..32], "22681ab97d52c298", old, address, 1_559_741_961);
         assert!(!is_valid, "the previous secret is gone");
     }
@@ -268,8 +268,8 @@ mod tests {
         let made = 1_559_731_985;
         let (client, cookie) = ("2464c4abcf10c957", "010000005cf79f111f8130c3eee29480");
         let at = |now, address| judge(SECRET, client, cookie, address, now);
-        assert_eq!(at(made + 1_800, "198.51.100.100"), (true, octets(cookie)));
-        assert_ne!(at(made + 1_801, "198.51.100.100").1, octets(cookie));
+        assert_eq!(at(made + 1_800, "198.51.100.100"), (true, bytes(cookie)));
+        assert_ne!(at(made + 1_801, "198.51.100.100").1, bytes(cookie));
         assert!(at(made + 3_600, "198.51.100.100").0 && at(made - 300, "198.51.100.100").0);
         for (now, address) in
             [(made + 3_601, "198.51.100.100"), (made - 301, "198.51.100.100"), (made, "198.51.100.101")]
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn the_option_has_8_or_16_to_40_octets() {
+    fn the_option_has_8_or_16_to_40_bytes() {
         let good = |length: usize| Presented::read(&[7; 40][..length]).is_some();
         assert!((0..=40).filter(|length| good(*length)).eq([8].into_iter().chain(16..=40)));
         assert!(Presented::read(&[7; 41]).is_none());

@@ -15,21 +15,21 @@ use crate::model::secret::{ApiKey, RandomError};
 
 /// Names of the accounts that are remembered at once, owners and aliases; about 20 MiB. Most accounts have one.
 const CAPACITY: usize = 65_536;
-/// Counters of forgettings, each shared by the usernames with the same last octet.
+/// Counters of forgettings, each shared by the usernames with the same last byte.
 const COUNTERS: usize = 256;
 
 /// The verified keys; a cheap handle.
 #[derive(Clone, Debug)]
-pub struct Remembered {
+pub struct CredentialCache {
     secret: Arc<hmac::Key>,
     table: Arc<Mutex<Table>>,
 }
 
-/// How often an account had been forgotten when a verification began; see [`Remembered::generation`].
+/// How often an account had been forgotten when a verification began; see [`CredentialCache::generation`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Generation(u64);
 
-impl Remembered {
+impl CredentialCache {
     /// Nobody yet.
     pub fn new() -> Result<Self, RandomError> {
         Self::with_capacity(CAPACITY)
@@ -53,7 +53,7 @@ impl Remembered {
         Some(entry.account.clone())
     }
 
-    /// To be asked *before* an account is read and its key verified, and handed to [`Remembered::remember`] after.
+    /// To be asked *before* an account is read and its key verified, and handed to [`CredentialCache::remember`] after.
     pub fn generation(&self, username: Username) -> Generation {
         self.lock().generation(username)
     }
@@ -85,7 +85,7 @@ impl Remembered {
     }
 }
 
-/// Usernames are random UUIDs, so their last octet spreads them evenly.
+/// Usernames are random UUIDs, so their last byte spreads them evenly.
 fn counter(username: Username) -> usize {
     usize::from(username.as_bytes()[15])
 }
@@ -159,7 +159,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::account::{AllowFrom, Note, Standing};
+    use crate::model::account::{AccountStatus, AllowFrom, Note};
     use crate::model::name::{Owner, Subdomain};
     use crate::model::time::Timestamp;
 
@@ -175,11 +175,11 @@ mod tests {
             aliases: Vec::new(),
             created: Timestamp::from_unix(0),
             last_update: None,
-            standing: Standing::Active,
+            status: AccountStatus::Active,
         })
     }
 
-    fn remember(remembered: &Remembered, key: &ApiKey) -> Username {
+    fn remember(remembered: &CredentialCache, key: &ApiKey) -> Username {
         let account = account();
         let username = account.username;
         remembered.remember(remembered.generation(username), key, account);
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn only_the_verified_key_of_the_account_is_known() {
-        let remembered = Remembered::new().unwrap();
+        let remembered = CredentialCache::new().unwrap();
         let (key, other) = (ApiKey::random().unwrap(), ApiKey::random().unwrap());
         let username = remember(&remembered, &key);
         assert_eq!(remembered.check(username, &key).unwrap().username, username);
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_verification_that_began_before_a_change_is_not_remembered() {
-        let remembered = Remembered::new().unwrap();
+        let remembered = CredentialCache::new().unwrap();
         let (key, account) = (ApiKey::random().unwrap(), account());
         let generation = remembered.generation(account.username);
         remembered.forget(account.username);
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn an_account_of_many_names_takes_the_place_of_as_many() {
-        let remembered = Remembered::with_capacity(8).unwrap();
+        let remembered = CredentialCache::with_capacity(8).unwrap();
         let key = ApiKey::random().unwrap();
         (0..8).for_each(|_| _ = remember(&remembered, &key));
         for names in [5, 20] {
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn full_it_keeps_who_comes_again() {
-        let remembered = Remembered::with_capacity(8).unwrap();
+        let remembered = CredentialCache::with_capacity(8).unwrap();
         let key = ApiKey::random().unwrap();
         let regular = remember(&remembered, &key);
         for _ in 0..200 {

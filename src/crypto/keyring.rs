@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use thiserror::Error;
 
 use crate::file::{self, Unread};
-use crate::model::account::{Account, Standing, Username};
+use crate::model::account::{Account, AccountStatus, Username};
 use crate::model::name::NameRef;
 use crate::model::secret::RandomError;
 use crate::model::tsig::{Algorithm, Derivation, Master, MasterError, TsigKey};
@@ -108,7 +108,7 @@ impl Keyring {
         let derivation = account.as_ref().and_then(|account| account.tsig.clone());
         let key = derivation.as_ref().and_then(|derivation| self.key(who, derivation));
         let is_unusable = derivation.is_some() && key.is_none();
-        let active = account.filter(|account| account.standing == Standing::Active);
+        let active = account.filter(|account| account.status == AccountStatus::Active);
         let mut holders = self.0.holders.write().unwrap_or_else(PoisonError::into_inner);
         let before = holders.remove(&who);
         if let Some((account, key)) = active.zip(key) {

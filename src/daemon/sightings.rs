@@ -5,16 +5,16 @@ use tokio::sync::mpsc::channel;
 use tokio::sync::watch;
 
 use crate::api::admin::Watch;
-use crate::dns::watch::Sighting;
+use crate::dns::watch::QueryEvent;
 
-use super::House;
+use super::Services;
 
 /// Lines that wait for a slow reader; what comes past them is lost to it.
 const WAITING: usize = 256;
 
 /// What the operator's router opens a stream of queries with.
-pub fn hook(house: &House, shutdown: &watch::Sender<bool>) -> Watch {
-    let (watchers, shutdown) = (house.watchers.clone(), shutdown.subscribe());
+pub fn hook(services: &Services, shutdown: &watch::Sender<bool>) -> Watch {
+    let (watchers, shutdown) = (services.watchers.clone(), shutdown.subscribe());
     Watch::new(move |name| {
         let mut watch = watchers.watch(name).ok()?;
         let (lines, reader) = channel(WAITING);
@@ -33,7 +33,7 @@ pub fn hook(house: &House, shutdown: &watch::Sender<bool>) -> Watch {
     })
 }
 
-fn line(sighting: &Sighting) -> String {
+fn line(sighting: &QueryEvent) -> String {
     json!({
         "time": sighting.at.to_string(),
         "source": sighting.source.address.to_string(),

@@ -7,15 +7,15 @@ use crate::model::name::{MAX_NAME, NameRef};
 use crate::model::serial::Serial;
 use crate::model::time::Timestamp;
 use crate::model::txt::RecordSet;
-use crate::zone::live::Slot;
-use crate::zone::snippet::{MAX_CHAIN, cname_target};
+use crate::zone::live::OwnerState;
+use crate::zone::zonefile::{MAX_CHAIN, cname_target};
 use crate::zone::{Node, Zone, zone_of};
 
 use super::dnssec::Proof;
 use super::ede::Ede;
 use super::question::Question;
 
-/// A reply before it is octets.
+/// A reply before it is bytes.
 #[derive(Debug)]
 pub struct Answer<'z> {
     /// The response code; for a chain of CNAMEs that of its last name (RFC 6604 section 3).
@@ -66,7 +66,7 @@ impl Records<'_> {
 /// The TXT record set of an owner at one moment.
 #[derive(Debug)]
 pub struct LiveTxt {
-    slot: Slot,
+    slot: OwnerState,
     now: Timestamp,
     /// Seconds that a resolver may keep it.
     pub ttl: u32,
@@ -150,8 +150,8 @@ fn is_beside_an_alias(zone: &Zone, rtype: RecordType) -> bool {
 
 /// A registered name is never a name error: clients and resolvers ask for other types first, or before the first
 /// value, and would remember that (RFC 8020).
-fn at_owner(zone: &Zone, rtype: RecordType, slot: Slot, now: Timestamp) -> Answer<'_> {
-    if slot == Slot::Disabled {
+fn at_owner(zone: &Zone, rtype: RecordType, slot: OwnerState, now: Timestamp) -> Answer<'_> {
+    if slot == OwnerState::Disabled {
         return Answer { ede: Some(Ede::DISABLED), ..Answer::no_data(zone) };
     }
     if !matches!(rtype, RecordType::TXT | RecordType::ANY) {

@@ -39,7 +39,7 @@ fn exchange(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    // invariant: a name, a type and a header are below 65,536 octets
+    // invariant: a name, a type and a header are below 65,536 bytes
     let length = (query.len() as u16).to_be_bytes();
     stream.write_all(&[&length, query].concat())?;
     let mut length = [0; 2];

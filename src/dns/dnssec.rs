@@ -220,7 +220,7 @@ impl TxtRdata {
             rdata[1..].copy_from_slice(text);
             return Self::Challenge(rdata);
         }
-        // invariant: a string has at most 255 octets
+        // invariant: a string has at most 255 bytes
         Self::Long(text.chunks(MAX_STRING).flat_map(|string| [&[string.len() as u8][..], string].concat()).collect())
     }
 }

@@ -64,8 +64,8 @@ impl Ede {
 }
 
 impl Text {
-    /// Octets that it takes.
-    pub fn octets(self) -> usize {
+    /// Bytes that it takes.
+    pub fn bytes(self) -> usize {
         match self {
             Self::Fixed(text) => text.len(),
             Self::Expired(_) => {
@@ -112,7 +112,7 @@ mod tests {
         for (seconds, text) in [(0, "0 s"), (119, "119 s"), (180, "3 min"), (7_200, "2 h"), (200_000, "2 d")] {
             let expired = Text::Expired(Duration::from_secs(seconds));
             assert_eq!(expired.to_string(), format!("last value expired {text} ago"));
-            assert_eq!(expired.octets(), expired.to_string().len());
+            assert_eq!(expired.bytes(), expired.to_string().len());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From an [`Answer`] to the octets of a message.
+//! From an [`Answer`] to the bytes of a message.
 //!
 //! A writer of our own, because an answer must fit or say that it does not, and never end in the middle of a record
 //! set (RFC 2181 section 9).
@@ -46,7 +46,7 @@ pub enum Carrier {
 }
 
 impl Carrier {
-    /// Octets that a message may have.
+    /// Bytes that a message may have.
     pub fn limit(self, edns: Option<Edns>) -> usize {
         usize::from(match (self, edns) {
             (Self::Stream, _) => u16::MAX,
@@ -74,7 +74,7 @@ pub struct Extras<'a> {
 pub fn encode(echo: &Echo<'_>, answer: &Answer<'_>, extras: Extras<'_>, carrier: Carrier, out: &mut Vec<u8>) -> bool {
     let opt = echo.edns.map(|edns| Opt { edns, answer, extras, carrier });
     // A TSIG with names as long as a sender likes may leave no room at all, and then there are no records either.
-    let behind = opt.as_ref().map_or(0, Opt::len) + extras.seal.map_or(0, Seal::octets);
+    let behind = opt.as_ref().map_or(0, Opt::len) + extras.seal.map_or(0, Seal::bytes);
     let room = carrier.limit(echo.edns).saturating_sub(behind);
     let class = if matches!(answer.records, Records::Identity(_)) { CLASS_CH } else { CLASS_IN };
     let mut writer = Writer { start: out.len(), out, class, room, counts: [0; 2] };
@@ -93,7 +93,7 @@ pub fn encode(echo: &Echo<'_>, answer: &Answer<'_>, extras: Extras<'_>, carrier:
     fits
 }
 
-/// The reply to a query that broke us: its id, its opcode and SERVFAIL. Uses nothing but the first octets, since
+/// The reply to a query that broke us: its id, its opcode and SERVFAIL. Uses nothing but the first bytes, since
 /// whatever went wrong would go wrong again.
 pub fn encode_fault(packet: &[u8], out: &mut Vec<u8>) -> bool {
     let Some(&[id0, id1, flags, ..]) = packet.first_chunk::<HEADER>() else {
@@ -110,7 +110,7 @@ struct Writer<'o> {
     start: usize,
     /// The class of its records.
     class: u16,
-    /// Octets that the message may have before its OPT.
+    /// Bytes that the message may have before its OPT.
     room: usize,
     /// Records in the answer and the authority section.
     counts: [u16; 2],
@@ -289,7 +289,7 @@ impl Opt<'_> {
         let keepalive = if self.has_keepalive() { 6 } else { 0 };
         let cookie = self.cookie().map_or(0, |(client, server)| 4 + client.len() + server.len());
         let nsid = self.nsid().map_or(0, |nsid| 4 + nsid.len());
-        keepalive + cookie + nsid + self.answer.ede.map_or(0, |ede| 6 + ede.text.octets())
+        keepalive + cookie + nsid + self.answer.ede.map_or(0, |ede| 6 + ede.text.bytes())
     }
 
     fn cookie(&self) -> Option<([u8; CLIENT], [u8; SERVER])> {
@@ -331,7 +331,7 @@ impl Opt<'_> {
             out.extend_from_slice(nsid.as_bytes());
         }
         if let Some(ede) = self.answer.ede {
-            head(out, Self::EDE, 2 + ede.text.octets());
+            head(out, Self::EDE, 2 + ede.text.bytes());
             out.extend_from_slice(&ede.code.to_be_bytes());
             // A vector takes whatever is written.
             _ = write!(out, "{}", ede.text);

@@ -26,11 +26,11 @@ const PLACES: usize = 32_768;
 /// How long a network may save up what it does not use.
 const BURST: Duration = Duration::from_secs(1);
 
-/// Live values that make a reply which is not worth having sent to somebody else: 56 octets each. A certificate for a
+/// Live values that make a reply which is not worth having sent to somebody else: 56 bytes each. A certificate for a
 /// name and its wildcard needs two at a time.
 const FEW: usize = 4;
-/// Octets of so many; persistent values are longer.
-const FEW_OCTETS: usize = FEW * TXT_VALUE;
+/// Bytes of so many; persistent values are longer.
+const FEW_BYTES: usize = FEW * TXT_VALUE;
 
 /// What becomes of an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,8 +100,8 @@ impl Limits {
 fn is_small(answer: &Answer<'_>) -> bool {
     match (&answer.records, &answer.proof) {
         (Records::Live(txt), Proof::None) => {
-            let octets: usize = txt.texts().take(FEW + 1).map(<[u8]>::len).sum();
-            answer.aliases.is_empty() && octets <= FEW_OCTETS
+            let bytes: usize = txt.texts().take(FEW + 1).map(<[u8]>::len).sum();
+            answer.aliases.is_empty() && bytes <= FEW_BYTES
         }
         _ => false,
     }

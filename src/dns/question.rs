@@ -1,4 +1,4 @@
-//! From the octets of a message to a [`Question`], or to a [`Refusal`] that says what to reply instead.
+//! From the bytes of a message to a [`Question`], or to a [`Refusal`] that says what to reply instead.
 //!
 //! Nothing here allocates: a question borrows from its packet.
 
@@ -12,7 +12,7 @@ use super::ede::Ede;
 use super::tsig::TSIG;
 use super::wire::{Record, Walk};
 
-/// Octets of the header (RFC 1035 section 4.1.1).
+/// Bytes of the header (RFC 1035 section 4.1.1).
 pub const HEADER: usize = 12;
 /// The EDNS option by which a client asks how long a connection may idle (RFC 7828).
 const TCP_KEEPALIVE: u16 = 11;
@@ -30,7 +30,7 @@ pub struct Echo<'p> {
     pub opcode: u8,
     /// Recursion desired: copied (RFC 1035 section 4.1.1).
     pub recursion_desired: bool,
-    /// The question section octet for octet, for resolvers that check the case of each letter; empty where it is
+    /// The question section byte for byte, for resolvers that check the case of each letter; empty where it is
     /// not exactly one question.
     pub question: &'p [u8],
     /// What the query's OPT record says; `None` where it has none.
@@ -40,7 +40,7 @@ pub struct Echo<'p> {
 /// An OPT record of a query (RFC 6891 section 6.1).
 #[derive(Clone, Copy, Debug)]
 pub struct Edns {
-    /// The largest UDP message that the client takes, in octets.
+    /// The largest UDP message that the client takes, in bytes.
     pub udp_size: u16,
     /// The EDNS version that the client speaks.
     pub version: u8,
@@ -261,7 +261,7 @@ impl Header {
         Some((0..self.additionals).map_while(move |_| walk.record()))
     }
 
-    /// What follows the question: no records but at most one OPT and others that mean nothing to us, and not an octet
+    /// What follows the question: no records but at most one OPT and others that mean nothing to us, and not an byte
     /// more. `None` is a format error.
     fn rest(&self, mut walk: Walk<'_>) -> Option<Option<Edns>> {
         if self.answers != 0 || self.authorities != 0 {

@@ -3,7 +3,7 @@
 //! A loop of our own over quinn, and not hickory-server's listener, which could not be kept in bounds from outside:
 //! it waits for one handshake before it looks at the next client, so that a single datagram whose sender stays silent
 //! (or was forged) shuts everybody out for five seconds; it does not count connections; and it answers what it cannot
-//! parse on its own and writes all other answers anew, where ours are octets already.
+//! parse on its own and writes all other answers anew, where ours are bytes already.
 //!
 //! What bounds it: nobody takes a place under another's address, since each client must first answer a Retry packet
 //! (RFC 9000 section 8.1.2), and none moves to another one later; places are counted as over TCP, by network and in
@@ -25,7 +25,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{interval, sleep};
 use tracing::error;
 
-use crate::net::connections::{Connections, Seat};
+use crate::net::connections::{ConnectionPermit, Connections};
 use crate::net::prefix::Prefix;
 use crate::net::tls::Tls;
 
@@ -47,9 +47,9 @@ const MAX_LEAVING: usize = 256;
 const FAREWELL: Duration = Duration::from_millis(100);
 /// Queries of one connection at the same time. With [`MAX_QUERY`] this is memory for each connection.
 const MAX_STREAMS: u32 = 16;
-/// Octets of answers that a client has not acknowledged yet.
+/// Bytes of answers that a client has not acknowledged yet.
 const SEND_WINDOW: u32 = 32 * 1_024;
-/// Clients that wait for the accept loop, and octets that each may send meanwhile, and all. The loop leaves none
+/// Clients that wait for the accept loop, and bytes that each may send meanwhile, and all. The loop leaves none
 /// waiting, so this is for its own standing still.
 const MAX_INCOMING: usize = 256;
 const INCOMING_BUFFER: u64 = 8 * 1_024;
@@ -77,8 +77,8 @@ pub(super) fn start(
     let handover = Arc::new(Handover::default());
     let endpoint = Endpoint::new(EndpointConfig::default(), Some(config), socket, handover.clone())?;
     let driver = tokio::spawn(handover.take().ok_or_else(|| io::Error::other("the QUIC endpoint has no driver"))?);
-    let house = House { endpoint, driver, handover, connections, talker };
-    Ok(StreamListener::start(WHAT, address, |heartbeat| house.serve(heartbeat)))
+    let server = QuicServer { endpoint, driver, handover, connections, talker };
+    Ok(StreamListener::start(WHAT, address, |heartbeat| server.serve(heartbeat)))
 }
 
 fn server_config(tls: &Tls, idle: Duration) -> Result<ServerConfig, Box<dyn std::error::Error + Send + Sync>> {
@@ -106,7 +106,7 @@ fn server_config(tls: &Tls, idle: Duration) -> Result<ServerConfig, Box<dyn std:
 }
 
 /// The accept loop and what it needs.
-struct House {
+struct QuicServer {
     endpoint: Endpoint,
     /// Moves the datagrams of all connections; ends with the endpoint, or when the socket fails.
     driver: JoinHandle<()>,
@@ -115,7 +115,7 @@ struct House {
     talker: Talker,
 }
 
-impl House {
+impl QuicServer {
     async fn serve(self, heartbeat: Heartbeat) {
         let mut shutdown = self.talker.shutdown.clone();
         let mut turns = interval(TURN);
@@ -155,16 +155,16 @@ impl House {
         if let Ok(connecting) = incoming.accept()
             && let Some(driver) = self.handover.take()
         {
-            let seat = self.connections.admit(prefix);
-            open.spawn(hold(seat, driver, connecting, self.talker.clone()));
+            let permit = self.connections.admit(prefix);
+            open.spawn(hold(permit, driver, connecting, self.talker.clone()));
         }
     }
 }
 
 /// All of one connection: it ends with this, whatever its peer still wishes.
-async fn hold(seat: Seat, driver: Driver, connecting: Connecting, talker: Talker) {
+async fn hold(permit: ConnectionPermit, driver: Driver, connecting: Connecting, talker: Talker) {
     let whole = async {
-        converse(connecting, talker, &seat).await;
+        converse(connecting, talker, &permit).await;
         sleep(FAREWELL).await;
     };
     tokio::select! {

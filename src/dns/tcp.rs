@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, timeout, timeout_at};
 
 use crate::net::accept::Acceptor;
-use crate::net::connections::{Connections, Seat};
+use crate::net::connections::{ConnectionPermit, Connections};
 
 use super::listener::{StreamListener, stopped};
 use super::question::HEADER;
@@ -19,7 +19,7 @@ use super::{Heartbeat, Outcome, Responder, Source, Transport};
 
 const WHAT: &str = "DNS over TCP";
 
-/// How long a connection may stay without a whole query (RFC 7766 section 6.2.3). Single octets do not prolong it.
+/// How long a connection may stay without a whole query (RFC 7766 section 6.2.3). Single bytes do not prolong it.
 pub const IDLE: Duration = Duration::from_secs(10);
 /// How long a client may take to take its answers.
 const WRITE: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ pub const MAX_CONNECTIONS: usize = 4_096;
 pub const MAX_PER_PREFIX: usize = 64;
 /// The longest query that is read. No query needs more, and this times the connections is memory.
 pub(super) const MAX_QUERY: usize = 4_096;
-/// Octets of answers that are gathered before they are sent.
+/// Bytes of answers that are gathered before they are sent.
 const MAX_ANSWERS: usize = 16 * 1_024;
 /// How long a connection takes queries after the shutdown began.
 pub(super) const LAST_CALL: Duration = Duration::from_millis(100);
@@ -51,7 +51,7 @@ pub(super) fn start<F>(
     what: &'static str,
     acceptor: Acceptor,
     talker: Talker,
-    serve: impl FnMut(Talker, TcpStream, SocketAddr, Seat) -> F + Send + 'static,
+    serve: impl FnMut(Talker, TcpStream, SocketAddr, ConnectionPermit) -> F + Send + 'static,
 ) -> io::Result<StreamListener>
 where
     F: Future<Output = ()> + Send + 'static,
@@ -79,7 +79,7 @@ pub(super) async fn accept_all<F>(
     mut acceptor: Acceptor,
     talker: Talker,
     heartbeat: Heartbeat,
-    mut serve: impl FnMut(Talker, TcpStream, SocketAddr, Seat) -> F,
+    mut serve: impl FnMut(Talker, TcpStream, SocketAddr, ConnectionPermit) -> F,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -90,8 +90,8 @@ pub(super) async fn accept_all<F>(
         heartbeat.beat();
         tokio::select! {
             () = stopped(&mut shutdown) => break,
-            (stream, peer, seat) = acceptor.accept() => {
-                open.spawn(serve(talker.clone(), stream, peer, seat));
+            (stream, peer, permit) = acceptor.accept() => {
+                open.spawn(serve(talker.clone(), stream, peer, permit));
                 // The closed ones leave the set, or a flood would fill it.
                 while open.try_join_next().is_some() {}
             }
@@ -107,21 +107,26 @@ impl Talker {
         Self { responder, limits: Limits { idle: IDLE, write: WRITE }, shutdown }
     }
 
-    pub(super) async fn serve_tcp(self, stream: TcpStream, peer: SocketAddr, seat: Seat) {
+    pub(super) async fn serve_tcp(self, stream: TcpStream, peer: SocketAddr, permit: ConnectionPermit) {
         // Answers are written whole; waiting for more to send would only delay them.
         _ = stream.set_nodelay(true);
         let source = Source { address: peer.ip().to_canonical(), transport: Transport::Tcp };
-        self.serve(stream, source, &seat).await;
+        self.serve(stream, source, &permit).await;
     }
 
     /// Serves a connection of any kind until it is idle for too long, sends nonsense, is told to make room, or closes.
-    pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S, source: Source, seat: &Seat) {
+    pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+        self,
+        stream: S,
+        source: Source,
+        permit: &ConnectionPermit,
+    ) {
         let Self { responder, limits, shutdown } = self;
-        let conversation = Conversation { stream, source, responder, limits, shutdown, last_call: None, seat };
+        let conversation = Conversation { stream, source, responder, limits, shutdown, last_call: None, permit };
         tokio::select! {
             // How it ended matters to nobody: clients come and go.
             _ = conversation.run() => {}
-            () = seat.evicted() => {}
+            () = permit.evicted() => {}
         }
     }
 }
@@ -134,7 +139,7 @@ struct Conversation<'s, S> {
     shutdown: watch::Receiver<bool>,
     /// Until when queries are still taken, once the shutdown has begun.
     last_call: Option<Instant>,
-    seat: &'s Seat,
+    permit: &'s ConnectionPermit,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
@@ -182,7 +187,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
                 Ok(Some(query)) => {
                     if done == 0 {
                         // Before the answer: who has it has been active, whatever comes in meanwhile.
-                        self.seat.touch();
+                        self.permit.touch();
                     }
                     done += 2 + query.len();
                     let responded = match self.responder.respond_framed(query, self.source, answers) {
@@ -197,7 +202,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
                     if !pause.is_zero() {
                         // What is ready goes out first; and it waits for us, so it is not idle.
                         self.write(answers).await?;
-                        self.seat.touch();
+                        self.permit.touch();
                         tokio::time::sleep(pause).await;
                     }
                 }

@@ -7,8 +7,8 @@ mod answers;
 mod differential;
 mod fixture;
 mod invariants;
-mod manners;
 pub mod mutated;
+mod policy;
 mod proofs;
 mod questions;
 mod quic;
@@ -28,10 +28,10 @@ use hickory_proto::rr::{RData, Record, RecordType};
 
 use crate::model::time::{Clock, Timestamp};
 use crate::model::txt::LiveValue;
-use crate::zone::live::Slot;
+use crate::zone::live::OwnerState;
 use crate::zone::{Zone, Zones};
 
-use super::{Manners, Responder, Source, Transport};
+use super::{Responder, ResponsePolicy, Source, Transport};
 
 use fixture::*;
 

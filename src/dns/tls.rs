@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use crate::net::accept::Acceptor;
-use crate::net::connections::{Connections, Seat};
+use crate::net::connections::{ConnectionPermit, Connections};
 use crate::net::tls::Tls;
 
 use super::listener::{StreamListener, stopped};
@@ -31,20 +31,20 @@ pub fn serve(
     shutdown: watch::Receiver<bool>,
 ) -> io::Result<StreamListener> {
     let acceptor = Acceptor::new(WHAT, TcpListener::from_std(listener)?, connections);
-    let serve = move |talker: Talker, stream, peer, seat| serve_tls(tls.clone(), talker, stream, peer, seat);
+    let serve = move |talker: Talker, stream, peer, permit| serve_tls(tls.clone(), talker, stream, peer, permit);
     start(WHAT, acceptor, Talker::new(responder, shutdown), serve)
 }
 
-async fn serve_tls(tls: Tls, mut talker: Talker, stream: TcpStream, peer: SocketAddr, seat: Seat) {
+async fn serve_tls(tls: Tls, mut talker: Talker, stream: TcpStream, peer: SocketAddr, permit: ConnectionPermit) {
     _ = stream.set_nodelay(true);
     let source = Source { address: peer.ip().to_canonical(), transport: Transport::Tls };
     let handshake = tokio::select! {
         done = timeout(HANDSHAKE, tls.acceptor().accept(stream)) => done,
-        () = seat.evicted() => return,
+        () = permit.evicted() => return,
         () = stopped(&mut talker.shutdown) => return,
     };
     match handshake {
-        Ok(Ok(stream)) => talker.serve(stream, source, &seat).await,
+        Ok(Ok(stream)) => talker.serve(stream, source, &permit).await,
         Ok(Err(error)) => debug!(%peer, "TLS handshake: {error}"),
         Err(_) => debug!(%peer, "TLS handshake: too slow"),
     }

@@ -1,6 +1,6 @@
 //! The TSIG record of a message (RFC 8945): taken off a request and judged, put on a reply.
 //!
-//! All of it works on the octets of messages, since a MAC covers just those.
+//! All of it works on the bytes of messages, since a MAC covers just those.
 
 use crate::model::name::Name;
 use crate::model::time::Timestamp;
@@ -188,11 +188,11 @@ impl Fields<'_> {
     }
 }
 
-/// A length of 16 bits, and so many octets.
-fn push_counted(out: &mut Vec<u8>, octets: &[u8]) {
-    // A MAC, or six octets, or what came in such a field itself.
-    out.extend_from_slice(&(octets.len() as u16).to_be_bytes());
-    out.extend_from_slice(octets);
+/// A length of 16 bits, and so many bytes.
+fn push_counted(out: &mut Vec<u8>, bytes: &[u8]) {
+    // A MAC, or six bytes, or what came in such a field itself.
+    out.extend_from_slice(&(bytes.len() as u16).to_be_bytes());
+    out.extend_from_slice(bytes);
 }
 
 /// The TSIG record of a reply, before the reply is known.
@@ -213,10 +213,10 @@ impl Seal {
         self.key.is_some()
     }
 
-    /// Octets of the record.
-    pub fn octets(&self) -> usize {
+    /// Bytes of the record.
+    pub fn bytes(&self) -> usize {
         const FIXED: usize = 10 + 16;
-        let mac = self.key.as_ref().map_or(0, |key| key.algorithm().octets());
+        let mac = self.key.as_ref().map_or(0, |key| key.algorithm().bytes());
         let other = if self.tells_time() { 6 } else { 0 };
         self.key_name.as_wire().len() + self.algorithm.as_wire().len() + FIXED + mac + other
     }

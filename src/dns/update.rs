@@ -190,7 +190,7 @@ impl Update {
             _ = tell.send((responded, reply));
         });
         let (responded, reply) = told.await.ok()?;
-        // The encoder keeps to 65,535 octets.
+        // The encoder keeps to 65,535 bytes.
         out.extend_from_slice(&(reply.len() as u16).to_be_bytes());
         out.extend_from_slice(&reply);
         responded

@@ -27,7 +27,7 @@ pub struct TooManyWatchers;
 
 /// One answered query.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sighting {
+pub struct QueryEvent {
     /// When.
     pub at: Timestamp,
     /// Who asked, and how.
@@ -52,7 +52,7 @@ pub struct Watchers(Arc<Table>);
 #[derive(Debug, Default)]
 struct Table {
     count: AtomicUsize,
-    watchers: RwLock<Vec<(Name, Sender<Sighting>)>>,
+    watchers: RwLock<Vec<(Name, Sender<QueryEvent>)>>,
 }
 
 impl Watchers {
@@ -85,7 +85,7 @@ impl Watchers {
             };
             let (name, rtype, rcode) = (name.to_name(), question.rtype(), answer.rcode);
             // A full queue loses it; a closed one goes with the next change.
-            _ = queue.try_send(Sighting { at, source, name, rtype, rcode, values });
+            _ = queue.try_send(QueryEvent { at, source, name, rtype, rcode, values });
         }
     }
 
@@ -99,13 +99,13 @@ impl Watchers {
 /// A watch over a name; ends when dropped.
 #[derive(Debug)]
 pub struct Watch {
-    sightings: Receiver<Sighting>,
+    sightings: Receiver<QueryEvent>,
     watchers: Watchers,
 }
 
 impl Watch {
     /// The next query. `None` never comes while the watch is held.
-    pub async fn next(&mut self) -> Option<Sighting> {
+    pub async fn next(&mut self) -> Option<QueryEvent> {
         self.sightings.recv().await
     }
 }

@@ -1,10 +1,10 @@
-//! Walking over the octets of a DNS message (RFC 1035 section 4.1) without copying any.
+//! Walking over the bytes of a DNS message (RFC 1035 section 4.1) without copying any.
 
 use crate::model::name::{MAX_LABEL, MAX_NAME, Name};
 
 use super::question::HEADER;
 
-/// A place in a message. Every step is `None` where the octets end early or make no sense.
+/// A place in a message. Every step is `None` where the bytes end early or make no sense.
 #[derive(Clone, Copy, Debug)]
 pub struct Walk<'p> {
     message: &'p [u8],
@@ -28,9 +28,9 @@ impl<'p> Walk<'p> {
         Self { message, at: HEADER }
     }
 
-    /// Starts at the beginning of octets that are no message, like RDATA.
-    pub fn over(octets: &'p [u8]) -> Self {
-        Self { message: octets, at: 0 }
+    /// Starts at the beginning of bytes that are no message, like RDATA.
+    pub fn over(bytes: &'p [u8]) -> Self {
+        Self { message: bytes, at: 0 }
     }
 
     /// What the header counts: questions, answers, authorities and additional records (RFC 1035 section 4.1.1).
@@ -39,40 +39,40 @@ impl<'p> Walk<'p> {
         Some([4, 6, 8, 10].map(|at| u16::from_be_bytes([header[at], header[at + 1]])))
     }
 
-    /// Octets walked so far, the header's included.
+    /// Bytes walked so far, the header's included.
     pub fn at(self) -> usize {
         self.at
     }
 
-    /// Whether all octets have been walked.
+    /// Whether all bytes have been walked.
     pub fn is_at_end(self) -> bool {
         self.at == self.message.len()
     }
 
-    /// Takes a number of octets.
+    /// Takes a number of bytes.
     pub fn take(&mut self, count: usize) -> Option<&'p [u8]> {
         let taken = self.message.get(self.at..self.at.checked_add(count)?)?;
         self.at += count;
         Some(taken)
     }
 
-    /// Takes two octets as a number.
+    /// Takes two bytes as a number.
     pub fn u16(&mut self) -> Option<u16> {
         self.take(2)?.try_into().ok().map(u16::from_be_bytes)
     }
 
-    /// Takes four octets as a number.
+    /// Takes four bytes as a number.
     pub fn u32(&mut self) -> Option<u32> {
         self.take(4)?.try_into().ok().map(u32::from_be_bytes)
     }
 
-    /// Takes a length of 16 bits and so many octets.
+    /// Takes a length of 16 bits and so many bytes.
     pub fn counted(&mut self) -> Option<&'p [u8]> {
         let length = self.u16()?;
         self.take(usize::from(length))
     }
 
-    /// Takes a name that is written in full, root octet included, of at most 255 octets.
+    /// Takes a name that is written in full, root byte included, of at most 255 bytes.
     pub fn name(&mut self) -> Option<&'p [u8]> {
         let start = self.at;
         loop {
@@ -148,8 +148,8 @@ impl<'p> Walk<'p> {
 mod tests {
     use super::*;
 
-    fn name(octets: &[u8]) -> Option<usize> {
-        Walk { message: octets, at: 0 }.name().map(<[u8]>::len)
+    fn name(bytes: &[u8]) -> Option<usize> {
+        Walk { message: bytes, at: 0 }.name().map(<[u8]>::len)
     }
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(name(b"\x01a"), None);
         assert_eq!(name(b"\xc0\x0c"), None);
         assert_eq!(name(b"\x40aaaa"), None);
-        // 3 labels of 63 and one of 61 make 255 octets; one more octet is too many.
+        // 3 labels of 63 and one of 61 make 255 bytes; one more byte is too many.
         let long = |last: u8| {
             let mut wire = [[63; 1].to_vec(), [b'a'; 63].to_vec()].concat().repeat(3);
             wire.push(last);
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn an_expanded_name_is_no_longer_than_a_name() {
-        // Each of these has one label of 63 octets and goes on with the one before.
+        // Each of these has one label of 63 bytes and goes on with the one before.
         let mut message = b"headerheader\x00".to_vec();
         let mut last = 12_u16;
         for number in 1..=4 {
@@ -204,12 +204,12 @@ mod tests {
     }
 
     #[test]
-    fn a_record_needs_all_its_octets() {
-        let octets = b"\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x02ab";
-        let record = Walk { message: octets, at: 0 }.record().unwrap();
+    fn a_record_needs_all_its_bytes() {
+        let bytes = b"\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x02ab";
+        let record = Walk { message: bytes, at: 0 }.record().unwrap();
         assert_eq!((record.is_at_root, record.rtype, record.class, record.rdata), (true, 41, 1232, &b"ab"[..]));
-        for end in 0..octets.len() {
-            assert!(Walk { message: &octets[..end], at: 0 }.record().is_none(), "{end}");
+        for end in 0..bytes.len() {
+            assert!(Walk { message: &bytes[..end], at: 0 }.record().is_none(), "{end}");
         }
     }
 }

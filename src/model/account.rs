@@ -24,7 +24,7 @@ impl Username {
         Self(Uuid::new_v4())
     }
 
-    /// The 16 octets.
+    /// The 16 bytes.
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }
@@ -168,7 +168,7 @@ impl TryFrom<String> for Note {
 /// Whether an account's credentials work and its names are answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase", tag = "state")]
-pub enum Standing {
+pub enum AccountStatus {
     /// Both.
     Active,
     /// Neither: its names give no data.
@@ -224,7 +224,7 @@ pub struct Account {
     /// When it last published.
     pub last_update: Option<Timestamp>,
     /// Active, disabled or deleted.
-    pub standing: Standing,
+    pub status: AccountStatus,
 }
 
 impl Account {

@@ -16,9 +16,9 @@ pub use owner::{Owner, OwnerLabel, Subdomain};
 
 pub use alias::{Alias, AliasError};
 
-/// Octets of a name on the wire, the root's zero octet included (RFC 1035 section 2.3.4).
+/// Bytes of a name on the wire, the root's zero byte included (RFC 1035 section 2.3.4).
 pub const MAX_NAME: usize = 255;
-/// Octets of one label (RFC 1035 section 2.3.4).
+/// Bytes of one label (RFC 1035 section 2.3.4).
 pub const MAX_LABEL: usize = 63;
 
 /// Why a text is not a domain name.
@@ -30,7 +30,7 @@ pub enum NameError {
     EmptyLabel,
     #[error("the label `{0}` has over 63 characters")]
     LongLabel(String),
-    #[error("the name has over 255 octets")]
+    #[error("the name has over 255 bytes")]
     Long,
     #[error("the character {0:?} is not allowed here; write letters, digits, `-`, `_` and dots")]
     Character(char),
@@ -42,9 +42,9 @@ pub enum NameError {
 pub struct Name(Arc<[u8]>);
 
 impl Name {
-    /// Takes a name in uncompressed wire form, root octet included, and lower-cases it.
+    /// Takes a name in uncompressed wire form, root byte included, and lower-cases it.
     ///
-    /// Fails where the octets are not exactly one name of at most 255 octets.
+    /// Fails where the bytes are not exactly one name of at most 255 bytes.
     pub fn from_wire(wire: &[u8]) -> Result<Self, NameError> {
         if wire.len() > MAX_NAME {
             return Err(NameError::Long);
@@ -78,7 +78,7 @@ impl Name {
         NameRef(&self.0)
     }
 
-    /// The wire form, root octet included.
+    /// The wire form, root byte included.
     pub fn as_wire(&self) -> &[u8] {
         &self.0
     }
@@ -90,7 +90,7 @@ impl Name {
 }
 
 impl Borrow<[u8]> for Name {
-    /// The wire form, so that a map keyed by names can be asked with a [`NameRef`]'s octets.
+    /// The wire form, so that a map keyed by names can be asked with a [`NameRef`]'s bytes.
     fn borrow(&self) -> &[u8] {
         &self.0
     }
@@ -100,7 +100,7 @@ impl FromStr for Name {
     type Err = NameError;
 
     /// Reads `auth.example.org`, with or without the closing dot. Escapes are not read: names that need them come
-    /// from zone-file snippets.
+    /// from zone-file zonefiles.
     fn from_str(text: &str) -> Result<Self, NameError> {
         if text.is_empty() {
             return Err(NameError::Empty);
@@ -149,7 +149,7 @@ pub struct NameRef<'a>(&'a [u8]);
 impl<'a> NameRef<'a> {
     /// Copies a name that a DNS parser has already checked into `buffer`, in lower case.
     ///
-    /// `wire` is one uncompressed name, root octet included, of at most 255 octets; the caller walked its labels.
+    /// `wire` is one uncompressed name, root byte included, of at most 255 bytes; the caller walked its labels.
     pub fn lowered(wire: &[u8], buffer: &'a mut [u8; MAX_NAME]) -> Self {
         let buffer = &mut buffer[..wire.len()];
         buffer.copy_from_slice(wire);
@@ -157,7 +157,7 @@ impl<'a> NameRef<'a> {
         Self(buffer)
     }
 
-    /// The wire form, root octet included.
+    /// The wire form, root byte included.
     pub fn as_wire(self) -> &'a [u8] {
         self.0
     }
@@ -178,7 +178,7 @@ impl<'a> NameRef<'a> {
         if &self.0[split..] != apex.0 {
             return None;
         }
-        // The octets agree; a label boundary must fall on the split as well.
+        // The bytes agree; a label boundary must fall on the split as well.
         let mut at = 0;
         while at < split {
             at += 1 + usize::from(self.0[at]);
@@ -197,11 +197,11 @@ impl fmt::Display for NameRef<'_> {
             if index > 0 {
                 f.write_str(".")?;
             }
-            for &octet in label {
-                match octet {
-                    b'.' | b'\\' | b'"' | b';' | b'(' | b')' | b'@' | b'$' => write!(f, "\\{}", octet as char)?,
-                    0x21..=0x7e => write!(f, "{}", octet as char)?,
-                    _ => write!(f, "\\{octet:03}")?,
+            for &byte in label {
+                match byte {
+                    b'.' | b'\\' | b'"' | b';' | b'(' | b')' | b'@' | b'$' => write!(f, "\\{}", byte as char)?,
+                    0x21..=0x7e => write!(f, "{}", byte as char)?,
+                    _ => write!(f, "\\{byte:03}")?,
                 }
             }
         }
@@ -325,7 +325,7 @@ mod tests {
         assert_eq!(labels("a.b.auth.example.org"), Some(2));
         assert_eq!(labels("xauth.example.org"), None);
         assert_eq!(labels("example.org"), None);
-        // The label `x\004auth` holds the apex's octets without being below it.
+        // The label `x\004auth` holds the apex's bytes without being below it.
         let wire = b"\x06x\x04auth\x07example\x03org\x00";
         assert_eq!(Name::from_wire(wire).unwrap().as_ref().below(apex.as_ref()).map(Iterator::count), None);
     }

@@ -70,11 +70,11 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// `N` random octets as base64url text.
+/// `N` random bytes as base64url text.
 fn random_text<const N: usize>() -> Result<String, RandomError> {
-    let mut octets = [0; N];
-    SystemRandom::new().fill(&mut octets).map_err(|_| RandomError)?;
-    Ok(URL_SAFE_NO_PAD.encode(octets))
+    let mut bytes = [0; N];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| RandomError)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// Why a stored text is not a key hash, or why none could be made.
@@ -199,9 +199,9 @@ impl FromStr for SecretHash {
         let hex =
             text.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.is_ascii()).ok_or(SecretError::Form)?;
         let mut out = [0; 32];
-        for (octet, digits) in out.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+        for (byte, digits) in out.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
             let digits = std::str::from_utf8(digits).map_err(|_| SecretError::Form)?;
-            *octet = u8::from_str_radix(digits, 16).map_err(|_| SecretError::Form)?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| SecretError::Form)?;
         }
         Ok(Self(out))
     }
@@ -210,7 +210,7 @@ impl FromStr for SecretHash {
 impl fmt::Display for SecretHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("sha256:")?;
-        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

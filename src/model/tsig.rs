@@ -20,11 +20,11 @@ use thiserror::Error;
 use crate::model::account::Username;
 use crate::model::secret::RandomError;
 
-/// Octets of the longest MAC.
+/// Bytes of the longest MAC.
 pub const MAX_MAC: usize = 64;
-/// The fewest octets of a truncated MAC, whatever the algorithm (RFC 8945 section 5.2.2.1).
+/// The fewest bytes of a truncated MAC, whatever the algorithm (RFC 8945 section 5.2.2.1).
 const MIN_MAC: usize = 10;
-/// Octets of a master secret, of what tells one from another, and of a derivation's salt.
+/// Bytes of a master secret, of what tells one from another, and of a derivation's salt.
 const MASTER: usize = 32;
 const MASTER_ID: usize = 8;
 const SALT: usize = 16;
@@ -72,8 +72,8 @@ impl Algorithm {
         }
     }
 
-    /// Octets of a whole MAC; a secret has as many (RFC 8945 section 8).
-    pub fn octets(self) -> usize {
+    /// Bytes of a whole MAC; a secret has as many (RFC 8945 section 8).
+    pub fn bytes(self) -> usize {
         match self {
             Self::HmacMd5 => 16,
             Self::HmacSha1 => 20,
@@ -122,7 +122,7 @@ impl TsigKey {
         STANDARD.encode(&self.secret)
     }
 
-    /// The MAC over octets that come in several pieces.
+    /// The MAC over bytes that come in several pieces.
     pub fn mac(&self, pieces: &[&[u8]]) -> Mac {
         match self.algorithm {
             Algorithm::HmacMd5 => mac::<Md5>(&self.secret, pieces),
@@ -141,19 +141,19 @@ impl fmt::Debug for TsigKey {
 }
 
 fn mac<D: EagerHash>(secret: &[u8], pieces: &[&[u8]]) -> Mac {
-    let mut octets = [0; MAX_MAC];
+    let mut bytes = [0; MAX_MAC];
     // invariant: HMAC takes a key of any length (RFC 2104 section 2), so there always is one
-    let Ok(mut hmac) = <Hmac<D> as KeyInit>::new_from_slice(secret) else { return Mac { octets, length: 0 } };
+    let Ok(mut hmac) = <Hmac<D> as KeyInit>::new_from_slice(secret) else { return Mac { bytes, length: 0 } };
     pieces.iter().for_each(|piece| hmac.update(piece));
     let made = hmac.finalize().into_bytes();
-    octets[..made.len()].copy_from_slice(&made);
-    Mac { octets, length: made.len() }
+    bytes[..made.len()].copy_from_slice(&made);
+    Mac { bytes, length: made.len() }
 }
 
 /// A whole MAC.
 #[derive(Clone, Copy)]
 pub struct Mac {
-    octets: [u8; MAX_MAC],
+    bytes: [u8; MAX_MAC],
     length: usize,
 }
 
@@ -169,9 +169,9 @@ pub enum Match {
 }
 
 impl Mac {
-    /// Its octets.
+    /// Its bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.octets[..self.length]
+        &self.bytes[..self.length]
     }
 
     /// Compares what stands in a message, in constant time for a given length.
@@ -180,7 +180,7 @@ impl Mac {
         if !(least..=self.length).contains(&presented.len()) {
             return Match::Misshapen;
         }
-        let is_right = self.octets[..presented.len()].ct_eq(presented);
+        let is_right = self.bytes[..presented.len()].ct_eq(presented);
         if is_right.into() { Match::Right } else { Match::Wrong }
     }
 }
@@ -193,7 +193,7 @@ impl fmt::Debug for Mac {
 
 /// Why a text is no master secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("it does not hold {MASTER} octets in base64")]
+#[error("it does not hold {MASTER} bytes in base64")]
 pub struct MasterError;
 
 /// The secret from which all TSIG keys of a server are made, each with its [`Derivation`].
@@ -223,7 +223,7 @@ impl Master {
             return None;
         }
         let whole = self.mac(&[b"key", who.as_bytes(), salt, algorithm.as_str().as_bytes()]);
-        Some(TsigKey::new(*algorithm, &whole.as_bytes()[..algorithm.octets()]))
+        Some(TsigKey::new(*algorithm, &whole.as_bytes()[..algorithm.bytes()]))
     }
 
     fn id(&self) -> MasterId {
@@ -241,7 +241,7 @@ impl FromStr for Master {
     type Err = MasterError;
 
     fn from_str(text: &str) -> Result<Self, MasterError> {
-        octets(text).map(Self).ok_or(MasterError)
+        bytes(text).map(Self).ok_or(MasterError)
     }
 }
 
@@ -299,18 +299,18 @@ impl FromStr for Derivation {
     fn from_str(text: &str) -> Result<Self, DerivationError> {
         let mut words = text.split(' ');
         let mut word = || words.next().ok_or(DerivationError::Form);
-        let (algorithm, salt, master) = (word()?.parse()?, octets(word()?), octets(word()?).map(MasterId));
+        let (algorithm, salt, master) = (word()?.parse()?, bytes(word()?), bytes(word()?).map(MasterId));
         salt.zip(master).map(|(salt, master)| Self { algorithm, salt, master }).ok_or(DerivationError::Form)
     }
 }
 
 fn random<const N: usize>() -> Result<[u8; N], RandomError> {
-    let mut octets = [0; N];
-    SystemRandom::new().fill(&mut octets).map_err(|_| RandomError)?;
-    Ok(octets)
+    let mut bytes = [0; N];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| RandomError)?;
+    Ok(bytes)
 }
 
-fn octets<const N: usize>(text: &str) -> Option<[u8; N]> {
+fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
     URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
 }
 
@@ -318,8 +318,8 @@ fn octets<const N: usize>(text: &str) -> Option<[u8; N]> {
 mod tests {
     use super::*;
 
-    fn hex(octets: &[u8]) -> String {
-        octets.iter().map(|octet| format!("{octet:02x}")).collect()
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// RFC 2202 and RFC 4231, each test case 2.
@@ -334,11 +334,11 @@ mod tests {
         ] {
             let mac = TsigKey::new(algorithm, b"Jefe").mac(&[b"what do ya want ", b"for nothing?"]);
             assert!(hex(mac.as_bytes()).starts_with(start), "{algorithm}: {}", hex(mac.as_bytes()));
-            assert_eq!(mac.as_bytes().len(), algorithm.octets());
+            assert_eq!(mac.as_bytes().len(), algorithm.bytes());
         }
     }
 
-    /// RFC 8945 section 5.2.2.1: not longer, not below half, not below 10 octets.
+    /// RFC 8945 section 5.2.2.1: not longer, not below half, not below 10 bytes.
     #[test]
     fn a_mac_may_be_cut_to_half() {
         for (algorithm, least) in [(Algorithm::HmacMd5, 10), (Algorithm::HmacSha1, 10), (Algorithm::HmacSha512, 32)] {
@@ -346,7 +346,7 @@ mod tests {
             let mut long = mac.as_bytes().to_vec();
             long.push(0);
             for length in 0..=long.len() {
-                let is_allowed = (least..=algorithm.octets()).contains(&length);
+                let is_allowed = (least..=algorithm.bytes()).contains(&length);
                 let (expected, wrong) =
                     if is_allowed { (Match::Right, Match::Wrong) } else { (Match::Misshapen, Match::Misshapen) };
                 assert_eq!(mac.compare(&long[..length]), expected, "{algorithm} {length}");
@@ -369,7 +369,7 @@ mod tests {
             let again: Master = master.reveal().parse().unwrap();
             let secret = master.key(who, &stored).unwrap().reveal();
             assert_eq!(again.key(who, &read).unwrap().reveal(), secret);
-            assert_eq!(STANDARD.decode(&secret).unwrap().len(), algorithm.octets());
+            assert_eq!(STANDARD.decode(&secret).unwrap().len(), algorithm.bytes());
             assert_ne!(master.key(stranger, &stored).unwrap().reveal(), secret);
             assert_ne!(master.key(who, &master.derivation(algorithm).unwrap()).unwrap().reveal(), secret);
             assert!(other.key(who, &stored).is_none());

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use crate::model::time::Timestamp;
 
-/// Octets of one character-string in a TXT record (RFC 1035 section 3.3); longer texts are cut into several.
+/// Bytes of one character-string in a TXT record (RFC 1035 section 3.3); longer texts are cut into several.
 pub const MAX_STRING: usize = 255;
 /// Characters of a TXT value: base64url of a SHA-256 digest, without padding (RFC 8555 section 8.4).
 pub const TXT_VALUE: usize = 43;
@@ -44,7 +44,7 @@ impl TxtValue {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
-    /// The octets of the one character-string in the record.
+    /// The bytes of the one character-string in the record.
     pub fn as_bytes(&self) -> &[u8; TXT_VALUE] {
         &self.0
     }
@@ -109,7 +109,7 @@ impl KeyAuthorization {
     /// The value that DNS-01 publishes for it.
     pub fn txt_value(&self) -> TxtValue {
         let mut value = [0; TXT_VALUE];
-        // invariant: 32 octets are 43 characters without padding
+        // invariant: 32 bytes are 43 characters without padding
         _ = URL_SAFE_NO_PAD.encode_slice(digest(&SHA256, self.0.as_bytes()), &mut value);
         TxtValue(value)
     }
@@ -153,7 +153,7 @@ pub struct RecordSet {
     pub rtype: RecordType,
     /// Seconds that a resolver may keep it.
     pub ttl: u32,
-    /// Each record's RDATA as uncompressed wire octets, in the order in which it is served.
+    /// Each record's RDATA as uncompressed wire bytes, in the order in which it is served.
     pub rdatas: Vec<Box<[u8]>>,
 }
 

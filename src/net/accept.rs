@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use tokio::net::{TcpListener, TcpStream};
 use tracing::warn;
 
-use super::connections::{Connections, Seat};
+use super::connections::{ConnectionPermit, Connections};
 use super::prefix::Prefix;
 
 /// The pause after an error that a retry at once would only meet again.
@@ -41,7 +41,7 @@ impl Acceptor {
         self.listener.local_addr()
     }
 
-    pub async fn accept(&mut self) -> (TcpStream, SocketAddr, Seat) {
+    pub async fn accept(&mut self) -> (TcpStream, SocketAddr, ConnectionPermit) {
         loop {
             if self.connections.leaving() > MAX_LEAVING {
                 // They still hold their descriptors; let them go first.
@@ -49,8 +49,8 @@ impl Acceptor {
             }
             match self.listener.accept().await {
                 Ok((stream, peer)) => {
-                    let seat = self.connections.admit(Prefix::of(peer.ip()));
-                    return (stream, peer, seat);
+                    let permit = self.connections.admit(Prefix::of(peer.ip()));
+                    return (stream, peer, permit);
                 }
                 Err(error) => self.backoff.after(&error, &self.connections).await,
             }
@@ -104,23 +104,23 @@ mod tests {
     #[tokio::test]
     async fn out_of_descriptors_pauses_and_evicts_but_a_lost_connection_does_not() {
         let connections = Connections::new(8, 8);
-        let seat = connections.admit(Prefix::V4([192, 0, 2]));
+        let permit = connections.admit(Prefix::V4([192, 0, 2]));
         let mut backoff = Backoff::new("test");
         let start = Instant::now();
         backoff.after(&io::Error::from(Errno::ECONNABORTED), &connections).await;
         assert!(start.elapsed() < PAUSE && connections.len() == 1);
         backoff.after(&io::Error::from(Errno::EMFILE), &connections).await;
         assert!(start.elapsed() >= PAUSE && connections.is_empty());
-        seat.evicted().await;
-        drop(seat);
+        permit.evicted().await;
+        drop(permit);
         // Nothing left to evict: the whole pause again. Something that goes at once: a part of it.
         let start = Instant::now();
         backoff.after(&io::Error::from(Errno::EMFILE), &connections).await;
         assert!(start.elapsed() >= PAUSE);
-        let seat = connections.admit(Prefix::V4([192, 0, 2]));
+        let permit = connections.admit(Prefix::V4([192, 0, 2]));
         let leaves = async {
-            seat.evicted().await;
-            drop(seat);
+            permit.evicted().await;
+            drop(permit);
         };
         let start = Instant::now();
         let error = io::Error::from(Errno::EMFILE);

@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::holder;
 use super::inherited::Inherited;
 
-/// Octets asked for each UDP socket's buffers: a burst of some 10,000 queries waits in them rather than being lost.
+/// Bytes asked for each UDP socket's buffers: a burst of some 10,000 queries waits in them rather than being lost.
 pub const BUFFER: usize = 4 << 20;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1_024;
@@ -40,9 +40,9 @@ pub struct UdpSockets {
     pub sockets: Vec<UdpSocket>,
     /// The address that they are bound to, with the real port.
     pub address: SocketAddr,
-    /// Octets of receive buffer that the kernel granted; below [`BUFFER`] where `net.core.rmem_max` is lower.
+    /// Bytes of receive buffer that the kernel granted; below [`BUFFER`] where `net.core.rmem_max` is lower.
     pub receive_buffer: usize,
-    /// Octets of send buffer that the kernel granted (`net.core.wmem_max`).
+    /// Bytes of send buffer that the kernel granted (`net.core.wmem_max`).
     pub send_buffer: usize,
 }
 

@@ -19,12 +19,12 @@ pub struct Connections {
     per_prefix: usize,
 }
 
-/// Seats in the order of their last activity. A turn is the moment of one, and no two seats share one, so that each
+/// Seats in the order of their last activity. A turn is the moment of one, and no two permits share one, so that each
 /// step (come, act, leave, find the longest idle) costs one look-up in a sorted tree.
 #[derive(Debug, Default)]
 struct Table {
     next_turn: u64,
-    seats: BTreeMap<u64, (Prefix, Arc<Told>)>,
+    permits: BTreeMap<u64, (Prefix, Arc<Told>)>,
     prefixes: HashMap<Prefix, BTreeSet<u64>>,
     /// Connections that were told to close and are still there.
     leaving: usize,
@@ -35,7 +35,7 @@ struct Table {
 struct Told {
     to_close: AtomicBool,
     woken: Notify,
-    /// The key of the seat's entry; read and written under the table's lock only.
+    /// The key of the permit's entry; read and written under the table's lock only.
     turn: Mutex<u64>,
 }
 
@@ -46,16 +46,16 @@ impl Connections {
     }
 
     /// Counts a new connection, and tells the longest idle one to close where there is no room.
-    pub fn admit(&self, prefix: Prefix) -> Seat {
+    pub fn admit(&self, prefix: Prefix) -> ConnectionPermit {
         let mut table = self.lock();
         if table.prefixes.get(&prefix).is_some_and(|turns| turns.len() >= self.per_prefix) {
             table.evict_of(prefix);
-        } else if table.seats.len() >= self.total {
+        } else if table.permits.len() >= self.total {
             table.evict_any();
         }
         let told = Arc::new(Told::default());
-        table.seat(prefix, &told);
-        Seat { connections: self.clone(), prefix, told }
+        table.permit(prefix, &told);
+        ConnectionPermit { connections: self.clone(), prefix, told }
     }
 
     /// Tells the longest idle connection to close, for a process out of file descriptors. False where there is none.
@@ -65,7 +65,7 @@ impl Connections {
 
     /// Open connections, without those that were told to close.
     pub fn len(&self) -> usize {
-        self.lock().seats.len()
+        self.lock().permits.len()
     }
 
     /// Whether there is none.
@@ -86,16 +86,16 @@ impl Connections {
 }
 
 impl Table {
-    fn seat(&mut self, prefix: Prefix, told: &Arc<Told>) {
+    fn permit(&mut self, prefix: Prefix, told: &Arc<Told>) {
         let turn = self.next_turn;
         self.next_turn += 1;
         told.set_turn(turn);
-        self.seats.insert(turn, (prefix, told.clone()));
+        self.permits.insert(turn, (prefix, told.clone()));
         self.prefixes.entry(prefix).or_default().insert(turn);
     }
 
     fn unseat(&mut self, turn: u64) -> Option<Arc<Told>> {
-        let (prefix, told) = self.seats.remove(&turn)?;
+        let (prefix, told) = self.permits.remove(&turn)?;
         if let Some(turns) = self.prefixes.get_mut(&prefix) {
             turns.remove(&turn);
             if turns.is_empty() {
@@ -111,7 +111,7 @@ impl Table {
     }
 
     fn evict_any(&mut self) -> bool {
-        let idlest = self.seats.first_key_value().map(|(turn, _)| *turn);
+        let idlest = self.permits.first_key_value().map(|(turn, _)| *turn);
         self.evict(idlest)
     }
 
@@ -142,18 +142,18 @@ impl Told {
 
 /// One open connection's place; dropping it frees the place.
 #[derive(Debug)]
-pub struct Seat {
+pub struct ConnectionPermit {
     connections: Connections,
     prefix: Prefix,
     told: Arc<Told>,
 }
 
-impl Seat {
+impl ConnectionPermit {
     /// Notes that the connection is active now, so that others are idle longer.
     pub fn touch(&self) {
         let mut table = self.connections.lock();
         if table.unseat(self.told.turn()).is_some() {
-            table.seat(self.prefix, &self.told);
+            table.permit(self.prefix, &self.told);
         }
     }
 
@@ -168,7 +168,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut table = self.connections.lock();
         if self.told.is_to_close() {
@@ -189,8 +189,8 @@ mod tests {
         Prefix::V4([192, 0, last])
     }
 
-    fn is_told(seat: &Seat) -> bool {
-        seat.told.is_to_close()
+    fn is_told(permit: &ConnectionPermit) -> bool {
+        permit.told.is_to_close()
     }
 
     #[test]
@@ -210,24 +210,24 @@ mod tests {
     #[test]
     fn a_full_house_evicts_the_longest_idle_of_all() {
         let connections = Connections::new(3, 3);
-        let seats = [1, 2, 3].map(|last| connections.admit(prefix(last)));
-        seats[0].touch();
+        let permits = [1, 2, 3].map(|last| connections.admit(prefix(last)));
+        permits[0].touch();
         let _fourth = connections.admit(prefix(4));
-        assert_eq!(seats.each_ref().map(is_told), [false, true, false]);
-        seats[1].touch();
+        assert_eq!(permits.each_ref().map(is_told), [false, true, false]);
+        permits[1].touch();
         assert_eq!(connections.len(), 3, "a connection that must close takes no place again");
         connections.evict_idlest();
-        assert!(is_told(&seats[2]));
+        assert!(is_told(&permits[2]));
     }
 
     #[tokio::test]
     async fn eviction_wakes_the_connection_before_and_after_it_waits() {
         let connections = Connections::new(1, 1);
-        let seat = connections.admit(prefix(1));
-        assert!(tokio::time::timeout(Duration::from_millis(20), seat.evicted()).await.is_err());
+        let permit = connections.admit(prefix(1));
+        assert!(tokio::time::timeout(Duration::from_millis(20), permit.evicted()).await.is_err());
         let waiting = async {
-            seat.evicted().await;
-            seat.evicted().await;
+            permit.evicted().await;
+            permit.evicted().await;
         };
         let newcomer = async {
             tokio::task::yield_now().await;
@@ -241,13 +241,13 @@ mod tests {
     fn a_flood_is_cheap_and_keeps_the_count() {
         let connections = Connections::new(4_096, 64);
         let start = Instant::now();
-        let mut seats = Vec::new();
+        let mut permits = Vec::new();
         for turn in 0..10_000_u32 {
             let [_, a, b, c] = turn.wrapping_mul(2_654_435_761).to_be_bytes();
-            seats.push(connections.admit(Prefix::V4([a % 4, b, c % 2])));
+            permits.push(connections.admit(Prefix::V4([a % 4, b, c % 2])));
             assert!(connections.len() <= 4_096);
         }
-        assert_eq!(connections.len() + connections.leaving(), seats.len());
+        assert_eq!(connections.len() + connections.leaving(), permits.len());
         assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     }
 }

@@ -36,9 +36,9 @@ impl fmt::Display for Prefix {
         match *self {
             Self::V4([a, b, c]) => write!(f, "{}/24", Ipv4Addr::new(a, b, c, 0)),
             Self::V6(prefix) => {
-                let mut octets = [0; 16];
-                octets[..7].copy_from_slice(&prefix);
-                write!(f, "{}/56", Ipv6Addr::from(octets))
+                let mut bytes = [0; 16];
+                bytes[..7].copy_from_slice(&prefix);
+                write!(f, "{}/56", Ipv6Addr::from(bytes))
             }
         }
     }

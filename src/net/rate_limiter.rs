@@ -35,7 +35,7 @@ impl Rule {
 
 /// Events by key, under one [`Rule`].
 #[derive(Debug)]
-pub struct Pace<K> {
+pub struct RateLimiter<K> {
     rule: Rule,
     capacity: usize,
     table: Mutex<Table<K>>,
@@ -53,7 +53,7 @@ struct Seen {
     last: Instant,
 }
 
-impl<K: Eq + Hash + Clone> Pace<K> {
+impl<K: Eq + Hash + Clone> RateLimiter<K> {
     /// Nothing seen yet.
     pub fn new(rule: Rule) -> Self {
         Self { rule, capacity: CAPACITY, table: Mutex::new(Table { seen: HashMap::new(), swept: None }) }
@@ -86,7 +86,7 @@ impl<K: Eq + Hash + Clone> Pace<K> {
         self.lock().seen.remove(key);
     }
 
-    /// [`Pace::try_now`], and where that is well [`Pace::failed`], as one step: for what counts whatever comes of it.
+    /// [`RateLimiter::try_now`], and where that is well [`RateLimiter::failed`], as one step: for what counts whatever comes of it.
     pub fn take(&self, key: &K, now: Instant) -> Result<(), Duration> {
         self.try_now(key, now)?;
         self.failed(key, now);
@@ -124,52 +124,52 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn pace() -> Pace<&'static str> {
-        Pace::new(Rule { free: 2, first: SECOND, longest: 5 * SECOND, quiet: 60 * SECOND })
+    fn limiter() -> RateLimiter<&'static str> {
+        RateLimiter::new(Rule { free: 2, first: SECOND, longest: 5 * SECOND, quiet: 60 * SECOND })
     }
 
     #[test]
     fn delays_grow_from_the_first_that_is_not_free_to_the_longest() {
-        let (pace, mut now) = (pace(), Instant::now());
+        let (limiter, mut now) = (limiter(), Instant::now());
         for wait in [0, 0, 1, 2, 4, 5, 5] {
-            let left = pace.try_now(&"a", now).err().unwrap_or_default();
+            let left = limiter.try_now(&"a", now).err().unwrap_or_default();
             assert_eq!(left, wait * SECOND);
-            assert_eq!(pace.try_now(&"b", now), Ok(()), "others are not delayed");
+            assert_eq!(limiter.try_now(&"b", now), Ok(()), "others are not delayed");
             now += left;
-            assert_eq!(pace.take(&"a", now), Ok(()));
+            assert_eq!(limiter.take(&"a", now), Ok(()));
         }
     }
 
     #[test]
     fn asking_does_not_prolong_the_wait() {
-        let (pace, now) = (pace(), Instant::now());
-        (0..3).for_each(|_| pace.failed(&"a", now));
+        let (limiter, now) = (limiter(), Instant::now());
+        (0..3).for_each(|_| limiter.failed(&"a", now));
         for _ in 0..100 {
-            assert_eq!(pace.take(&"a", now + SECOND), Err(SECOND));
+            assert_eq!(limiter.take(&"a", now + SECOND), Err(SECOND));
         }
-        assert_eq!(pace.try_now(&"a", now + 2 * SECOND), Ok(()));
+        assert_eq!(limiter.try_now(&"a", now + 2 * SECOND), Ok(()));
     }
 
     #[test]
     fn success_and_quiet_are_forgiven() {
-        let (pace, now) = (pace(), Instant::now());
-        (0..9).for_each(|_| pace.failed(&"a", now));
-        assert!(pace.try_now(&"a", now).is_err());
-        pace.succeeded(&"a");
-        assert_eq!(pace.try_now(&"a", now), Ok(()));
-        (0..9).for_each(|_| pace.failed(&"a", now));
-        pace.failed(&"a", now + 60 * SECOND);
-        assert_eq!(pace.try_now(&"a", now + 60 * SECOND), Ok(()), "the count began anew");
+        let (limiter, now) = (limiter(), Instant::now());
+        (0..9).for_each(|_| limiter.failed(&"a", now));
+        assert!(limiter.try_now(&"a", now).is_err());
+        limiter.succeeded(&"a");
+        assert_eq!(limiter.try_now(&"a", now), Ok(()));
+        (0..9).for_each(|_| limiter.failed(&"a", now));
+        limiter.failed(&"a", now + 60 * SECOND);
+        assert_eq!(limiter.try_now(&"a", now + 60 * SECOND), Ok(()), "the count began anew");
     }
 
     #[test]
     fn the_table_has_an_end() {
-        let mut pace = Pace::new(Rule { free: 0, first: SECOND, longest: SECOND, quiet: 2 * SECOND });
-        pace.capacity = 100;
+        let mut limiter = RateLimiter::new(Rule { free: 0, first: SECOND, longest: SECOND, quiet: 2 * SECOND });
+        limiter.capacity = 100;
         let now = Instant::now();
-        (0..1_000).for_each(|key| pace.failed(&key, now));
-        assert_eq!(pace.lock().seen.len(), 100);
-        pace.failed(&5_000, now + 3 * SECOND);
-        assert_eq!(pace.lock().seen.len(), 1, "what is forgotten goes first");
+        (0..1_000).for_each(|key| limiter.failed(&key, now));
+        assert_eq!(limiter.lock().seen.len(), 100);
+        limiter.failed(&5_000, now + 3 * SECOND);
+        assert_eq!(limiter.lock().seen.len(), 1, "what is forgotten goes first");
     }
 }

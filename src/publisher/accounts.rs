@@ -1,10 +1,10 @@
-//! Changes of accounts: their limits, keys and standing.
+//! Changes of accounts: their limits, keys and status.
 
 use std::time::Duration;
 
 use tracing::info;
 
-use crate::model::account::{Account, AllowFrom, FormerKey, Note, Standing, Username};
+use crate::model::account::{Account, AccountStatus, AllowFrom, FormerKey, Note, Username};
 use crate::model::name::Owner;
 use crate::model::secret::ApiKeyHash;
 use crate::model::tsig::Derivation;
@@ -113,12 +113,12 @@ impl Publisher {
 
     /// Stops an account: its credentials fail, its names give no data.
     pub async fn disable(&self, who: Username) -> Result<()> {
-        self.stand(who, |_| Standing::Disabled).await
+        self.stand(who, |_| AccountStatus::Disabled).await
     }
 
     /// Lets a disabled or deleted account work again, with the values that are left.
     pub async fn enable(&self, who: Username) -> Result<()> {
-        self.stand(who, |_| Standing::Active).await
+        self.stand(who, |_| AccountStatus::Active).await
     }
 
     /// Deletes an account: disabled now and removed for good `after` that; at once where that is zero.
@@ -126,20 +126,20 @@ impl Publisher {
         if after.is_zero() {
             return self.remove(who).await;
         }
-        self.stand(who, move |inner| Standing::Deleted { at: inner.clock.now().plus(after) }).await
+        self.stand(who, move |inner| AccountStatus::Deleted { at: inner.clock.now().plus(after) }).await
     }
 
-    async fn stand(&self, who: Username, standing: impl Fn(&Inner) -> Standing + Send + 'static) -> Result<()> {
+    async fn stand(&self, who: Username, status: impl Fn(&Inner) -> AccountStatus + Send + 'static) -> Result<()> {
         let stand = move |account: &mut Account, inner: &Inner| {
-            account.standing = standing(inner);
+            account.status = status(inner);
             Ok(())
         };
         let account = self.alter(who, stand).await?;
-        info!(username = %who, standing = ?account.standing, "account changed");
+        info!(username = %who, status = ?account.status, "account changed");
         Ok(())
     }
 
-    /// Changes an account in place; DNS then shows its names as its standing says.
+    /// Changes an account in place; DNS then shows its names as its status says.
     async fn alter(
         &self,
         who: Username,
@@ -148,12 +148,12 @@ impl Publisher {
         let inner = self.0.clone();
         let change = move |tx: &Tx<'_>| {
             let Some(mut account) = tx.account(who)? else { return Ok(Err(PublishError::NoAccount)) };
-            let before = account.standing;
+            let before = account.status;
             if let Err(refusal) = alter(&mut account, &inner) {
                 return Ok(Err(refusal));
             }
             tx.update_account(&account)?;
-            let shown = if account.standing == before { Vec::new() } else { inner.reshow(tx, &account)? };
+            let shown = if account.status == before { Vec::new() } else { inner.reshow(tx, &account)? };
             Ok(Ok((account, shown)))
         };
         self.change_account(who, change).await

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use tracing::info;
 
-use crate::model::account::{Account, Note, Standing};
+use crate::model::account::{Account, AccountStatus, Note};
 use crate::model::name::{Owner, ZoneName};
 use crate::model::time::Timestamp;
 use crate::model::txt::{LiveValue, TxtValue};
 use crate::store::import::{ForeignAccount, Left};
 use crate::store::writer::Tx;
 use crate::store::{OwnerRow, Rows, StoreError};
-use crate::zone::live::Slot;
+use crate::zone::live::OwnerState;
 use crate::zone::{is_static, zone_named};
 
 use super::{Inner, PublishError, Publisher, Result, Shown};
@@ -156,7 +156,7 @@ impl Inner {
             // acme-dns does not know; it was there when it last published.
             created: coming.created.or(last_update).unwrap_or_else(|| self.clock.now()),
             last_update,
-            standing: Standing::Active,
+            status: AccountStatus::Active,
         }
     }
 
@@ -185,5 +185,5 @@ fn bring(tx: &Tx<'_>, account: &Account) -> std::result::Result<Option<Shown>, S
     }
     let owner = account.owners.first();
     owner.iter().for_each(|owner| tx.touch(&owner.zone));
-    Ok(owner.map(|owner| Shown::Owner(owner.clone(), Some(Slot::Empty))))
+    Ok(owner.map(|owner| Shown::Owner(owner.clone(), Some(OwnerState::Empty))))
 }

@@ -4,7 +4,7 @@ use tracing::info;
 
 use crate::model::name::{Name, Owner};
 use crate::store::writer::Tx;
-use crate::zone::live::Slot;
+use crate::zone::live::OwnerState;
 use crate::zone::zone_named;
 
 use super::names::{Choice, Place};
@@ -44,7 +44,7 @@ impl Publisher {
             tx.put_managed(&name, row)?;
             tx.touch(&owner.zone);
             info!(%name, %owner, "a label for a managed certificate");
-            Ok(Ok((owner.clone(), vec![Shown::Owner(owner, Some(Slot::Empty))])))
+            Ok(Ok((owner.clone(), vec![Shown::Owner(owner, Some(OwnerState::Empty))])))
         };
         self.change(change, |(_, shown)| shown.clone()).await.map(|(owner, _)| owner)
     }

@@ -2,12 +2,12 @@
 
 use tracing::info;
 
-use crate::model::account::{Account, MAX_ALIASES, MAX_OWNERS, OwnAlias, Standing, Username};
+use crate::model::account::{Account, AccountStatus, MAX_ALIASES, MAX_OWNERS, OwnAlias, Username};
 use crate::model::enrolment::EnrolmentId;
 use crate::model::name::{Alias, Owner, OwnerLabel, Subdomain, ZoneName};
 use crate::store::StoreError;
 use crate::store::writer::Tx;
-use crate::zone::live::Slot;
+use crate::zone::live::OwnerState;
 use crate::zone::{is_static, zone_named, zone_of};
 
 use super::{Decided, Inner, PublishError, Publisher, Result, Shown};
@@ -72,7 +72,7 @@ impl Publisher {
             };
             tx.add_owner(&owner, who)?;
             tx.touch(&owner.zone);
-            Ok(Ok((owner.clone(), vec![Shown::Owner(owner, Some(Slot::Empty))])))
+            Ok(Ok((owner.clone(), vec![Shown::Owner(owner, Some(OwnerState::Empty))])))
         };
         let owner = self.change_account(who, change).await?;
         info!(username = %who, %owner, "name added");
@@ -148,7 +148,7 @@ impl Publisher {
 fn active(tx: &Tx<'_>, who: Username) -> Decided<Account> {
     Ok(match tx.account(who)? {
         None => Err(PublishError::NoAccount),
-        Some(account) if account.standing != Standing::Active => Err(PublishError::Disabled),
+        Some(account) if account.status != AccountStatus::Active => Err(PublishError::Disabled),
         Some(account) => Ok(account),
     })
 }

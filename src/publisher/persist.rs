@@ -1,4 +1,4 @@
-//! Persistent authorizations (dns-persist-01): standing grants, which only their own operations touch.
+//! Persistent authorizations (dns-persist-01): status grants, which only their own operations touch.
 
 use std::time::Duration;
 

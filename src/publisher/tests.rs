@@ -15,7 +15,7 @@ use crate::store::writer::WriterThread;
 use crate::zone::Zone;
 
 /// A publisher on a real file.
-struct House {
+struct Fixture {
     publisher: Publisher,
     thread: Option<WriterThread>,
     folder: TempDir,
@@ -29,7 +29,7 @@ fn config(records: &str) -> Config {
     Config::parse(Path::new("c.toml"), &text).unwrap()
 }
 
-impl House {
+impl Fixture {
     fn new(limits: impl FnOnce(&mut ValueLimits)) -> Self {
         let mut set = config("").values;
         limits(&mut set);
@@ -78,7 +78,7 @@ impl House {
         values.iter().map(|value| value.txt.as_str().chars().next().unwrap()).collect()
     }
 
-    fn slot(&self, account: &Account) -> Option<Slot> {
+    fn slot(&self, account: &Account) -> Option<OwnerState> {
         self.zone().live.at(account.owners[0].label.as_str().as_bytes())
     }
 
@@ -93,195 +93,195 @@ fn txt(letter: char) -> TxtValue {
 
 #[tokio::test]
 async fn a_value_published_again_moves_to_the_front_and_evicts_nothing() {
-    let house = House::new(|_| {});
-    let account = house.register(None).await.unwrap();
-    house.publish(&account, "abca").await;
-    assert_eq!(house.live(&account), "acb");
-    let house = house.restart();
-    assert_eq!(house.live(&account), "acb", "after a restart");
+    let fixture = Fixture::new(|_| {});
+    let account = fixture.register(None).await.unwrap();
+    fixture.publish(&account, "abca").await;
+    assert_eq!(fixture.live(&account), "acb");
+    let fixture = fixture.restart();
+    assert_eq!(fixture.live(&account), "acb", "after a restart");
 }
 
 #[tokio::test]
 async fn the_oldest_value_drops_past_the_limit() {
-    let house = House::new(|limits| limits.max = 3);
-    let account = house.register(None).await.unwrap();
-    house.publish(&account, "abcde").await;
-    assert_eq!(house.live(&account), "edc");
+    let fixture = Fixture::new(|limits| limits.max = 3);
+    let account = fixture.register(None).await.unwrap();
+    fixture.publish(&account, "abcde").await;
+    assert_eq!(fixture.live(&account), "edc");
 }
 
 #[tokio::test]
 async fn the_two_newest_live_longer() {
-    let house = House::new(|_| {});
-    let account = house.register(None).await.unwrap();
-    house.publish(&account, "abc").await;
+    let fixture = Fixture::new(|_| {});
+    let account = fixture.register(None).await.unwrap();
+    fixture.publish(&account, "abc").await;
     let lifetimes = || {
-        let values = house.publisher.values(&account.owners[0]);
+        let values = fixture.publisher.values(&account.owners[0]);
         values.iter().map(|value| value.expires.since(value.published).as_secs()).collect::<Vec<_>>()
     };
     assert_eq!(lifetimes(), [604_800, 604_800, 86_400]);
     // A value that becomes one of the two newest again gets its time back.
-    house.publisher.retire(Author::Operator, account.owners[0].clone(), Some(txt('c'))).await.unwrap();
+    fixture.publisher.retire(Author::Operator, account.owners[0].clone(), Some(txt('c'))).await.unwrap();
     assert_eq!(lifetimes(), [604_800, 604_800]);
 }
 
 #[tokio::test]
 async fn expired_values_leave_memory_store_and_raise_the_serial() {
-    let house = House::new(|limits| {
+    let fixture = Fixture::new(|limits| {
         limits.lifetime = std::time::Duration::from_secs(1);
         limits.newest_lifetime = std::time::Duration::from_secs(1);
     });
-    let account = house.register(None).await.unwrap();
-    house.publish(&account, "a").await;
-    let serial = house.zone().serial();
-    let upkeep = tokio::spawn(house.publisher.clone().keep_up(None));
+    let account = fixture.register(None).await.unwrap();
+    fixture.publish(&account, "a").await;
+    let serial = fixture.zone().serial();
+    let upkeep = tokio::spawn(fixture.publisher.clone().keep_up(None));
     let gone = async {
-        while house.publisher.store().read(|rows| rows.counts()).unwrap().values > 0 {
+        while fixture.publisher.store().read(|rows| rows.counts()).unwrap().values > 0 {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(20), gone).await.expect("the value never expired");
     upkeep.abort();
-    let slot = house.slot(&account);
-    assert!(matches!(slot, Some(Slot::Expired(at)) if at <= house.publisher.now()), "{slot:?}");
-    assert!(house.zone().serial().is_after(serial));
+    let slot = fixture.slot(&account);
+    assert!(matches!(slot, Some(OwnerState::Expired(at)) if at <= fixture.publisher.now()), "{slot:?}");
+    assert!(fixture.zone().serial().is_after(serial));
 }
 
 #[tokio::test]
 async fn nobody_publishes_at_a_strangers_name() {
-    let house = House::new(|_| {});
-    let (mine, theirs) = (house.register(None).await.unwrap(), house.register(None).await.unwrap());
+    let fixture = Fixture::new(|_| {});
+    let (mine, theirs) = (fixture.register(None).await.unwrap(), fixture.register(None).await.unwrap());
     let by = Author::Account(mine.username);
-    let refused = house.publisher.publish(by, theirs.owners[0].clone(), txt('a')).await;
+    let refused = fixture.publisher.publish(by, theirs.owners[0].clone(), txt('a')).await;
     assert!(matches!(refused, Err(PublishError::NotOwner)), "{refused:?}");
     let challenge = Owner { label: OwnerLabel::Challenge, ..mine.owners[0].clone() };
-    let refused = house.publisher.publish(by, challenge.clone(), txt('a')).await;
+    let refused = fixture.publisher.publish(by, challenge.clone(), txt('a')).await;
     assert!(matches!(refused, Err(PublishError::NotOwner)), "{refused:?}");
-    house.publisher.publish(Author::Operator, challenge.clone(), txt('b')).await.unwrap();
-    assert_eq!(house.publisher.values(&challenge).len(), 1);
+    fixture.publisher.publish(Author::Operator, challenge.clone(), txt('b')).await.unwrap();
+    assert_eq!(fixture.publisher.values(&challenge).len(), 1);
 }
 
 /// Below `_acme-challenge` and at `_validation-persist` of an ordinary zone.
 #[tokio::test]
 async fn the_daemons_own_names_are_nobody_elses_and_go_with_their_values() {
-    let house = House::new(|_| {});
-    let mine = house.register(None).await.unwrap();
+    let fixture = Fixture::new(|_| {});
+    let mine = fixture.register(None).await.unwrap();
     let zone = mine.owners[0].zone.clone();
     for name in [format!("_ujmmovf2vn55tgye._acme-challenge.{zone}"), format!("_validation-persist.{zone}")] {
         let owner = Owner::at(&name.parse().unwrap(), &zone).unwrap();
         assert_eq!(owner.to_string(), name);
         assert!(owner.is_daemons() && !mine.owns(&owner));
-        let refused = house.publisher.publish(Author::Account(mine.username), owner.clone(), txt('a')).await;
+        let refused = fixture.publisher.publish(Author::Account(mine.username), owner.clone(), txt('a')).await;
         assert!(matches!(refused, Err(PublishError::NotOwner)), "{refused:?}");
-        house.publisher.publish(Author::Operator, owner.clone(), txt('b')).await.unwrap();
-        let refused = house.publisher.publish(Author::Account(mine.username), owner.clone(), txt('a')).await;
+        fixture.publisher.publish(Author::Operator, owner.clone(), txt('b')).await.unwrap();
+        let refused = fixture.publisher.publish(Author::Account(mine.username), owner.clone(), txt('a')).await;
         assert!(matches!(refused, Err(PublishError::NotOwner)), "{refused:?}");
-        assert_eq!(house.publisher.values(&owner).len(), 1);
-        assert!(house.publisher.daemons_owners().unwrap().contains(&owner));
-        house.publisher.retire(Author::Operator, owner.clone(), None).await.unwrap();
-        assert!(!house.publisher.daemons_owners().unwrap().contains(&owner));
+        assert_eq!(fixture.publisher.values(&owner).len(), 1);
+        assert!(fixture.publisher.daemons_owners().unwrap().contains(&owner));
+        fixture.publisher.retire(Author::Operator, owner.clone(), None).await.unwrap();
+        assert!(!fixture.publisher.daemons_owners().unwrap().contains(&owner));
     }
 }
 
 #[tokio::test]
 async fn a_disabled_name_has_no_data_and_a_removed_one_is_gone_for_good() {
-    let house = House::new(|_| {});
-    let account = house.register(Some("shop")).await.unwrap();
-    house.publish(&account, "a").await;
-    house.publisher.disable(account.username).await.unwrap();
-    assert_eq!(house.slot(&account), Some(Slot::Disabled));
-    let house = house.restart();
-    assert_eq!(house.slot(&account), Some(Slot::Disabled), "after a restart");
-    house.publisher.enable(account.username).await.unwrap();
-    assert_eq!(house.live(&account), "a");
-    house.publisher.delete(account.username, std::time::Duration::ZERO).await.unwrap();
-    assert_eq!(house.slot(&account), None);
-    let again = house.register(Some("shop")).await;
+    let fixture = Fixture::new(|_| {});
+    let account = fixture.register(Some("shop")).await.unwrap();
+    fixture.publish(&account, "a").await;
+    fixture.publisher.disable(account.username).await.unwrap();
+    assert_eq!(fixture.slot(&account), Some(OwnerState::Disabled));
+    let fixture = fixture.restart();
+    assert_eq!(fixture.slot(&account), Some(OwnerState::Disabled), "after a restart");
+    fixture.publisher.enable(account.username).await.unwrap();
+    assert_eq!(fixture.live(&account), "a");
+    fixture.publisher.delete(account.username, std::time::Duration::ZERO).await.unwrap();
+    assert_eq!(fixture.slot(&account), None);
+    let again = fixture.register(Some("shop")).await;
     assert!(matches!(again, Err(PublishError::LabelTaken(_))), "{again:?}");
 }
 
 #[tokio::test]
 async fn labels_of_choice_are_not_uuids_nor_taken_nor_static() {
-    let house = House::new(|_| {});
-    house.publisher.reload(config("www A 192.0.2.1\na.ent A 192.0.2.1").zones).await.unwrap();
-    house.register(Some("shop")).await.unwrap();
-    assert!(matches!(house.register(Some("shop")).await, Err(PublishError::LabelTaken(_))));
+    let fixture = Fixture::new(|_| {});
+    fixture.publisher.reload(config("www A 192.0.2.1\na.ent A 192.0.2.1").zones).await.unwrap();
+    fixture.register(Some("shop")).await.unwrap();
+    assert!(matches!(fixture.register(Some("shop")).await, Err(PublishError::LabelTaken(_))));
     for label in ["www", "ent", "0f8fad5b-d9cb-469f-a165-70867728950e"] {
-        assert!(matches!(house.register(Some(label)).await, Err(PublishError::LabelReserved(..))), "{label}");
+        assert!(matches!(fixture.register(Some(label)).await, Err(PublishError::LabelReserved(..))), "{label}");
     }
 }
 
 #[tokio::test]
 async fn records_at_a_registered_label_keep_the_old_configuration() {
-    let house = House::new(|_| {});
-    house.register(Some("shop")).await.unwrap();
+    let fixture = Fixture::new(|_| {});
+    fixture.register(Some("shop")).await.unwrap();
     for records in ["shop A 192.0.2.1", "www.shop A 192.0.2.1"] {
-        let refused = house.publisher.reload(config(records).zones).await;
+        let refused = fixture.publisher.reload(config(records).zones).await;
         assert!(matches!(refused, Err(LoadError::Owned { .. })), "{refused:?}");
     }
-    assert_eq!(house.zone().statics.names().count(), 1);
+    assert_eq!(fixture.zone().statics.names().count(), 1);
 }
 
 #[tokio::test]
 async fn a_deleted_database_file_is_noticed_before_the_acknowledgement() {
     for suffix in ["", "-wal"] {
-        let house = House::new(|_| {});
-        let account = house.register(None).await.unwrap();
-        std::fs::remove_file(house.folder.path().join(format!("t.db{suffix}"))).unwrap();
-        let refused = house.publisher.publish(Author::Operator, account.owners[0].clone(), txt('a')).await;
+        let fixture = Fixture::new(|_| {});
+        let account = fixture.register(None).await.unwrap();
+        std::fs::remove_file(fixture.folder.path().join(format!("t.db{suffix}"))).unwrap();
+        let refused = fixture.publisher.publish(Author::Operator, account.owners[0].clone(), txt('a')).await;
         assert!(matches!(refused, Err(PublishError::Store(StoreError::Replaced(_)))), "{suffix}: {refused:?}");
-        assert_eq!(house.live(&account), "");
+        assert_eq!(fixture.live(&account), "");
     }
 }
 
 #[tokio::test]
 async fn a_refused_change_leaves_no_trace_in_its_group() {
-    let house = House::new(|_| {});
-    let account = house.register(None).await.unwrap();
+    let fixture = Fixture::new(|_| {});
+    let account = fixture.register(None).await.unwrap();
     let stranger = Author::Account(Username::random());
     let owner = &account.owners[0];
     // Sent together, so that they share a transaction.
     let (good, bad) = tokio::join!(
-        house.publisher.publish(Author::Operator, owner.clone(), txt('a')),
-        house.publisher.publish(stranger, owner.clone(), txt('b')),
+        fixture.publisher.publish(Author::Operator, owner.clone(), txt('a')),
+        fixture.publisher.publish(stranger, owner.clone(), txt('b')),
     );
     assert!(good.is_ok() && matches!(bad, Err(PublishError::NotOwner)));
-    assert_eq!(house.restart().live(&account), "a");
+    assert_eq!(fixture.restart().live(&account), "a");
 }
 
 #[tokio::test]
 async fn a_change_that_is_refused_after_it_has_written_leaves_no_trace() {
-    let house = House::new(|_| {});
-    let account = house.register(None).await.unwrap();
+    let fixture = Fixture::new(|_| {});
+    let account = fixture.register(None).await.unwrap();
     let owner = &account.owners[0];
     let half = || {
-        let (owner, published) = (owner.clone(), house.publisher.now());
+        let (owner, published) = (owner.clone(), fixture.publisher.now());
         let change = move |tx: &Tx<'_>| {
             let row = tx.owner(&owner)?.unwrap();
             tx.put_value(row.id, &LiveValue { txt: txt('b'), published, expires: Timestamp::MAX })?;
             Ok(Err::<(), _>(PublishError::NotOwner))
         };
-        house.publisher.change(change, |()| Vec::new())
+        fixture.publisher.change(change, |()| Vec::new())
     };
-    let good = || house.publisher.publish(Author::Operator, owner.clone(), txt('a'));
+    let good = || fixture.publisher.publish(Author::Operator, owner.clone(), txt('a'));
     let (before, after, one, other) = tokio::join!(good(), half(), half(), good());
     assert!(before.is_ok() && other.is_ok());
     assert!([after, one].iter().all(|refused| matches!(refused, Err(PublishError::NotOwner))));
-    assert_eq!(house.restart().live(&account), "a");
+    assert_eq!(fixture.restart().live(&account), "a");
 }
 
 #[tokio::test]
 async fn a_locked_database_refuses_updates_and_serves_on() {
-    let house = House::new(|_| {});
-    let account = house.register(None).await.unwrap();
-    house.publish(&account, "a").await;
-    let other = rusqlite::Connection::open(house.folder.path().join("t.db")).unwrap();
+    let fixture = Fixture::new(|_| {});
+    let account = fixture.register(None).await.unwrap();
+    fixture.publish(&account, "a").await;
+    let other = rusqlite::Connection::open(fixture.folder.path().join("t.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let refused = house.publisher.publish(Author::Operator, account.owners[0].clone(), txt('b')).await;
+    let refused = fixture.publisher.publish(Author::Operator, account.owners[0].clone(), txt('b')).await;
     assert!(matches!(refused, Err(PublishError::Store(StoreError::Busy(_)))), "{refused:?}");
-    assert_eq!(house.live(&account), "a");
+    assert_eq!(fixture.live(&account), "a");
     other.execute_batch("ROLLBACK").unwrap();
-    house.publish(&account, "c").await;
-    assert_eq!(house.live(&account), "ca");
+    fixture.publish(&account, "c").await;
+    assert_eq!(fixture.live(&account), "ca");
 }
 
 #[test]
@@ -311,63 +311,64 @@ fn files_that_are_not_ours_are_refused_with_a_reason() {
 #[tokio::test]
 async fn a_backup_of_a_running_store_can_be_restored() {
     use crate::store::backup::{backup, restore};
-    let house = House::new(|_| {});
-    let account = house.register(None).await.unwrap();
-    house.publish(&account, "ab").await;
-    let (database, copy) = (house.folder.path().join("t.db"), house.folder.path().join("copy.db"));
+    let fixture = Fixture::new(|_| {});
+    let account = fixture.register(None).await.unwrap();
+    fixture.publish(&account, "ab").await;
+    let (database, copy) = (fixture.folder.path().join("t.db"), fixture.folder.path().join("copy.db"));
     assert_eq!(backup(&database, &copy).unwrap().values, 2);
     assert!(backup(&database, &copy).is_err(), "an existing file was overwritten");
-    house.publish(&account, "c").await;
+    fixture.publish(&account, "c").await;
     assert!(matches!(restore(&copy, &database), Err(StoreError::Locked { .. })));
-    let House { publisher, thread, folder, limits } = house;
+    let Fixture { publisher, thread, folder, limits } = fixture;
     thread.unwrap().stop();
     drop(publisher);
     assert!(restore(&copy, &database).unwrap().is_some());
-    assert_eq!(House::at(folder, limits).live(&account), "ba");
+    assert_eq!(Fixture::at(folder, limits).live(&account), "ba");
 }
 
 #[tokio::test]
 async fn nothing_is_published_in_a_zone_that_the_configuration_no_longer_has() {
-    let house = House::new(|_| {});
-    let account = house.register(None).await.unwrap();
+    let fixture = Fixture::new(|_| {});
+    let account = fixture.register(None).await.unwrap();
     let mut zones = config("").zones;
     zones[0].name = "other.test".parse().unwrap();
-    house.publisher.reload(zones).await.unwrap();
-    let refused = house.publisher.publish(Author::Account(account.username), account.owners[0].clone(), txt('a')).await;
+    fixture.publisher.reload(zones).await.unwrap();
+    let refused =
+        fixture.publisher.publish(Author::Account(account.username), account.owners[0].clone(), txt('a')).await;
     assert!(matches!(refused, Err(PublishError::NoZone(_))), "{refused:?}");
 }
 
 #[tokio::test]
 async fn an_account_narrows_its_networks_and_never_widens_them() {
-    let house = House::new(|_| {});
-    let account = house.register(None).await.unwrap();
+    let fixture = Fixture::new(|_| {});
+    let account = fixture.register(None).await.unwrap();
     let to = |network: &str| Edit { allow_from: Some(AllowFrom::parse(&[network]).unwrap()), note: None };
-    house.publisher.narrow(account.username, to("10.0.0.0/8")).await.unwrap();
-    let refused = house.publisher.narrow(account.username, to("0.0.0.0/0")).await;
+    fixture.publisher.narrow(account.username, to("10.0.0.0/8")).await.unwrap();
+    let refused = fixture.publisher.narrow(account.username, to("0.0.0.0/0")).await;
     assert!(matches!(refused, Err(PublishError::Wider)), "{refused:?}");
-    let kept = house.publisher.account(account.username).unwrap().unwrap();
+    let kept = fixture.publisher.account(account.username).unwrap().unwrap();
     assert_eq!(kept.allow_from.networks().len(), 1);
-    house.publisher.edit(account.username, to("0.0.0.0/0")).await.unwrap();
+    fixture.publisher.edit(account.username, to("0.0.0.0/0")).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_damaged_database_is_set_aside_whole_and_replaced() {
     use crate::store::backup::{backup, restore};
-    let house = House::new(|_| {});
-    let account = house.register(None).await.unwrap();
-    house.publish(&account, "a").await;
-    let (database, copy) = (house.folder.path().join("t.db"), house.folder.path().join("copy.db"));
+    let fixture = Fixture::new(|_| {});
+    let account = fixture.register(None).await.unwrap();
+    fixture.publish(&account, "a").await;
+    let (database, copy) = (fixture.folder.path().join("t.db"), fixture.folder.path().join("copy.db"));
     backup(&database, &copy).unwrap();
-    let House { publisher, thread, folder, limits } = house;
+    let Fixture { publisher, thread, folder, limits } = fixture;
     thread.unwrap().stop();
     drop(publisher);
     std::fs::write(&database, [0x55; 9_000]).unwrap();
     let old = restore(&copy, &database).unwrap().unwrap();
     assert_eq!(std::fs::read(old).unwrap(), [0x55; 9_000]);
-    let house = House::at(folder, limits);
-    assert_eq!(house.live(&account), "a");
+    let fixture = Fixture::at(folder, limits);
+    assert_eq!(fixture.live(&account), "a");
     // The next one does not overwrite what the first has kept.
-    let House { publisher, thread, folder, .. } = house;
+    let Fixture { publisher, thread, folder, .. } = fixture;
     thread.unwrap().stop();
     drop(publisher);
     assert!(restore(&copy, &database).unwrap().unwrap().ends_with("t.db.before-restore-2"));

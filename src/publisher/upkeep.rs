@@ -15,7 +15,7 @@ use crate::model::serial::Serial;
 use crate::model::time::{Clock, Timestamp};
 use crate::store::writer::Tx;
 use crate::store::{Rows, Store, StoreError};
-use crate::zone::live::{Live, Slot};
+use crate::zone::live::{Live, OwnerState};
 use crate::zone::signing::{Dnssec, Signing};
 use crate::zone::{Zone, Zones, zone_named};
 
@@ -90,7 +90,7 @@ fn stored(
     let live = Live::new(rows.serial(zone)?.unwrap_or(Serial(0)).next(clock.now()));
     rows.each_owner(zone, |label, disabled, values, persistent| {
         let persistent = if limits.persist { persistent } else { Vec::new() };
-        let slot = if disabled { Slot::Disabled } else { Slot::of(values).with(persistent) };
+        let slot = if disabled { OwnerState::Disabled } else { OwnerState::of(values).with(persistent) };
         live.put(OwnerLabel::below_apex_of(label), Some(slot));
     })?;
     Ok(Arc::new(live))

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, Transaction, params};
 
-use crate::model::account::{Account, Standing};
+use crate::model::account::{Account, AccountStatus};
 use crate::model::name::{OwnerLabel, ZoneName};
 use crate::model::secret::ApiKeyHash;
 
@@ -83,7 +83,7 @@ fn add(
     let mut owners = account.given().into_iter().filter(|owner| owner.zone == *zone && is_label(&owner.label));
     let Some(owner) = owners.next() else { return Ok(()) };
     let what = |what: &dyn std::fmt::Display| format!("{what} of account {}", account.username);
-    if account.standing != Standing::Active {
+    if account.status != AccountStatus::Active {
         exported.left.push(Left::new(what(owner), "the account is disabled, which acme-dns has no way to say"));
         return Ok(());
     }

@@ -210,18 +210,18 @@ fn timestamp(seconds: i64) -> Option<Timestamp> {
     u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Timestamp::from_unix)
 }
 
-/// `\x2432612431...`, as PostgreSQL writes octets, is the text of these octets.
+/// `\x2432612431...`, as PostgreSQL writes bytes, is the text of these bytes.
 fn unescaped(text: &str) -> String {
     let Some(hex) = text.strip_prefix("\\x") else { return text.to_owned() };
-    let octet = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
-    let octets: Option<Vec<u8>> = hex.as_bytes().chunks(2).map(octet).collect();
-    octets.and_then(|octets| String::from_utf8(octets).ok()).unwrap_or_else(|| text.to_owned())
+    let byte = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+    let bytes: Option<Vec<u8>> = hex.as_bytes().chunks(2).map(byte).collect();
+    bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| text.to_owned())
 }
 
 /// A text of the source, in one line and not too long.
 fn quoted(text: &str) -> String {
     let short: String = text.chars().take(80).collect();
-    let is_plain = short == text && !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_graphic());
+    let is_plain = short == text && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     if is_plain { short } else { format!("{short:?}") }
 }
 
@@ -264,8 +264,8 @@ mod tests {
     }
 
     #[test]
-    fn octets_that_postgresql_shows_as_hex_are_read() {
-        let hex: String = HASH.bytes().map(|octet| format!("{octet:02x}")).collect();
+    fn bytes_that_postgresql_shows_as_hex_are_read() {
+        let hex: String = HASH.bytes().map(|byte| format!("{byte:02x}")).collect();
         let contents = parsed(vec![Record { password: format!("\\x{hex}"), ..record() }], &[]);
         assert_eq!(contents.accounts[0].key.as_str(), HASH);
         assert_eq!(unescaped("\\xzz"), "\\xzz");

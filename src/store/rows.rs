@@ -11,7 +11,7 @@ use std::str::FromStr;
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::model::account::{Standing, Username};
+use crate::model::account::{AccountStatus, Username};
 use crate::model::name::{Owner, OwnerLabel, ZoneName};
 use crate::model::serial::Serial;
 use crate::model::time::Timestamp;
@@ -51,13 +51,13 @@ pub struct OwnerRow {
     /// Its row.
     pub id: i64,
     /// Whose it is; `None`: the daemon's.
-    pub account: Option<(Username, Standing)>,
+    pub account: Option<(Username, AccountStatus)>,
 }
 
 impl OwnerRow {
     /// Whether its values are served.
     pub fn is_served(&self) -> bool {
-        self.account.as_ref().is_none_or(|(_, standing)| *standing == Standing::Active)
+        self.account.as_ref().is_none_or(|(_, status)| *status == AccountStatus::Active)
     }
 }
 
@@ -339,8 +339,8 @@ impl Loaded {
 struct RawStanding(String, bool, Option<Timestamp>);
 
 impl RawStanding {
-    fn parse(self) -> Result<(Username, Standing)> {
-        Ok((parse("username", &self.0)?, standing(self.1, self.2)))
+    fn parse(self) -> Result<(Username, AccountStatus)> {
+        Ok((parse("username", &self.0)?, status(self.1, self.2)))
     }
 }
 
@@ -350,11 +350,11 @@ fn raw_standing(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<RawStand
     Ok(Some(RawStanding(username, row.get(first + 1)?, row.get(first + 2)?)))
 }
 
-fn standing(disabled: bool, remove_at: Option<Timestamp>) -> Standing {
+fn status(disabled: bool, remove_at: Option<Timestamp>) -> AccountStatus {
     match remove_at {
-        Some(at) => Standing::Deleted { at },
-        None if disabled => Standing::Disabled,
-        None => Standing::Active,
+        Some(at) => AccountStatus::Deleted { at },
+        None if disabled => AccountStatus::Disabled,
+        None => AccountStatus::Active,
     }
 }
 

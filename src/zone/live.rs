@@ -25,7 +25,7 @@ pub const APEX: &[u8] = b"";
 
 /// What is known of a registered name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Slot {
+pub enum OwnerState {
     /// Its account is disabled: no data, whatever it holds.
     Disabled,
     /// No value.
@@ -44,11 +44,11 @@ pub enum Slot {
 /// What lives at a name with persistent values, each kind newest first.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Persisting {
-    challenges: Slot,
+    challenges: OwnerState,
     persistent: Vec<PersistentValue>,
 }
 
-impl Slot {
+impl OwnerState {
     /// A slot of an enabled account's values, newest first.
     pub fn of(values: &[LiveValue]) -> Self {
         match values {
@@ -123,10 +123,10 @@ impl<T> Shards<T> {
 /// The registered names of one zone, and its serial. Hashed with a random state: labels can be chosen.
 #[derive(Debug)]
 pub struct Live {
-    /// Labels that are UUIDs, as 16 octets.
+    /// Labels that are UUIDs, as 16 bytes.
     uuids: Shards<Table>,
     /// Any others, as text.
-    others: Shards<HashMap<Box<[u8]>, Slot>>,
+    others: Shards<HashMap<Box<[u8]>, OwnerState>>,
     spread: RandomState,
     serial: AtomicU32,
 }
@@ -139,7 +139,7 @@ impl Live {
     }
 
     /// What is at a label in lower case, or at the [`APEX`]; `None` where nobody registered it.
-    pub fn at(&self, label: &[u8]) -> Option<Slot> {
+    pub fn at(&self, label: &[u8]) -> Option<OwnerState> {
         match uuid_of(label) {
             Some(uuid) => {
                 let hash = self.hash(&uuid);
@@ -150,7 +150,7 @@ impl Live {
     }
 
     /// Puts a name in place, or takes it away with `None`.
-    pub fn put(&self, label: &str, slot: Option<Slot>) {
+    pub fn put(&self, label: &str, slot: Option<OwnerState>) {
         let label = label.as_bytes();
         match (uuid_of(label), slot) {
             (Some(uuid), Some(slot)) => self.uuids.write(self.hash(&uuid)).put(uuid, slot, |key| self.hash(key)),
@@ -196,9 +196,9 @@ mod tests {
         let live = Live::new(Serial(1));
         for label in ["shop", "0f8fad5b-d9cb-469f-a165-70867728950e"] {
             assert_eq!(live.at(label.as_bytes()), None);
-            live.put(label, Some(Slot::of(&[value("a"), value("b")])));
+            live.put(label, Some(OwnerState::of(&[value("a"), value("b")])));
             assert_eq!(live.at(label.as_bytes()).unwrap().values(), [value("a"), value("b")]);
-            live.put(label, Some(Slot::Disabled));
+            live.put(label, Some(OwnerState::Disabled));
             assert_eq!(live.at(label.as_bytes()).unwrap().values(), []);
             live.put(label, None);
             assert_eq!(live.at(label.as_bytes()), None);

@@ -37,7 +37,7 @@ const REFRESH: Duration = Duration::from_secs(7 * 86_400);
 /// A clock that is set back by more than this makes signatures anew: theirs would begin in the future.
 const SET_BACK: Duration = Duration::from_secs(3_600);
 
-/// Signatures kept of sets that exist, of those beside them, and of names that do not: about 300 octets each.
+/// Signatures kept of sets that exist, of those beside them, and of names that do not: about 300 bytes each.
 const KNOWN: usize = 1 << 18;
 const BESIDE: usize = 1 << 16;
 const ABSENT: usize = 1 << 14;
@@ -113,14 +113,14 @@ pub struct Signed {
     print: u64,
     at: Timestamp,
     /// The RDATA of all of them, one behind the other and equally long.
-    octets: Box<[u8]>,
+    bytes: Box<[u8]>,
     count: usize,
 }
 
 impl Signed {
     /// Each record's RDATA.
     pub fn rdatas(&self) -> impl Iterator<Item = &[u8]> {
-        self.octets.chunks_exact(self.octets.len() / self.count.max(1))
+        self.bytes.chunks_exact(self.bytes.len() / self.count.max(1))
     }
 
     fn is_fresh(&self, wall: Result<Timestamp, Behind>) -> bool {
@@ -241,7 +241,7 @@ impl Signing {
     where
         I: Iterator<Item = R> + Clone,
     {
-        let mut octets = Vec::new();
+        let mut bytes = Vec::new();
         for key in &self.keys.keys {
             let head = RrsigHead {
                 covered: set.rtype,
@@ -254,11 +254,11 @@ impl Signing {
                 tag: key.tag(),
                 signer: &self.keys.apex,
             };
-            head.write(&mut octets);
+            head.write(&mut bytes);
             let data = signed_data(&head, set.owner, set.rdatas.clone());
-            octets.extend_from_slice(key.sign(&data).map_err(|_| Refused::Random)?.as_ref());
+            bytes.extend_from_slice(key.sign(&data).map_err(|_| Refused::Random)?.as_ref());
         }
-        Ok(Signed { print, at, octets: octets.into(), count: self.keys.keys.len() })
+        Ok(Signed { print, at, bytes: bytes.into(), count: self.keys.keys.len() })
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the HTTP API says, octet by octet.
+//! What the HTTP API says, byte by byte.
 
 mod addresses;
 mod cors;

@@ -1,4 +1,4 @@
-//! What real clients send, octet for octet as captured from them, with this run's credentials in their places.
+//! What real clients send, byte for byte as captured from them, with this run's credentials in their places.
 
 use std::net::SocketAddr;
 

@@ -61,7 +61,7 @@ fn an_apex_is_a_real_zone_with_its_accounts_values() {
     for name in [APEX, "_ACME-challenge.Example.COM"] {
         let reply = ask_for(&daemon, name, TXT);
         assert_eq!(reply.txts(), [value(2), value(1)]);
-        assert!(reply.is_authoritative() && reply.octets[12..].starts_with(&query(name, TXT)[12..]), "{reply:?}");
+        assert!(reply.is_authoritative() && reply.bytes[12..].starts_with(&query(name, TXT)[12..]), "{reply:?}");
     }
     for (rtype, count) in [(SOA, 1), (NS, 1), (ANY, 1)] {
         let reply = ask_for(&daemon, APEX, rtype);
@@ -349,7 +349,7 @@ fn a_signed_apex_validates_before_and_after_a_value() {
 fn delv(daemon: &Process, name: &str, rtype: &str) -> Option<String> {
     let asked = query(APEX, 48);
     // One record, which ends the message: a pointer, type, class, TTL and length, then flags, protocol and algorithm.
-    let key = ask(daemon.dns(), &asked).octets.split_off(asked.len() + 12);
+    let key = ask(daemon.dns(), &asked).bytes.split_off(asked.len() + 12);
     let (head, public) = key.split_at(4);
     let public = STANDARD.encode(public);
     let anchor = format!("trust-anchors {{ \"{APEX}\" static-key 257 3 {} \"{public}\"; }};\n", head[3]);

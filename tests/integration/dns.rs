@@ -1,4 +1,4 @@
-//! What DNS says, octet by octet.
+//! What DNS says, byte by byte.
 
 mod answers;
 mod encrypted;

@@ -63,8 +63,8 @@ impl Met {
     }
 }
 
-/// Sends requests from many prefixes until it is told to stop; `octets` makes the request of a number.
-fn flood(api: SocketAddr, stop: &AtomicBool, met: &Met, octets: impl Fn(u64) -> Vec<u8>) {
+/// Sends requests from many prefixes until it is told to stop; `bytes` makes the request of a number.
+fn flood(api: SocketAddr, stop: &AtomicBool, met: &Met, bytes: impl Fn(u64) -> Vec<u8>) {
     let start = Instant::now();
     while !stop.load(Ordering::Relaxed) && start.elapsed() < LONGEST {
         let number = met.sent.fetch_add(1, Ordering::Relaxed);
@@ -73,7 +73,7 @@ fn flood(api: SocketAddr, stop: &AtomicBool, met: &Met, octets: impl Fn(u64) -> 
         }
         let from = Ipv4Addr::new(127, 0, 1 + (number % 200) as u8, 1);
         let mut wire = connect_from(from, api);
-        wire.send(octets(number));
+        wire.send(bytes(number));
         met.count(wire.try_receive());
     }
 }
@@ -121,13 +121,13 @@ fn keep_asking(dns: SocketAddr, name: &str, stop: &AtomicBool) -> Times {
 }
 
 /// Runs the client and DNS beside a flood, and prints how it went for each.
-fn withstand(what: &str, octets: impl Fn(&[Account], u64) -> Vec<u8> + Sync) {
+fn withstand(what: &str, bytes: impl Fn(&[Account], u64) -> Vec<u8> + Sync) {
     let (daemon, accounts) = restarted();
     let (api, dns) = (daemon.api(), daemon.dns());
     let (stop, met) = (AtomicBool::new(false), Met::default());
     let (updates, answers) = std::thread::scope(|scope| {
         for _ in 0..SENDERS {
-            scope.spawn(|| flood(api, &stop, &met, |number| octets(&accounts, number)));
+            scope.spawn(|| flood(api, &stop, &met, |number| bytes(&accounts, number)));
         }
         let asking = scope.spawn(|| keep_asking(dns, &accounts[0].fulldomain, &stop));
         // The flood first.

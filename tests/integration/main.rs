@@ -1,4 +1,4 @@
-//! Black-box tests: the real binary, real sockets, real SQLite files; raw DNS messages and raw HTTP octets.
+//! Black-box tests: the real binary, real sockets, real SQLite files; raw DNS messages and raw HTTP bytes.
 //!
 //! Nothing here goes through a resolver or an HTTP client that would hide faults. Each test has a daemon of its own, in
 //! a folder of its own, on ports that the kernel has chosen.

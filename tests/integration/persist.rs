@@ -53,12 +53,12 @@ fn an_authorization_is_served_beside_challenges_and_survives_a_kill() {
     let reply = ask(daemon.dns(), &query(&account.fulldomain.to_uppercase(), TXT).edns(1_232));
     assert_eq!((reply.txts(), reply.is_truncated()), (expected.to_vec(), false));
     assert!(reply.answers().iter().all(|record| record.ttl == 1), "one TTL for the set: {reply:?}");
-    // 300 octets are two character-strings: 255 and 45.
+    // 300 bytes are two character-strings: 255 and 45.
     let strings = [&[255][..], &long.as_bytes()[..255], &[45], &long.as_bytes()[255..]].concat();
-    assert!(reply.octets.windows(strings.len()).any(|window| window == strings), "{reply:?}");
+    assert!(reply.bytes.windows(strings.len()).any(|window| window == strings), "{reply:?}");
     let plain = query(&account.fulldomain, TXT);
     let (udp, tcp) = (ask(daemon.dns(), &plain), ask_tcp(daemon.dns(), &plain));
-    assert!(udp.is_truncated() && udp.answers().is_empty(), "over 512 octets: {udp:?}");
+    assert!(udp.is_truncated() && udp.answers().is_empty(), "over 512 bytes: {udp:?}");
     assert_eq!((tcp.is_truncated(), tcp.txts()), (false, expected.to_vec()));
     let shown = account.send(daemon.api(), "GET", "/v1/account", "").json();
     let own = &shown["owners"][0];

@@ -71,9 +71,9 @@ fn the_database_cannot_be_read_without_the_token() {
     let (_, _, log) = daemon.terminate();
     let mut looked_at = 0;
     for file in std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().path()) {
-        let Ok(octets) = std::fs::read(&file) else { continue };
+        let Ok(bytes) = std::fs::read(&file) else { continue };
         for secret in [&token, &account.password] {
-            let found = octets.windows(secret.len()).any(|window| window == secret.as_bytes());
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
             assert!(!found, "{} holds a secret", file.display());
         }
         looked_at += 1;

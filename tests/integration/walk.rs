@@ -68,7 +68,7 @@ fn account_label(url: &str) -> String {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let hash = digest(&SHA256, url.as_bytes());
     let bits: Vec<u8> =
-        hash.as_ref()[..10].iter().flat_map(|octet| (0..8).rev().map(move |at| octet >> at & 1)).collect();
+        hash.as_ref()[..10].iter().flat_map(|byte| (0..8).rev().map(move |at| byte >> at & 1)).collect();
     let number = |five: &[u8]| five.iter().fold(0, |number, bit| number << 1 | usize::from(*bit));
     let letters = bits.chunks(5).map(|five| char::from(ALPHABET[number(five)]));
     std::iter::once('_').chain(letters).collect()

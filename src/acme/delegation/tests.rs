@@ -29,9 +29,9 @@ async fn answering(
     };
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
-        let mut octets = [0; 512];
-        while let Ok((length, peer)) = socket.recv_from(&mut octets).await {
-            _ = socket.send_to(&reply(&octets[..length], &udp), peer).await;
+        let mut bytes = [0; 512];
+        while let Ok((length, peer)) = socket.recv_from(&mut bytes).await {
+            _ = socket.send_to(&reply(&bytes[..length], &udp), peer).await;
         }
     });
     tokio::spawn(async move {

@@ -22,7 +22,7 @@ use crate::config::certificate::DeployHook;
 use super::super::certificate::Facts;
 use super::live;
 
-/// Octets of what it prints that are kept, of each of its two outputs.
+/// Bytes of what it prints that are kept, of each of its two outputs.
 const KEPT: usize = 4_096;
 /// How long its outputs are read on after it has ended.
 const LINGER: Duration = Duration::from_secs(1);

@@ -151,7 +151,7 @@ fn fill(folder: &Path, certificate: &ManagedCertificate, chain: &Chain, bundle: 
         ("chain.pem", chain.issuers_pem(), PUBLIC_MODE),
     ];
     let pem = pem.iter().map(|(name, text, mode)| (*name, text.as_bytes(), *mode));
-    for (name, octets, mode) in pem.chain(bundle.map(|octets| (BUNDLE, octets, certificate.mode))) {
+    for (name, bytes, mode) in pem.chain(bundle.map(|bytes| (BUNDLE, bytes, certificate.mode))) {
         // Private until it is whose it shall be.
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join(name))?;
         let owner = certificate.owner;
@@ -159,7 +159,7 @@ fn fill(folder: &Path, certificate: &ManagedCertificate, chain: &Chain, bundle: 
             fchown(&file, owner.user, owner.group)?;
         }
         file.set_permissions(Permissions::from_mode(mode))?;
-        file.write_all(octets)?;
+        file.write_all(bytes)?;
         file.sync_all()?;
     }
     sync(folder)

@@ -10,7 +10,7 @@ async fn site() -> Site {
         lines.try_send("{}".to_owned()).unwrap();
         (name.to_string() != "full.test").then_some(reader)
     });
-    Site::of(|house| routers::operator(house, Some(watch))).await
+    Site::of(|fixture| routers::operator(fixture, Some(watch))).await
 }
 
 impl Site {
@@ -74,7 +74,7 @@ async fn networks_widen_and_keys_rotate() {
     let rotated = Registered(site.ask("POST /accounts/shop/rotate", "", r#"{"grace":"0s"}"#).await.json());
     let home = crate::api::credentials::tests::HOME;
     let verify = async |who: &Registered| {
-        site.house.credentials.verify(who.text("username"), who.text("password"), home).await.is_ok()
+        site.fixture.credentials.verify(who.text("username"), who.text("password"), home).await.is_ok()
     };
     assert!(verify(&rotated).await && !verify(&account).await);
 }

@@ -195,22 +195,23 @@ async fn web_pages_may_call_where_the_operator_says_so() {
 async fn a_lost_database_is_a_5xx_and_not_ready() {
     let site = Site::new("").await;
     let account = site.register("").await;
-    std::fs::remove_file(site.house.publisher.store().path()).unwrap();
+    std::fs::remove_file(site.fixture.publisher.store().path()).unwrap();
     let reply = site.update(&account, &txt("a")).await;
     reply.is_failure(500, "db_error");
     assert!(!reply.body.contains("t.db"), "{reply:?}");
-    assert_eq!(site.house.metrics.faults.value(), 1);
+    assert_eq!(site.fixture.metrics.faults.value(), 1);
 }
 
 #[tokio::test]
 async fn readiness_tells_a_sound_database_from_a_lost_one() {
-    let site = Site::of(|house| crate::api::metrics::router(house.metrics.clone(), house.publisher.clone())).await;
+    let site =
+        Site::of(|fixture| crate::api::metrics::router(fixture.metrics.clone(), fixture.publisher.clone())).await;
     let reply = site.ask("GET /ready", "", "").await;
     assert_eq!((reply.status, reply.json()["ready"].as_bool()), (200, Some(true)));
     let reply = site.ask("GET /metrics", "", "").await;
     assert!(reply.body.contains("\ntxtgate_accounts 0\n") && reply.body.contains("\ntxtgate_zones 2\n"), "{reply:?}");
     assert!(reply.has("content-type: text/plain; version=0.0.4; charset=utf-8"), "{reply:?}");
-    std::fs::remove_file(site.house.publisher.store().path()).unwrap();
+    std::fs::remove_file(site.fixture.publisher.store().path()).unwrap();
     let reply = site.ask("GET /ready", "", "").await;
     assert_eq!((reply.status, reply.json()["database"].as_bool()), (503, Some(false)));
     assert!(reply.json()["problem"].as_str().unwrap().contains("deleted"), "{reply:?}");

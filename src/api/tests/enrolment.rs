@@ -12,12 +12,12 @@ const CLOSED: &str = "registration = \"closed\"";
 
 /// Makes a token with other terms than the usual: one use, an hour, from anywhere, random labels.
 pub async fn token(site: &Site, alter: impl FnOnce(&mut Terms)) -> (String, EnrolmentId) {
-    let expires = site.house.publisher.now().plus(Duration::from_secs(3_600));
+    let expires = site.fixture.publisher.now().plus(Duration::from_secs(3_600));
     let (allow_from, note) = (AllowFrom::default(), Note::default());
     let mut terms = Terms { uses: 1, expires, allow_from, labels: Vec::new(), note };
     alter(&mut terms);
     let (token, hash) = SecretHash::random().unwrap();
-    (token, site.house.publisher.enrol(hash, terms).await.unwrap().id)
+    (token, site.fixture.publisher.enrol(hash, terms).await.unwrap().id)
 }
 
 fn labels(terms: &mut Terms, labels: &[&str]) {
@@ -39,7 +39,7 @@ async fn a_token_registers_wherever_a_secret_does_and_so_often_as_it_says() {
         let over = site.ask("POST /register", &bearer, "{}").await;
         over.is_failure(401, "forbidden");
         assert!(over.body.contains("as often as it may"), "{over:?}");
-        assert_eq!(site.house.publisher.enrolments().unwrap()[0].used, 3);
+        assert_eq!(site.fixture.publisher.enrolments().unwrap()[0].used, 3);
     }
 }
 
@@ -53,8 +53,8 @@ async fn twenty_that_race_for_a_token_of_one_use_get_one_account() {
     let made = replies.iter().filter(|reply| reply.status == 201).count();
     assert_eq!((made, replies.len()), (1, 20), "{replies:?}");
     replies.iter().filter(|reply| reply.status != 201).for_each(|reply| reply.is_failure(401, "forbidden"));
-    let counts = site.house.publisher.store().read(|rows| rows.counts()).unwrap();
-    assert_eq!((counts.accounts, site.house.publisher.enrolments().unwrap()[0].used), (1, 1));
+    let counts = site.fixture.publisher.store().read(|rows| rows.counts()).unwrap();
+    assert_eq!((counts.accounts, site.fixture.publisher.enrolments().unwrap()[0].used), (1, 1));
 }
 
 /// Polls all of them at once on one task, and hands each result over as it comes.
@@ -111,7 +111,7 @@ async fn a_token_gives_the_labels_that_it_names_and_no_others() {
     let (random, _) = token(&site, |_| {}).await;
     register(&site, &random, r#"{"subdomain":"x"}"#).await.is_failure(400, "bad_subdomain");
     assert_eq!(register(&site, &random, "").await.json()["subdomain"].as_str().unwrap().len(), 36);
-    let used: Vec<u32> = site.house.publisher.enrolments().unwrap().iter().map(|enrolment| enrolment.used).collect();
+    let used: Vec<u32> = site.fixture.publisher.enrolments().unwrap().iter().map(|enrolment| enrolment.used).collect();
     assert_eq!(used, [4, 1]);
 }
 
@@ -126,7 +126,7 @@ async fn a_token_ends_by_time_by_place_and_by_being_revoked() {
         assert!(reply.body.contains(why), "{reply:?}");
     }
     let (revoked, id) = token(&site, |_| {}).await;
-    assert!(site.house.publisher.revoke(id).await.unwrap() && !site.house.publisher.revoke(id).await.unwrap());
+    assert!(site.fixture.publisher.revoke(id).await.unwrap() && !site.fixture.publisher.revoke(id).await.unwrap());
     // As if it had never been.
     register(&site, &revoked, "").await.is_failure(404, "not_found");
     let secret = secret_site().await;
@@ -143,7 +143,7 @@ async fn guessing_tokens_slows_down() {
         register(&site, &format!("a-wrong-token-of-some-length-{attempt}"), "").await.is_failure(404, "not_found");
     }
     register(&site, &token, "").await.is_failure(429, "too_many_requests");
-    assert_eq!(site.house.hashes(), 0);
+    assert_eq!(site.fixture.hashes(), 0);
 }
 
 #[tokio::test]

@@ -90,7 +90,7 @@ async fn a_deleted_account_is_refused_and_can_be_restored() {
     assert!(reply.json()["removed_at"].is_string());
     site.update(&account, &txt("b")).await.is_failure(401, "forbidden");
     assert!(site.live(account.text("fulldomain")).is_empty());
-    site.house.publisher.enable(account.text("username").parse().unwrap()).await.unwrap();
+    site.fixture.publisher.enable(account.text("username").parse().unwrap()).await.unwrap();
     assert_eq!(site.live(account.text("fulldomain")), [txt("a")]);
     assert_eq!(site.update(&account, &txt("b")).await.status, 200);
 }

@@ -63,7 +63,7 @@ async fn a_further_subdomain_takes_what_a_registration_takes() {
 #[tokio::test]
 async fn a_closed_server_gives_no_further_subdomains() {
     let site = Site::new("registration = \"closed\"").await;
-    let (account, key) = site.house.register(&[]).await;
+    let (account, key) = site.fixture.register(&[]).await;
     let headers = format!("X-Api-User: {}\r\nX-Api-Key: {}\r\n", account.username, key.reveal());
     site.ask("POST /v1/subdomains", &headers, "").await.is_failure(404, "not_found");
     // Aliases give nobody a name.
@@ -77,7 +77,7 @@ async fn aliases_come_and_go_each_accounts_own() {
     let (account, other) = (site.register("").await, site.register("").await);
     let is_known = |name: &str| {
         let name: crate::model::name::Name = name.parse().unwrap();
-        site.house.publisher.zones().aliases().contains(name.as_ref())
+        site.fixture.publisher.zones().aliases().contains(name.as_ref())
     };
     let ask = async |what: &str, body: &str| site.ask(&format!("{what} /v1/aliases"), &account.headers(), body).await;
     let added = ask("POST", r#"{"alias":"_ACME-challenge.Example.com."}"#).await;

@@ -42,7 +42,7 @@ async fn without_a_secret_nobody_registers_and_everybody_updates() {
     for headers in ["", "Authorization: Basic \r\n", &basic("u:short"), &basic(&format!("{SECRET}:"))] {
         site.ask("POST /base/register", headers, "{").await.is_failure(401, "forbidden");
     }
-    assert_eq!(site.house.metrics.denials.value(), 4);
+    assert_eq!(site.fixture.metrics.denials.value(), 4);
     let account = Registered(site.ask("POST /register", &basic(&format!("u:{SECRET}")), "").await.json());
     assert_eq!(site.update(&account, &txt("a")).await.status, 200);
 }
@@ -57,7 +57,7 @@ async fn guessing_secrets_slows_down() {
     let reply = site.ask("POST /register", &basic(&format!("u:{SECRET}")), "").await;
     reply.is_failure(429, "too_many_requests");
     assert!(reply.has("retry-after: 1"), "{reply:?}");
-    assert_eq!(site.house.hashes(), 0, "no hash before the secret");
+    assert_eq!(site.fixture.hashes(), 0, "no hash before the secret");
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     assert_eq!(site.ask("POST /register", &basic(&format!("u:{SECRET}")), "").await.status, 201);
 }
@@ -103,7 +103,7 @@ async fn open_registration_slows_down_after_fifty() {
     }
     assert!(statuses.iter().all(|status| *status == 201), "{statuses:?}");
     site.ask("POST /register", "", "").await.is_failure(429, "too_many_requests");
-    assert_eq!((site.house.metrics.refusals.value(), site.house.metrics.registrations.value()), (1, 50));
+    assert_eq!((site.fixture.metrics.refusals.value(), site.fixture.metrics.registrations.value()), (1, 50));
 }
 
 /// A log in memory.

@@ -1,11 +1,11 @@
 //! The routers as the tests serve them. The fuzz targets take this in as well, so it names what it uses from the crate's
-//! root, but for the [`House`], which stands beside it in both.
+//! root, but for the [`Fixture`], which stands beside it in both.
 
 use std::path::Path;
 
 use axum::Router;
 
-use super::House;
+use super::Fixture;
 use crate::api::admin::{self, Facts, Watch};
 use crate::config::{self, Config};
 use crate::crypto::keyring::Keyring;
@@ -23,15 +23,15 @@ pub fn nobody() -> Lookup {
 }
 
 /// The public API.
-pub fn public(house: &House, api: &str, lookup: Lookup) -> Router {
-    let (publisher, credentials) = (house.publisher.clone(), house.credentials.clone());
-    crate::api::router(&settings(api), publisher, credentials, house.hasher.clone(), house.metrics.clone(), lookup)
+pub fn public(fixture: &Fixture, api: &str, lookup: Lookup) -> Router {
+    let (publisher, credentials) = (fixture.publisher.clone(), fixture.credentials.clone());
+    crate::api::router(&settings(api), publisher, credentials, fixture.hasher.clone(), fixture.metrics.clone(), lookup)
 }
 
 /// The operator's API.
-pub fn operator(house: &House, watch: Option<Watch>) -> Router {
+pub fn operator(fixture: &Fixture, watch: Option<Watch>) -> Router {
     let facts = Facts { started: None, listeners: vec!["DNS".into()] };
-    let (publisher, hasher) = (house.publisher.clone(), house.hasher.clone());
-    let keyring = Keyring::open(&house.folder.path().join("t.db"), false).unwrap();
-    admin::router(publisher, hasher, keyring, house.metrics.clone(), facts, watch, None)
+    let (publisher, hasher) = (fixture.publisher.clone(), fixture.hasher.clone());
+    let keyring = Keyring::open(&fixture.folder.path().join("t.db"), false).unwrap();
+    admin::router(publisher, hasher, keyring, fixture.metrics.clone(), facts, watch, None)
 }

@@ -95,10 +95,10 @@ async fn each_secret_has_a_storage_of_its_own() {
     // The token of no use is none for registrations.
     site.ask("POST /register", &basic(&format!("u:{one}")), "").await.is_failure(401, "forbidden");
     let hash = crate::model::secret::SecretHash::of(&one).unwrap();
-    assert_eq!(site.house.publisher.all_kept(&hash).unwrap().len(), 1);
-    site.house.publisher.revoke(id).await.unwrap();
+    assert_eq!(site.fixture.publisher.all_kept(&hash).unwrap().len(), 1);
+    site.fixture.publisher.revoke(id).await.unwrap();
     storage(&site, &one, "GET /example.com", "").await.is_failure(401, "forbidden");
-    assert!(site.house.publisher.all_kept(&hash).unwrap().is_empty(), "nobody can open it any more");
+    assert!(site.fixture.publisher.all_kept(&hash).unwrap().is_empty(), "nobody can open it any more");
 }
 
 #[tokio::test]
@@ -162,7 +162,7 @@ async fn the_storage_of_one_secret_has_an_end() {
     let hash = crate::model::secret::SecretHash::of(SECRET).unwrap();
     let keep = |number: i64| {
         let domain = format!("d{number}.example.com").parse().unwrap();
-        site.house.publisher.keep(hash.clone(), domain, vec![1])
+        site.fixture.publisher.keep(hash.clone(), domain, vec![1])
     };
     for number in 0..MAX_KEPT {
         keep(number).await.unwrap();

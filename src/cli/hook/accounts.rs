@@ -148,7 +148,7 @@ fn is_name(text: &str, name: &Name) -> bool {
 /// An entry, read; what is wrong with it does not say what is in it.
 fn account(entry: &Value) -> std::result::Result<Account, &'static str> {
     let text = |key: &str| entry[key].as_str().filter(|text| !text.is_empty());
-    let header = |text: &&str| text.bytes().all(|octet| octet.is_ascii_graphic());
+    let header = |text: &&str| text.bytes().all(|byte| byte.is_ascii_graphic());
     Ok(Account {
         username: text("username").filter(header).ok_or("`username` is missing or unreadable")?.to_owned(),
         key: text("password").and_then(|key| key.parse().ok()).ok_or("`password` is not a key of 40 characters")?,

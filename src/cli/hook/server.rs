@@ -32,7 +32,7 @@ const TRY: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Before the second try; doubled before each further one.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Octets of a reply.
+/// Bytes of a reply.
 const MAX_REPLY: u64 = 64 * 1_024;
 
 type Result<T> = std::result::Result<T, HookError>;

@@ -206,7 +206,7 @@ fn secret_of(secret: Option<String>, file: Option<PathBuf>) -> Result<Option<Sec
             .trim()
             .to_owned(),
     };
-    if text.is_empty() || !text.bytes().all(|octet| octet.is_ascii_graphic()) {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(wrong("registration secret", "it is empty, or not of printable ASCII characters alone"));
     }
     Ok(Some(Secret(text)))

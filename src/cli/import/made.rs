@@ -9,7 +9,7 @@ use toml::Value;
 use crate::cli::Result;
 use crate::model::name::{Name, ZoneName};
 use crate::store::import::Left;
-use crate::zone::snippet::StaticRecords;
+use crate::zone::zonefile::StaticRecords;
 
 use super::certmagic;
 use super::old::{General, Old, located, wrong};
@@ -244,7 +244,7 @@ fn nameserver(line: &str, zone: &ZoneName) -> Option<String> {
     let mut words = line.split_whitespace();
     let owner: Name = words.next()?.parse().ok()?;
     let rest: Vec<&str> = words
-        .skip_while(|word| word.eq_ignore_ascii_case("IN") || word.bytes().all(|octet| octet.is_ascii_digit()))
+        .skip_while(|word| word.eq_ignore_ascii_case("IN") || word.bytes().all(|byte| byte.is_ascii_digit()))
         .collect();
     match rest.as_slice() {
         [rtype, target] if rtype.eq_ignore_ascii_case("NS") && owner == *zone.apex() => {

@@ -22,7 +22,7 @@ fn account(tsig: Option<Derivation>) -> Account {
         aliases: Vec::new(),
         created: Timestamp::from_unix(0),
         last_update: None,
-        standing: Standing::Active,
+        status: AccountStatus::Active,
     }
 }
 
@@ -52,9 +52,9 @@ fn a_key_is_known_by_its_accounts_name_while_that_is_active() {
     let (before, again) = (key(&keyring), open(&folder, false).unwrap());
     again.put(who, Some(account.clone()));
     assert_eq!(key(&again), before, "after a restart");
-    account.standing = Standing::Disabled;
+    account.status = AccountStatus::Disabled;
     assert!(!keyring.put(who, Some(account.clone())) && keyring.is_empty());
-    account.standing = Standing::Active;
+    account.status = AccountStatus::Active;
     keyring.put(who, Some(account));
     keyring.put(who, None);
     assert!(keyring.is_empty() && holder(&keyring, &name).is_none());

@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::debug;
 
-use crate::net::connections::Seat;
+use crate::net::connections::ConnectionPermit;
 
 use super::super::listener::stopped;
 use super::super::question::{self, HEADER};
@@ -34,12 +34,12 @@ impl Goodbye {
 }
 
 /// Serves a connection until it is idle for too long, breaks the rules, is told to make room, or closes.
-pub async fn converse(connecting: Connecting, talker: Talker, seat: &Seat) {
+pub async fn converse(connecting: Connecting, talker: Talker, permit: &ConnectionPermit) {
     let peer = connecting.remote_address();
     let Talker { responder, limits, mut shutdown } = talker;
     let handshake = tokio::select! {
         done = timeout(HANDSHAKE, connecting) => done,
-        () = seat.evicted() => return,
+        () = permit.evicted() => return,
         () = stopped(&mut shutdown) => return,
     };
     let connection = match handshake {
@@ -48,10 +48,10 @@ pub async fn converse(connecting: Connecting, talker: Talker, seat: &Seat) {
         Err(_) => return debug!(%peer, "QUIC handshake: too slow"),
     };
     let source = Source { address: peer.ip().to_canonical(), transport: Transport::Quic };
-    let conversation = Conversation { connection: &connection, source, responder, limits, seat };
+    let conversation = Conversation { connection: &connection, source, responder, limits, permit };
     let goodbye = tokio::select! {
         ended = conversation.run(shutdown) => ended.err().unwrap_or(Goodbye::NoError),
-        () = seat.evicted() => Goodbye::ExcessiveLoad,
+        () = permit.evicted() => Goodbye::ExcessiveLoad,
     };
     connection.close(goodbye.code(), b"");
 }
@@ -61,7 +61,7 @@ struct Conversation<'s> {
     source: Source,
     responder: Responder,
     limits: Limits,
-    seat: &'s Seat,
+    permit: &'s ConnectionPermit,
 }
 
 /// A query, and the stream that its answer goes to.
@@ -108,7 +108,7 @@ impl Conversation<'_> {
     async fn answer(&self, asked: Asked, answer: &mut Vec<u8>) -> Result<(), Goodbye> {
         let Asked { message, mut reply } = asked;
         // Before the answer: who has it has been active, whatever comes in meanwhile.
-        self.seat.touch();
+        self.permit.touch();
         answer.clear();
         let responded = match self.responder.respond_framed(&message, self.source, answer) {
             Outcome::Update(update) => update.carried_out(answer).await,
@@ -127,7 +127,7 @@ impl Conversation<'_> {
         }
         if !responded.pause.is_zero() {
             // It waits for us, so it is not idle.
-            self.seat.touch();
+            self.permit.touch();
             sleep(responded.pause).await;
         }
         Ok(())
@@ -138,13 +138,13 @@ impl Conversation<'_> {
 /// does not want to know any more.
 async fn read(mut reply: SendStream, mut query: RecvStream, limits: Limits) -> Result<Option<Asked>, Goodbye> {
     let message = match timeout(limits.idle, query.read_to_end(2 + MAX_QUERY)).await {
-        Ok(Ok(octets)) => only_query(&octets).map(<[u8]>::to_vec),
+        Ok(Ok(bytes)) => only_query(&bytes).map(<[u8]>::to_vec),
         Ok(Err(ReadToEndError::Read(_))) => return Ok(None),
         // It does not end, or not soon enough.
         Ok(Err(ReadToEndError::TooLong)) | Err(_) => None,
     };
     let Some(message) = message else {
-        // Dropped as it is, it would end like an answer of no octets, and before the connection does.
+        // Dropped as it is, it would end like an answer of no bytes, and before the connection does.
         _ = reply.reset(Goodbye::ProtocolError.code());
         return Err(Goodbye::ProtocolError);
     };

@@ -30,7 +30,7 @@ fn live_values_are_served_newest_first() {
 }
 
 #[test]
-fn a_live_answer_octet_for_octet() {
+fn a_live_answer_byte_for_byte() {
     let packet = query("sHoP.aUtH.eXaMpLe.oRg", 16);
     let mut expected = packet.clone();
     expected[2] = 0x85;
@@ -43,11 +43,11 @@ fn a_live_answer_octet_for_octet() {
 }
 
 #[test]
-fn a_negative_answer_octet_for_octet() {
+fn a_negative_answer_byte_for_byte() {
     let packet = edns(query("nothing.Auth.Example.Org", 16));
     let mut expected = packet[..packet.len() - 11].to_vec();
     expected[2..12].copy_from_slice(b"\x85\x03\x00\x01\x00\x00\x00\x01\x00\x01");
-    // The owner points at `Auth` in the question: 12 octets of header, then 1 + 7 of `nothing`.
+    // The owner points at `Auth` in the question: 12 bytes of header, then 1 + 7 of `nothing`.
     expected.extend_from_slice(b"\xc0\x14\x00\x06\x00\x01\x00\x00\x00\x1e\x00\x42");
     expected.extend_from_slice(b"\x03ns1\x04auth\x07example\x03org\x00\x0ahostmaster\x07example\x03org\x00");
     expected.extend_from_slice(b"\0\0\0\x07\0\0\0\x01\0\0\0\x02\0\0\0\x03\0\0\0\x1e");
@@ -87,7 +87,7 @@ fn names_elsewhere_are_refused() {
         assert_eq!(rcode(&reply), ResponseCode::Refused, "{name}");
         assert!(!reply.metadata.authoritative && reply.answers.is_empty() && reply.authorities.is_empty());
         let raw = raw(&edns(query(name, 16)), Transport::Udp).unwrap();
-        assert!(raw.windows(6).any(|octets| octets == b"\x00\x0f\x00\x1e\x00\x14"), "EDE 20: {raw:?}");
+        assert!(raw.windows(6).any(|bytes| bytes == b"\x00\x0f\x00\x1e\x00\x14"), "EDE 20: {raw:?}");
     }
 }
 
@@ -152,7 +152,7 @@ fn our_faults_are_servfail_and_never_a_statement() {
     empty.respond(&edns(query(APEX, 6)), source(Transport::Udp), &mut out).replied().unwrap();
     let reply = Message::from_vec(&out).unwrap();
     assert_eq!((rcode(&reply), reply.metadata.authoritative), (ResponseCode::ServFail, false));
-    assert!(out.windows(2).any(|octets| octets == [0, 14]) && reply.authorities.is_empty());
+    assert!(out.windows(2).any(|bytes| bytes == [0, 14]) && reply.authorities.is_empty());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Our codec against the [`Reference`]: the same octets for the same question.
+//! Our codec against the [`Reference`]: the same bytes for the same question.
 
 use super::mutated::Dice;
 use super::reference::{Reference, Said};
@@ -93,7 +93,7 @@ fn numbered() -> Zone {
     for count in 0..NUMBERED {
         // Every third with persistent values of one and of two character-strings.
         let persistent = if count % 3 == 0 { vec![persistent(60), persistent(400)] } else { Vec::new() };
-        zone.live.put(&format!("n{count}"), Some(Slot::of(&values[..count]).with(persistent)));
+        zone.live.put(&format!("n{count}"), Some(OwnerState::of(&values[..count]).with(persistent)));
     }
     zone
 }
@@ -124,26 +124,26 @@ fn difference(zone: Zone, rounds: usize, mut spoil: impl FnMut(usize, &mut Said)
 }
 
 #[test]
-fn both_codecs_write_the_same_octets() {
+fn both_codecs_write_the_same_bytes() {
     assert_eq!(difference(numbered(), ORDINARY, |_, _| {}), None);
 }
 
 #[test]
-fn both_codecs_write_the_same_octets_for_signed_zones() {
+fn both_codecs_write_the_same_bytes_for_signed_zones() {
     assert_eq!(difference(signed(Phase::Offered, 1), ORDINARY, |_, _| {}), None);
     assert_eq!(difference(signed(Phase::Doubled, 2), ORDINARY, |_, _| {}), None);
 }
 
 #[test]
 #[ignore = "a minute: `cargo test --release -- --ignored codecs`"]
-fn both_codecs_write_the_same_octets_for_a_million_queries() {
+fn both_codecs_write_the_same_bytes_for_a_million_queries() {
     assert_eq!(difference(numbered(), MANY, |_, _| {}), None);
     assert_eq!(difference(signed(Phase::Offered, 1), MANY, |_, _| {}), None);
 }
 
 #[test]
 fn a_planted_difference_is_found() {
-    // One bit of one octet in one reply of a thousand.
+    // One bit of one byte in one reply of a thousand.
     let planted = |round: usize, ours: &mut Said| {
         if let (777, Said::Reply(reply)) = (round, ours) {
             *reply.last_mut().unwrap() ^= 1;

@@ -4,23 +4,23 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use crate::dns::watch::Watchers;
-use crate::dns::{Manners, Responder, Source, Transport};
+use crate::dns::{Responder, ResponsePolicy, Source, Transport};
 use crate::metrics::Metrics;
 use crate::model::name::Name;
 use crate::model::serial::Serial;
 use crate::model::time::{Clock, Timestamp};
 use crate::model::txt::LiveValue;
 use crate::model::txt::persist::PersistentValue;
-use crate::zone::live::{Live, Slot};
+use crate::zone::live::{Live, OwnerState};
 use crate::zone::signing::key::{Algorithm, ZoneKey};
 use crate::zone::signing::phase::Phase;
 use crate::zone::signing::{Keys, Signing};
-use crate::zone::snippet::StaticRecords;
 use crate::zone::soa::Soa;
+use crate::zone::zonefile::StaticRecords;
 use crate::zone::{Zone, Zones};
 
 pub const APEX: &str = "auth.example.org";
-const SNIPPET: &str = "\
+const ZONEFILE: &str = "\
 ns1 A 192.0.2.1
 ns2 A 192.0.2.2
 @ CAA 0 issue \"letsencrypt.org\"
@@ -67,16 +67,16 @@ pub fn zone() -> Zone {
         negative_ttl: 30,
     };
     let ns = [name("ns1.auth.example.org"), name("ns2.auth.example.org")];
-    let statics = StaticRecords::parse(&APEX.parse().unwrap(), &ns, SNIPPET).unwrap();
+    let statics = StaticRecords::parse(&APEX.parse().unwrap(), &ns, ZONEFILE).unwrap();
     let live = Live::new(Serial(7));
-    live.put("shop", Some(Slot::of(&[value('n', true), value('x', false), value('o', true)])));
-    live.put("past", Some(Slot::of(&[value('x', false)])));
-    live.put("empty", Some(Slot::Empty));
-    live.put("off", Some(Slot::Disabled));
-    live.put("over", Some(Slot::Expired(Timestamp::from_unix(10))));
-    live.put("persist", Some(Slot::of(&[value('n', true)]).with(vec![persistent(60), persistent(400)])));
+    live.put("shop", Some(OwnerState::of(&[value('n', true), value('x', false), value('o', true)])));
+    live.put("past", Some(OwnerState::of(&[value('x', false)])));
+    live.put("empty", Some(OwnerState::Empty));
+    live.put("off", Some(OwnerState::Disabled));
+    live.put("over", Some(OwnerState::Expired(Timestamp::from_unix(10))));
+    live.put("persist", Some(OwnerState::of(&[value('n', true)]).with(vec![persistent(60), persistent(400)])));
     let many: Vec<LiveValue> = ('A'..='Z').chain('a'..='z').map(|letter| value(letter, true)).collect();
-    live.put("many", Some(Slot::of(&many)));
+    live.put("many", Some(OwnerState::of(&many)));
     Zone { name: APEX.parse().unwrap(), soa, txt_ttl: 1, statics, live: Arc::new(live), dnssec: None, signing: None }
 }
 
@@ -94,11 +94,11 @@ pub fn responder() -> Responder {
 }
 
 pub fn responder_of(zones: Zones) -> Responder {
-    responder_with(zones, Manners::plain().unwrap())
+    responder_with(zones, ResponsePolicy::plain().unwrap())
 }
 
-pub fn responder_with(zones: Zones, manners: Manners) -> Responder {
-    Responder::new(zones, Clock::start(None), Arc::new(Metrics::default()), Watchers::default(), manners)
+pub fn responder_with(zones: Zones, policy: ResponsePolicy) -> Responder {
+    Responder::new(zones, Clock::start(None), Arc::new(Metrics::default()), Watchers::default(), policy)
 }
 
 pub fn source(transport: Transport) -> Source {

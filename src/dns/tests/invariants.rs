@@ -18,7 +18,7 @@ pub fn assert_invariants(packet: &[u8], transport: Transport, reply: &[u8]) {
     assert!(packet[12..].starts_with(&question[..length]), "the question is an echo");
     let query = Message::from_vec(packet).ok();
     let (limit, size) = (limit(transport, &message, query.as_ref()), reply.len());
-    assert!(size <= limit, "{size} octets of {limit}: {packet:02x?} -> {reply:02x?}");
+    assert!(size <= limit, "{size} bytes of {limit}: {packet:02x?} -> {reply:02x?}");
     let is_format_error = message.metadata.response_code == ResponseCode::FormErr;
     if let (Some(query), false) = (query, is_format_error) {
         assert_eq!(message.edns.is_some(), query.edns.is_some(), "OPT where the query has one: {packet:02x?}");

@@ -39,25 +39,25 @@ fn types(records: &[Record]) -> Vec<u16> {
     records.iter().map(|record| record.record_type().into()).collect()
 }
 
-/// Type and RDATA of each record, as octets.
-fn records_in(octets: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    let mut walk = Walk::behind_header(octets);
+/// Type and RDATA of each record, as bytes.
+fn records_in(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    let mut walk = Walk::behind_header(bytes);
     walk.name().unwrap();
     walk.take(4).unwrap();
     std::iter::from_fn(move || walk.record()).map(|record| (record.rtype, record.rdata))
 }
 
-/// The RDATA of the NSEC, as octets.
-fn nsec_in(octets: &[u8]) -> Vec<u8> {
-    records_in(octets).find(|(rtype, _)| *rtype == NSEC).map(|(_, rdata)| rdata.to_vec()).unwrap()
+/// The RDATA of the NSEC, as bytes.
+fn nsec_in(bytes: &[u8]) -> Vec<u8> {
+    records_in(bytes).find(|(rtype, _)| *rtype == NSEC).map(|(_, rdata)| rdata.to_vec()).unwrap()
 }
 
 /// Whether the SOA's signature is one of this very SOA (RFC 4034 section 3.1.8.1).
-fn is_soa_signed_by(octets: &[u8], key: &ZoneKey) -> bool {
+fn is_soa_signed_by(bytes: &[u8], key: &ZoneKey) -> bool {
     let apex = name(APEX);
-    let (_, soa) = records_in(octets).find(|(rtype, _)| *rtype == SOA).unwrap();
+    let (_, soa) = records_in(bytes).find(|(rtype, _)| *rtype == SOA).unwrap();
     let covers_soa = |(rtype, rdata): &(u16, &[u8])| *rtype == RRSIG && rdata.starts_with(&SOA.to_be_bytes());
-    let (_, rrsig) = records_in(octets).find(covers_soa).unwrap();
+    let (_, rrsig) = records_in(bytes).find(covers_soa).unwrap();
     let (head, signature) = rrsig.split_at(18 + apex.as_wire().len());
     let (ttl, length) = (&head[4..8], (soa.len() as u16).to_be_bytes());
     let signed = [head, apex.as_wire(), &[0, 6, 0, 1], ttl, &length, soa].concat();
@@ -146,7 +146,7 @@ fn bitmaps_hold_the_types_that_are_there() {
 fn past_the_limit_datagrams_are_truncated_and_live_answers_go_on() {
     let responder = responder();
     let flood = |number: u32, transport| ask_with(&responder, &format!("f{number}"), 16, DO, transport);
-    let is_truncated = |octets: &[u8]| octets[2] & 2 != 0;
+    let is_truncated = |bytes: &[u8]| bytes[2] & 2 != 0;
     let first = (0..3_000).find(|number| is_truncated(&flood(*number, Transport::Udp).unwrap())).expect("a limit");
     for flags in [DO, DO | CO] {
         let denied = |number| ask_with(&responder, &format!("f{number}"), 16, flags, Transport::Udp).unwrap();

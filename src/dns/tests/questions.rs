@@ -24,8 +24,8 @@ fn shop() -> Vec<u8> {
     query("shop.auth.example.org", 16)
 }
 
-fn changed(mut packet: Vec<u8>, at: usize, octet: u8) -> Vec<u8> {
-    packet[at] = octet;
+fn changed(mut packet: Vec<u8>, at: usize, byte: u8) -> Vec<u8> {
+    packet[at] = byte;
     packet
 }
 
@@ -145,7 +145,7 @@ fn edns_versions_above_0_are_badvers_with_version_0() {
     let raw = raw(&packet, Transport::Udp).unwrap();
     let opt = &raw[raw.len() - 11..];
     assert_eq!(raw[3] & 0xf, 0);
-    // Root, OPT, 1232, upper octet of 16, version 0, DO copied, no options.
+    // Root, OPT, 1232, upper byte of 16, version 0, DO copied, no options.
     assert_eq!(opt, b"\x00\x00\x29\x04\xd0\x01\x00\x80\x00\x00\x00");
 }
 

@@ -91,11 +91,11 @@ fn framed(message: &[u8]) -> Vec<u8> {
 }
 
 /// All that comes back on a stream of its own.
-async fn exchange(connection: &Connection, octets: &[u8]) -> Result<Vec<u8>, ReadToEndError> {
+async fn exchange(connection: &Connection, bytes: &[u8]) -> Result<Vec<u8>, ReadToEndError> {
     let lost = |error| ReadToEndError::Read(ReadError::ConnectionLost(error));
     let (mut send, mut receive) = connection.open_bi().await.map_err(lost)?;
     // Where it fails, so does reading.
-    _ = send.write_all(octets).await;
+    _ = send.write_all(bytes).await;
     _ = send.finish();
     timeout(PATIENCE, receive.read_to_end(70_000)).await.expect("an end in time")
 }
@@ -116,13 +116,13 @@ async fn ended(connection: &Connection) -> u32 {
 }
 
 #[tokio::test]
-async fn answers_are_octet_for_octet_those_of_tcp() {
+async fn answers_are_byte_for_byte_those_of_tcp() {
     let signed = signed_by(Phase::Offered, vec![key(Algorithm::EcdsaP256)]);
-    let manners = Manners {
+    let policy = ResponsePolicy {
         identity: Identity { nsid: "ns1".into(), version: String::new() }.into(),
-        ..Manners::plain().unwrap()
+        ..ResponsePolicy::plain().unwrap()
     };
-    let responder = responder_with(Zones::new(vec![signed]), manners);
+    let responder = responder_with(Zones::new(vec![signed]), policy);
     let server = server_of(responder.clone(), Connections::new(16, 16), PATIENCE);
     let connection = server.connect().await;
     let mut asked = 0;
@@ -154,9 +154,9 @@ fn questions() -> Vec<Vec<u8>> {
     }
     // No question; a wrong count; other opcodes; records where none belong; cut short.
     all.push([0; 12].to_vec());
-    for (at, octet) in [(5, 2), (2, 0x20), (2, 0x28), (7, 1), (2, 0x78)] {
+    for (at, byte) in [(5, 2), (2, 0x20), (2, 0x28), (7, 1), (2, 0x78)] {
         let mut packet = ask_for("shop", 16);
-        packet[at] = octet;
+        packet[at] = byte;
         all.push(packet);
     }
     all.push(ask_for("shop", 16)[..20].to_vec());
@@ -205,14 +205,14 @@ async fn whoever_breaks_the_rules_is_told_so_and_leaves() {
         ("keepalive", framed(&keepalive)),
         ("two queries", framed(&fine).repeat(2)),
         ("cut short", framed(&fine)[..30].to_vec()),
-        ("no octet", Vec::new()),
+        ("no byte", Vec::new()),
         ("no header", framed(&[0; 11])),
         ("too long", framed(&vec![0; 4_097])),
         ("far too long", framed(&vec![0; 60_000])),
     ];
-    for (what, octets) in streams {
+    for (what, bytes) in streams {
         let connection = server.connect().await;
-        assert!(exchange(&connection, &octets).await.is_err(), "{what}");
+        assert!(exchange(&connection, &bytes).await.is_err(), "{what}");
         assert_eq!(ended(&connection).await, PROTOCOL_ERROR, "{what}");
     }
     let connection = server.connect().await;

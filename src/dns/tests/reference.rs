@@ -16,7 +16,7 @@ use crate::dns::dnssec::{Asked, Proof, prove};
 use crate::dns::ede::Ede;
 use crate::dns::question::Question;
 use crate::dns::watch::Watchers;
-use crate::dns::{Manners, Responder, Source, Transport};
+use crate::dns::{Responder, ResponsePolicy, Source, Transport};
 use crate::metrics::Metrics;
 use crate::model::name::{MAX_NAME, Name};
 use crate::model::serial::Serial;
@@ -49,10 +49,10 @@ pub enum Said {
 impl Reference {
     /// One that answers from the same zones, at the same time and with the same cookies as the responder.
     pub fn beside(zones: Zones) -> (Responder, Self) {
-        let (clock, manners) = (Clock::start(None), Manners::plain().unwrap());
-        let cookies = manners.cookies.clone();
+        let (clock, policy) = (Clock::start(None), ResponsePolicy::plain().unwrap());
+        let cookies = policy.cookies.clone();
         let (metrics, watchers) = (Arc::new(Metrics::default()), Watchers::default());
-        (Responder::new(zones.clone(), clock.clone(), metrics, watchers, manners), Self { zones, clock, cookies })
+        (Responder::new(zones.clone(), clock.clone(), metrics, watchers, policy), Self { zones, clock, cookies })
     }
 
     /// What the responder says to a message, and what this says.
@@ -125,7 +125,7 @@ fn rewritten(query: &Message, encoding: NameEncoding) -> Vec<u8> {
 fn is_same(mut message: Vec<u8>, packet: &[u8], edns: Option<&Edns>) -> bool {
     let Some(packet) = packet.get(..message.len()).filter(|packet| !packet.is_empty()) else { return false };
     let length = |edns: &Edns| edns.options().options.iter().map(|(_, option)| 4 + usize::from(option.len())).sum();
-    // OPT comes last: 11 octets and the options, with the size behind the root and the type.
+    // OPT comes last: 11 bytes and the options, with the size behind the root and the type.
     let size = edns.map(length).map(|options: usize| message.len() - options - 8);
     for at in [2, 3].into_iter().chain(size.into_iter().flat_map(|at| [at, at + 1])) {
         message[at] = packet[at];
@@ -338,9 +338,9 @@ impl Writer<'_, '_> {
 
     /// Names in RDATA are written out: compressed ones are a burden for whoever copies them.
     fn record(&mut self, section: usize, owner: &OtherName, ttl: u32, rdata: &RData) {
-        let mut octets = Vec::new();
-        emit_plain(rdata, &mut BinEncoder::new(&mut octets));
-        self.head(section, owner, rdata.record_type(), ttl, octets.len());
+        let mut bytes = Vec::new();
+        emit_plain(rdata, &mut BinEncoder::new(&mut bytes));
+        self.head(section, owner, rdata.record_type(), ttl, bytes.len());
         self.encoder.set_name_encoding(NameEncoding::Uncompressed);
         emit_plain(rdata, &mut self.encoder);
         self.encoder.set_name_encoding(NameEncoding::Compressed);

@@ -211,13 +211,13 @@ fn a_cache_makes_no_missing_txt_out_of_the_denial_of_another_type() {
     for (rtype, label) in [(1, "empty"), (257, "over"), (47, "past")] {
         let other = unbound.ask(label, rtype);
         assert_eq!((rcode(&other), txts(&other.answers).len()), (ResponseCode::NoError, 0), "{other:?}");
-        live.put(label, Some(Slot::of(&[value('n', true)])));
+        live.put(label, Some(OwnerState::of(&[value('n', true)])));
         let found = unbound.ask(label, 16);
         assert_eq!(txts(&found.answers), ["n".repeat(43)], "{label} after {rtype}: {found:?}");
     }
     // It does so where the bitmap lets it.
     let asked = unbound.ask("off", 16);
-    live.put("off", Some(Slot::of(&[value('n', true)])));
+    live.put("off", Some(OwnerState::of(&[value('n', true)])));
     assert!(txts(&asked.answers).is_empty() && txts(&unbound.ask("off", 16).answers).is_empty());
     lab.udp.stop();
 }

@@ -6,7 +6,7 @@ use crate::zone::signing::key::Algorithm;
 use crate::zone::signing::phase::Phase;
 
 const MANY: &str = "many.auth.example.org";
-/// 52 values of 56 octets each behind the question.
+/// 52 values of 56 bytes each behind the question.
 const WHOLE: usize = 12 + 27 + 52 * 56;
 
 fn sized(size: u16) -> Vec<u8> {
@@ -18,7 +18,7 @@ fn reply_with(values: usize, packet: &[u8]) -> Vec<u8> {
     let zone = zone();
     let letters = ('A'..='Z').chain('a'..='z').take(values);
     let values: Vec<LiveValue> = letters.map(|letter| value(letter, true)).collect();
-    zone.live.put("many", Some(Slot::of(&values)));
+    zone.live.put("many", Some(OwnerState::of(&values)));
     let mut out = Vec::new();
     responder_of(Zones::new(vec![zone])).respond(packet, source(Transport::Udp), &mut out).replied().unwrap();
     out
@@ -48,7 +48,7 @@ fn every_size_that_a_client_names_is_kept() {
 
 #[test]
 fn the_limits_are_exact() {
-    // 8 values and the question make 487 octets, 9 make 543.
+    // 8 values and the question make 487 bytes, 9 make 543.
     let question = query(MANY, 16).len();
     assert_eq!(question, 39);
     let packet = |size| with_opt(query(MANY, 16), size, 0, 0, &[]);
@@ -68,14 +68,14 @@ fn tcp_takes_everything() {
     assert_eq!(txts(&Message::from_vec(&reply).unwrap().answers).len(), 52);
 }
 
-/// A persistent value of 257 octets is two character-strings, and fits or is left out like any other record.
+/// A persistent value of 257 bytes is two character-strings, and fits or is left out like any other record.
 #[test]
-fn persistent_values_are_cut_into_strings_of_at_most_255_octets() {
+fn persistent_values_are_cut_into_strings_of_at_most_255_bytes() {
     let sizes = [[60, 254], [255, 256], [257, 512]];
     for [one, other] in sizes {
         let zone = zone();
         let both = vec![persistent(one), persistent(other)];
-        zone.live.put("many", Some(Slot::of(&[value('n', true)]).with(both.clone())));
+        zone.live.put("many", Some(OwnerState::of(&[value('n', true)]).with(both.clone())));
         let responder = responder_of(Zones::new(vec![zone]));
         let ask = |packet: &[u8], transport| {
             let mut out = Vec::new();
@@ -103,7 +103,7 @@ fn the_most_that_a_name_can_hold_fits_a_message() {
     let challenges: Vec<LiveValue> = (0..1_000).map(numbered).collect();
     let persistent = (0..MAX_PERSISTENT).map(|_| persistent(MAX_PERSIST_VALUE)).collect();
     let label = "x".repeat(63);
-    zone.live.put(&label, Some(Slot::of(&challenges).with(persistent)));
+    zone.live.put(&label, Some(OwnerState::of(&challenges).with(persistent)));
     let packet = with_opt(query(&format!("{label}.{APEX}"), 16), 1_232, 0, 0x8000, &[]);
     let mut out = Vec::new();
     responder_of(Zones::new(vec![zone])).respond(&packet, source(Transport::Tcp), &mut out).replied().unwrap();

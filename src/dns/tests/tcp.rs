@@ -63,7 +63,7 @@ async fn next(stream: &mut (impl AsyncRead + Unpin)) -> Message {
     timeout(Duration::from_secs(5), read).await.expect("an answer")
 }
 
-/// Waits for the end of the stream; says how many octets came before it.
+/// Waits for the end of the stream; says how many bytes came before it.
 async fn closed(stream: &mut TcpStream) -> usize {
     let mut rest = Vec::new();
     // A reset is an end as well.
@@ -112,8 +112,8 @@ async fn lengths_that_no_query_has_close_the_connection_after_the_answers() {
     let server = default_server().await;
     for length in [0_u16, 1, 11, 4_097, 65_535] {
         let mut stream = server.connect().await;
-        let octets = [framed(1, APEX), length.to_be_bytes().to_vec(), vec![0; 20]].concat();
-        stream.write_all(&octets).await.unwrap();
+        let bytes = [framed(1, APEX), length.to_be_bytes().to_vec(), vec![0; 20]].concat();
+        stream.write_all(&bytes).await.unwrap();
         assert_eq!(next(&mut stream).await.metadata.id, 0xab01, "length {length}");
         assert_eq!(closed(&mut stream).await, 0, "length {length}");
     }
@@ -133,13 +133,13 @@ async fn garbage_is_a_format_error_and_responses_get_nothing() {
 }
 
 #[tokio::test]
-async fn idle_connections_close_even_if_single_octets_drip_in() {
+async fn idle_connections_close_even_if_single_bytes_drip_in() {
     let server = server(Connections::new(16, 16), Duration::from_millis(300)).await;
     let (mut silent, mut dripping) = (server.connect().await, server.connect().await);
     let start = Instant::now();
     let drip = async {
-        for octet in framed(1, APEX) {
-            _ = dripping.write_all(&[octet]).await;
+        for byte in framed(1, APEX) {
+            _ = dripping.write_all(&[byte]).await;
             sleep(Duration::from_millis(50)).await;
         }
         closed(&mut dripping).await
@@ -240,7 +240,7 @@ async fn over_tls_it_is_the_same_conversation() {
     plain.write_all(&framed(3, "shop.auth.example.org")).await.unwrap();
     let mut reply = Vec::new();
     _ = timeout(Duration::from_secs(5), plain.read_to_end(&mut reply)).await.expect("closed");
-    assert!(reply.first().is_none_or(|octet| *octet == 21), "an alert at most: {reply:?}");
+    assert!(reply.first().is_none_or(|byte| *byte == 21), "an alert at most: {reply:?}");
     drop(running);
 }
 
@@ -260,8 +260,8 @@ async fn answers_that_are_ready_do_not_wait_behind_the_pause_for_a_signature() {
     let limits = Limits { idle: Duration::from_secs(5), write: Duration::from_secs(5) };
     let talker = Talker { responder, limits, shutdown };
     tokio::spawn(async move {
-        let seat = Connections::new(1, 1).admit(Prefix::V4([127, 0, 0]));
-        talker.serve(stream, source(Transport::Tcp), &seat).await;
+        let permit = Connections::new(1, 1).admit(Prefix::V4([127, 0, 0]));
+        talker.serve(stream, source(Transport::Tcp), &permit).await;
     });
     let missing = missing(1_000);
     let missing = [&(missing.len() as u16).to_be_bytes()[..], &missing].concat();
@@ -269,8 +269,8 @@ async fn answers_that_are_ready_do_not_wait_behind_the_pause_for_a_signature() {
     assert_eq!(next(&mut client).await.metadata.id, 0xab01);
     assert_eq!(next(&mut client).await.metadata.id, 0xabcd);
     let third = std::future::poll_fn(|context| {
-        let mut octet = [0];
-        let is_there = Pin::new(&mut client).poll_read(context, &mut ReadBuf::new(&mut octet)).is_ready();
+        let mut byte = [0];
+        let is_there = Pin::new(&mut client).poll_read(context, &mut ReadBuf::new(&mut byte)).is_ready();
         std::task::Poll::Ready(is_there)
     });
     assert!(!third.await, "it comes after the pause; those before have come without it");

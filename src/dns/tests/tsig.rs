@@ -1,4 +1,4 @@
-//! TSIG on the octets of messages, judged by what nsupdate signs and dnspython replies.
+//! TSIG on the bytes of messages, judged by what nsupdate signs and dnspython replies.
 
 use super::mutated::{Dice, mutate};
 use super::*;
@@ -17,7 +17,7 @@ struct Sample {
     reply: Option<Vec<u8>>,
 }
 
-fn octets(hex: &str) -> Option<Vec<u8>> {
+fn bytes(hex: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u8>> = hex.chars().map(|digit| digit.to_digit(16).map(|digit| digit as u8)).collect();
     Some(digits?.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
@@ -28,7 +28,7 @@ fn samples() -> Vec<Sample> {
         let algorithm: Algorithm = algorithm.trim_end_matches("-128").parse().unwrap();
         let key = TsigKey::new(algorithm, SECRET);
         let at = Timestamp::from_unix(at.parse().unwrap());
-        Sample { key, at, request: octets(request).unwrap(), reply: octets(reply) }
+        Sample { key, at, request: bytes(request).unwrap(), reply: bytes(reply) }
     };
     let text = include_str!("tsig.txt");
     text.lines().filter(|line| !line.starts_with('#')).map(sample).collect()
@@ -63,12 +63,12 @@ fn sealed(request: &[u8], seal: &Seal, now: Timestamp) -> Vec<u8> {
     message[2] |= 0x80;
     message[6..12].fill(0);
     seal.append(&mut reply, 6, now);
-    assert_eq!(reply.len(), 6 + question + seal.octets());
+    assert_eq!(reply.len(), 6 + question + seal.bytes());
     reply.split_off(6)
 }
 
 fn question_length(question: &[u8]) -> usize {
-    question.iter().position(|octet| *octet == 0).unwrap() + 5
+    question.iter().position(|byte| *byte == 0).unwrap() + 5
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn what_nsupdate_signs_is_verified_and_the_reply_is_what_dnspython_makes() {
         assert_eq!(verified.expires, later(at, 301));
         let made = sealed(&request, &verified.seal, later(at, 2));
         // The name of one algorithm is written in another case by dnspython.
-        let lower = |octets: &[u8]| octets.to_ascii_lowercase();
+        let lower = |bytes: &[u8]| bytes.to_ascii_lowercase();
         assert_eq!(lower(reply.as_ref().unwrap_or(&made)), lower(&made), "{key:?}");
         let plain = tsig.stripped();
         assert_eq!((&plain[..10], &plain[10..12]), (&request[..10], &[0, 0][..]));
@@ -143,7 +143,7 @@ fn no_bit_of_a_request_can_be_changed() {
             changed[byte] ^= 1 << bit;
             let is_verified = matches!(Tsig::read(&changed), Ok(Some(tsig)) if tsig.verify(Some(&key), at).is_ok());
             let is_letter = is_name(byte) && request[byte].is_ascii_alphabetic();
-            assert_eq!(is_verified, byte < 2 || (bit == 5 && is_letter), "octet {byte}, bit {bit}");
+            assert_eq!(is_verified, byte < 2 || (bit == 5 && is_letter), "byte {byte}, bit {bit}");
         }
     }
 }
@@ -164,16 +164,16 @@ fn a_record_out_of_place_or_out_of_shape_is_malformed() {
     let Sample { request, .. } = sample(Algorithm::HmacSha256);
     let start = Tsig::read(&request).unwrap().unwrap().stripped().len();
     let record = request[start..].to_vec();
-    let with = |count: u8, octets: &[u8]| {
-        let mut packet = [&request[..start], octets].concat();
+    let with = |count: u8, bytes: &[u8]| {
+        let mut packet = [&request[..start], bytes].concat();
         packet[11] = count;
         packet
     };
     let opt = b"\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00";
     assert!(Tsig::read(&with(2, &[&opt[..], &record].concat())).unwrap().is_some());
-    let changed = |at: usize, octet: u8| {
+    let changed = |at: usize, byte: u8| {
         let mut record = record.clone();
-        record[at] = octet;
+        record[at] = byte;
         with(1, &record)
     };
     let name = 38;
@@ -241,7 +241,7 @@ fn whatever_comes_in_nothing_breaks_and_nothing_is_verified() {
         };
         let mut reply = b"\0\0\0\0\0\0\0\0\0\0\0\0".to_vec();
         seal.append(&mut reply, 0, *at);
-        assert_eq!(reply.len(), 12 + seal.octets());
+        assert_eq!(reply.len(), 12 + seal.bytes());
         Message::from_vec(&reply).unwrap();
     }
     assert!(read > ROUNDS / 10 && verified > 0 && verified < read / 4, "{read} {verified}");

@@ -2,12 +2,12 @@
 
 use super::mutated::{Dice, mutate};
 use super::*;
-use crate::api::credentials::tests::House;
+use crate::api::credentials::tests::Fixture;
 use crate::crypto::keyring::Keyring;
 use crate::dns::limits::Limits;
 use crate::dns::tsig::Tsig;
 use crate::dns::update::Updates;
-use crate::dns::{Manners, Outcome};
+use crate::dns::{Outcome, ResponsePolicy};
 use crate::model::account::{Account, Username};
 use crate::model::tsig::{Algorithm, TsigKey};
 
@@ -18,23 +18,23 @@ struct Site {
     responder: Responder,
     account: Account,
     key: TsigKey,
-    _house: House,
+    _house: Fixture,
 }
 
 impl Site {
     async fn new() -> Self {
-        let house = House::new();
-        let (account, _) = house.register(&[]).await;
-        let keyring = Keyring::open(&house.folder.path().join("t.db"), false).unwrap();
+        let fixture = Fixture::new();
+        let (account, _) = fixture.register(&[]).await;
+        let keyring = Keyring::open(&fixture.folder.path().join("t.db"), false).unwrap();
         let derivation = keyring.derivation(Algorithm::HmacSha256).unwrap();
-        house.publisher.set_tsig(account.username, Some(derivation.clone())).await.unwrap();
-        let account = house.publisher.account(account.username).unwrap().unwrap();
+        fixture.publisher.set_tsig(account.username, Some(derivation.clone())).await.unwrap();
+        let account = fixture.publisher.account(account.username).unwrap().unwrap();
         assert!(!keyring.put(account.username, Some(account.clone())));
         let key = keyring.key(account.username, &derivation).unwrap();
-        let manners = Manners { limits: Limits::new(3), ..Manners::plain().unwrap() };
-        let responder = responder_with(house.publisher.zones().clone(), manners);
-        let responder = responder.with_updates(Updates::new(keyring, house.publisher.clone(), false));
-        Self { responder, account, key, _house: house }
+        let policy = ResponsePolicy { limits: Limits::new(3), ..ResponsePolicy::plain().unwrap() };
+        let responder = responder_with(fixture.publisher.zones().clone(), policy);
+        let responder = responder.with_updates(Updates::new(keyring, fixture.publisher.clone(), false));
+        Self { responder, account, key, _house: fixture }
     }
 
     /// An UPDATE that adds a value at the account's name, before it is signed.

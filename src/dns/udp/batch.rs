@@ -21,7 +21,7 @@ use super::back::{Asked, Back, from_asked};
 /// Datagrams in one batch. More save nothing that can be measured.
 const BATCH: usize = 32;
 /// The longest query that is read whole. A longer one is cut by the kernel, which makes it malformed. Not a multiple of
-/// 4,096: the first octets of all buffers would compete for the same lines of the processor's cache.
+/// 4,096: the first bytes of all buffers would compete for the same lines of the processor's cache.
 const MAX_QUERY: usize = 4_096 + 64;
 /// The longest reply over UDP (RFC 9715), so that a batch of them fits what is set aside.
 const MAX_REPLY: usize = 1_232;
@@ -77,7 +77,7 @@ struct Datagram {
 /// The batch's replies, one behind the other. A query that gets none leaves no gap: an empty datagram would be sent.
 #[derive(Default)]
 struct Replies {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     ranges: Vec<Range<usize>>,
     /// As long as `ranges`, in the form in which the kernel takes them.
     peers: Vec<Option<SockaddrStorage>>,
@@ -87,7 +87,7 @@ struct Replies {
 impl Replies {
     fn new() -> Self {
         Self {
-            octets: Vec::with_capacity(BATCH * MAX_REPLY),
+            bytes: Vec::with_capacity(BATCH * MAX_REPLY),
             ranges: Vec::with_capacity(BATCH),
             peers: Vec::with_capacity(BATCH),
             asked: Vec::with_capacity(BATCH),
@@ -95,7 +95,7 @@ impl Replies {
     }
 
     fn clear(&mut self) {
-        self.octets.clear();
+        self.bytes.clear();
         self.ranges.clear();
         self.peers.clear();
         self.asked.clear();
@@ -115,8 +115,8 @@ impl Replies {
         start..others.map_or(self.asked.len(), |others| start + others)
     }
 
-    fn octets_of(&self, index: usize) -> &[u8] {
-        self.ranges.get(index).map_or(&[], |range| &self.octets[range.clone()])
+    fn bytes_of(&self, index: usize) -> &[u8] {
+        self.ranges.get(index).map_or(&[], |range| &self.bytes[range.clone()])
     }
 }
 
@@ -179,10 +179,10 @@ impl Batch {
             if port == 0 || !self.can_reply(datagram) {
                 continue;
             }
-            let start = self.replies.octets.len();
-            match respond(&buffer[..datagram.length], address, &mut self.replies.octets) {
+            let start = self.replies.bytes.len();
+            match respond(&buffer[..datagram.length], address, &mut self.replies.bytes) {
                 Outcome::Silence => {}
-                Outcome::Replied(_) => self.replies.push(start..self.replies.octets.len(), datagram),
+                Outcome::Replied(_) => self.replies.push(start..self.replies.bytes.len(), datagram),
                 Outcome::Update(update) => {
                     let back = Back { socket: self.socket.clone(), peer: datagram.peer, asked: datagram.asked };
                     update.carry_out(move |reply| back.send(reply));
@@ -209,7 +209,7 @@ impl Batch {
     /// Sends replies that leave from one address; returns how many the kernel took.
     fn send_run(&mut self, run: Range<usize>) -> io::Result<usize> {
         let replies = &self.replies;
-        let slices: [_; BATCH] = array::from_fn(|index| [IoSlice::new(replies.octets_of(run.start + index))]);
+        let slices: [_; BATCH] = array::from_fn(|index| [IoSlice::new(replies.bytes_of(run.start + index))]);
         let (slices, peers) = (&slices[..run.len()], &replies.peers[run.clone()]);
         let fd = self.socket.as_raw_fd();
         // Without waiting: replies that no longer fit the send buffer are lost rather than holding up the queries.

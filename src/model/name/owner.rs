@@ -80,12 +80,12 @@ impl fmt::Display for Subdomain {
 }
 
 /// The label of one ACME account below `_acme-challenge` (draft-ietf-acme-dns-account-label section 3.1): `_` and the
-/// base32, in lower case, of the first ten octets of SHA-256(account URL).
+/// base32, in lower case, of the first ten bytes of SHA-256(account URL).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct AcmeAccountLabel(Box<str>);
 
 impl AcmeAccountLabel {
-    /// Characters of base32 for ten octets (RFC 4648 section 6).
+    /// Characters of base32 for ten bytes (RFC 4648 section 6).
     const DIGITS: usize = 16;
 
     /// That of the account with this URL, taken byte for byte.
@@ -99,9 +99,9 @@ impl AcmeAccountLabel {
         &self.0
     }
 
-    /// Whether octets in lower case have the form of such a label.
+    /// Whether bytes in lower case have the form of such a label.
     pub fn is_one(label: &[u8]) -> bool {
-        let digit = |octet: &u8| matches!(octet, b'a'..=b'z' | b'2'..=b'7');
+        let digit = |byte: &u8| matches!(byte, b'a'..=b'z' | b'2'..=b'7');
         matches!(label, [b'_', digits @ ..] if digits.len() == Self::DIGITS && digits.iter().all(digit))
     }
 }

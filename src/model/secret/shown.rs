@@ -107,7 +107,7 @@ mod tests {
         for at in 0..sealed.len() {
             let mut damaged = sealed.clone();
             damaged[at] ^= 1;
-            assert_eq!(key.open("example.com", &damaged), Err(SealError::Open), "octet {at}");
+            assert_eq!(key.open("example.com", &damaged), Err(SealError::Open), "byte {at}");
         }
         for short in 0..NONCE_LEN + 16 {
             assert_eq!(key.open("example.com", &sealed[..short]), Err(SealError::Open));

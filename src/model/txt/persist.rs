@@ -157,19 +157,19 @@ fn seconds(value: &str) -> Result<Timestamp, PersistValueError> {
 
 /// Section 3.1: A-labels in lower case, without a closing dot.
 fn is_issuer(text: &str) -> bool {
-    text.len() < MAX_NAME && !text.bytes().any(|octet| octet.is_ascii_uppercase()) && text.split('.').all(is_label)
+    text.len() < MAX_NAME && !text.bytes().any(|byte| byte.is_ascii_uppercase()) && text.split('.').all(is_label)
 }
 
 /// Letters, digits and inner hyphens.
 fn is_label(text: &str) -> bool {
-    let is_ldh = text.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
+    let is_ldh = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     (1..=MAX_LABEL).contains(&text.len()) && is_ldh && !text.starts_with('-') && !text.ends_with('-')
 }
 
 /// A scheme and something behind it (RFC 3986 section 3). CAs compare it character by character with what they gave out.
 fn is_uri(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once(':') else { return false };
-    let inner = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'-' | b'.');
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
     scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.bytes().all(inner) && !rest.is_empty()
 }
 

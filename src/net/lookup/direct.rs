@@ -21,7 +21,7 @@ use super::theirs;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Times that a datagram is sent.
 const ATTEMPTS: usize = 2;
-/// Octets of an answer over UDP that are asked for (DNS flag day 2020).
+/// Bytes of an answer over UDP that are asked for (DNS flag day 2020).
 const PAYLOAD: u16 = 1_232;
 
 /// How a server is asked.
@@ -45,17 +45,17 @@ impl fmt::Display for Transport {
 /// Asks; an error says why there is no answer: that nothing came in time, or that the server cannot be reached.
 pub async fn ask(server: SocketAddr, transport: Transport, name: &Name, rtype: RecordType) -> io::Result<Message> {
     let query = query(name, rtype)?;
-    let octets = query.to_vec().map_err(io::Error::other)?;
+    let bytes = query.to_vec().map_err(io::Error::other)?;
     let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", PATIENCE.as_secs()));
     match transport {
-        Transport::Tcp => timeout(PATIENCE, over_tcp(server, &octets, &query)).await.map_err(|_| late())?,
+        Transport::Tcp => timeout(PATIENCE, over_tcp(server, &bytes, &query)).await.map_err(|_| late())?,
         Transport::Udp => {
             let any: IpAddr = if server.is_ipv4() { [0, 0, 0, 0].into() } else { [0_u16; 8].into() };
             let socket = UdpSocket::bind((any, 0)).await?;
             // Connected: what comes from elsewhere is not seen, and a closed port is told.
             socket.connect(server).await?;
             for _ in 0..ATTEMPTS {
-                socket.send(&octets).await?;
+                socket.send(&bytes).await?;
                 if let Ok(answer) = timeout(PATIENCE / 2, over_udp(&socket, &query)).await {
                     return answer;
                 }
@@ -84,27 +84,27 @@ fn query(name: &Name, rtype: RecordType) -> io::Result<Message> {
 
 /// The first datagram that answers the question; what does not is somebody's guess.
 async fn over_udp(socket: &UdpSocket, query: &Message) -> io::Result<Message> {
-    let mut octets = [0; 4_096];
+    let mut bytes = [0; 4_096];
     loop {
-        let length = socket.recv(&mut octets).await?;
-        if let Some(answer) = read(&octets[..length], query) {
+        let length = socket.recv(&mut bytes).await?;
+        if let Some(answer) = read(&bytes[..length], query) {
             return Ok(answer);
         }
     }
 }
 
-async fn over_tcp(server: SocketAddr, octets: &[u8], query: &Message) -> io::Result<Message> {
+async fn over_tcp(server: SocketAddr, bytes: &[u8], query: &Message) -> io::Result<Message> {
     let mut stream = TcpStream::connect(server).await?;
-    let length = u16::try_from(octets.len()).map_err(io::Error::other)?;
-    stream.write_all(&[&length.to_be_bytes(), octets].concat()).await?;
+    let length = u16::try_from(bytes.len()).map_err(io::Error::other)?;
+    stream.write_all(&[&length.to_be_bytes(), bytes].concat()).await?;
     let length = stream.read_u16().await?;
     let mut answer = vec![0; length.into()];
     stream.read_exact(&mut answer).await?;
     read(&answer, query).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "what came is no answer"))
 }
 
-fn read(octets: &[u8], query: &Message) -> Option<Message> {
-    let answer = Message::from_vec(octets).ok()?;
+fn read(bytes: &[u8], query: &Message) -> Option<Message> {
+    let answer = Message::from_vec(bytes).ok()?;
     let is_answer = answer.metadata.message_type == MessageType::Response && answer.metadata.id == query.metadata.id;
     (is_answer && answer.queries == query.queries).then_some(answer)
 }

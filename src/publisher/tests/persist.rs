@@ -10,7 +10,7 @@ fn authorization(number: usize) -> PersistValue {
     format!("ca.example; accounturi=https://ca.example/acct/{number}").parse().unwrap()
 }
 
-impl House {
+impl Fixture {
     async fn persist(
         &self,
         account: &Account,
@@ -34,43 +34,43 @@ fn persisting(limits: &mut ValueLimits) {
 
 #[tokio::test]
 async fn challenges_evict_no_persistent_value_and_are_not_counted_with_it() {
-    let house = House::new(persisting);
-    let account = house.register(None).await.unwrap();
+    let fixture = Fixture::new(persisting);
+    let account = fixture.register(None).await.unwrap();
     for number in [1, 2, 1] {
-        assert_eq!(house.persist(&account, authorization(number), None).await.unwrap(), None);
+        assert_eq!(fixture.persist(&account, authorization(number), None).await.unwrap(), None);
     }
-    house.publish(&account, "abcdefg").await;
+    fixture.publish(&account, "abcdefg").await;
     let expected = [1, 2].map(|number| authorization(number).to_string());
-    assert_eq!((house.live(&account).as_str(), house.persistent(&account)), ("gfe", expected.to_vec()));
-    let house = house.restart();
-    assert_eq!((house.live(&account).as_str(), house.persistent(&account)), ("gfe", expected.to_vec()));
-    house.publisher.retire(Author::Operator, account.owners[0].clone(), None).await.unwrap();
-    assert_eq!((house.live(&account).as_str(), house.persistent(&account)), ("", expected.to_vec()));
-    house.publisher.disable(account.username).await.unwrap();
-    assert_eq!(house.slot(&account), Some(Slot::Disabled));
-    house.publisher.enable(account.username).await.unwrap();
-    let gone = house.publisher.retire_persistent(Author::Operator, account.owners[0].clone(), None).await.unwrap();
-    assert_eq!((gone, house.slot(&account)), (2, Some(Slot::Empty)));
+    assert_eq!((fixture.live(&account).as_str(), fixture.persistent(&account)), ("gfe", expected.to_vec()));
+    let fixture = fixture.restart();
+    assert_eq!((fixture.live(&account).as_str(), fixture.persistent(&account)), ("gfe", expected.to_vec()));
+    fixture.publisher.retire(Author::Operator, account.owners[0].clone(), None).await.unwrap();
+    assert_eq!((fixture.live(&account).as_str(), fixture.persistent(&account)), ("", expected.to_vec()));
+    fixture.publisher.disable(account.username).await.unwrap();
+    assert_eq!(fixture.slot(&account), Some(OwnerState::Disabled));
+    fixture.publisher.enable(account.username).await.unwrap();
+    let gone = fixture.publisher.retire_persistent(Author::Operator, account.owners[0].clone(), None).await.unwrap();
+    assert_eq!((gone, fixture.slot(&account)), (2, Some(OwnerState::Empty)));
 }
 
 #[tokio::test]
 async fn an_owner_holds_so_many_and_no_more() {
-    let house = House::new(persisting);
-    let account = house.register(None).await.unwrap();
+    let fixture = Fixture::new(persisting);
+    let account = fixture.register(None).await.unwrap();
     for number in 0..MAX_PERSISTENT {
-        house.persist(&account, authorization(number), None).await.unwrap();
+        fixture.persist(&account, authorization(number), None).await.unwrap();
     }
-    let refused = house.persist(&account, authorization(99), None).await;
+    let refused = fixture.persist(&account, authorization(99), None).await;
     assert!(matches!(refused, Err(PublishError::TooManyPersistent)), "{refused:?}");
-    house.persist(&account, authorization(3), None).await.expect("one that is there");
-    assert_eq!(house.persistent(&account).len(), MAX_PERSISTENT, "and none was evicted");
+    fixture.persist(&account, authorization(3), None).await.expect("one that is there");
+    assert_eq!(fixture.persistent(&account).len(), MAX_PERSISTENT, "and none was evicted");
 }
 
 #[tokio::test]
 async fn it_ends_with_its_lifetime_or_its_persist_until_whichever_is_first() {
-    let house = House::new(persisting);
-    let account = house.register(None).await.unwrap();
-    let now = house.publisher.now().as_unix();
+    let fixture = Fixture::new(persisting);
+    let account = fixture.register(None).await.unwrap();
+    let now = fixture.publisher.now().as_unix();
     let until = |seconds: u64| -> PersistValue {
         format!("ca.example; accounturi=urn:x; persistUntil={seconds}").parse().unwrap()
     };
@@ -81,58 +81,58 @@ async fn it_ends_with_its_lifetime_or_its_persist_until_whichever_is_first() {
         (until(now + 100_000), day, now + 86_400, now + 86_500),
         (authorization(1), day, now + 86_400, now + 86_500),
     ] {
-        let expires = house.persist(&account, value.clone(), lifetime).await.unwrap().unwrap().as_unix();
+        let expires = fixture.persist(&account, value.clone(), lifetime).await.unwrap().unwrap().as_unix();
         assert!((least..=most).contains(&expires), "{value}: {expires}");
     }
-    assert_eq!(house.persist(&account, until(u64::MAX), None).await.unwrap(), None);
-    let over = house.persist(&account, until(now - 1), day).await;
+    assert_eq!(fixture.persist(&account, until(u64::MAX), None).await.unwrap(), None);
+    let over = fixture.persist(&account, until(now - 1), day).await;
     assert!(matches!(over, Err(PublishError::PersistOver)), "{over:?}");
 }
 
 #[tokio::test]
 async fn an_expired_one_leaves_memory_and_store_and_raises_the_serial() {
-    let house = House::new(persisting);
-    let account = house.register(None).await.unwrap();
-    house.persist(&account, authorization(1), Some(Duration::from_secs(1))).await.unwrap();
-    house.persist(&account, authorization(2), None).await.unwrap();
-    let serial = house.zone().serial();
-    let upkeep = tokio::spawn(house.publisher.clone().keep_up(None));
+    let fixture = Fixture::new(persisting);
+    let account = fixture.register(None).await.unwrap();
+    fixture.persist(&account, authorization(1), Some(Duration::from_secs(1))).await.unwrap();
+    fixture.persist(&account, authorization(2), None).await.unwrap();
+    let serial = fixture.zone().serial();
+    let upkeep = tokio::spawn(fixture.publisher.clone().keep_up(None));
     let gone = async {
-        while house.publisher.store().read(|rows| rows.counts()).unwrap().values > 1 {
+        while fixture.publisher.store().read(|rows| rows.counts()).unwrap().values > 1 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(20), gone).await.expect("it never expired");
     upkeep.abort();
-    assert_eq!(house.persistent(&account), [authorization(2).to_string()]);
-    assert!(house.slot(&account).unwrap().persistent().len() == 1 && house.zone().serial().is_after(serial));
+    assert_eq!(fixture.persistent(&account), [authorization(2).to_string()]);
+    assert!(fixture.slot(&account).unwrap().persistent().len() == 1 && fixture.zone().serial().is_after(serial));
 }
 
 #[tokio::test]
 async fn where_it_is_off_nothing_is_published_or_served_and_nothing_is_lost() {
-    let mut house = House::new(persisting);
-    let account = house.register(None).await.unwrap();
-    house.persist(&account, authorization(1), None).await.unwrap();
-    house.limits.persist = false;
-    let mut house = house.restart();
-    assert!(house.persistent(&account).is_empty());
-    house.publish(&account, "a").await;
-    assert_eq!((house.persistent(&account).len(), house.live(&account).as_str()), (0, "a"));
-    let refused = house.persist(&account, authorization(2), None).await;
+    let mut fixture = Fixture::new(persisting);
+    let account = fixture.register(None).await.unwrap();
+    fixture.persist(&account, authorization(1), None).await.unwrap();
+    fixture.limits.persist = false;
+    let mut fixture = fixture.restart();
+    assert!(fixture.persistent(&account).is_empty());
+    fixture.publish(&account, "a").await;
+    assert_eq!((fixture.persistent(&account).len(), fixture.live(&account).as_str()), (0, "a"));
+    let refused = fixture.persist(&account, authorization(2), None).await;
     assert!(matches!(refused, Err(PublishError::PersistOff)), "{refused:?}");
-    house.limits.persist = true;
-    let house = house.restart();
-    assert_eq!(house.persistent(&account), [authorization(1).to_string()]);
+    fixture.limits.persist = true;
+    let fixture = fixture.restart();
+    assert_eq!(fixture.persistent(&account), [authorization(1).to_string()]);
 }
 
 #[tokio::test]
 async fn nobody_leaves_one_at_a_strangers_name_or_where_no_ca_looks() {
-    let house = House::new(persisting);
-    let (mine, theirs) = (house.register(None).await.unwrap(), house.register(None).await.unwrap());
+    let fixture = Fixture::new(persisting);
+    let (mine, theirs) = (fixture.register(None).await.unwrap(), fixture.register(None).await.unwrap());
     let (by, value) = (Author::Account(mine.username), authorization(1));
-    let refused = house.publisher.persist(by, theirs.owners[0].clone(), value.clone(), None).await;
+    let refused = fixture.publisher.persist(by, theirs.owners[0].clone(), value.clone(), None).await;
     assert!(matches!(refused, Err(PublishError::NotOwner)), "{refused:?}");
     let challenge = Owner { label: OwnerLabel::Challenge, ..mine.owners[0].clone() };
-    let refused = house.publisher.persist(Author::Operator, challenge, value, None).await;
+    let refused = fixture.publisher.persist(Author::Operator, challenge, value, None).await;
     assert!(matches!(refused, Err(PublishError::PersistNowhere(_))), "{refused:?}");
 }

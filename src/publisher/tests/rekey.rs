@@ -27,35 +27,35 @@ fn signed(folder: &Path) -> (KeyFile, ZoneSettings) {
 
 #[tokio::test]
 async fn a_changed_key_file_is_taken_over_once() {
-    let house = House::new(|_| {});
-    let (mut file, settings) = signed(house.folder.path());
-    house.publisher.reload(vec![settings.clone()]).await.unwrap();
-    let (first, serial) = (house.zone().signing.unwrap(), house.zone().serial());
-    assert!(!house.publisher.rekey(&settings.name).await.unwrap());
+    let fixture = Fixture::new(|_| {});
+    let (mut file, settings) = signed(fixture.folder.path());
+    fixture.publisher.reload(vec![settings.clone()]).await.unwrap();
+    let (first, serial) = (fixture.zone().signing.unwrap(), fixture.zone().serial());
+    assert!(!fixture.publisher.rekey(&settings.name).await.unwrap());
     file.phase = Phase::Offered;
     file.save().unwrap();
-    assert!(house.publisher.rekey(&settings.name).await.unwrap());
-    let second = house.zone().signing.unwrap();
-    assert!(!Arc::ptr_eq(&first, &second) && house.zone().serial().is_after(serial));
-    assert!(!house.publisher.rekey(&settings.name).await.unwrap());
+    assert!(fixture.publisher.rekey(&settings.name).await.unwrap());
+    let second = fixture.zone().signing.unwrap();
+    assert!(!Arc::ptr_eq(&first, &second) && fixture.zone().serial().is_after(serial));
+    assert!(!fixture.publisher.rekey(&settings.name).await.unwrap());
 }
 
 #[tokio::test]
 async fn a_reload_that_takes_the_keys_away_is_not_undone_by_a_look_at_them_that_began_before() {
-    let house = House::new(|_| {});
-    let (mut file, settings) = signed(house.folder.path());
-    house.publisher.reload(vec![settings.clone()]).await.unwrap();
+    let fixture = Fixture::new(|_| {});
+    let (mut file, settings) = signed(fixture.folder.path());
+    fixture.publisher.reload(vec![settings.clone()]).await.unwrap();
     file.phase = Phase::Offered;
     file.save().unwrap();
     // The writer stands still until the reload waits for it and, behind that, the keys.
     let (let_go, held) = mpsc::channel();
-    let holding = house.publisher.change(move |_| Ok(held.recv().unwrap()), |()| Vec::new());
-    let reloading = house.publisher.reload(config("").zones);
-    let rekeying = house.publisher.rekey(&settings.name);
+    let holding = fixture.publisher.change(move |_| Ok(held.recv().unwrap()), |()| Vec::new());
+    let reloading = fixture.publisher.reload(config("").zones);
+    let rekeying = fixture.publisher.rekey(&settings.name);
     let (held, reloaded, rekeyed, ()) =
         tokio::join!(holding, reloading, rekeying, async { let_go.send(Ok(())).unwrap() });
     held.unwrap();
     reloaded.unwrap();
     assert!(!rekeyed.unwrap());
-    assert!(house.zone().signing.is_none());
+    assert!(fixture.zone().signing.is_none());
 }

@@ -2,12 +2,12 @@
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use crate::model::account::{Account, AllowFrom, FormerKey, OwnAlias, Standing, Username};
+use crate::model::account::{Account, AccountStatus, AllowFrom, FormerKey, OwnAlias, Username};
 use crate::model::name::Owner;
 use crate::model::secret::ApiKeyHash;
 use crate::model::time::Timestamp;
 
-use super::{Result, Rows, StoreError, parse, standing, unreadable};
+use super::{Result, Rows, StoreError, parse, status, unreadable};
 
 /// The columns that [`account_row`] reads, in its order.
 macro_rules! account_columns {
@@ -61,14 +61,14 @@ impl Rows<'_> {
         account.aliases.iter().try_for_each(|own| self.put_alias(&own.alias, &own.owner))
     }
 
-    /// Replaces what an account may change: keys, limits, note and standing.
+    /// Replaces what an account may change: keys, limits, note and status.
     pub fn update_account(&self, account: &Account) -> Result<()> {
         let sql = "UPDATE accounts SET key_hash = ?2, former_key_hash = ?3, former_key_until = ?4, allowfrom = ?5,
                    note = ?6, disabled = ?7, remove_at = ?8, tsig = ?9 WHERE username = ?1";
-        let (disabled, remove_at) = match account.standing {
-            Standing::Active => (false, None),
-            Standing::Disabled => (true, None),
-            Standing::Deleted { at } => (true, Some(at)),
+        let (disabled, remove_at) = match account.status {
+            AccountStatus::Active => (false, None),
+            AccountStatus::Disabled => (true, None),
+            AccountStatus::Deleted { at } => (true, Some(at)),
         };
         self.connection.prepare_cached(sql)?.execute(params![
             account.username.to_string(),
@@ -186,7 +186,7 @@ impl RawAccount {
             aliases,
             created: self.created,
             last_update: self.last_update,
-            standing: standing(self.disabled, self.remove_at),
+            status: status(self.disabled, self.remove_at),
         })
     }
 }

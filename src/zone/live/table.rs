@@ -1,19 +1,19 @@
 //! The hash table of one shard's UUID names, with key and slot side by side.
 //!
 //! A look-up is nearly all the time that a query takes outside of the kernel, and nearly all of that is waiting for
-//! memory. The standard map looks at its control octets first and then elsewhere at the entry; here one place is looked
+//! memory. The standard map looks at its control bytes first and then elsewhere at the entry; here one place is looked
 //! at, and where that is taken by another name the next one beside it (linear probing).
 
-use super::Slot;
+use super::OwnerState;
 
-/// A UUID in its 16 octets.
+/// A UUID in its 16 bytes.
 pub type Key = [u8; 16];
 
 /// The table. The caller hashes, always the same way, with a state that nobody can guess.
 #[derive(Debug, Default)]
 pub struct Table {
     /// A power of two of them, or none; at least a quarter are free.
-    places: Box<[Option<(Key, Slot)>]>,
+    places: Box<[Option<(Key, OwnerState)>]>,
     count: usize,
 }
 
@@ -22,12 +22,12 @@ impl Table {
     const FIRST: usize = 4;
 
     /// The slot of a key.
-    pub fn at(&self, key: &Key, hash: u64) -> Option<&Slot> {
+    pub fn at(&self, key: &Key, hash: u64) -> Option<&OwnerState> {
         self.places[self.probe(key, hash)?].as_ref().map(|(_, slot)| slot)
     }
 
     /// Puts a slot in place of the one that is there, or of none.
-    pub fn put(&mut self, key: Key, slot: Slot, hash: impl Fn(&Key) -> u64) {
+    pub fn put(&mut self, key: Key, slot: OwnerState, hash: impl Fn(&Key) -> u64) {
         if (self.count + 1) * 4 > self.places.len() * 3 {
             self.grow(&hash);
         }
@@ -105,8 +105,8 @@ mod tests {
         key
     }
 
-    fn slot(number: u64) -> Slot {
-        Slot::Expired(Timestamp::from_unix(number))
+    fn slot(number: u64) -> OwnerState {
+        OwnerState::Expired(Timestamp::from_unix(number))
     }
 
     /// Does the same to a table and to the standard map, and compares them after each step.
@@ -141,9 +141,9 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_table_has_no_places_and_a_place_no_octet_to_spare() {
+    fn an_empty_table_has_no_places_and_a_place_no_byte_to_spare() {
         assert!(Table::default().at(&key(1), 0).is_none());
         Table::default().remove(&key(1), |_| 0);
-        assert!(size_of::<Option<(Key, Slot)>>() <= 72);
+        assert!(size_of::<Option<(Key, OwnerState)>>() <= 72);
     }
 }

@@ -35,7 +35,7 @@ impl RrsigHead<'_> {
     }
 }
 
-/// The octets that are signed: the RRSIG's own head, then each record with its owner in lower case, in the order of
+/// The bytes that are signed: the RRSIG's own head, then each record with its owner in lower case, in the order of
 /// their canonical RDATA, none twice.
 pub fn signed_data<R: AsRef<[u8]>>(
     head: &RrsigHead<'_>,
@@ -62,7 +62,7 @@ pub fn signed_data<R: AsRef<[u8]>>(
 }
 
 /// The RDATA with the names in it in lower case, for the types that RFC 4034 section 6.2 lists. All of those end in
-/// their names but the SOA, whose names are in lower case from the start. The octets that are label lengths are below
+/// their names but the SOA, whose names are in lower case from the start. The bytes that are label lengths are below
 /// 64, so they are no letters.
 fn canonical_rdata(rtype: RecordType, rdata: &[u8]) -> Cow<'_, [u8]> {
     match names_at(rtype, rdata).filter(|at| rdata[*at..].iter().any(u8::is_ascii_uppercase)) {
@@ -100,7 +100,7 @@ fn names_at(rtype: RecordType, rdata: &[u8]) -> Option<usize> {
     (at <= rdata.len()).then_some(at)
 }
 
-/// Where the octets behind `count` character-strings begin.
+/// Where the bytes behind `count` character-strings begin.
 fn behind_strings(rdata: &[u8], mut at: usize, count: usize) -> Option<usize> {
     for _ in 0..count {
         at += 1 + usize::from(*rdata.get(at)?);

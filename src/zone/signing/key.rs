@@ -143,7 +143,7 @@ impl ZoneKey {
 }
 
 impl Pair {
-    /// The public key as DNSKEY has it: for P-256 without the octet that says "uncompressed" (RFC 6605 section 4).
+    /// The public key as DNSKEY has it: for P-256 without the byte that says "uncompressed" (RFC 6605 section 4).
     fn public(&self) -> &[u8] {
         match self {
             Self::EcdsaP256(pair) => pair.public_key().as_ref().strip_prefix(&[4]).unwrap_or_default(),
@@ -162,7 +162,7 @@ fn key_tag(dnskey: &[u8]) -> u16 {
     let sum: u32 = dnskey
         .iter()
         .enumerate()
-        .map(|(at, octet)| if at % 2 == 0 { u32::from(*octet) << 8 } else { u32::from(*octet) })
+        .map(|(at, byte)| if at % 2 == 0 { u32::from(*byte) << 8 } else { u32::from(*byte) })
         .sum();
     // invariant: the carry is added below 16 bits, where it belongs, and the rest is cut on purpose
     (sum + (sum >> 16)) as u16

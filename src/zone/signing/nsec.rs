@@ -15,7 +15,7 @@ pub fn nsec_rdata(name: NameRef<'_>, types: impl Iterator<Item = RecordType>) ->
     numbers.sort_unstable();
     numbers.dedup();
     let mut out = successor(name);
-    // RFC 4034 section 4.1.2: blocks of 256 types, each with its number and the octets up to its last bit.
+    // RFC 4034 section 4.1.2: blocks of 256 types, each with its number and the bytes up to its last bit.
     for block in numbers.chunk_by(|a, b| a >> 8 == b >> 8) {
         let mut bitmap = [0_u8; 32];
         let mut length = 0;
@@ -24,7 +24,7 @@ pub fn nsec_rdata(name: NameRef<'_>, types: impl Iterator<Item = RecordType>) ->
             bitmap[at] |= 0x80 >> (number & 7);
             length = at + 1;
         }
-        // invariant: a block's number is one octet, and its bitmap has at most 32 octets
+        // invariant: a block's number is one byte, and its bitmap has at most 32 bytes
         out.extend_from_slice(&[(block[0] >> 8) as u8, length as u8]);
         out.extend_from_slice(&bitmap[..length]);
     }
@@ -40,7 +40,7 @@ fn successor(name: NameRef<'_>) -> Vec<u8> {
     }
     let first = usize::from(wire[0]);
     if wire.len() < MAX_NAME && first < MAX_LABEL {
-        // invariant: the label has fewer than 63 octets
+        // invariant: the label has fewer than 63 bytes
         return [&[first as u8 + 1], &wire[1..=first], &[0], &wire[first + 1..]].concat();
     }
     raised(wire)
@@ -49,8 +49,8 @@ fn successor(name: NameRef<'_>) -> Vec<u8> {
 /// The first name behind all that begin with this one's first label.
 fn raised(wire: &[u8]) -> Vec<u8> {
     let (label, rest) = wire[1..].split_at(usize::from(wire[0]));
-    match label.iter().rposition(|octet| *octet != 0xff) {
-        // 255 octets of 0xff: no name of a zone with an apex of letters comes to its end this way.
+    match label.iter().rposition(|byte| *byte != 0xff) {
+        // 255 bytes of 0xff: no name of a zone with an apex of letters comes to its end this way.
         None if rest.len() > 1 => raised(rest),
         None => vec![0],
         Some(last) => {
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn the_longest_names_have_successors_too() {
-        let label = |octet: u8, length: usize| [&[length as u8][..], &vec![octet; length]].concat();
+        let label = |byte: u8, length: usize| [&[length as u8][..], &vec![byte; length]].concat();
         let long = |first: &[u8]| [first, &label(b'b', 63), &label(b'c', 63), &label(b'd', 63), b"\0"].concat();
         let after = |first: &[u8]| successor(Name::from_wire(&long(first)).unwrap().as_ref());
         assert_eq!(after(&label(b'a', 59)), [b"\x01\0", &long(&label(b'a', 59))[..]].concat());

@@ -30,9 +30,9 @@ fn two_sets_of_one_name_and_type_are_signed_once_each() {
     assert!(Arc::ptr_eq(&first.0, &second.0) && Arc::ptr_eq(&first.1, &second.1));
 }
 
-/// RFC 8080 section 6.1: Ed25519 signs the same data with the same octets always.
+/// RFC 8080 section 6.1: Ed25519 signs the same data with the same bytes always.
 #[test]
-fn the_example_of_rfc_8080_octet_for_octet() {
+fn the_example_of_rfc_8080_byte_for_byte() {
     let seed = STANDARD.decode("ODIyNjAzODQ2MjgwODAxMjI2NDUxOTAyMDQxNDIyNjI=").unwrap();
     let public = STANDARD.decode("l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=").unwrap();
     let start = b"\x30\x51\x02\x01\x01\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
@@ -40,7 +40,7 @@ fn the_example_of_rfc_8080_octet_for_octet() {
     let key = ZoneKey::from_pkcs8(Algorithm::Ed25519, &pkcs8).unwrap();
     let apex: Name = "example.com".parse().unwrap();
     let ds = key.ds(&apex);
-    let digest: String = ds[4..].iter().map(|octet| format!("{octet:02x}")).collect();
+    let digest: String = ds[4..].iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!((&ds[..4], key.tag()), (&[0x0e, 0x1d, 15, 2][..], 3_613));
     assert_eq!(digest, "3aa5ab37efce57f737fc1627013fee07bdf241bd10f3b1964ab55c78e79a304b");
     let head = RrsigHead {
@@ -141,6 +141,6 @@ fn denials_of_new_names_are_limited_and_those_seen_are_not() {
 
 impl PartialEq for Signed {
     fn eq(&self, other: &Self) -> bool {
-        self.octets == other.octets
+        self.bytes == other.bytes
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::harness::pebble::{HMAC_KEY, KID, Options, Pebble};
-use crate::harness::standin::{Manners, StandIn};
+use crate::harness::standin::{ResponsePolicy, StandIn};
 use crate::harness::{Home, Process};
 
 fn show(home: &Home) -> Value {
@@ -86,7 +86,7 @@ fn a_ca_for_customers_gets_the_binding() {
 /// It wants the binding before it says whether it knows a key: with the first key, and with one that a failure has left.
 #[test]
 fn a_ca_that_wants_the_binding_before_anything_else_makes_an_account() {
-    let ca = StandIn::start(Manners { for_customers: true, ..Manners::default() });
+    let ca = StandIn::start(ResponsePolicy { for_customers: true, ..ResponsePolicy::default() });
     let home = Home::new(&ca.settings());
     let daemon = home.start();
     let (_, said) = home.run_err(&["acme", "account", "show"]);

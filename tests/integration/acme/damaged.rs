@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::harness::dns::{TXT, ask, query};
 use crate::harness::pebble::{Options, Pebble, free_port};
-use crate::harness::standin::{Manners, StandIn};
+use crate::harness::standin::{ResponsePolicy, StandIn};
 use crate::harness::{Home, Process, ZONE, until};
 
 use super::managed::{Lab, pair, show};
@@ -92,7 +92,7 @@ fn a_damaged_certificate_of_the_api_is_replaced_and_keeps_nothing_from_starting(
 /// A stranger's folder in the place of the symlink: it can be neither removed nor replaced.
 #[test]
 fn a_deletion_that_fails_is_told_of_and_finished_by_the_keeper() {
-    let ca = StandIn::start(Manners::default());
+    let ca = StandIn::start(ResponsePolicy::default());
     let home = Home::new(&ca.settings());
     let daemon = home.start();
     let (code, said) = home.run_err(&["cert", "issue", "--name", "a.example.com"]);

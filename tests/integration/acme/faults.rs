@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::standin::{Manners, StandIn, What};
+use crate::harness::standin::{ResponsePolicy, StandIn, What};
 use crate::harness::tls::{connect, trusting};
 use crate::harness::{Home, PATIENCE, Process, ZONE, until};
 
@@ -23,7 +23,7 @@ fn is_trusted(ca: &StandIn, daemon: &Process) -> bool {
 /// A CA that wanted each certificate renewed long ago, and the home of a daemon that has got one from it and was ended.
 fn overdue() -> (StandIn, Home) {
     let window = ("2020-01-01T00:00:00Z".to_owned(), "2020-01-02T00:00:00Z".to_owned());
-    let ca = StandIn::start(Manners { window: Some(window), ..Manners::default() });
+    let ca = StandIn::start(ResponsePolicy { window: Some(window), ..ResponsePolicy::default() });
     let daemon = daemon(&ca);
     until("the certificate is there", || is_trusted(&ca, &daemon));
     let home = daemon.home().clone();
@@ -39,7 +39,7 @@ fn problem(home: &Home) -> String {
 
 #[test]
 fn a_busy_ca_is_asked_again_when_it_says() {
-    let ca = StandIn::start(Manners { processing: 2, ..Manners::default() });
+    let ca = StandIn::start(ResponsePolicy { processing: 2, ..ResponsePolicy::default() });
     ca.fault("/new-order", What::Refuse(429, "rateLimited", Some(1)));
     ca.fault("/new-order", What::Refuse(503, "serverInternal", Some(1)));
     let start = Instant::now();
@@ -51,7 +51,7 @@ fn a_busy_ca_is_asked_again_when_it_says() {
 
 #[test]
 fn a_long_wait_is_waited_by_the_next_attempt() {
-    let ca = StandIn::start(Manners::default());
+    let ca = StandIn::start(ResponsePolicy::default());
     ca.fault("/new-order", What::Refuse(429, "rateLimited", Some(7_200)));
     let daemon = daemon(&ca);
     let problem = problem(daemon.home());
@@ -80,7 +80,7 @@ fn list(home: &Home) -> Vec<Value> {
 
 #[test]
 fn a_refused_account_is_one_request_for_all_certificates() {
-    let ca = StandIn::start(Manners::default());
+    let ca = StandIn::start(ResponsePolicy::default());
     ca.fault("/new-account", What::Refuse(429, "rateLimited", Some(10_800)));
     let home = Home::new(&ca.settings().more(&certificates(20)));
     let daemon = home.start();
@@ -96,7 +96,7 @@ fn a_refused_account_is_one_request_for_all_certificates() {
 #[test]
 fn renewal_information_is_asked_for_a_few_certificates_at_a_time() {
     let window = ("2090-01-01T00:00:00Z".to_owned(), "2090-01-02T00:00:00Z".to_owned());
-    let ca = StandIn::start(Manners { window: Some(window), knows_names: true, ..Manners::default() });
+    let ca = StandIn::start(ResponsePolicy { window: Some(window), knows_names: true, ..ResponsePolicy::default() });
     let home = Home::new(&ca.settings().more(&certificates(12)));
     let daemon = home.start();
     until("all are there", || list(&home).iter().all(|one| one["shown"].is_object() && one["stage"].is_null()));
@@ -114,7 +114,7 @@ fn renewal_information_is_asked_for_a_few_certificates_at_a_time() {
 /// An order that the CA never ends.
 #[test]
 fn a_slow_order_and_a_rollover_hold_up_nobody() {
-    let ca = StandIn::start(Manners { processing: u32::MAX, knows_names: true, ..Manners::default() });
+    let ca = StandIn::start(ResponsePolicy { processing: u32::MAX, knows_names: true, ..ResponsePolicy::default() });
     let home = Home::new(&ca.settings().more(&certificates(1)));
     let _daemon = home.start();
     until("the order is in process", || ca.asked("/order") > 0);
@@ -134,7 +134,7 @@ fn a_slow_order_and_a_rollover_hold_up_nobody() {
 
 #[test]
 fn a_ca_that_bids_come_back_at_once_is_not_stormed() {
-    let ca = StandIn::start(Manners { processing: 4, impatient: true, ..Manners::default() });
+    let ca = StandIn::start(ResponsePolicy { processing: 4, impatient: true, ..ResponsePolicy::default() });
     let start = Instant::now();
     let daemon = daemon(&ca);
     until("the certificate is there", || is_trusted(&ca, &daemon));
@@ -143,7 +143,7 @@ fn a_ca_that_bids_come_back_at_once_is_not_stormed() {
 
 #[test]
 fn more_proofs_than_names_are_refused_before_one_is_asked_for() {
-    let ca = StandIn::start(Manners::default());
+    let ca = StandIn::start(ResponsePolicy::default());
     ca.fault("/authorization", What::Refuse(500, "serverInternal", None));
     let daemon = daemon(&ca);
     problem(daemon.home());
@@ -170,7 +170,7 @@ fn time_of(text: &str) -> u64 {
 
 #[test]
 fn nonces_that_are_never_taken_are_not_tried_for_ever() {
-    let ca = StandIn::start(Manners { no_nonces: true, ..Manners::default() });
+    let ca = StandIn::start(ResponsePolicy { no_nonces: true, ..ResponsePolicy::default() });
     let daemon = daemon(&ca);
     assert!(problem(daemon.home()).contains("badNonce"));
     assert!(ca.asked("/new-account") <= 11, "{}", ca.asked("/new-account"));
@@ -178,7 +178,7 @@ fn nonces_that_are_never_taken_are_not_tried_for_ever() {
 
 #[test]
 fn a_name_that_is_proven_already_needs_no_challenge() {
-    let ca = StandIn::start(Manners { knows_names: true, ..Manners::default() });
+    let ca = StandIn::start(ResponsePolicy { knows_names: true, ..ResponsePolicy::default() });
     let daemon = daemon(&ca);
     until("the certificate is there", || is_trusted(&ca, &daemon));
     assert_eq!(ca.asked("/challenge"), 0);
@@ -186,7 +186,7 @@ fn a_name_that_is_proven_already_needs_no_challenge() {
 
 #[test]
 fn a_name_that_is_not_proven_says_why_in_the_cas_words() {
-    let ca = StandIn::start(Manners::default());
+    let ca = StandIn::start(ResponsePolicy::default());
     let challenge = json!({
         "type": "dns-01", "url": "http://127.0.0.1/x", "token": "t", "status": "invalid",
         "error": { "type": "urn:ietf:params:acme:error:caa", "detail": "CAA record for auth.example.org prevents issuance", "status": 403 },
@@ -215,7 +215,7 @@ fn a_name_that_is_not_proven_says_why_in_the_cas_words() {
 
 #[test]
 fn subproblems_are_shown_for_each_name() {
-    let ca = StandIn::start(Manners::default());
+    let ca = StandIn::start(ResponsePolicy::default());
     let order = json!({
         "status": "invalid", "identifiers": [{ "type": "dns", "value": ZONE }], "authorizations": [],
         "finalize": "http://127.0.0.1/f", "error": { "type": "urn:ietf:params:acme:error:compound", "detail": "two things",
@@ -229,7 +229,7 @@ fn subproblems_are_shown_for_each_name() {
 
 #[test]
 fn what_is_no_acme_server_is_named() {
-    let ca = StandIn::start(Manners::default());
+    let ca = StandIn::start(ResponsePolicy::default());
     for (said, found) in [
         ("<html>hello", "not what RFC 8555 says"),
         (r#"{"newNonce":"http://acme.example.com/n"}"#, "is not https"),
@@ -244,7 +244,7 @@ fn what_is_no_acme_server_is_named() {
 #[test]
 fn a_profile_that_the_ca_has_not_is_named_with_those_that_it_has() {
     let meta = json!({ "meta": { "profiles": { "classic": "as ever", "shortlived": "six days" } } });
-    let ca = StandIn::start(Manners { directory: meta, ..Manners::default() });
+    let ca = StandIn::start(ResponsePolicy { directory: meta, ..ResponsePolicy::default() });
     let home = Home::new(&ca.settings().with("api.tls", "mode = \"acme\"").with("acme", "profile = \"tlsserver\""));
     let daemon = home.start();
     let problem = problem(&home);
@@ -300,7 +300,7 @@ fn an_order_that_can_give_nothing_usable_is_not_gone_on_with() {
         ("/certificate", What::Say("no certificate".into()), "the chain is empty"),
         ("/authorization", What::Say(expired), "its authorization is Expired"),
     ] {
-        let ca = StandIn::start(Manners::default());
+        let ca = StandIn::start(ResponsePolicy::default());
         ca.fault(path, what);
         let daemon = daemon(&ca);
         let problem = problem(daemon.home());
@@ -316,7 +316,7 @@ fn an_order_that_can_give_nothing_usable_is_not_gone_on_with() {
 fn an_order_of_another_key_type_or_profile_is_not_gone_on_with() {
     let meta = json!({ "meta": { "profiles": { "shortlived": "six days" } } });
     for (before, after) in [("key-type = \"p384\"", "key-type = \"p256\""), ("", "profile = \"shortlived\"")] {
-        let ca = StandIn::start(Manners { directory: meta.clone(), ..Manners::default() });
+        let ca = StandIn::start(ResponsePolicy { directory: meta.clone(), ..ResponsePolicy::default() });
         ca.fault("/finalize", What::Refuse(500, "serverInternal", None));
         let settings = ca.settings().with("api.tls", "mode = \"acme\"");
         let home = Home::new(&settings.clone().with("acme", before));
@@ -334,7 +334,7 @@ fn an_order_of_another_key_type_or_profile_is_not_gone_on_with() {
 /// The authorization is over since, the certificate is not.
 #[test]
 fn an_order_that_is_done_is_not_proven_again() {
-    let ca = StandIn::start(Manners::default());
+    let ca = StandIn::start(ResponsePolicy::default());
     ca.fault("/certificate", What::Refuse(500, "serverInternal", None));
     let daemon = daemon(&ca);
     problem(daemon.home());
@@ -346,7 +346,7 @@ fn an_order_that_is_done_is_not_proven_again() {
 
 #[test]
 fn alternate_chains_that_cannot_be_had_cost_no_certificate() {
-    let ca = StandIn::start(Manners { alternates: 20, ..Manners::default() });
+    let ca = StandIn::start(ResponsePolicy { alternates: 20, ..ResponsePolicy::default() });
     let settings = ca.settings().with("acme", "preferred-root = \"No Such Root\"");
     let daemon = Process::start(&settings.with("api.tls", "mode = \"acme\""));
     until("the certificate is there", || is_trusted(&ca, &daemon));
@@ -356,7 +356,7 @@ fn alternate_chains_that_cannot_be_had_cost_no_certificate() {
 
 #[test]
 fn an_account_that_lives_on_is_not_reported_as_deactivated() {
-    let ca = StandIn::start(Manners { keeps_accounts: true, ..Manners::default() });
+    let ca = StandIn::start(ResponsePolicy { keeps_accounts: true, ..ResponsePolicy::default() });
     let daemon = Process::start(&ca.settings());
     let (_, said) = daemon.home().run_err(&["acme", "account", "deactivate", "--yes"]);
     assert!(said.contains("has left the account at \"valid\""), "{said}");

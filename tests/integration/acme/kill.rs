@@ -8,7 +8,7 @@ use serde_json::Value;
 use txtgate::acme::certificate::Chain;
 
 use crate::harness::pebble::{Options, Pebble, free_port};
-use crate::harness::standin::{Manners, StandIn, What};
+use crate::harness::standin::{ResponsePolicy, StandIn, What};
 use crate::harness::tls::{connect, trusting};
 use crate::harness::{Home, ZONE, until};
 
@@ -25,7 +25,7 @@ fn begin(home: &Home, command: &'static [&'static str]) -> JoinHandle<()> {
 #[test]
 fn while_an_account_is_made_there_is_one_in_the_end() {
     for done in [false, true] {
-        let ca = StandIn::start(Manners::default());
+        let ca = StandIn::start(ResponsePolicy::default());
         let home = Home::new(&ca.settings());
         let daemon = home.start();
         ca.fault("/new-account", What::Hang { done });
@@ -45,7 +45,7 @@ fn while_an_account_is_made_there_is_one_in_the_end() {
 #[test]
 fn while_a_key_is_exchanged_the_account_stays_ours() {
     for done in [false, true] {
-        let ca = StandIn::start(Manners::default());
+        let ca = StandIn::start(ResponsePolicy::default());
         let home = Home::new(&ca.settings());
         let daemon = home.start();
         let before = show(&home)["key"].clone();
@@ -66,7 +66,7 @@ fn while_a_key_is_exchanged_the_account_stays_ours() {
 /// The CA has taken the new key and we have not heard of it. Asked again it says no, and tells another address.
 #[test]
 fn a_key_that_the_ca_has_taken_is_kept_however_it_spells_the_account() {
-    let ca = StandIn::start(Manners { respells_accounts: true, ..Manners::default() });
+    let ca = StandIn::start(ResponsePolicy { respells_accounts: true, ..ResponsePolicy::default() });
     let home = Home::new(&ca.settings());
     let daemon = home.start();
     show(&home);
@@ -84,7 +84,7 @@ fn a_key_that_the_ca_has_taken_is_kept_however_it_spells_the_account() {
 /// The request arrives when we have long given up: the key that it brings must still be there.
 #[test]
 fn a_key_that_the_ca_may_still_take_is_not_thrown_away() {
-    let ca = StandIn::start(Manners::default());
+    let ca = StandIn::start(ResponsePolicy::default());
     let home = Home::new(&ca.settings());
     let daemon = home.start();
     show(&home);
@@ -110,7 +110,7 @@ fn a_key_that_the_ca_may_still_take_is_not_thrown_away() {
 #[test]
 fn an_order_is_gone_on_with() {
     for (path, done) in [("/finalize", false), ("/finalize", true), ("/certificate", false), ("/challenge", true)] {
-        let ca = StandIn::start(Manners::default());
+        let ca = StandIn::start(ResponsePolicy::default());
         let home = Home::new(&ca.settings().with("api.tls", "mode = \"acme\""));
         ca.fault(path, What::Hang { done });
         let daemon = home.start();

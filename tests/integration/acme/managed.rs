@@ -11,7 +11,7 @@ use txtgate::acme::certificate::Chain;
 use crate::harness::http::get;
 use crate::harness::pebble::{Options, Pebble, free_port};
 use crate::harness::resolver::Resolver;
-use crate::harness::standin::{Manners, StandIn};
+use crate::harness::standin::{ResponsePolicy, StandIn};
 use crate::harness::{Home, Process, Settings, until};
 
 /// What bundles are sealed with.
@@ -238,7 +238,7 @@ fn caa_records_that_forbid_the_ca_stop_the_order() {
     let directory = json!({ "meta": { "caaIdentities": ["ca.test"] } });
     let daemon = free_port();
     let resolver = Resolver::start(daemon);
-    let ca = StandIn::asking(Manners { directory, ..Manners::default() }, daemon, resolver.address);
+    let ca = StandIn::asking(ResponsePolicy { directory, ..ResponsePolicy::default() }, daemon, resolver.address);
     let home = Home::new(&ca.settings());
     let _daemon = home.start();
     let (_, _) = home.run_err(&["cert", "issue", "--name", "a.example.com"]);
@@ -321,7 +321,7 @@ fn sigkill_at_any_moment_leaves_the_old_pair_or_the_new_one() {
         "[[certificate]]\nnames = [\"a.example.com\", \"*.a.example.com\"]\nhook = [{hook:?}]\npkcs12 = true\n\
          pkcs12-password-file = {password:?}"
     );
-    // Values that a kill leaves behind live on. Pebble asks without EDNS, for 512 octets, and the tests' resolver speaks
+    // Values that a kill leaves behind live on. Pebble asks without EDNS, for 512 bytes, and the tests' resolver speaks
     // no TCP: more than a few would not fit.
     let settings = lab.settings.clone().with("values", "max-values = 4");
     let home = Home::new(&settings.more(&configured));

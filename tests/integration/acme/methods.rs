@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::dns::{TXT, ask, query, txts};
 use crate::harness::pebble::free_port;
 use crate::harness::resolver::Resolver;
-use crate::harness::standin::{ISSUER, Manners, StandIn, What, label};
+use crate::harness::standin::{ISSUER, ResponsePolicy, StandIn, What, label};
 use crate::harness::{Home, Settings, ZONE, until};
 
 use super::managed::{pair, show};
@@ -28,8 +28,8 @@ impl Lab {
     fn with(method: &str, directory: Value) -> Self {
         let daemon = free_port();
         let resolver = Resolver::start(daemon);
-        let manners = Manners { methods: ALL.into(), directory, ..Manners::default() };
-        let ca = StandIn::asking(manners, daemon, resolver.address);
+        let policy = ResponsePolicy { methods: ALL.into(), directory, ..ResponsePolicy::default() };
+        let ca = StandIn::asking(policy, daemon, resolver.address);
         let settings = ca.settings().with("acme", &format!("challenge = \"{method}\""));
         Self { ca, resolver, settings }
     }
@@ -51,7 +51,7 @@ fn text(record: &Value, key: &str) -> String {
 
 fn issue(home: &Home, more: &[&str]) -> (Option<i32>, String, String) {
     let output = home.run(&[&["cert", "issue", "--name"], more].concat());
-    let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
@@ -109,13 +109,13 @@ fn an_accounts_label_stands_beside_somebody_elses_cname() {
 
 #[test]
 fn the_apis_name_is_proven_below_the_daemons_own_challenges() {
-    let manners = || Manners { methods: ALL.into(), ..Manners::default() };
+    let policy = || ResponsePolicy { methods: ALL.into(), ..ResponsePolicy::default() };
     let own = |ca: &StandIn| {
         let names = format!("mode = \"acme\"\nnames = [\"{ZONE}\", \"*.{ZONE}\"]");
         ca.settings().with("api.tls", &names).with("acme", "challenge = \"dns-account-01\"")
     };
     for done in [false, true] {
-        let ca = StandIn::start(manners());
+        let ca = StandIn::start(policy());
         let home = Home::new(&own(&ca));
         ca.fault("/challenge", What::Hang { done });
         let daemon = home.start();
@@ -142,7 +142,7 @@ fn the_apis_name_is_proven_below_the_daemons_own_challenges() {
 
 #[test]
 fn delegated_challenge_zones_need_no_cname() {
-    let ca = StandIn::start(Manners { methods: ALL.into(), ..Manners::default() });
+    let ca = StandIn::start(ResponsePolicy { methods: ALL.into(), ..ResponsePolicy::default() });
     let zone = |name: &str| format!("[[zone]]\nname = {name:?}\nns = [\"ns1.{ZONE}\"]\ncontact = \"a@example.com\"");
     let settings = ca.settings().with("acme", "challenge = \"dns-account-01\"").with("values", "persist = true");
     let both = ["_acme-challenge.example.com", "_validation-persist.example.net"].map(zone).join("\n");
@@ -164,7 +164,7 @@ fn delegated_challenge_zones_need_no_cname() {
 
 #[test]
 fn what_a_ca_does_not_offer_is_an_error_and_nothing_else_is_tried() {
-    let ca = StandIn::start(Manners::default());
+    let ca = StandIn::start(ResponsePolicy::default());
     let settings = ca.settings().with("api.tls", "mode = \"acme\"").with("acme", "challenge = \"dns-account-01\"");
     let home = Home::new(&settings);
     let daemon = home.start();
@@ -386,7 +386,7 @@ fn a_ca_that_does_not_say_who_it_is_is_asked_by_an_order() {
 
 #[test]
 fn the_apis_name_is_granted_in_its_own_zone() {
-    let ca = StandIn::start(Manners { methods: ALL.into(), ..Manners::default() });
+    let ca = StandIn::start(ResponsePolicy { methods: ALL.into(), ..ResponsePolicy::default() });
     let settings = ca.settings().with("api.tls", "mode = \"acme\"").with("acme", "challenge = \"dns-persist-01\"");
     let home = Home::new(&settings);
     let daemon = home.start();

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::harness::pebble::free_port;
 use crate::harness::resolver::Resolver;
-use crate::harness::standin::{Manners, StandIn};
+use crate::harness::standin::{ResponsePolicy, StandIn};
 use crate::harness::{Account, Home, Settings};
 
 use super::managed::{pair, show};
@@ -20,7 +20,7 @@ impl Lab {
     fn new() -> Self {
         let daemon = free_port();
         let resolver = Resolver::start(daemon);
-        let ca = StandIn::asking(Manners::default(), daemon, resolver.address);
+        let ca = StandIn::asking(ResponsePolicy::default(), daemon, resolver.address);
         let settings = ca.settings();
         Self { ca, resolver, settings }
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::managed::{Lab, show};
 use crate::harness::pebble::Options;
 use crate::harness::process::BINARY;
-use crate::harness::standin::{Manners, StandIn, What};
+use crate::harness::standin::{ResponsePolicy, StandIn, What};
 use crate::harness::{Home, Process, ZONE, skip, until};
 
 /// A command under way, and what it has printed so far.
@@ -54,7 +54,7 @@ impl Running {
 
 /// A CA and a daemon whose own zone is what the certificate is for: no CNAME is needed.
 fn lab() -> (StandIn, Process) {
-    let ca = StandIn::start(Manners::default());
+    let ca = StandIn::start(ResponsePolicy::default());
     let daemon = Process::start(&ca.settings());
     (ca, daemon)
 }

@@ -71,9 +71,9 @@ fn connections_without_a_whole_head_are_closed() {
     let mut kept = connect(daemon.api());
     assert_eq!(kept.exchange(request("GET", "/health", &[], "")).status, 200);
     let mut slow = connect(daemon.api());
-    for octet in "GET / HT".chars() {
+    for byte in "GET / HT".chars() {
         // On a slow machine it is closed before.
-        _ = slow.0.write_all(&[octet as u8]);
+        _ = slow.0.write_all(&[byte as u8]);
         std::thread::sleep(Duration::from_secs(1));
     }
     let left = |start: Instant| (HEAD + SLACK).saturating_sub(start.elapsed());

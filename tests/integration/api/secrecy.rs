@@ -62,7 +62,7 @@ fn use_a_tsig_key(daemon: &Process) -> [String; 2] {
     let made = daemon.home().run_ok(&["account", "create", "example.net", "--tsig", "--json"]);
     let made: serde_json::Value = serde_json::from_str(&made).unwrap();
     let (account, key) = (Account::of(&made), Key::of(&made["tsig"]));
-    let update = Update::of(ZONE).add(&account.fulldomain, &value(1)).octets();
+    let update = Update::of(ZONE).add(&account.fulldomain, &value(1)).bytes();
     assert_eq!(u16::from(key.ask(daemon.dns(), &update).rcode()), 0);
     let wrong = Key { secret: b"wrong".into(), ..key };
     assert_eq!(wrong.exchange(daemon.dns(), &wrong.sign(&update)).1.error, 16);

@@ -38,9 +38,9 @@ fn a_published_value_is_the_txt_answer_and_no_data_for_other_types() {
     }
 }
 
-/// The whole message, octet by octet.
+/// The whole message, byte by byte.
 #[test]
-fn an_answer_is_exactly_these_octets() {
+fn an_answer_is_exactly_these_bytes() {
     let daemon = Process::start(&Settings::default().zone("txt-ttl = 5"));
     let account = Account::register(daemon.api());
     account.publish(daemon.api(), &value(7));
@@ -64,9 +64,9 @@ fn the_case_of_a_question_comes_back_letter_for_letter() {
         let name: String = name.chars().enumerate().map(flip).collect();
         let asked = question(&name, TXT, 1);
         let reply = ask(daemon.dns(), &query(&name, TXT).edns(1_232));
-        assert_eq!(reply.octets[12..12 + asked.len()], asked[..], "{name}");
+        assert_eq!(reply.bytes[12..12 + asked.len()], asked[..], "{name}");
         // Owners are a pointer to the question, so that they have its case too.
-        assert!(reply.answers().is_empty() || reply.octets[12 + asked.len()..].starts_with(&[0xc0, 0x0c]));
+        assert!(reply.answers().is_empty() || reply.bytes[12 + asked.len()..].starts_with(&[0xc0, 0x0c]));
     }
     let upper = ask(daemon.dns(), &query(&account.fulldomain.to_uppercase(), TXT));
     assert_eq!(upper.txts(), [value(1)], "names are compared without case");

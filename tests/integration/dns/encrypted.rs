@@ -76,12 +76,12 @@ fn over_quic_everything_is_answered_as_over_tcp() {
         for message in [message.clone(), message.clone().edns(1_232), message.opt(512, 0, 0xc000, &[])] {
             let over_quic = Reply::of(link.ask(&message));
             let over_tcp = ask_tcp(daemon.dns(), &message);
-            assert_eq!(over_quic.octets, over_tcp.octets, "{message:02x?}");
+            assert_eq!(over_quic.bytes, over_tcp.bytes, "{message:02x?}");
         }
     }
     let all = Reply::of(link.ask(&query(&account.fulldomain, TXT).id(0)));
     assert_eq!(all.txts(), (0..61).rev().map(value).collect::<Vec<_>>());
-    assert!(!all.is_truncated() && all.octets.len() > 1_232);
+    assert!(!all.is_truncated() && all.bytes.len() > 1_232);
 }
 
 #[test]
@@ -129,9 +129,9 @@ fn garbage_to_the_quic_port_is_no_trouble_for_anybody() {
     let (before, quic) = (lab.link(), lab.daemon.dns_quic());
     // Long and short headers, versions that nobody speaks, plain DNS, and what a client's first packet begins with.
     for (number, first) in (0..=255_u8).cycle().take(4_096).enumerate() {
-        let mut octets = vec![first; 1 + number * 37 % 1_400];
-        octets.extend([0, 0, 0, 1, 8, first, first, first, first, first, first, first, first].repeat(8));
-        socket.send_to(&octets, quic).unwrap();
+        let mut bytes = vec![first; 1 + number * 37 % 1_400];
+        bytes.extend([0, 0, 0, 1, 8, first, first, first, first, first, first, first, first].repeat(8));
+        socket.send_to(&bytes, quic).unwrap();
     }
     socket.send_to(&soa(), quic).unwrap();
     assert_eq!(Reply::of(Udp::to(lab.daemon.dns()).ask(&soa())).of_type(SOA), 1);

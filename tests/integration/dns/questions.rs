@@ -44,7 +44,7 @@ fn other_opcodes_are_not_implemented() {
         let asked = query(ZONE, SOA).flags(opcode << 11);
         for (message, opt) in [(asked.clone(), 0), (asked.edns(1_232), 1)] {
             let reply = ask(daemon.dns(), &message);
-            assert_eq!(reply.octets[..4], [0x5a, 0x17, 0x80 | (opcode << 3) as u8, 4], "opcode {opcode}");
+            assert_eq!(reply.bytes[..4], [0x5a, 0x17, 0x80 | (opcode << 3) as u8, 4], "opcode {opcode}");
             assert_eq!(reply.counts(), [1, 0, 0, opt], "the question and OPT come back");
         }
     }
@@ -69,11 +69,11 @@ fn malformed_messages_are_format_errors() {
     let daemon = Process::start(&Settings::default());
     let header = query(ZONE, SOA)[..12].to_vec();
     for (what, message) in [
-        ("an octet too many", query(ZONE, SOA).and(&[0])),
+        ("an byte too many", query(ZONE, SOA).and(&[0])),
         ("a name without an end", header.clone().and(&[3, b'a', b'b'])),
         ("a pointer to itself", header.clone().and(&[0xc0, 12, 0, 6, 0, 1])),
         ("a label type of no meaning", header.clone().and(&[0x40, 0, 6, 0, 1])),
-        ("a name of 256 octets", header.and(&wire_name(&"a.".repeat(128))).and(&[0, 6, 0, 1])),
+        ("a name of 256 bytes", header.and(&wire_name(&"a.".repeat(128))).and(&[0, 6, 0, 1])),
         ("an answer in a query", query(ZONE, SOA).count(1, 1).and(&[0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0])),
         ("a promised record", query(ZONE, SOA).count(3, 1)),
         ("two OPTs", query(ZONE, SOA).edns(1_232).edns(1_232)),
@@ -98,7 +98,7 @@ fn a_newer_edns_version_is_badvers_with_version_0() {
     // 16 is BADVERS and BADSIG; the decoder says the latter.
     assert_eq!((u16::from(reply.rcode()), reply.answers().len()), (16, 0));
     // The high bits of BADVERS (16), and version 0.
-    assert!(reply.octets.ends_with(&[0, 0, 41, 4, 0xd0, 1, 0, 0x80, 0, 0, 0]), "{:02x?}", reply.octets);
+    assert!(reply.bytes.ends_with(&[0, 0, 41, 4, 0xd0, 1, 0, 0x80, 0, 0, 0]), "{:02x?}", reply.bytes);
 }
 
 #[test]
@@ -117,9 +117,9 @@ fn unknown_options_and_flags_are_ignored_and_do_is_copied() {
     for (sent, back) in [(0x0000, [0, 0]), (0x8000, [0x80, 0]), (0x7fff, [0, 0]), (0xffff, [0x80, 0])] {
         let reply = ask(daemon.dns(), &query(ZONE, SOA).opt(1_232, 0, sent, &options));
         assert_eq!((reply.rcode(), reply.answers().len()), (ResponseCode::NoError, 1));
-        let length = reply.octets.len();
-        assert_eq!(reply.octets[length - 4..length - 2], back, "flags {sent:04x}");
-        assert_eq!(reply.octets[length - 2..], [0, 0], "no option comes back");
+        let length = reply.bytes.len();
+        assert_eq!(reply.bytes[length - 4..length - 2], back, "flags {sent:04x}");
+        assert_eq!(reply.bytes[length - 2..], [0, 0], "no option comes back");
     }
 }
 
@@ -128,9 +128,9 @@ fn header_flags_of_a_query_do_not_come_back_but_for_rd() {
     let daemon = Process::start(&Settings::default());
     // RD, AD, CD and Z set: AA and RD in the reply, nothing else.
     for (sent, back) in [(0x0000, [0x84, 0]), (0x0100, [0x85, 0]), (0x01f0, [0x85, 0]), (0x0680, [0x84, 0])] {
-        assert_eq!(ask(daemon.dns(), &query(ZONE, SOA).flags(sent)).octets[2..4], back, "{sent:04x}");
+        assert_eq!(ask(daemon.dns(), &query(ZONE, SOA).flags(sent)).bytes[2..4], back, "{sent:04x}");
     }
-    assert_eq!(ask(daemon.dns(), &query(ZONE, SOA)).octets[..2], ID.to_be_bytes());
+    assert_eq!(ask(daemon.dns(), &query(ZONE, SOA)).bytes[..2], ID.to_be_bytes());
 }
 
 #[test]

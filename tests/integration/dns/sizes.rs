@@ -25,7 +25,7 @@ fn sixty_values_are_truncated_to_nothing_over_udp_and_whole_over_tcp() {
         let reply = ask(daemon.dns(), &message);
         assert!(reply.is_truncated() && reply.is_authoritative(), "{message:02x?}");
         assert_eq!(reply.counts(), [1, 0, 0, opt], "no part of a record set");
-        assert_eq!(reply.octets.len(), asked.len() + usize::from(opt) * 11, "not an octet more");
+        assert_eq!(reply.bytes.len(), asked.len() + usize::from(opt) * 11, "not an byte more");
     }
     for message in [asked.clone(), asked.edns(512)] {
         let reply = ask_tcp(daemon.dns(), &message);
@@ -34,17 +34,17 @@ fn sixty_values_are_truncated_to_nothing_over_udp_and_whole_over_tcp() {
     }
 }
 
-/// A value takes 56 octets, and header and question 68: 7 of them fit 512 octets, and 20 the 1,221 beside OPT.
+/// A value takes 56 bytes, and header and question 68: 7 of them fit 512 bytes, and 20 the 1,221 beside OPT.
 #[test]
 fn answers_are_whole_up_to_their_limit_and_truncated_past_it() {
     let (daemon, account) = with_values(7);
     let asked = query(&account.fulldomain, TXT);
     let sizes = |message: &[u8]| {
         let reply = ask(daemon.dns(), message);
-        (reply.is_truncated(), reply.octets.len(), reply.txts().len())
+        (reply.is_truncated(), reply.bytes.len(), reply.txts().len())
     };
     assert_eq!(sizes(&asked), (false, asked.len() + 7 * 56, 7));
-    // With OPT there are 11 octets less, and still room; a size below 512 means 512 (RFC 6891 section 6.2.3).
+    // With OPT there are 11 bytes less, and still room; a size below 512 means 512 (RFC 6891 section 6.2.3).
     assert_eq!(sizes(&asked.clone().edns(0)), (false, asked.len() + 7 * 56 + 11, 7));
     account.publish(daemon.api(), &value(7));
     assert!(sizes(&asked).0 && sizes(&asked.clone().edns(511)).0);

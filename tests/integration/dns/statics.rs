@@ -56,7 +56,7 @@ fn a_cname_out_of_the_zone_ends_there() {
     let reply = of(&daemon, "out", TXT);
     assert_eq!((reply.rcode(), reply.counts()), (ResponseCode::NoError, [1, 1, 0, 0]));
     assert!(reply.is_authoritative());
-    assert!(reply.octets.windows(11).any(|w| w == b"Example\x03COM"), "its case is kept");
+    assert!(reply.bytes.windows(11).any(|w| w == b"Example\x03COM"), "its case is kept");
     let gone = of(&daemon, "gone", A);
     assert_eq!((gone.rcode(), gone.counts()), (ResponseCode::NXDomain, [1, 1, 1, 0]), "RFC 6604 section 3");
     let no_data = of(&daemon, "alias", AAAA);
@@ -69,7 +69,7 @@ fn static_records_keep_their_case() {
     let daemon = Process::start(&Settings::default().records(RECORDS));
     assert_eq!(of(&daemon, "mixed", TXT).txts(), ["MiXeD CaSe"]);
     let caa = ask(daemon.dns(), &query(ZONE, CAA));
-    assert!(caa.octets.windows(15).any(|window| window == b"LetsEncrypt.org"));
+    assert!(caa.bytes.windows(15).any(|window| window == b"LetsEncrypt.org"));
 }
 
 #[test]
@@ -79,5 +79,5 @@ fn a_long_text_is_several_strings() {
     let reply = of(&daemon, "long", TXT);
     assert_eq!(reply.txts(), [format!("{first}{second}")]);
     let rdata = [&[1, 46, 255][..], first.as_bytes(), &[45], second.as_bytes()].concat();
-    assert!(reply.octets.ends_with(&rdata), "RDLENGTH 302, then each string behind its length");
+    assert!(reply.bytes.ends_with(&rdata), "RDLENGTH 302, then each string behind its length");
 }

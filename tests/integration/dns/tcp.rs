@@ -32,9 +32,9 @@ fn two_queries_in_one_segment_get_two_answers() {
 fn a_query_in_three_pieces_is_one_query() {
     let daemon = Process::start(&Settings::default());
     let mut stream = Tcp::to(daemon.dns());
-    let octets = framed(&soa(3));
+    let bytes = framed(&soa(3));
     // The length itself is cut in two.
-    for piece in [&octets[..1], &octets[1..9], &octets[9..]] {
+    for piece in [&bytes[..1], &bytes[1..9], &bytes[9..]] {
         stream.0.write_all(piece).unwrap();
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -54,10 +54,10 @@ fn a_hundred_pipelined_queries_are_all_answered() {
 #[test]
 fn a_length_that_no_query_has_ends_the_connection() {
     let daemon = Process::start(&Settings::default());
-    for octets in [&[0, 0][..], &[0, 11], &[0xff, 0xff]] {
+    for bytes in [&[0, 0][..], &[0, 11], &[0xff, 0xff]] {
         let mut stream = Tcp::to(daemon.dns());
-        stream.0.write_all(octets).unwrap();
-        assert!(stream.closes_within(IDLE / 2), "{octets:?}");
+        stream.0.write_all(bytes).unwrap();
+        assert!(stream.closes_within(IDLE / 2), "{bytes:?}");
     }
 }
 
@@ -69,16 +69,16 @@ fn idle_connections_are_closed_also_those_that_drip() {
     let mut silent = Tcp::to(daemon.dns());
     let mut dripping = Tcp::to(daemon.dns());
     let mut active = Tcp::to(daemon.dns());
-    for octet in &framed(&soa(1))[..7] {
+    for byte in &framed(&soa(1))[..7] {
         // On a slow machine it is closed before.
-        _ = dripping.0.write_all(&[*octet]);
+        _ = dripping.0.write_all(&[*byte]);
         active.send(&soa(2));
         assert_eq!(id(active.receive()), 2);
         std::thread::sleep(Duration::from_secs(1));
     }
     assert!(silent.closes_within(IDLE), "after {:?}", start.elapsed());
     assert!(start.elapsed() > IDLE - Duration::from_secs(1), "not before: {:?}", start.elapsed());
-    assert!(dripping.closes_within(Duration::from_secs(2)), "single octets do not prolong it");
+    assert!(dripping.closes_within(Duration::from_secs(2)), "single bytes do not prolong it");
     active.send(&soa(3));
     assert_eq!(id(active.receive()), 3, "a query prolongs it");
 }

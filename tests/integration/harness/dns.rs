@@ -1,4 +1,4 @@
-//! DNS messages by hand: built octet by octet, judged by another decoder.
+//! DNS messages by hand: built byte by byte, judged by another decoder.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
@@ -58,12 +58,12 @@ pub fn wire_name(name: &str) -> Vec<u8> {
 /// What changes a message's header.
 pub trait Change: Sized {
     fn id(self, id: u16) -> Self;
-    /// The two octets of flags, opcode and rcode.
+    /// The two bytes of flags, opcode and rcode.
     fn flags(self, flags: u16) -> Self;
     /// One of the four counts.
     fn count(self, index: usize, count: u16) -> Self;
-    /// Appends octets.
-    fn and(self, octets: &[u8]) -> Self;
+    /// Appends bytes.
+    fn and(self, bytes: &[u8]) -> Self;
     /// Appends an OPT record of version 0 with a UDP size.
     fn edns(self, size: u16) -> Self;
     /// Appends an OPT record.
@@ -86,8 +86,8 @@ impl Change for Vec<u8> {
         self
     }
 
-    fn and(mut self, octets: &[u8]) -> Self {
-        self.extend_from_slice(octets);
+    fn and(mut self, bytes: &[u8]) -> Self {
+        self.extend_from_slice(bytes);
         self
     }
 
@@ -107,17 +107,17 @@ impl Change for Vec<u8> {
     }
 }
 
-/// A reply: its octets, and what another decoder makes of them.
+/// A reply: its bytes, and what another decoder makes of them.
 #[derive(Debug)]
 pub struct Reply {
-    pub octets: Vec<u8>,
+    pub bytes: Vec<u8>,
     pub message: Message,
 }
 
 impl Reply {
-    pub fn of(octets: Vec<u8>) -> Self {
-        let message = Message::from_vec(&octets).unwrap_or_else(|error| panic!("{error}: {octets:02x?}"));
-        Self { octets, message }
+    pub fn of(bytes: Vec<u8>) -> Self {
+        let message = Message::from_vec(&bytes).unwrap_or_else(|error| panic!("{error}: {bytes:02x?}"));
+        Self { bytes, message }
     }
 
     pub fn rcode(&self) -> ResponseCode {
@@ -125,16 +125,16 @@ impl Reply {
     }
 
     pub fn is_authoritative(&self) -> bool {
-        self.octets[2] & 4 != 0
+        self.bytes[2] & 4 != 0
     }
 
     pub fn is_truncated(&self) -> bool {
-        self.octets[2] & 2 != 0
+        self.bytes[2] & 2 != 0
     }
 
     /// Question, answer, authority and additional records, as the header counts them.
     pub fn counts(&self) -> [u16; 4] {
-        [4, 6, 8, 10].map(|at| u16::from_be_bytes([self.octets[at], self.octets[at + 1]]))
+        [4, 6, 8, 10].map(|at| u16::from_be_bytes([self.bytes[at], self.bytes[at + 1]]))
     }
 
     pub fn answers(&self) -> &[Record] {
@@ -153,8 +153,8 @@ impl Reply {
 
     /// The extended error's code (RFC 8914).
     pub fn ede(&self) -> Option<u16> {
-        let octets = option(&self.octets, 15)?;
-        Some(u16::from_be_bytes([octets[0], octets[1]]))
+        let bytes = option(&self.bytes, 15)?;
+        Some(u16::from_be_bytes([bytes[0], bytes[1]]))
     }
 
     /// Whether there is an OPT record.

@@ -1,4 +1,4 @@
-//! HTTP/1.1 by hand: what is sent are the test's own octets, and what comes back is kept as it came.
+//! HTTP/1.1 by hand: what is sent are the test's own bytes, and what comes back is kept as it came.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -85,8 +85,8 @@ impl Wire<TcpStream> {
 }
 
 impl<S: Read + Write> Wire<S> {
-    pub fn send(&mut self, octets: impl AsRef<[u8]>) {
-        self.0.write_all(octets.as_ref()).unwrap();
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.write_all(bytes.as_ref()).unwrap();
         self.0.flush().unwrap();
     }
 
@@ -110,9 +110,9 @@ impl<S: Read + Write> Wire<S> {
     fn try_message(&mut self) -> Option<Reply> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
-            let mut octet = [0];
-            self.0.read_exact(&mut octet).ok()?;
-            head.push(octet[0]);
+            let mut byte = [0];
+            self.0.read_exact(&mut byte).ok()?;
+            head.push(byte[0]);
         }
         let head = String::from_utf8(head).unwrap();
         let mut message = Reply { status: 0, head, body: String::new() };
@@ -124,13 +124,13 @@ impl<S: Read + Write> Wire<S> {
         Some(message)
     }
 
-    pub fn exchange(&mut self, octets: impl AsRef<[u8]>) -> Reply {
-        self.send(octets);
+    pub fn exchange(&mut self, bytes: impl AsRef<[u8]>) -> Reply {
+        self.send(bytes);
         self.receive()
     }
 }
 
-/// A request's octets. `headers` are whole lines.
+/// A request's bytes. `headers` are whole lines.
 pub fn request(method: &str, path: &str, headers: &[&str], body: &str) -> Vec<u8> {
     let mut out = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
     headers.iter().for_each(|line| out.push_str(&format!("{line}\r\n")));

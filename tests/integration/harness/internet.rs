@@ -166,6 +166,6 @@ fn ask(server: SocketAddr, name: &Name, rtype: u16) -> Option<Reply> {
     udp.send(&message);
     let reply = Reply::of(udp.receive_within(PATIENCE)?);
     let reply = if reply.is_truncated() { ask_tcp(server, &message) } else { reply };
-    assert_eq!(reply.octets[12..][..name.len() + 4], message[12..][..name.len() + 4], "the question comes back");
+    assert_eq!(reply.bytes[12..][..name.len() + 4], message[12..][..name.len() + 4], "the question comes back");
     matches!(reply.rcode(), ResponseCode::NoError | ResponseCode::NXDomain).then_some(reply)
 }

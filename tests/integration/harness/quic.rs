@@ -1,4 +1,4 @@
-//! A client of DNS over QUIC (RFC 9250) that sends the test's own octets.
+//! A client of DNS over QUIC (RFC 9250) that sends the test's own bytes.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

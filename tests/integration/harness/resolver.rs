@@ -27,10 +27,10 @@ impl Resolver {
         let records = Arc::<Mutex<HashMap<_, _>>>::default();
         let known = records.clone();
         std::thread::spawn(move || {
-            let mut octets = [0; 4_096];
-            while let Ok((length, from)) = socket.recv_from(&mut octets) {
+            let mut bytes = [0; 4_096];
+            while let Ok((length, from)) = socket.recv_from(&mut bytes) {
                 let (socket, known) = (socket.try_clone().unwrap(), known.clone());
-                let query = Message::from_vec(&octets[..length]).unwrap();
+                let query = Message::from_vec(&bytes[..length]).unwrap();
                 std::thread::spawn(move || {
                     let reply = answer(&query, &known.lock().unwrap_or_else(PoisonError::into_inner).clone(), daemon);
                     _ = socket.send_to(&reply.to_vec().unwrap(), from);
@@ -95,7 +95,7 @@ fn forwarded(name: &Name, query: &Message, daemon: SocketAddr) -> Option<Message
     let mut question = query.clone();
     question.queries[0].set_name(name.clone());
     socket.send_to(&question.to_vec().unwrap(), daemon).unwrap();
-    let mut octets = [0; 4_096];
-    let length = socket.recv(&mut octets).ok()?;
-    Message::from_vec(&octets[..length]).ok()
+    let mut bytes = [0; 4_096];
+    let length = socket.recv(&mut bytes).ok()?;
+    Message::from_vec(&bytes[..length]).ok()
 }

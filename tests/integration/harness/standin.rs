@@ -62,7 +62,7 @@ struct Ordered {
 
 /// What it is and does all the time.
 #[derive(Clone, Default)]
-pub struct Manners {
+pub struct ResponsePolicy {
     /// Refuses every nonce.
     pub no_nonces: bool,
     /// Says that a deactivated account is valid.
@@ -106,25 +106,25 @@ type Answer = (u16, Vec<(&'static str, String)>, String);
 struct Server {
     base: String,
     asked: SocketAddr,
-    manners: Manners,
+    policy: ResponsePolicy,
     authority: Arc<Authority>,
     state: Arc<Mutex<State>>,
     hung: Sender<()>,
 }
 
 impl StandIn {
-    pub fn start(manners: Manners) -> Self {
+    pub fn start(policy: ResponsePolicy) -> Self {
         let daemon = free_port();
-        Self::asking(manners, daemon, daemon)
+        Self::asking(policy, daemon, daemon)
     }
 
     /// One that asks a resolver in front of the daemon, which listens at `daemon`.
-    pub fn asking(manners: Manners, daemon: SocketAddr, asked: SocketAddr) -> Self {
+    pub fn asking(policy: ResponsePolicy, daemon: SocketAddr, asked: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, (hung, hears)) = (listener.local_addr().unwrap(), channel());
         let (authority, state) = (Arc::new(Authority::new()), Arc::<Mutex<State>>::default());
         let base = format!("http://{address}");
-        let server = Server { base, asked, manners, authority: authority.clone(), state: state.clone(), hung };
+        let server = Server { base, asked, policy, authority: authority.clone(), state: state.clone(), hung };
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let server = server.clone();
@@ -267,7 +267,7 @@ impl Server {
         assert_eq!(header["url"], format!("{}{path}", self.base), "the address is signed");
         let mut state = self.lock();
         let is_fresh = state.nonces.iter().position(|nonce| header["nonce"] == **nonce);
-        if is_fresh.map(|at| state.nonces.remove(at)).is_none() || self.manners.no_nonces {
+        if is_fresh.map(|at| state.nonces.remove(at)).is_none() || self.policy.no_nonces {
             return refusal(400, "badNonce", None);
         }
         let (key, account) = match header["kid"].as_str() {
@@ -308,17 +308,17 @@ impl Server {
             "newNonce": at("/nonce"), "newAccount": at("/new-account"), "newOrder": at("/new-order"),
             "revokeCert": at("/revoke"), "keyChange": at("/key-change"),
         });
-        if self.manners.window.is_some() {
+        if self.policy.window.is_some() {
             directory["renewalInfo"] = at("/renewal").into();
         }
-        for (name, value) in self.manners.directory.as_object().into_iter().flatten() {
+        for (name, value) in self.policy.directory.as_object().into_iter().flatten() {
             directory[name] = value.clone();
         }
         directory
     }
 
     fn renewal(&self) -> Answer {
-        let (start, end) = self.manners.window.clone().unwrap();
+        let (start, end) = self.policy.window.clone().unwrap();
         let body =
             json!({ "suggestedWindow": { "start": start, "end": end }, "explanationURL": "https://ca.test/why" });
         (200, vec![("Retry-After", "3600".into())], body.to_string())
@@ -328,7 +328,7 @@ impl Server {
         let known = state.accounts.iter().position(|known| known.as_ref() == Some(key));
         let (status, number) = match known {
             Some(number) => (200, number),
-            None if self.manners.for_customers && payload["externalAccountBinding"].is_null() => {
+            None if self.policy.for_customers && payload["externalAccountBinding"].is_null() => {
                 return refusal(401, "externalAccountRequired", None);
             }
             None if payload["onlyReturnExisting"] == true => return refusal(400, "accountDoesNotExist", None),
@@ -337,14 +337,14 @@ impl Server {
                 (201, state.accounts.len() - 1)
             }
         };
-        let word = if status == 200 && self.manners.respells_accounts { "acct" } else { "account" };
+        let word = if status == 200 && self.policy.respells_accounts { "acct" } else { "account" };
         let location = format!("{}/{word}/{number}", self.base);
         (status, vec![("Location", location)], json!({ "status": "valid", "contact": payload["contact"] }).to_string())
     }
 
     fn account(&self, state: &mut State, account: usize, payload: &Value) -> Answer {
         let mut status = "valid";
-        if payload["status"] == "deactivated" && !self.manners.keeps_accounts {
+        if payload["status"] == "deactivated" && !self.policy.keeps_accounts {
             (state.accounts[account], status) = (None, "deactivated");
         }
         ok(&json!({ "status": status, "contact": [] }))
@@ -363,8 +363,8 @@ impl Server {
     fn new_order(&self, state: &mut State, payload: &Value) -> Answer {
         let names: Vec<String> =
             payload["identifiers"].as_array().unwrap().iter().map(|name| text(&name["value"])).collect();
-        let proven = vec![self.manners.knows_names; names.len()];
-        let (replaces, processing) = (payload["replaces"].clone(), self.manners.processing);
+        let proven = vec![self.policy.knows_names; names.len()];
+        let (replaces, processing) = (payload["replaces"].clone(), self.policy.processing);
         state.orders.push(Ordered { names, replaces, proven, processing, certificate: None });
         let number = state.orders.len() - 1;
         let (_, _, body) = self.order(state, number);
@@ -393,7 +393,7 @@ impl Server {
         if status == "valid" {
             body["certificate"] = format!("{}/certificate/{number}", self.base).into();
         }
-        let wait = if self.manners.impatient { "0" } else { "1" };
+        let wait = if self.policy.impatient { "0" } else { "1" };
         (200, vec![("Retry-After", wait.into())], body.to_string())
     }
 
@@ -401,7 +401,7 @@ impl Server {
         let (order, at) = (&state.orders[number / 100], number % 100);
         let (name, status) = (&order.names[at], if order.proven[at] { "valid" } else { "pending" });
         let base = name.strip_prefix("*.").unwrap_or(name);
-        let methods = if self.manners.methods.is_empty() { &["http-01", "dns-01"][..] } else { &self.manners.methods };
+        let methods = if self.policy.methods.is_empty() { &["http-01", "dns-01"][..] } else { &self.policy.methods };
         let challenges: Vec<Value> = methods.iter().map(|method| self.offered(method, number, status)).collect();
         ok(&json!({
             "status": status, "identifier": { "type": "dns", "value": base }, "wildcard": base != name,
@@ -422,7 +422,7 @@ impl Server {
 
     /// What the hashed names of accounts begin with, at a CA that wants them hashed.
     fn hash_prefix(&self) -> Option<&str> {
-        self.manners.directory["meta"]["accountHashPrefix"].as_str()
+        self.policy.directory["meta"]["accountHashPrefix"].as_str()
     }
 
     /// How a persistent authorization names an account.
@@ -474,8 +474,8 @@ impl Server {
     }
 
     fn certificate(&self, state: &State, number: usize) -> Answer {
-        let alternates = (0..self.manners.alternates)
-            .map(|at| ("Link", format!("<{}/alternate/{at}>;rel=\"alternate\"", self.base)));
+        let alternates =
+            (0..self.policy.alternates).map(|at| ("Link", format!("<{}/alternate/{at}>;rel=\"alternate\"", self.base)));
         (200, alternates.collect(), state.orders[number].certificate.clone().unwrap())
     }
 }
@@ -498,7 +498,7 @@ fn text(value: &Value) -> String {
 /// An account's label: base32 as RFC 4648 has it, five bits a digit (draft-ietf-acme-dns-account-label section 3.1).
 pub fn label(account: &str) -> String {
     let digest = digest(&SHA256, account.as_bytes());
-    let bits = digest.as_ref()[..10].iter().fold(0_u128, |bits, octet| bits << 8 | u128::from(*octet));
+    let bits = digest.as_ref()[..10].iter().fold(0_u128, |bits, byte| bits << 8 | u128::from(*byte));
     let digit = |at: u32| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[(bits >> (75 - 5 * at)) as usize & 31]);
     format!("_{}", (0..16).map(digit).collect::<String>())
 }

@@ -37,7 +37,7 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), certificate }
     }
 
-    /// Writes `cert.pem` and `key.pem` into a folder; the certificate's octets.
+    /// Writes `cert.pem` and `key.pem` into a folder; the certificate's bytes.
     pub fn issue(&self, folder: &Path) -> Vec<u8> {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![HOST.to_owned(), "localhost".to_owned()]).unwrap();

@@ -1,4 +1,4 @@
-//! TSIG by hand (RFC 8945), apart from the daemon's own: messages are signed, and replies verified to the last octet.
+//! TSIG by hand (RFC 8945), apart from the daemon's own: messages are signed, and replies verified to the last byte.
 
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -28,7 +28,7 @@ pub struct Key {
 /// A signed message, and what its reply's signature begins with.
 #[derive(Clone, Debug)]
 pub struct Signed {
-    pub octets: Vec<u8>,
+    pub bytes: Vec<u8>,
     pub mac: Vec<u8>,
 }
 
@@ -57,13 +57,13 @@ impl Key {
         wire_name(name)
     }
 
-    fn mac(&self, octets: &[u8]) -> Vec<u8> {
+    fn mac(&self, bytes: &[u8]) -> Vec<u8> {
         match self.algorithm.as_str() {
-            "hmac-md5" => mac::<Md5>(&self.secret, octets),
-            "hmac-sha1" => mac::<Sha1>(&self.secret, octets),
-            "hmac-sha384" => mac::<Sha384>(&self.secret, octets),
-            "hmac-sha512" => mac::<Sha512>(&self.secret, octets),
-            _ => mac::<Sha256>(&self.secret, octets),
+            "hmac-md5" => mac::<Md5>(&self.secret, bytes),
+            "hmac-sha1" => mac::<Sha1>(&self.secret, bytes),
+            "hmac-sha384" => mac::<Sha384>(&self.secret, bytes),
+            "hmac-sha512" => mac::<Sha512>(&self.secret, bytes),
+            _ => mac::<Sha256>(&self.secret, bytes),
         }
     }
 
@@ -76,7 +76,7 @@ impl Key {
         self.with_mac(message, time, fudge, &mac)
     }
 
-    /// A message with any octets for its MAC.
+    /// A message with any bytes for its MAC.
     pub fn with_mac(&self, message: &[u8], time: u64, fudge: u16, mac: &[u8]) -> Signed {
         let mut rdata = self.algorithm_name();
         rdata.extend_from_slice(&time.to_be_bytes()[2..]);
@@ -84,11 +84,11 @@ impl Key {
         rdata.extend_from_slice(&counted(mac));
         rdata.extend_from_slice(&message[..2]);
         rdata.extend_from_slice(&[0; 4]);
-        let mut octets = message.to_vec();
-        octets[11] += 1;
+        let mut bytes = message.to_vec();
+        bytes[11] += 1;
         let name = wire_name(&self.name);
-        octets.extend_from_slice(&[&name[..], &TSIG, &CLASS_AND_TTL, &counted(&rdata)].concat());
-        Signed { octets, mac: mac.to_vec() }
+        bytes.extend_from_slice(&[&name[..], &TSIG, &CLASS_AND_TTL, &counted(&rdata)].concat());
+        Signed { bytes, mac: mac.to_vec() }
     }
 
     /// What a MAC covers beside the message (section 4.3.3).
@@ -111,7 +111,7 @@ impl Key {
         assert!(rdata[..algorithm.len()].eq_ignore_ascii_case(&algorithm), "{reply:02x?}");
         let rest = &rdata[algorithm.len()..];
         let number = |at: usize| u16::from_be_bytes([rest[at], rest[at + 1]]);
-        let time = rest[..6].iter().fold(0, |time, octet| time << 8 | u64::from(*octet));
+        let time = rest[..6].iter().fold(0, |time, byte| time << 8 | u64::from(*byte));
         let (fudge, length) = (number(6), usize::from(number(8)));
         let (mac, end) = (&rest[10..10 + length], 10 + length);
         assert_eq!(rest[end..end + 2], reply[..2], "the original id");
@@ -135,7 +135,7 @@ impl Key {
     /// The same over UDP.
     pub fn ask_udp(&self, server: SocketAddr, message: &[u8]) -> Reply {
         let signed = self.sign(message);
-        let (reply, seal) = self.open(&signed, &Udp::to(server).ask(&signed.octets));
+        let (reply, seal) = self.open(&signed, &Udp::to(server).ask(&signed.bytes));
         assert!(seal.is_signed && seal.error == 0, "{seal:?} {reply:?}");
         reply
     }
@@ -143,17 +143,17 @@ impl Key {
     /// The reply to a signed message, whatever it is.
     pub fn exchange(&self, server: SocketAddr, signed: &Signed) -> (Reply, Seal) {
         let mut stream = Tcp::to(server);
-        stream.send(&signed.octets);
+        stream.send(&signed.bytes);
         self.open(signed, &stream.receive())
     }
 }
 
-fn mac<D: EagerHash>(secret: &[u8], octets: &[u8]) -> Vec<u8> {
+fn mac<D: EagerHash>(secret: &[u8], bytes: &[u8]) -> Vec<u8> {
     let mut mac = <Hmac<D> as KeyInit>::new_from_slice(secret).unwrap();
-    mac.update(octets);
+    mac.update(bytes);
     mac.finalize().into_bytes().to_vec()
 }
 
-fn counted(octets: &[u8]) -> Vec<u8> {
-    [&(octets.len() as u16).to_be_bytes(), octets].concat()
+fn counted(bytes: &[u8]) -> Vec<u8> {
+    [&(bytes.len() as u16).to_be_bytes(), bytes].concat()
 }

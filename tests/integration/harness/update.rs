@@ -58,7 +58,7 @@ impl Update {
     }
 
     /// The message.
-    pub fn octets(&self) -> Vec<u8> {
+    pub fn bytes(&self) -> Vec<u8> {
         let header = [&self.id.to_be_bytes()[..], &[0x28, 0, 0, 1, 0, 0, 0, 0, 0, 0]].concat();
         let (expected, wanted) = (self.prerequisites.len() as u16, self.updates.len() as u16);
         header

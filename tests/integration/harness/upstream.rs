@@ -36,7 +36,7 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Answers each request, counted from 0, with what `answer` gives: whole octets, or nothing and a closed connection.
+    /// Answers each request, counted from 0, with what `answer` gives: whole bytes, or nothing and a closed connection.
     pub fn start(answer: impl Fn(usize, &Asked) -> String + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

@@ -16,7 +16,7 @@ fn tables(path: &Path) -> Vec<String> {
         let texts = |row: &rusqlite::Row<'_>| (0..4).map(|at| row.get(at)).collect::<rusqlite::Result<Vec<String>>>();
         statement.query_map([], texts).unwrap().map(|row| row.unwrap().join("|")).collect::<Vec<_>>()
     };
-    // Hashes are octets or text there, and the same to Go.
+    // Hashes are bytes or text there, and the same to Go.
     let mut rows = read("SELECT Username, CAST(Password AS TEXT), Subdomain, AllowFrom FROM records ORDER BY 1");
     rows.extend(read("SELECT Subdomain, Value, CAST(LastUpdate AS TEXT), '' FROM txt ORDER BY Subdomain, LastUpdate"));
     rows

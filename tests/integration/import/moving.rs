@@ -64,9 +64,9 @@ fn a_second_run_changes_nothing() {
     let (old, home) = (installation(), nowhere());
     old.import_ok(&home, &[]);
     let (before, config) = (rows(&home.database()), std::fs::read(home.config()).unwrap());
-    let octets = std::fs::read(home.database()).unwrap();
+    let bytes = std::fs::read(home.database()).unwrap();
     let said = old.import_ok(&home, &[]);
-    assert_eq!(std::fs::read(home.database()).unwrap(), octets, "not even opening it has written anything");
+    assert_eq!(std::fs::read(home.database()).unwrap(), bytes, "not even opening it has written anything");
     assert!(said.contains("0 accounts moved in; 3 are here already") && said.contains("0 live values"), "{said}");
     assert!(said.contains("used as it is"), "{said}");
     assert_eq!(rows(&home.database()), before);

@@ -125,8 +125,8 @@ fn postgresql() {
     let Some(server) = Server::start() else { return };
     server.sql(TABLES);
     server.sql(&[record(1, &key(1).1), text(1, &value(1), now()), text(1, "", 0)].concat());
-    // A column of octets, or a driver that wrote them as such.
-    let hex: String = key(2).1.bytes().map(|octet| format!("{octet:02x}")).collect();
+    // A column of bytes, or a driver that wrote them as such.
+    let hex: String = key(2).1.bytes().map(|byte| format!("{byte:02x}")).collect();
     server.sql(&record(2, &format!("\\x{hex}")));
     let mut old = Old::new();
     let config = old.folder.path().join("config.cfg");

@@ -85,7 +85,7 @@ impl Old {
     /// Adds account `number`, with these values and their times. acme-dns has two rows for each subdomain.
     pub fn add(&self, number: u32, allow_from: &str, values: [(&str, i64); 2]) {
         let (sql, account, hash) = (self.sql(), account(number), key(number).1);
-        // Its driver writes the hash, which is octets to Go, as a BLOB.
+        // Its driver writes the hash, which is bytes to Go, as a BLOB.
         let row = params![account.username, hash.as_bytes(), account.subdomain, allow_from];
         sql.execute("INSERT INTO records (Username, Password, Subdomain, AllowFrom) VALUES (?1, ?2, ?3, ?4)", row)
             .unwrap();
@@ -95,7 +95,7 @@ impl Old {
         }
     }
 
-    /// Every file of the folder, octet for octet.
+    /// Every file of the folder, byte for byte.
     pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let entries = std::fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path());
         entries.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()

@@ -62,10 +62,10 @@ fn a_database_of_another_program_is_refused_and_left_alone() {
 #[test]
 fn a_damaged_database_is_refused_and_the_way_out_named() {
     let (home, _) = used();
-    let mut octets = std::fs::read(home.database()).unwrap();
+    let mut bytes = std::fs::read(home.database()).unwrap();
     // The first page names what this is; the pages behind it are tables and indexes.
-    octets[4_096..].iter_mut().for_each(|octet| *octet ^= 0x5a);
-    std::fs::write(home.database(), &octets).unwrap();
+    bytes[4_096..].iter_mut().for_each(|byte| *byte ^= 0x5a);
+    std::fs::write(home.database(), &bytes).unwrap();
     let log = refused(&home);
     assert!(log.contains("damaged") && log.contains("txtgate restore"), "{log}");
     std::fs::write(home.database(), b"this is a text file, and a longer one than a SQLite header is").unwrap();

@@ -17,7 +17,7 @@ const UPDATES: u64 = 20;
 /// One system call that ended well, as far as it matters here.
 #[derive(Debug, PartialEq)]
 enum Call {
-    /// Octets into a descriptor, as strace prints them.
+    /// Bytes into a descriptor, as strace prints them.
     Write {
         fd: u32,
         data: String,
@@ -76,7 +76,7 @@ fn judge(story: &[Call]) -> Verdict {
             let is = |call: &Call| matches!(call, Call::Write { data, .. } if data.contains(wanted));
             from + story[from..].iter().position(is).unwrap_or_else(|| panic!("no {wanted} in the trace"))
         };
-        // The first octets with the value that go anywhere are its row, in a page of the WAL.
+        // The first bytes with the value that go anywhere are its row, in a page of the WAL.
         let (row, replied) = (at(&value, 0), at(&reply, 0));
         assert!(row < replied, "a reply before the row: {number}");
         let Call::Write { fd: wal, .. } = &story[row] else { unreachable!() };

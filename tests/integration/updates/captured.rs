@@ -1,4 +1,4 @@
-//! What real clients send, octet for octet as captured from them, signed anew with this run's key and time.
+//! What real clients send, byte for byte as captured from them, signed anew with this run's key and time.
 
 use hickory_proto::op::ResponseCode::*;
 
@@ -23,8 +23,8 @@ fn captured_of(client: &str) -> Vec<Captured> {
         let [_, transport, signed, message, values_after] = line.split(' ').collect::<Vec<_>>()[..] else {
             panic!("{line}")
         };
-        let octet = |at: usize| u8::from_str_radix(&message[at..at + 2], 16).unwrap();
-        let message = (0..message.len()).step_by(2).map(octet).collect();
+        let byte = |at: usize| u8::from_str_radix(&message[at..at + 2], 16).unwrap();
+        let message = (0..message.len()).step_by(2).map(byte).collect();
         let values_after = values_after.parse().unwrap();
         Captured { is_tcp: transport == "tcp", is_signed: signed == "signed", message, values_after }
     };
@@ -47,13 +47,13 @@ impl Site {
     fn send(&self, captured: &Captured) -> Reply {
         let server = self.daemon.dns();
         let signed = self.key.sign(&captured.message);
-        let octets = if captured.is_signed { &signed.octets } else { &captured.message };
+        let bytes = if captured.is_signed { &signed.bytes } else { &captured.message };
         let reply = if captured.is_tcp {
             let mut stream = Tcp::to(server);
-            stream.send(octets);
+            stream.send(bytes);
             stream.receive()
         } else {
-            Udp::to(server).ask(octets)
+            Udp::to(server).ask(bytes)
         };
         if captured.is_signed { self.key.open(&signed, &reply).0 } else { Reply::of(reply) }
     }
@@ -83,7 +83,7 @@ fn lego() {
 }
 
 fn has_own_soa(reply: &Reply) {
-    let is_update = reply.octets[2] & 0x78 == 0x28;
+    let is_update = reply.bytes[2] & 0x78 == 0x28;
     assert!(is_update || (reply.of_type(SOA) == 1 && reply.is_authoritative()), "{reply:?}");
 }
 
@@ -118,7 +118,7 @@ fn clients_that_are_known_from_their_source() {
     ] {
         for (number, update) in updates.iter().enumerate() {
             let id = client.len() as u16 * 256 + number as u16;
-            let message = update.octets().id(id);
+            let message = update.bytes().id(id);
             let (server, key): (_, &Key) = (site.daemon.dns(), &site.key);
             let reply =
                 if client == "cert-manager" { key.ask_udp(server, &message) } else { key.ask(server, &message) };
@@ -133,7 +133,7 @@ fn win_acme_finds_the_zone_by_trying() {
     let site = Site::captured(&Settings::default(), "hmac-sha256");
     let tried = ["example.com", ALIAS].map(|zone| {
         let update = Update::of(zone).then(record(ALIAS, 16, IN, 60, &string(&value(1))));
-        site.key.ask(site.daemon.dns(), &update.octets()).rcode()
+        site.key.ask(site.daemon.dns(), &update.bytes()).rcode()
     });
     assert_eq!((tried, site.served().len()), ([NotAuth, NoError], 1));
 }

@@ -29,8 +29,8 @@ impl Writer {
         loop {
             let number = another(next);
             let update = Update::of(ZONE).add(&self.account.fulldomain, &value(number)).id(number as u16);
-            let signed = self.key.sign(&update.octets());
-            let Some(reply) = exchange(&mut stream, &signed.octets) else { return };
+            let signed = self.key.sign(&update.bytes());
+            let Some(reply) = exchange(&mut stream, &signed.bytes) else { return };
             assert_eq!(u16::from(self.key.open(&signed, &reply).0.rcode()), 0);
             self.acknowledged.lock().unwrap().push(value(number));
         }
@@ -76,11 +76,11 @@ fn every_acknowledged_update_is_served_after_kill_9() {
 fn a_failed_update_may_be_sent_again() {
     let site = super::Site::of(&Settings::default());
     let database = site.daemon.home().database();
-    let signed = site.key.sign(&Update::of(ZONE).add(site.name(), &value(1)).octets());
+    let signed = site.key.sign(&Update::of(ZONE).add(site.name(), &value(1)).bytes());
     let blocker = rusqlite::Connection::open(&database).unwrap();
     blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut stream = Tcp::to(site.daemon.dns());
-    stream.send(&signed.octets);
+    stream.send(&signed.bytes);
     // DNS goes on while the disk is waited for.
     assert_eq!(txts(site.daemon.dns(), site.name()), [""; 0]);
     let (reply, seal) = site.key.open(&signed, &stream.receive());

@@ -56,32 +56,32 @@ fn message(dice: &mut Dice, own: &Party, others: &[Party]) -> Vec<u8> {
             _ => update.then(record(name, 16, *dice.one(&[1, 3, 254, 255]), dice.roll(2) as u32, &string(&txt))),
         };
     }
-    let octets = update.octets();
-    if dice.roll(4) == 0 { octets.edns(1_232) } else { octets }
+    let bytes = update.bytes();
+    if dice.roll(4) == 0 { bytes.edns(1_232) } else { bytes }
 }
 
 /// Signs it, well or badly, and breaks some.
 fn signed(dice: &mut Dice, message: &[u8], own: &Party, others: &[Party]) -> Vec<u8> {
     let stranger = &dice.one(others).key;
-    let mut octets = match dice.roll(8) {
-        0 => Key { secret: own.key.secret.clone(), ..stranger.clone() }.sign(message).octets,
-        1 => own.key.sign_at(message, now() - 400, FUDGE).octets,
-        2 => own.key.with_mac(message, now(), FUDGE, &[7; 32]).octets,
+    let mut bytes = match dice.roll(8) {
+        0 => Key { secret: own.key.secret.clone(), ..stranger.clone() }.sign(message).bytes,
+        1 => own.key.sign_at(message, now() - 400, FUDGE).bytes,
+        2 => own.key.with_mac(message, now(), FUDGE, &[7; 32]).bytes,
         3 => message.to_vec(),
-        _ => own.key.sign(message).octets,
+        _ => own.key.sign(message).bytes,
     };
     if dice.roll(3) == 0 {
         for _ in 0..1 + dice.roll(3) {
-            let at = dice.roll(octets.len());
+            let at = dice.roll(bytes.len());
             match dice.roll(4) {
-                0 => octets.truncate(at.max(12)),
-                1 => octets.insert(at, dice.roll(256) as u8),
-                2 => octets[at] ^= 1 << dice.roll(8),
-                _ => octets[at] = dice.roll(256) as u8,
+                0 => bytes.truncate(at.max(12)),
+                1 => bytes.insert(at, dice.roll(256) as u8),
+                2 => bytes[at] ^= 1 << dice.roll(8),
+                _ => bytes[at] = dice.roll(256) as u8,
             }
         }
     }
-    octets
+    bytes
 }
 
 /// Sends them one by one; counts replies by rcode. What gets no reply is followed by a question that does.

@@ -14,13 +14,13 @@ use crate::harness::{Home, Process, Settings, ZONE, value};
 
 impl Site {
     fn update(&self, update: &Update) -> Reply {
-        self.key.ask(self.daemon.dns(), &update.octets())
+        self.key.ask(self.daemon.dns(), &update.bytes())
     }
 
     #[track_caller]
     fn expect(&self, update: &Update, rcode: ResponseCode) {
         let reply = self.update(update);
-        assert_eq!((reply.rcode(), reply.octets[2] & 0xf8), (rcode, 0xa8), "{update:?}");
+        assert_eq!((reply.rcode(), reply.bytes[2] & 0xf8), (rcode, 0xa8), "{update:?}");
     }
 }
 
@@ -34,7 +34,7 @@ fn values_come_and_go_over_udp_and_tcp() {
     let (name, server) = (site.name(), site.daemon.dns());
     site.expect(&zone().add(name, &value(1)), NoError);
     assert_eq!(site.served(), [value(1)], "at once");
-    let reply = site.key.ask_udp(server, &zone().add(name, &value(2)).octets());
+    let reply = site.key.ask_udp(server, &zone().add(name, &value(2)).bytes());
     assert_eq!((reply.rcode(), reply.counts()), (NoError, [1, 0, 0, 0]));
     assert_eq!(site.served(), [value(2), value(1)]);
     site.expect(&zone().add(name, &value(1)).id(7), NoError);
@@ -131,7 +131,7 @@ fn everything_else_is_refused_by_its_code() {
     assert_eq!(crate::harness::dns::txts(site.daemon.dns(), &stranger.fulldomain), [value(9)]);
     // Whose records cannot be told apart is not signed by anybody.
     for bad in [ok()[..40].to_vec(), [&ok()[..], &[0]].concat()] {
-        let reply = ask(site.daemon.dns(), &site.key.sign(&zone().then(bad).octets()).octets);
+        let reply = ask(site.daemon.dns(), &site.key.sign(&zone().then(bad).bytes()).bytes);
         assert_eq!((reply.rcode(), reply.counts()[3]), (FormErr, 0));
     }
 }
@@ -146,14 +146,14 @@ fn a_refusal_says_why() {
         (zone().clear(name, A), 0, "only TXT"),
         (zone().add(ZONE, &value(1)), 18, "not a name of this account"),
     ] {
-        let reply = site.key.ask(site.daemon.dns(), &update.octets().edns(1_232));
-        let extended = option(&reply.octets, 15).expect("an extended error");
+        let reply = site.key.ask(site.daemon.dns(), &update.bytes().edns(1_232));
+        let extended = option(&reply.bytes, 15).expect("an extended error");
         assert_eq!(reply.ede(), Some(code));
         let said = String::from_utf8_lossy(&extended[2..]);
         assert!(said.contains(text), "{said}");
         assert!(!site.update(&update).has_opt());
     }
-    let reply = site.key.ask(site.daemon.dns(), &zone().octets().opt(1_232, 1, 0, &[]));
+    let reply = site.key.ask(site.daemon.dns(), &zone().bytes().opt(1_232, 1, 0, &[]));
     assert_eq!(u16::from(reply.rcode()), 16, "BADVERS");
 }
 
@@ -215,11 +215,11 @@ fn a_challenge_zone_takes_updates_at_its_apex_and_below() {
     let label = format!("_ujmmovf2vn55tgye.{apex}");
     let update = Update::of(apex).when(record(apex, ANY, ANY_CLASS, 0, &[])).when(record(apex, TXT, NONE, 0, &[]));
     let update = update.add(apex, &value(1)).add(&label, &value(2));
-    assert_eq!(key.ask(daemon.dns(), &update.octets()).rcode(), NoError);
+    assert_eq!(key.ask(daemon.dns(), &update.bytes()).rcode(), NoError);
     let served = |name: &str| crate::harness::dns::txts(daemon.dns(), name);
     assert_eq!((served(apex), served(&label)), (vec![value(1)], vec![value(2)]));
     let cleared = Update::of(apex).clear(apex, ANY).delete(&label, &value(2)).id(9);
-    assert_eq!(key.ask(daemon.dns(), &cleared.octets()).rcode(), NoError);
+    assert_eq!(key.ask(daemon.dns(), &cleared.bytes()).rcode(), NoError);
     assert_eq!((served(apex), served(&label)), (vec![], vec![]));
     assert_eq!(ask(daemon.dns(), &query(apex, SOA)).of_type(SOA), 1, "the zone's own records stay");
 }
@@ -250,16 +250,16 @@ fn replies_to_signed_queries_are_signed() {
     assert_eq!(site.key.ask(site.daemon.dns(), &query(site.name(), TXT)).txts().len(), 39);
 }
 
-/// Just as large as what fits with the signature, and one octet of name less room for it.
+/// Just as large as what fits with the signature, and one byte of name less room for it.
 #[test]
 fn a_signature_has_room_in_a_datagram() {
     let site = Site::new();
     for number in 0..10 {
         site.account.publish(site.daemon.api(), &value(number));
         let signed = site.key.sign(&query(site.name(), TXT));
-        let octets = crate::harness::dns::Udp::to(site.daemon.dns()).ask(&signed.octets);
-        let (reply, _) = site.key.open(&signed, &octets);
-        assert!(octets.len() <= 512, "{}", octets.len());
+        let bytes = crate::harness::dns::Udp::to(site.daemon.dns()).ask(&signed.bytes);
+        let (reply, _) = site.key.open(&signed, &bytes);
+        assert!(bytes.len() <= 512, "{}", bytes.len());
         assert_eq!(reply.txts().is_empty(), reply.is_truncated());
     }
 }
@@ -267,12 +267,12 @@ fn a_signature_has_room_in_a_datagram() {
 #[test]
 fn without_a_key_anywhere_there_are_no_updates() {
     let daemon = Process::start(&Settings::default());
-    let update = zone().add(&format!("shop.{ZONE}"), &value(1)).octets();
+    let update = zone().add(&format!("shop.{ZONE}"), &value(1)).bytes();
     assert_eq!(ask(daemon.dns(), &update).rcode(), NotImp);
     let (account, key) = account_with_key(daemon.home(), "hmac-sha256");
     let reply = ask(daemon.dns(), &update.clone().edns(1_232));
     assert_eq!((reply.rcode(), reply.ede()), (Refused, Some(18)));
-    let own = zone().add(&account.fulldomain, &value(1)).octets();
+    let own = zone().add(&account.fulldomain, &value(1)).bytes();
     assert_eq!(key.ask(daemon.dns(), &own).rcode(), NoError);
     daemon.home().run_ok(&["account", "tsig", "delete", &account.username]);
     assert_eq!(ask(daemon.dns(), &update).rcode(), NotImp);
@@ -289,17 +289,17 @@ fn updates_come_over_tls_and_quic_too() {
     authority.issue(home.path());
     let daemon = home.start();
     let (account, key) = account_with_key(&home, "hmac-sha256");
-    let update = |number| key.sign(&zone().add(&account.fulldomain, &value(number)).id(0).octets());
+    let update = |number| key.sign(&zone().add(&account.fulldomain, &value(number)).id(0).bytes());
     let signed = update(1);
     let mut tls = authority.connect(daemon.dns_tls(), &["dot"]).0;
-    tls.write_all(&framed(&signed.octets)).unwrap();
+    tls.write_all(&framed(&signed.bytes)).unwrap();
     let mut length = [0; 2];
     tls.read_exact(&mut length).unwrap();
     let mut reply = vec![0; usize::from(u16::from_be_bytes(length))];
     tls.read_exact(&mut reply).unwrap();
     assert_eq!(key.open(&signed, &reply).0.rcode(), NoError);
     let (signed, quic) = (update(2), Quic::trusting(&authority));
-    let reply = quic.connect(daemon.dns_quic()).ask(&signed.octets);
+    let reply = quic.connect(daemon.dns_quic()).ask(&signed.bytes);
     assert_eq!(key.open(&signed, &reply).0.rcode(), NoError);
     assert_eq!(crate::harness::dns::txts(daemon.dns(), &account.fulldomain), [value(2), value(1)]);
 }
@@ -309,7 +309,7 @@ fn every_algorithm_works() {
     let daemon = Process::start(&Settings::default().with("dns", "tsig-md5 = true"));
     for algorithm in ["hmac-md5", "hmac-sha1", "hmac-sha256", "hmac-sha384", "hmac-sha512"] {
         let (account, key): (_, Key) = account_with_key(daemon.home(), algorithm);
-        let update = zone().add(&account.fulldomain, &value(1)).octets();
+        let update = zone().add(&account.fulldomain, &value(1)).bytes();
         assert_eq!(key.ask_udp(daemon.dns(), &update).rcode(), NoError, "{algorithm}");
         assert_eq!(crate::harness::dns::txts(daemon.dns(), &account.fulldomain), [value(1)], "{algorithm}");
     }

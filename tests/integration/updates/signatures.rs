@@ -10,7 +10,7 @@ use crate::harness::{Process, Settings, ZONE, value};
 
 impl Site {
     fn add(&self, number: u64) -> Vec<u8> {
-        Update::of(ZONE).add(self.name(), &value(number)).octets()
+        Update::of(ZONE).add(self.name(), &value(number)).bytes()
     }
 
     fn exchange(&self, signed: &Signed) -> (Reply, Seal) {
@@ -29,7 +29,7 @@ fn each_error_is_told_as_the_rfc_says() {
     for message in [site.add(1), query(ZONE, SOA), site.add(1).edns(1_232)] {
         for (key, error) in [(&unknown, 17), (&elsewhere, 17), (&other_algorithm, 17), (&other_secret, 16)] {
             let (signed, time) = (key.sign(&message), now());
-            let over_udp = key.open(&signed, &Udp::to(site.daemon.dns()).ask(&signed.octets));
+            let over_udp = key.open(&signed, &Udp::to(site.daemon.dns()).ask(&signed.bytes));
             for (reply, seal) in [over_udp, key.exchange(site.daemon.dns(), &signed)] {
                 assert_eq!((reply.rcode(), reply.answers().len()), (NotAuth, 0), "{error}");
                 assert_eq!((seal.error, seal.is_signed, &seal.other[..]), (error, false, &[][..]));
@@ -39,7 +39,7 @@ fn each_error_is_told_as_the_rfc_says() {
         for time in [now() - 4_000, now() + 4_000] {
             let (reply, seal) = site.exchange(&site.key.sign_at(&message, time, FUDGE));
             assert_eq!((reply.rcode(), seal.error, seal.is_signed, seal.time), (NotAuth, 18, true, time));
-            let ours = seal.other.iter().fold(0, |time, octet| time << 8 | u64::from(*octet));
+            let ours = seal.other.iter().fold(0, |time, byte| time << 8 | u64::from(*byte));
             assert!(seal.other.len() == 6 && ours.abs_diff(now()) < 60, "our time is told: {seal:?}");
         }
     }
@@ -53,28 +53,28 @@ fn a_tsig_out_of_shape_is_a_format_error_without_one() {
     let site = Site::new();
     let signed = site.key.sign(&site.add(1));
     let start = site.add(1).len();
-    let (message, record) = signed.octets.split_at(start);
+    let (message, record) = signed.bytes.split_at(start);
     let bent = |change: &dyn Fn(&mut Vec<u8>)| {
-        let mut octets = signed.octets.clone();
-        change(&mut octets);
-        octets
+        let mut bytes = signed.bytes.clone();
+        change(&mut bytes);
+        bytes
     };
-    for (why, octets) in [
+    for (why, bytes) in [
         (
             "twice",
-            bent(&|octets| {
-                octets.extend_from_slice(record);
-                octets[11] += 1;
+            bent(&|bytes| {
+                bytes.extend_from_slice(record);
+                bytes[11] += 1;
             }),
         ),
         ("not the last", message.to_vec().and(record).edns(1_232).count(3, 2)),
-        ("a MAC of 9 octets", site.key.with_mac(message, now(), FUDGE, &[0; 9]).octets.count(3, 1)),
-        ("a MAC of 33 octets", site.key.with_mac(message, now(), FUDGE, &[0; 33]).octets.count(3, 1)),
-        ("cut", bent(&|octets| octets.truncate(start + 60))),
-        ("class IN", bent(&|octets| octets[start + 41] = 1)),
+        ("a MAC of 9 bytes", site.key.with_mac(message, now(), FUDGE, &[0; 9]).bytes.count(3, 1)),
+        ("a MAC of 33 bytes", site.key.with_mac(message, now(), FUDGE, &[0; 33]).bytes.count(3, 1)),
+        ("cut", bent(&|bytes| bytes.truncate(start + 60))),
+        ("class IN", bent(&|bytes| bytes[start + 41] = 1)),
     ] {
         // The header of `message` counts the record already.
-        let reply = ask_tcp(site.daemon.dns(), &octets);
+        let reply = ask_tcp(site.daemon.dns(), &bytes);
         assert_eq!(reply.rcode(), FormErr, "{why}");
         assert_eq!(reply.counts()[3], u16::from(reply.has_opt()), "{why}");
     }
@@ -88,18 +88,18 @@ fn a_message_that_is_sent_again_has_no_effect() {
     let (server, add) = (site.daemon.dns(), site.add(1));
     let first = site.key.sign(&add);
     assert_eq!(site.exchange(&first).0.rcode(), NoError);
-    let clear = site.key.sign(&Update::of(ZONE).clear(site.name(), 255).id(8).octets());
+    let clear = site.key.sign(&Update::of(ZONE).clear(site.name(), 255).id(8).bytes());
     assert_eq!(site.exchange(&clear).0.rcode(), NoError);
-    let refused = site.key.sign(&Update::of(ZONE).when(exists(site.name())).add(site.name(), &value(2)).octets());
+    let refused = site.key.sign(&Update::of(ZONE).when(exists(site.name())).add(site.name(), &value(2)).bytes());
     assert_eq!(site.exchange(&refused).0.rcode(), NXRRSet);
     assert_eq!(site.served(), [""; 0]);
     let time = now();
     for again in [&first, &first] {
         assert_eq!(site.exchange(again).0.rcode(), NoError, "the client may have missed the reply");
     }
-    let over_udp = site.key.open(&first, &Udp::to(server).ask(&first.octets)).0;
+    let over_udp = site.key.open(&first, &Udp::to(server).ask(&first.bytes)).0;
     assert_eq!(over_udp.rcode(), NoError);
-    let another_id = Signed { octets: first.octets.clone().id(99), ..first.clone() };
+    let another_id = Signed { bytes: first.bytes.clone().id(99), ..first.clone() };
     assert_eq!(site.exchange(&another_id).0.rcode(), NoError);
     for length in [16, 31] {
         let cut = cut(&first, length);
@@ -123,12 +123,12 @@ fn exists(name: &str) -> Vec<u8> {
 
 /// The message with its MAC cut, as anybody can do it who has seen it.
 fn cut(signed: &Signed, length: usize) -> Signed {
-    let at = signed.octets.len() - 6 - signed.mac.len();
-    let mut octets = [&signed.octets[..at + length], &signed.octets[at + signed.mac.len()..]].concat();
-    octets[at - 1] = length as u8;
+    let at = signed.bytes.len() - 6 - signed.mac.len();
+    let mut bytes = [&signed.bytes[..at + length], &signed.bytes[at + signed.mac.len()..]].concat();
+    bytes[at - 1] = length as u8;
     let rdlength = at - 10 - 13 - 1;
-    octets[rdlength] -= (signed.mac.len() - length) as u8;
-    Signed { octets, mac: signed.mac[..length].to_vec() }
+    bytes[rdlength] -= (signed.mac.len() - length) as u8;
+    Signed { bytes, mac: signed.mac[..length].to_vec() }
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn only_the_keys_own_account_is_changed_and_only_while_it_may() {
     let (other, other_key) = account_with_key(home, "hmac-sha256");
     let reply = other_key.ask(site.daemon.dns(), &site.add(1));
     assert_eq!(reply.rcode(), Refused);
-    let own = Update::of(ZONE).add(&other.fulldomain, &value(1)).octets();
+    let own = Update::of(ZONE).add(&other.fulldomain, &value(1)).bytes();
     assert_eq!(other_key.ask(site.daemon.dns(), &own).rcode(), NoError);
     home.run_ok(&["account", "edit", &other.username, "--allowfrom", "192.0.2.0/24"]);
     for message in [&own, &query(ZONE, SOA).edns(1_232)] {
@@ -173,7 +173,7 @@ fn keys_survive_a_restart_and_a_lost_master_secret_is_told() {
     let log = site.daemon.terminate().2;
     assert!(!log.contains(secret.lines().last().unwrap()));
     let daemon = home.start();
-    let update = |number| Update::of(ZONE).add(&name, &value(number)).octets();
+    let update = |number| Update::of(ZONE).add(&name, &value(number)).bytes();
     assert_eq!(key.ask(daemon.dns(), &update(1)).rcode(), NoError);
     assert!(daemon.terminate().0.success());
     std::fs::remove_file(home.path().join("txtgate.db.tsig")).unwrap();
@@ -191,8 +191,8 @@ fn a_reply_to_a_wrong_signature_is_no_longer_than_the_message() {
     for message in [site.add(1), query(ZONE, SOA)] {
         for key in [&other, &Key { name: "a.very.long.name.of.a.key.that.nobody.has.".into(), ..other.clone() }] {
             let signed = key.sign(&message);
-            let reply = Udp::to(site.daemon.dns()).ask(&signed.octets);
-            assert!(reply.len() <= signed.octets.len(), "{} for {}", reply.len(), signed.octets.len());
+            let reply = Udp::to(site.daemon.dns()).ask(&signed.bytes);
+            assert!(reply.len() <= signed.bytes.len(), "{} for {}", reply.len(), signed.bytes.len());
         }
     }
 }
@@ -215,14 +215,14 @@ fn a_connection_may_mix_updates_and_queries() {
     let mut stream = Tcp::to(site.daemon.dns());
     let messages: Vec<Signed> = (0..20)
         .map(|number| match number % 2 {
-            0 => site.key.sign(&Update::of(ZONE).add(site.name(), &value(number)).id(number as u16).octets()),
+            0 => site.key.sign(&Update::of(ZONE).add(site.name(), &value(number)).id(number as u16).bytes()),
             _ => site.key.sign(&query(site.name(), 16).id(number as u16)),
         })
         .collect();
-    messages.iter().for_each(|message| stream.send(&message.octets));
+    messages.iter().for_each(|message| stream.send(&message.bytes));
     for (number, message) in messages.iter().enumerate() {
         let (reply, _) = site.key.open(message, &stream.receive());
-        assert_eq!(reply.octets[..2], (number as u16).to_be_bytes());
+        assert_eq!(reply.bytes[..2], (number as u16).to_be_bytes());
         if number % 2 == 1 {
             assert_eq!(reply.txts().first(), Some(&value(number as u64 - 1)), "what was acknowledged is served");
         }

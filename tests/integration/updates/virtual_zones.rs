@@ -23,7 +23,7 @@ impl Site {
     }
 
     fn rcode(&self, update: &Update) -> hickory_proto::op::ResponseCode {
-        self.key.ask(self.daemon.dns(), &update.octets()).rcode()
+        self.key.ask(self.daemon.dns(), &update.bytes()).rcode()
     }
 }
 
@@ -93,7 +93,7 @@ fn each_account_has_an_alias_for_itself() {
     let site = Site::with_alias(&Settings::default());
     let (other, other_key) = account_with_key(site.daemon.home(), "hmac-sha256");
     let soa = query(ALIAS, SOA);
-    let update = |number| Update::of(ALIAS).add(ALIAS, &value(number)).octets();
+    let update = |number| Update::of(ALIAS).add(ALIAS, &value(number)).bytes();
     assert_eq!(other_key.ask(site.daemon.dns(), &soa).rcode(), Refused, "it is somebody else's");
     assert_eq!(other_key.ask(site.daemon.dns(), &update(1)).rcode(), NotAuth);
     assert_eq!(ask(site.daemon.dns(), &soa).rcode(), Refused, "the configuration does not say otherwise");

@@ -104,11 +104,11 @@ async fn newcomers_wait_while_too_many_are_on_their_way_out() {
     let connections = Connections::new(1, 1);
     let server = server_of(responder(), connections.clone(), PATIENCE);
     // Each tells the one before to leave, and none does.
-    let seats: Vec<_> = (0..257).map(|_| connections.admit(Prefix::of(server.address.ip()))).collect();
+    let permits: Vec<_> = (0..257).map(|_| connections.admit(Prefix::of(server.address.ip()))).collect();
     assert_eq!(connections.leaving(), 256);
     let mut connecting = Box::pin(server.try_connect(b"doq"));
     assert!(timeout(Duration::from_millis(300), &mut connecting).await.is_err());
-    drop(seats);
+    drop(permits);
     let connection = timeout(PATIENCE, connecting).await.expect("heard when it asks again").unwrap();
     ask(&connection, &ask_for("shop", 16)).await;
 }
@@ -137,13 +137,13 @@ async fn garbage_is_no_trouble() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut state = 7_u32;
     for turn in 0..2_000_usize {
-        let octets: Vec<u8> = (0..turn % 1_500)
+        let bytes: Vec<u8> = (0..turn % 1_500)
             .map(|_| {
                 state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 (state >> 24) as u8
             })
             .collect();
-        socket.send_to(&octets, server.address).unwrap();
+        socket.send_to(&bytes, server.address).unwrap();
     }
     socket.send_to(&ask_for("shop", 16), server.address).unwrap();
     ask(&server.connect().await, &ask_for("shop", 16)).await;

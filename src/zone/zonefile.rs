@@ -1,4 +1,4 @@
-//! A zone's static records: a zone-file snippet (RFC 1035 section 5) read into wire octets.
+//! A zone's static records: a zone-file zonefile (RFC 1035 section 5) read into wire bytes.
 //!
 //! Strict on purpose: whatever this daemon could not answer rightly is an error that names the line.
 
@@ -18,18 +18,18 @@ use crate::model::name::owner::AcmeAccountLabel;
 use crate::model::name::{CHALLENGE_LABEL, Name, NameRef, ZoneName};
 use crate::model::txt::RecordSet;
 
-/// Octets of RDATA that one set may hold, so that every answer fits a message over TCP.
+/// Bytes of RDATA that one set may hold, so that every answer fits a message over TCP.
 const MAX_SET: usize = 60_000;
 /// The most CNAMEs in a row, within the zone.
 pub const MAX_CHAIN: usize = 8;
 /// Seconds that the NS set may be kept.
 const NS_TTL: u32 = 3_600;
 
-/// What is wrong in a snippet, and in which of its lines (from 1).
+/// What is wrong in a zonefile, and in which of its lines (from 1).
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{problem}")]
-pub struct SnippetError {
-    /// The line of the snippet.
+pub struct ZonefileError {
+    /// The line of the zonefile.
     pub line: usize,
     /// What is wrong, and what to write instead.
     pub problem: String,
@@ -39,16 +39,16 @@ pub struct SnippetError {
 #[derive(Clone, Debug, Default)]
 pub struct StaticRecords {
     sets: HashMap<Name, Vec<RecordSet>>,
-    /// The line of the snippet in which a name first stands, for errors that show only later.
+    /// The line of the zonefile in which a name first stands, for errors that show only later.
     lines: HashMap<Name, usize>,
 }
 
 impl StaticRecords {
-    /// Reads a snippet. The NS set of the apex comes from `nameservers`.
-    pub fn parse(zone: &ZoneName, nameservers: &[Name], snippet: &str) -> Result<Self, SnippetError> {
+    /// Reads a zonefile. The NS set of the apex comes from `nameservers`.
+    pub fn parse(zone: &ZoneName, nameservers: &[Name], zonefile: &str) -> Result<Self, ZonefileError> {
         let mut reader = Reader { zone, records: Self::default() };
         reader.records.sets.insert(zone.apex().clone(), vec![ns_set(nameservers)]);
-        reader.read(snippet)?;
+        reader.read(zonefile)?;
         reader.has_no_loops()?;
         reader.records.add_empty_non_terminals(zone);
         Ok(reader.records)
@@ -69,7 +69,7 @@ impl StaticRecords {
         self.sets.keys()
     }
 
-    /// The first line of the snippet with a record at a name or below it; 1 where there is none.
+    /// The first line of the zonefile with a record at a name or below it; 1 where there is none.
     pub fn line_of(&self, name: &Name) -> usize {
         self.lines.iter().filter(|(owner, _)| owner.is_in(name)).map(|(_, line)| *line).min().unwrap_or(1)
     }
@@ -100,7 +100,7 @@ fn ends_in_at(rdata: &[u8]) -> bool {
     tails.any(|tail| tail.starts_with(b"\x01@") && Name::from_wire(tail).is_ok())
 }
 
-/// The target of a CNAME set, in the case in which it was written, as wire octets.
+/// The target of a CNAME set, in the case in which it was written, as wire bytes.
 pub fn cname_target(sets: &[RecordSet]) -> Option<&[u8]> {
     let set = sets.iter().find(|set| set.rtype == RecordType::CNAME)?;
     set.rdatas.first().map(|rdata| &rdata[..])
@@ -117,10 +117,10 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn read(&mut self, snippet: &str) -> Result<(), SnippetError> {
-        is_balanced(snippet)?;
+    fn read(&mut self, zonefile: &str) -> Result<(), ZonefileError> {
+        is_balanced(zonefile)?;
         // The parser wants a closed last line and an origin; RFC 1035 wants a class once, and ours is always IN.
-        let text = format!("{snippet}\n");
+        let text = format!("{zonefile}\n");
         let mut file = Zonefile::from(text.as_str());
         file.set_origin(origin(self.zone));
         file.set_default_class(Class::IN);
@@ -129,12 +129,12 @@ impl Reader<'_> {
                 Ok(None) => return Ok(()),
                 Ok(Some(Entry::Record(record))) => {
                     let line = line_before(&text, file.current_offset());
-                    self.add(&record, line).map_err(|problem| SnippetError { line, problem })?;
+                    self.add(&record, line).map_err(|problem| ZonefileError { line, problem })?;
                 }
                 Ok(Some(Entry::Include { .. })) => {
                     let line = line_before(&text, file.current_offset());
                     let problem = "$INCLUDE is not read; write the records here".into();
-                    return Err(SnippetError { line, problem });
+                    return Err(ZonefileError { line, problem });
                 }
                 Err(error) => return Err(syntax(&error.to_string())),
             }
@@ -149,7 +149,7 @@ impl Reader<'_> {
         // Writing to a Vec cannot fail; its error type has no value.
         _ = record.data().compose_rdata(&mut rdata);
         if !is_well_formed(record.rtype(), &rdata) {
-            return Err(format!("these octets are no {rtype} data; write them as {rtype} records are written"));
+            return Err(format!("these bytes are no {rtype} data; write them as {rtype} records are written"));
         }
         if rtype != RecordType::TXT && ends_in_at(&rdata) {
             return Err(
@@ -232,7 +232,7 @@ impl Reader<'_> {
     }
 
     /// No CNAME of the configuration leads back to itself or through too many others.
-    fn has_no_loops(&self) -> Result<(), SnippetError> {
+    fn has_no_loops(&self) -> Result<(), ZonefileError> {
         let mut starts: Vec<&Name> = self.records.sets.keys().collect();
         starts.sort_by_key(|name| self.records.lines.get(*name));
         for start in starts {
@@ -242,7 +242,7 @@ impl Reader<'_> {
                 steps += 1;
                 if steps > MAX_CHAIN {
                     let problem = format!("the CNAME at {start} leads through over {MAX_CHAIN} others, or in a circle");
-                    return Err(SnippetError { line: self.records.line_of(start), problem });
+                    return Err(ZonefileError { line: self.records.line_of(start), problem });
                 }
                 name = Name::from_wire(target).unwrap_or_else(|_| self.zone.apex().clone());
             }
@@ -264,7 +264,7 @@ fn extend(set: &mut RecordSet, ttl: u32, rdata: Box<[u8]>, owner: &Name) -> Resu
     }
     set.rdatas.push(rdata);
     if set.rdatas.iter().map(|rdata| rdata.len() + 12).sum::<usize>() > MAX_SET {
-        return Err(format!("the {rtype} records of {owner} are too many for one answer ({MAX_SET} octets)"));
+        return Err(format!("the {rtype} records of {owner} are too many for one answer ({MAX_SET} bytes)"));
     }
     Ok(())
 }
@@ -284,7 +284,7 @@ fn is_meta(rtype: RecordType) -> bool {
     matches!(u16::from(rtype), 0 | 41 | 128..=255)
 }
 
-/// Whether RDATA is of its type's form. The parser takes any octets for any type (RFC 3597 section 5); sent as they
+/// Whether RDATA is of its type's form. The parser takes any bytes for any type (RFC 3597 section 5); sent as they
 /// are, wrong ones would make the whole answer unreadable.
 fn is_well_formed(rtype: Rtype, rdata: &[u8]) -> bool {
     let mut parser = Parser::from_ref(rdata);
@@ -299,9 +299,9 @@ fn is_well_formed(rtype: Rtype, rdata: &[u8]) -> bool {
 
 /// Every quote and parenthesis is closed, and nothing follows right behind a quote: `domain` 0.12 panics at a text that
 /// ends inside one, and at a name that is stuck to one.
-fn is_balanced(snippet: &str) -> Result<(), SnippetError> {
+fn is_balanced(zonefile: &str) -> Result<(), ZonefileError> {
     let (mut line, mut quoted, mut open, mut opened_in) = (1, false, 0, 1);
-    let mut characters = snippet.chars().peekable();
+    let mut characters = zonefile.chars().peekable();
     while let Some(character) = characters.next() {
         match character {
             '\n' => line += 1,
@@ -310,13 +310,13 @@ fn is_balanced(snippet: &str) -> Result<(), SnippetError> {
                 (quoted, opened_in) = (!quoted, line);
                 let ends = |next: &char| matches!(next, ' ' | '\t' | '\r' | '\n' | '(' | ')' | ';' | '"');
                 if !quoted && !characters.peek().is_none_or(ends) {
-                    return Err(SnippetError { line, problem: "put a space behind this closing quote".into() });
+                    return Err(ZonefileError { line, problem: "put a space behind this closing quote".into() });
                 }
             }
             ';' if !quoted => line += usize::from(characters.by_ref().any(|c| c == '\n')),
             '(' if !quoted => (open, opened_in) = (open + 1, line),
             ')' if !quoted && open == 0 => {
-                return Err(SnippetError { line, problem: "this `)` closes nothing".into() });
+                return Err(ZonefileError { line, problem: "this `)` closes nothing".into() });
             }
             ')' if !quoted => open -= 1,
             _ => {}
@@ -324,8 +324,8 @@ fn is_balanced(snippet: &str) -> Result<(), SnippetError> {
     }
     match (quoted, open) {
         (false, 0) => Ok(()),
-        (true, _) => Err(SnippetError { line: opened_in, problem: "this quote is never closed".into() }),
-        _ => Err(SnippetError { line: opened_in, problem: "this `(` is never closed".into() }),
+        (true, _) => Err(ZonefileError { line: opened_in, problem: "this quote is never closed".into() }),
+        _ => Err(ZonefileError { line: opened_in, problem: "this `(` is never closed".into() }),
     }
 }
 
@@ -337,16 +337,16 @@ fn line_before(text: &str, offset: usize) -> usize {
 }
 
 /// The parser's own errors read `line:column: what`. It reports a bad last token of a line at the start of the next.
-fn syntax(text: &str) -> SnippetError {
+fn syntax(text: &str) -> ZonefileError {
     let mut parts = text.splitn(3, ':');
     let mut number = || parts.next().and_then(|part| part.trim().parse::<usize>().ok());
     match (number(), number()) {
         (Some(line), Some(column)) => {
             let line = if column <= 1 && line > 1 { line - 1 } else { line };
             let problem = parts.next().unwrap_or("unreadable record").trim().to_owned();
-            SnippetError { line, problem: format!("{problem} (expected a zone-file record: name TTL type data)") }
+            ZonefileError { line, problem: format!("{problem} (expected a zone-file record: name TTL type data)") }
         }
-        _ => SnippetError { line: 1, problem: text.to_owned() },
+        _ => ZonefileError { line: 1, problem: text.to_owned() },
     }
 }
 
@@ -354,9 +354,9 @@ fn syntax(text: &str) -> SnippetError {
 mod tests {
     use super::*;
 
-    fn parse(snippet: &str) -> Result<StaticRecords, SnippetError> {
+    fn parse(zonefile: &str) -> Result<StaticRecords, ZonefileError> {
         let ns = ["ns1.auth.example.org".parse().unwrap()];
-        StaticRecords::parse(&"auth.example.org".parse().unwrap(), &ns, snippet)
+        StaticRecords::parse(&"auth.example.org".parse().unwrap(), &ns, zonefile)
     }
 
     fn sets(records: &StaticRecords, name: &str) -> Vec<RecordSet> {
@@ -385,9 +385,9 @@ mod tests {
         );
     }
 
-    /// Found by the fuzz target `snippet`: they were served, and no resolver could read the answer.
+    /// Found by the fuzz target `zonefile`: they were served, and no resolver could read the answer.
     #[test]
-    fn octets_that_are_no_data_of_their_type_are_refused() {
+    fn bytes_that_are_no_data_of_their_type_are_refused() {
         for record in
             ["A \\# 3 c00002", "A \\# 5 c000020101", "CNAME \\# 2 c000", "MX \\# 4 0000c000", "TXT \\# 2 0561"]
         {
@@ -400,7 +400,7 @@ mod tests {
         }
     }
 
-    /// Found by the fuzz target `snippet`: the parser panicked.
+    /// Found by the fuzz target `zonefile`: the parser panicked.
     #[test]
     fn a_token_stuck_to_a_quote_is_refused() {
         for text in ["$INCLUDE \"\"x\n", "x NAPTR 1 2 \"\" \"\" \"\"y\n", "\"\"x A 192.0.2.1\n", "x TXT \"a\"\u{c}b\n"]
@@ -412,7 +412,7 @@ mod tests {
 
     #[test]
     fn each_mistake_names_its_line() {
-        for (line, snippet) in [
+        for (line, zonefile) in [
             (2, "; a comment\nx A 1.2.3\n"),
             (2, "\nx A 1.2.3.4 5.6.7.8"),
             (1, "x NS ns.example.org.\n"),
@@ -437,11 +437,14 @@ mod tests {
             (2, "; circle\nx CNAME x\n"),
             (2, "x A 192.0.2.1\nx TXT \"a\n"),
         ] {
-            // The last two show only when all is read, and then name the snippet's start.
-            let text =
-                if line == 1 && snippet.starts_with("www") { snippet.to_owned() } else { format!("{snippet}\n{NS}") };
-            let error = parse(&text).expect_err(snippet);
-            assert_eq!(error.line, line, "{snippet:?}: {error}");
+            // The last two show only when all is read, and then name the zonefile's start.
+            let text = if line == 1 && zonefile.starts_with("www") {
+                zonefile.to_owned()
+            } else {
+                format!("{zonefile}\n{NS}")
+            };
+            let error = parse(&text).expect_err(zonefile);
+            assert_eq!(error.line, line, "{zonefile:?}: {error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A zone-file snippet to static records, each of which can be asked for; or to an error that names a line.
+//! A zone-file zonefile to static records, each of which can be asked for; or to an error that names a line.
 
 #![no_main]
 
@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use txtgate::dns::Transport;
 use txtgate::model::name::Name;
 use txtgate::zone::Zone;
-use txtgate::zone::snippet::StaticRecords;
+use txtgate::zone::zonefile::StaticRecords;
 use txtgate_fuzz::fixture::{APEX, name, responder_of, source, zone};
 use txtgate_fuzz::only;
 
@@ -50,7 +50,7 @@ fn can_be_asked_for(statics: StaticRecords) {
 
 /// Every record can be read, and stands in an answer that says yes.
 fn assert_answer(reply: &[u8]) -> Result<(), ParseError> {
-    let message = Message::from_octets(reply).map_err(|_| ParseError::ShortInput)?;
+    let message = Message::from_bytes(reply).map_err(|_| ParseError::ShortInput)?;
     assert_eq!(message.header().rcode(), Rcode::NOERROR);
     for record in message.answer()?.chain(message.authority()?) {
         record?.to_any_record::<AllRecordData<_, ParsedName<_>>>()?;

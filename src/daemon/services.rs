@@ -9,7 +9,7 @@ use tracing::error;
 use crate::api::admin::{self, Acme, Facts, Watch};
 use crate::api::credentials::Credentials;
 use crate::config::Config;
-use crate::crypto::credential_cache::Remembered;
+use crate::crypto::credential_cache::CredentialCache;
 use crate::crypto::hasher::Hasher;
 use crate::crypto::keyring::Keyring;
 use crate::dns::watch::Watchers;
@@ -25,7 +25,7 @@ use super::DaemonError;
 
 /// An opened store and the road to it.
 #[derive(Debug)]
-pub struct House {
+pub struct Services {
     pub(super) clock: Clock,
     pub(super) zones: Zones,
     pub(super) metrics: Arc<Metrics>,
@@ -38,7 +38,7 @@ pub struct House {
     thread: WriterThread,
 }
 
-impl House {
+impl Services {
     /// Opens the store under its lock, loads the zones and starts the writer.
     pub fn open(config: &Config) -> Result<Self, DaemonError> {
         let metrics = Arc::new(Metrics::default());
@@ -47,7 +47,7 @@ impl House {
         let clock = Clock::start(newest).after(last_commit);
         let zones = load(&store, &config.zones, &config.values, &clock)?;
         let (writer, thread) = Writer::start(store.clone(), zones.clone(), clock.clone(), metrics.clone())?;
-        let remembered = Remembered::new()?;
+        let remembered = CredentialCache::new()?;
         let keyring = keyring(&store, config)?;
         let changed = changed(remembered.clone(), keyring.clone());
         let publisher = Publisher::new(
@@ -70,7 +70,7 @@ impl House {
         &self.publisher
     }
 
-    /// The operator's router over this house.
+    /// The operator's router over this services.
     pub fn operator_router(&self, facts: Facts, watch: Option<Watch>, acme: Option<Acme>) -> Router {
         let (publisher, hasher, keyring) = (self.publisher.clone(), self.hasher.clone(), self.keyring.clone());
         admin::router(publisher, hasher, keyring, self.metrics.clone(), facts, watch, acme)
@@ -103,7 +103,7 @@ fn keyring(store: &Store, config: &Config) -> Result<Keyring, DaemonError> {
 }
 
 /// What becomes of all that is kept in memory of an account which has just changed.
-fn changed(remembered: Remembered, keyring: Keyring) -> impl Fn(Username, Option<Account>) + Send + Sync {
+fn changed(remembered: CredentialCache, keyring: Keyring) -> impl Fn(Username, Option<Account>) + Send + Sync {
     move |who, account| {
         remembered.forget(who);
         keyring.put(who, account);

@@ -7,7 +7,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The loops, and when each was last seen to have gone round.
 #[derive(Default)]
-pub struct Pulse {
+pub struct Watchdog {
     loops: Vec<Loop>,
 }
 
@@ -18,13 +18,13 @@ struct Loop {
     at: Instant,
 }
 
-impl std::fmt::Debug for Pulse {
+impl std::fmt::Debug for Watchdog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.loops.iter().map(|looped| looped.name)).finish()
     }
 }
 
-impl Pulse {
+impl Watchdog {
     /// Watches a loop that counts its rounds.
     pub fn watch(&mut self, name: &'static str, count: impl Fn() -> u64 + Send + 'static) {
         let mut seen = 0;
@@ -59,16 +59,16 @@ mod tests {
     fn a_loop_that_stands_still_is_named() {
         let rounds = Arc::new(AtomicU64::new(7));
         let counted = rounds.clone();
-        let mut pulse = Pulse::default();
-        pulse.watch("counting", move || counted.load(Ordering::Relaxed));
-        pulse.watch_alive("waiting", || true);
-        let later = |pulse: &mut Pulse| {
-            pulse.loops.iter_mut().for_each(|looped| looped.at -= 2 * PATIENCE);
-            pulse.stopped()
+        let mut watchdog = Watchdog::default();
+        watchdog.watch("counting", move || counted.load(Ordering::Relaxed));
+        watchdog.watch_alive("waiting", || true);
+        let later = |watchdog: &mut Watchdog| {
+            watchdog.loops.iter_mut().for_each(|looped| looped.at -= 2 * PATIENCE);
+            watchdog.stopped()
         };
-        assert_eq!(later(&mut pulse), None);
+        assert_eq!(later(&mut watchdog), None);
         rounds.store(8, Ordering::Relaxed);
-        assert_eq!(later(&mut pulse), None);
-        assert_eq!(later(&mut pulse), Some("counting"));
+        assert_eq!(later(&mut watchdog), None);
+        assert_eq!(later(&mut watchdog), Some("counting"));
     }
 }

@@ -1,4 +1,4 @@
-//! A whole house behind the API, for the tests of what lives in it. The fuzz targets take it in as well, so it names
+//! A whole fixture behind the API, for the tests of what lives in it. The fuzz targets take it in as well, so it names
 //! all that it uses from the crate's root.
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::api::credentials::Credentials;
 use crate::config::Config;
-use crate::crypto::credential_cache::Remembered;
+use crate::crypto::credential_cache::CredentialCache;
 use crate::crypto::hasher::Hasher;
 use crate::metrics::Metrics;
 use crate::model::account::{Account, AllowFrom, Note};
@@ -20,7 +20,7 @@ use crate::store::Store;
 use crate::store::writer::{Writer, WriterThread};
 
 /// Everything between the API and the disk, on a real file. Tests of the API live in one as well.
-pub struct House {
+pub struct Fixture {
     pub publisher: Publisher,
     pub hasher: Hasher,
     pub credentials: Credentials,
@@ -45,7 +45,7 @@ contact = \"a@example.org\"
 
 pub const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
-impl House {
+impl Fixture {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = Config::parse(Path::new("c.toml"), ZONES).unwrap();
@@ -54,7 +54,7 @@ impl House {
         let zones = load(&store, &config.zones, &config.values, &clock).unwrap();
         let metrics = Arc::new(Metrics::default());
         let (writer, _writer) = Writer::start(store.clone(), zones.clone(), clock.clone(), metrics.clone()).unwrap();
-        let remembered = Remembered::new().unwrap();
+        let remembered = CredentialCache::new().unwrap();
         let forgetful = remembered.clone();
         let changed = move |username, _| forgetful.forget(username);
         let publisher = Publisher::new(store, writer, zones, clock.clone(), config.values, metrics.clone(), changed);

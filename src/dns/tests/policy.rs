@@ -7,12 +7,12 @@ use crate::dns::limits::Limits;
 
 const CLIENT: &[u8; 8] = b"clientck";
 
-fn manners(per_second: u32, identity: Identity) -> Manners {
-    Manners { limits: Limits::new(per_second), identity: identity.into(), ..Manners::plain().unwrap() }
+fn policy(per_second: u32, identity: Identity) -> ResponsePolicy {
+    ResponsePolicy { limits: Limits::new(per_second), identity: identity.into(), ..ResponsePolicy::plain().unwrap() }
 }
 
 fn limited() -> Responder {
-    responder_with(Zones::new(vec![zone()]), manners(3, Identity::default()))
+    responder_with(Zones::new(vec![zone()]), policy(3, Identity::default()))
 }
 
 fn from(address: &str, transport: Transport) -> Source {
@@ -80,8 +80,8 @@ fn a_cookie_may_be_asked_for_without_a_question() {
 #[test]
 fn servers_with_one_secret_know_each_others_clients() {
     let secrets = Secrets { current: CookieSecret::random().unwrap(), previous: None };
-    let server = || Manners { cookies: Cookies::new(secrets), ..Manners::plain().unwrap() };
-    let [one, other] = [server(), server()].map(|manners| responder_with(Zones::new(vec![zone()]), manners));
+    let server = || ResponsePolicy { cookies: Cookies::new(secrets), ..ResponsePolicy::plain().unwrap() };
+    let [one, other] = [server(), server()].map(|policy| responder_with(Zones::new(vec![zone()]), policy));
     let here = from("2001:db8::1", Transport::Udp);
     let cookie = learn(&one, here);
     ask_of(&other, &with_cookie(APEX, &cookie), here).unwrap();
@@ -93,7 +93,7 @@ fn tenth(responder: &Responder, packet: &[u8], source: Source) -> Option<(u8, bo
     let mut replies: Vec<_> = (0..10).map(|_| ask_of(responder, packet, source)).collect();
     let reply = replies.pop()??;
     let message = Message::from_vec(&reply).unwrap();
-    // A new cookie's 16 octets are all that a truncated reply may add.
+    // A new cookie's 16 bytes are all that a truncated reply may add.
     assert!(reply.len() <= packet.len() + 16 || !message.metadata.truncation, "nothing is amplified");
     let has_records = !message.answers.is_empty() || !message.authorities.is_empty();
     Some((reply[3] & 0xf, message.metadata.truncation, has_records))
@@ -142,7 +142,7 @@ fn live_values_tcp_loopback_and_cookies_are_not_limited() {
     assert!(tenth(&responder, &with_cookie("nothing.auth.example.org", &cookie), elsewhere).unwrap().1, "not its own");
 }
 
-/// Found by the fuzz target `respond`: 16 octets for each that somebody sent in another's name, without any limit.
+/// Found by the fuzz target `respond`: 16 bytes for each that somebody sent in another's name, without any limit.
 #[test]
 fn many_live_values_and_chains_of_aliases_are_limited() {
     let (responder, there) = (limited(), from("192.0.2.9", Transport::Udp));
@@ -152,14 +152,14 @@ fn many_live_values_and_chains_of_aliases_are_limited() {
     for values in 1..=5 {
         let zone = zone();
         let letters = ('a'..='z').take(values).map(|letter| value(letter, true));
-        zone.live.put("few", Some(Slot::of(&letters.collect::<Vec<_>>())));
-        let responder = responder_with(Zones::new(vec![zone]), manners(3, Identity::default()));
+        zone.live.put("few", Some(OwnerState::of(&letters.collect::<Vec<_>>())));
+        let responder = responder_with(Zones::new(vec![zone]), policy(3, Identity::default()));
         assert_eq!(tenth(&responder, &query("few.auth.example.org", 16), there).unwrap().1, values > 4, "{values}");
     }
     for (length, is_limited) in [(172, false), (173, true)] {
         let zone = zone();
-        zone.live.put("long", Some(Slot::Empty.with(vec![persistent(length)])));
-        let responder = responder_with(Zones::new(vec![zone]), manners(3, Identity::default()));
+        zone.live.put("long", Some(OwnerState::Empty.with(vec![persistent(length)])));
+        let responder = responder_with(Zones::new(vec![zone]), policy(3, Identity::default()));
         assert_eq!(tenth(&responder, &query("long.auth.example.org", 16), there).unwrap().1, is_limited, "{length}");
     }
 }
@@ -187,7 +187,7 @@ fn nothing_is_said_of_ourselves_unless_configured() {
     }
     assert_eq!(options(&raw(&nsid, Transport::Udp).unwrap()), []);
     let identity = Identity { nsid: "ns1 a".into(), version: "txtgate 1".into() };
-    let responder = responder_with(Zones::new(vec![zone()]), manners(0, identity));
+    let responder = responder_with(Zones::new(vec![zone()]), policy(0, identity));
     let here = source(Transport::Udp);
     for (name, told) in [
         ("version.BIND", "txtgate 1"),
