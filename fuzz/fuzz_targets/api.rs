@@ -12,11 +12,11 @@ use axum::http::{Request, Response, StatusCode, Version};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use tokio::runtime::{self, Runtime};
 use tower::ServiceExt;
-use txtgate::model::account::{AllowFrom, Note};
 use txtgate::api::http::Peer;
-use txtgate::publisher::{Choice, Place, Registering};
+use txtgate::model::account::{AllowFrom, Note};
 use txtgate::model::secret::{ApiKey, ApiKeyHash, SecretHash};
-use txtgate_fuzz::house::House;
+use txtgate::publisher::{Choice, Place, Registering};
+use txtgate_fuzz::api_fixture::Fixture;
 use txtgate_fuzz::routers::{nobody, operator, public};
 
 const PROXIES: &str = "trusted-proxies = [\"127.0.0.0/8\"]\nclient-ip-header = \"X-Forwarded-For\"";
@@ -33,7 +33,7 @@ struct Site {
     operator: Router,
     username: String,
     /// Ends after the routers.
-    _house: House,
+    _house: Fixture,
 }
 
 static RUNTIME: LazyLock<Runtime> =
@@ -65,7 +65,7 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
 
 impl Site {
     fn new() -> Self {
-        let _house = House::new();
+        let _house = Fixture::new();
         let subdomain = Some("shop".parse().expect("a label"));
         let place = Place::Subdomain(Choice { subdomain, ..Choice::default() });
         let (allow_from, note) = (AllowFrom::default(), Note::default());

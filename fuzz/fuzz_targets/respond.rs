@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use txtgate::dns::limits::Limits;
-use txtgate::dns::{ResponsePolicy, Responder, Source, Transport};
+use txtgate::dns::{Responder, ResponsePolicy, Source, Transport};
 use txtgate::zone::Zone;
 use txtgate_fuzz::fixture::responder_with;
 use txtgate_fuzz::invariants::{assert_invariants, may_have_a_reply};

@@ -50,7 +50,7 @@ fn can_be_asked_for(statics: StaticRecords) {
 
 /// Every record can be read, and stands in an answer that says yes.
 fn assert_answer(reply: &[u8]) -> Result<(), ParseError> {
-    let message = Message::from_bytes(reply).map_err(|_| ParseError::ShortInput)?;
+    let message = Message::from_octets(reply).map_err(|_| ParseError::ShortInput)?;
     assert_eq!(message.header().rcode(), Rcode::NOERROR);
     for record in message.answer()?.chain(message.authority()?) {
         record?.to_any_record::<AllRecordData<_, ParsedName<_>>>()?;

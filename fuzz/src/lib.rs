@@ -3,11 +3,11 @@
 //! Those files name everything from the crate's root, so here the root has the same names. The daemon's public
 //! interface knows nothing of them.
 
+#[allow(clippy::new_without_default, reason = "nothing of it is a default")]
+#[path = "../../src/api/credentials/tests/fixture.rs"]
+pub mod api_fixture;
 #[path = "../../src/dns/tests/fixture.rs"]
 pub mod fixture;
-#[allow(clippy::new_without_default, reason = "nothing of it is a default")]
-#[path = "../../src/credentials/tests/house.rs"]
-pub mod house;
 #[path = "../../src/dns/tests/invariants.rs"]
 pub mod invariants;
 #[path = "../../src/dns/tests/reference.rs"]
@@ -22,8 +22,8 @@ use zone::signing::key::Algorithm;
 use zone::signing::phase::Phase;
 use zone::{Zone, Zones};
 
+use api_fixture::Fixture;
 use fixture::{key, signed_by, zone};
-use house::House;
 
 /// The zone of the tests, unsigned and as it is signed by two keys.
 pub fn zones() -> [Zone; 2] {
