@@ -16,20 +16,14 @@ pub mod client;
 pub mod delegation;
 pub mod directory;
 pub mod error;
-pub mod grants;
 pub mod http;
-pub mod issue;
 pub mod jws;
 pub mod key;
-pub mod managed;
 pub mod order;
-pub mod own;
 pub mod persist;
 pub mod placement;
 pub mod problem;
-pub mod progress;
-pub mod refusal;
-pub mod renewal;
+pub mod retry_after;
 pub mod revocation;
 pub mod state;
 
@@ -41,7 +35,7 @@ pub use authority::Authority;
 pub use error::AcmeError;
 
 /// A random share of a time, from nothing to all of it: so that many that wait for the same do not come at once.
-fn jitter(whole: Duration) -> Duration {
+pub fn jitter(whole: Duration) -> Duration {
     let mut bytes = [0; 4];
     // Without randomness half of it is as good as anything.
     let share =

@@ -20,12 +20,12 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::{error, info, warn};
 
-use crate::acme::managed::Managed;
-use crate::acme::own::{Keeper, Own};
 use crate::acme::{Authority, state};
 use crate::api;
 use crate::api::admin::Facts;
 use crate::api::http::Server;
+use crate::certificates::api_certificate::{Keeper, Own};
+use crate::certificates::managed::Managed;
 use crate::config::{Certificate, Config};
 use crate::crypto::cookie::{CookieSecret, Cookies};
 use crate::crypto::keyring::KeyringError;

@@ -34,8 +34,8 @@
 //! | 8 | [`cli`] | arguments, terminal output, exit codes; one file per command |
 //! | 7 | [`daemon`] | start, bind everything, reload, drain, watchdog |
 //! | 6 | [`api`] | HTTP: the public API and the admin API |
-//! | 5 | [`dns`], [`acme`] | the query path; certificates |
-//! | 4 | [`publisher`] | the write path and its rules |
+//! | 5 | [`dns`], [`certificates`] | the query path; the life of certificates: the API's own and managed ones |
+//! | 4 | [`publisher`], [`acme`] | the write path and its rules; the protocol client of RFC 8555 |
 //! | 3 | [`store`], [`config`] | durable state; the configuration |
 //! | 2 | [`zone`] | what DNS can see, in memory |
 //! | 1 | [`net`], [`crypto`] | sockets and the DNS client; key hashing, credential cache, keyring, cookies |
@@ -45,6 +45,7 @@
 
 pub mod acme;
 pub mod api;
+pub mod certificates;
 pub mod cli;
 pub mod config;
 pub mod crypto;

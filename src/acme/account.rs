@@ -187,7 +187,7 @@ async fn saved(file: AccountFile) -> Result<AccountFile> {
 }
 
 /// Work with files, away from the threads that serve.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let lost = |error: tokio::task::JoinError| AcmeError::Setup(error.to_string());
     tokio::task::spawn_blocking(work).await.map_err(lost)?
 }

@@ -18,7 +18,7 @@ use super::caa;
 use super::client::Client;
 use super::error::{AcmeError, Result};
 use super::http::Reply;
-use super::refusal::Refusal;
+use super::retry_after::Refusal;
 
 /// How long a CA's directory is believed.
 const DIRECTORY_LIFETIME: Duration = Duration::from_secs(86_400);

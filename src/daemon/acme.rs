@@ -3,11 +3,11 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::acme::managed::Managed;
-use crate::acme::own::Own;
 use crate::acme::revocation::Reason;
 use crate::acme::{AcmeError, Authority};
 use crate::api::admin::{Acme, Ask, Refusal};
+use crate::certificates::api_certificate::Own;
+use crate::certificates::managed::Managed;
 use crate::config::certificate::CertificateName;
 
 /// What the operator's router asks the ACME client with.

@@ -5,7 +5,7 @@ use rustix::termios::tcgetwinsize;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::acme::progress::{State, Step};
+use crate::certificates::progress::{State, Step};
 
 use super::super::table::printable;
 use super::super::{Result, print};

@@ -8,8 +8,8 @@ use p12_keystore::{
 use crate::config::certificate::CertificateName;
 use crate::config::pkcs12::Password;
 
-use super::super::certificate::Chain;
-use super::super::error::{AcmeError, Result};
+use crate::acme::certificate::Chain;
+use crate::acme::error::{AcmeError, Result};
 
 /// What ties the key to its certificate inside of the bundle.
 const KEY_ID: &[u8] = &[1];

@@ -13,16 +13,16 @@ use crate::model::name::{CHALLENGE_LABEL, PERSIST_LABEL};
 use crate::model::time::Timestamp;
 use crate::model::url::Url;
 
-use super::super::account::blocking;
-use super::super::certificate::{Chain, Facts};
-use super::super::error::{AcmeError, Result};
 use super::super::issue::{Means, Request, forget, issue};
-use super::super::placement::{Missing, Placed, Proof, Search, proven};
 use super::super::progress::{Progress, State};
 use super::super::renewal::{Current, backoff, wall_clock};
-use super::super::{caa, delegation};
 use super::record::{Folder, Record};
 use super::{Entry, Managed, Tools, bundle, hook, live};
+use crate::acme::account::blocking;
+use crate::acme::certificate::{Chain, Facts};
+use crate::acme::error::{AcmeError, Result};
+use crate::acme::placement::{Missing, Placed, Proof, Search, proven};
+use crate::acme::{caa, delegation};
 
 /// Between two looks at the clock, which may have been set meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
@@ -357,8 +357,8 @@ fn settings(wanted: &ManagedCertificate, acme: &config::Acme) -> config::Acme {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::certificate::CertificateKey;
     use super::*;
+    use crate::acme::certificate::CertificateKey;
 
     #[test]
     fn a_certificate_of_another_ca_is_not_named_as_replaced() {

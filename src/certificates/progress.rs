@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::identifier::Identifier;
 
-use super::error::Result;
+use crate::acme::error::Result;
 
 /// How far a name is. Each state comes after those before it; the last three are ends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -115,8 +115,8 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
-    use super::super::error::AcmeError;
     use super::*;
+    use crate::acme::error::AcmeError;
 
     #[test]
     fn a_name_goes_forward_and_ends_once() {

@@ -13,10 +13,10 @@ use crate::config::{ManagedCertificate, file};
 use crate::file::replace;
 use crate::model::url::Url;
 
-use super::super::error::{AcmeError, Result};
-use super::super::placement::Proven;
-use super::super::state::{LEAVING, failed, private_folder, private_text};
 use super::hook::Outcome;
+use crate::acme::error::{AcmeError, Result};
+use crate::acme::placement::Proven;
+use crate::acme::state::{LEAVING, failed, private_folder, private_text};
 
 /// The folder of one certificate's records, in the state folder.
 #[derive(Debug, Clone)]

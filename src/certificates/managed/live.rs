@@ -18,9 +18,9 @@ use tracing::warn;
 
 use crate::config::ManagedCertificate;
 
-use super::super::certificate::Chain;
-use super::super::error::{AcmeError, Result};
-use super::super::state::failed;
+use crate::acme::certificate::Chain;
+use crate::acme::error::{AcmeError, Result};
+use crate::acme::state::failed;
 
 /// Versions that are kept, the one in use included.
 const KEPT: usize = 5;

@@ -16,17 +16,17 @@ use crate::model::url::Url;
 use crate::net::lookup::Lookup;
 use crate::publisher::{Author, Publisher};
 
-use super::account::{Account, blocking};
-use super::certificate::{CertificateKey, Chain};
-use super::delegation::Delegation;
-use super::error::{AcmeError, Result};
 use super::grants::{self, Grant};
-use super::order::{Authorization, Challenge, Order, Status, Wanted};
-use super::persist::{Grantee, Sought};
-use super::placement::{self, Placed};
 use super::progress::{Progress, State};
-use super::refusal::Refusal;
-use super::state::{failed, private_text};
+use crate::acme::account::{Account, blocking};
+use crate::acme::certificate::{CertificateKey, Chain};
+use crate::acme::delegation::Delegation;
+use crate::acme::error::{AcmeError, Result};
+use crate::acme::order::{Authorization, Challenge, Order, Status, Wanted};
+use crate::acme::persist::{Grantee, Sought};
+use crate::acme::placement::{self, Placed};
+use crate::acme::retry_after::Refusal;
+use crate::acme::state::{failed, private_text};
 
 /// What it takes to prove names.
 #[derive(Debug, Clone, Copy)]

@@ -19,8 +19,8 @@ use tokio::time::{sleep, timeout};
 use crate::config::ManagedCertificate;
 use crate::config::certificate::DeployHook;
 
-use super::super::certificate::Facts;
 use super::live;
+use crate::acme::certificate::Facts;
 
 /// Bytes of what it prints that are kept, of each of its two outputs.
 const KEPT: usize = 4_096;

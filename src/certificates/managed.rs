@@ -28,14 +28,14 @@ use crate::metrics::Metrics;
 use crate::net::lookup::Lookup;
 use crate::publisher::Publisher;
 
-use super::account::blocking;
-use super::authority::Authority;
-use super::certificate::Facts;
-use super::error::{AcmeError, Result};
-use super::placement::Missing;
 use super::progress::{Progress, Step};
-use super::refusal::Refusal;
-use super::revocation::{By, Reason, revoke};
+use crate::acme::account::blocking;
+use crate::acme::authority::Authority;
+use crate::acme::certificate::Facts;
+use crate::acme::error::{AcmeError, Result};
+use crate::acme::placement::Missing;
+use crate::acme::retry_after::Refusal;
+use crate::acme::revocation::{By, Reason, revoke};
 
 pub use deletion::Deleted;
 

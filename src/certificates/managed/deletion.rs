@@ -7,10 +7,10 @@ use tracing::info;
 
 use crate::config::certificate::CertificateName;
 
-use super::super::account::blocking;
-use super::super::error::{AcmeError, Result};
 use super::super::grants::{self, Grant};
 use super::{Entry, Managed, live};
+use crate::acme::account::blocking;
+use crate::acme::error::{AcmeError, Result};
 
 /// What has become of the persistent authorizations of a certificate that is deleted, as records.
 #[derive(Debug, Clone, Default, Serialize)]

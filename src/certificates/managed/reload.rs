@@ -7,8 +7,8 @@ use tracing::info;
 
 use crate::config::ManagedCertificate;
 
-use super::super::account::blocking;
 use super::{Entry, Managed};
+use crate::acme::account::blocking;
 
 impl Managed {
     /// Takes over the certificates of another reading of the configuration, and tries again at once what has failed.

@@ -9,9 +9,9 @@ use tracing::{debug, info, warn};
 
 use crate::model::time::Timestamp;
 
-use super::authority::Authority;
-use super::certificate::Facts;
-use super::jitter;
+use crate::acme::authority::Authority;
+use crate::acme::certificate::Facts;
+use crate::acme::jitter;
 
 /// How long renewal information is believed where the CA does not say.
 const BELIEVED: Duration = Duration::from_secs(6 * 3_600);

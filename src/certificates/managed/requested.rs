@@ -8,10 +8,10 @@ use tracing::error;
 use crate::config::ManagedCertificate;
 use crate::config::certificate::CertificateName;
 
-use super::super::account::blocking;
-use super::super::error::{AcmeError, Result};
 use super::super::renewal::wall_clock;
 use super::{BTreeMap, Listed, Managed, Report, record};
+use crate::acme::account::blocking;
+use crate::acme::error::{AcmeError, Result};
 
 /// Between two attempts to read what could not be read: the machine may know its users only now.
 const READ_AGAIN: Duration = Duration::from_secs(600);

@@ -12,11 +12,11 @@ use crate::model::name::Owner;
 use crate::model::txt::persist::{PersistValue, PersistentValue};
 use crate::publisher::{Author, Publisher};
 
-use super::account::blocking;
-use super::error::{AcmeError, Result};
-use super::persist::{covers, lasts, quoted};
-use super::placement::owner_at;
-use super::state::{failed, private_text};
+use crate::acme::account::blocking;
+use crate::acme::error::{AcmeError, Result};
+use crate::acme::persist::{covers, lasts, quoted};
+use crate::acme::placement::owner_at;
+use crate::acme::state::{failed, private_text};
 
 /// A grant that a certificate relies on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,17 +18,17 @@ use crate::net::lookup::Lookup;
 use crate::net::tls::Tls;
 use crate::publisher::Publisher;
 
-use super::account::blocking;
-use super::authority::Authority;
-use super::certificate::{CertificateKey, Chain, Facts};
-use super::delegation;
-use super::error::{AcmeError, Result};
 use super::issue::{Means, Request, forget, issue};
-use super::placement::{Placed, Proof, Proven, Search};
 use super::progress::Progress;
-use super::refusal::Refusal;
 use super::renewal::{Current, backoff, wall_clock};
-use super::state::{failed, private_folder, private_text};
+use crate::acme::account::blocking;
+use crate::acme::authority::Authority;
+use crate::acme::certificate::{CertificateKey, Chain, Facts};
+use crate::acme::delegation;
+use crate::acme::error::{AcmeError, Result};
+use crate::acme::placement::{Placed, Proof, Proven, Search};
+use crate::acme::retry_after::Refusal;
+use crate::acme::state::{failed, private_folder, private_text};
 
 /// Between two looks at the clock, which may have been set meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
