@@ -21,6 +21,7 @@ mod hook;
 mod httpreq;
 mod import;
 mod layers;
+mod openapi;
 mod persist;
 mod pipes;
 mod printed;

@@ -61,7 +61,7 @@ files_are() {
         <(cd "$live/$1" && stat -c '%n %a %U:%G' -- *)
 }
 
-# The environment is what README names, and what a shell adds.
+# The environment is what docs/acme.md names, and what a shell adds.
 hook_ran() { # CERTIFICATE
     local note
     note=$work/deployed/$1.$(serial "$1")

@@ -1,4 +1,4 @@
-//! `POST /update`: the status matrix of acme-dns, with the differences that the README names.
+//! `POST /update`: the status matrix of acme-dns, with the differences that docs/migration.md names.
 
 use crate::harness::dns::txts;
 use crate::harness::http::{connect, post, request};
