@@ -14,6 +14,7 @@ mod config;
 mod delegations;
 mod dns;
 mod dnssec;
+mod docs;
 mod enrol;
 mod floods;
 mod harness;
