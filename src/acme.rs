@@ -10,18 +10,14 @@
 
 pub mod account;
 pub mod authority;
-pub mod caa;
 pub mod certificate;
 pub mod client;
-pub mod delegation;
 pub mod directory;
 pub mod error;
 pub mod http;
 pub mod jws;
 pub mod key;
 pub mod order;
-pub mod persist;
-pub mod placement;
 pub mod problem;
 pub mod retry_after;
 pub mod revocation;

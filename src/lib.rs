@@ -35,7 +35,7 @@
 //! | 7 | [`daemon`] | start, bind everything, reload, drain, watchdog |
 //! | 6 | [`api`] | HTTP: the public API and the admin API |
 //! | 5 | [`dns`], [`certificates`] | the query path; the life of certificates: the API's own and managed ones |
-//! | 4 | [`publisher`], [`acme`] | the write path and its rules; the protocol client of RFC 8555 |
+//! | 4 | [`publisher`], [`acme`], [`delegation`] | the write path and its rules; the protocol client of RFC 8555; DNS checks |
 //! | 3 | [`store`], [`config`] | durable state; the configuration |
 //! | 2 | [`zone`] | what DNS can see, in memory |
 //! | 1 | [`net`], [`crypto`] | sockets and the DNS client; key hashing, credential cache, keyring, cookies |
@@ -50,6 +50,7 @@ pub mod cli;
 pub mod config;
 pub mod crypto;
 pub mod daemon;
+pub mod delegation;
 pub mod dns;
 pub mod file;
 pub mod metrics;

@@ -14,11 +14,11 @@ use crate::config;
 use crate::model::name::owner::AcmeAccountLabel;
 
 use super::account::Account;
-use super::caa;
 use super::client::Client;
 use super::error::{AcmeError, Result};
 use super::http::Reply;
 use super::retry_after::Refusal;
+use crate::delegation::caa;
 
 /// How long a CA's directory is believed.
 const DIRECTORY_LIFETIME: Duration = Duration::from_secs(86_400);

@@ -15,8 +15,8 @@ use crate::model::url::Url;
 use crate::publisher::PublishError;
 
 use super::key::KeyError;
-use super::placement::Missing;
 use super::problem::Problem;
+use crate::delegation::challenge_target::Missing;
 
 /// Why something with a CA has failed. Every sentence says what was found; [`AcmeError::advice`] says what to do.
 #[derive(Debug, Clone, Error)]

@@ -24,11 +24,11 @@ use super::renewal::{Current, backoff, wall_clock};
 use crate::acme::account::blocking;
 use crate::acme::authority::Authority;
 use crate::acme::certificate::{CertificateKey, Chain, Facts};
-use crate::acme::delegation;
 use crate::acme::error::{AcmeError, Result};
-use crate::acme::placement::{Placed, Proof, Proven, Search};
 use crate::acme::retry_after::Refusal;
 use crate::acme::state::{failed, private_folder, private_text};
+use crate::delegation::challenge_target::{Placed, Proof, Proven, Search};
+use crate::delegation::nameservers;
 
 /// Between two looks at the clock, which may have been set meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
@@ -171,7 +171,7 @@ impl Own {
         let names = self.placed().await?;
         let Inner { authority, publisher, lookup, refusal, .. } = &*self.0;
         let account = authority.hold().await?;
-        let mut delegations = delegation::verified(publisher, lookup, &names).await?;
+        let mut delegations = nameservers::verified(publisher, lookup, &names).await?;
         let settings = authority.settings();
         let (pending, grants) = (&settings.state.join("api.pending"), &settings.state.join("api.grants"));
         // Nobody waits for this one.

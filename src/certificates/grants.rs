@@ -14,9 +14,9 @@ use crate::publisher::{Author, Publisher};
 
 use crate::acme::account::blocking;
 use crate::acme::error::{AcmeError, Result};
-use crate::acme::persist::{covers, lasts, quoted};
-use crate::acme::placement::owner_at;
 use crate::acme::state::{failed, private_text};
+use crate::delegation::challenge_target::owner_at;
+use crate::delegation::persist::{covers, lasts, quoted};
 
 /// A grant that a certificate relies on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

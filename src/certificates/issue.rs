@@ -20,13 +20,13 @@ use super::grants::{self, Grant};
 use super::progress::{Progress, State};
 use crate::acme::account::{Account, blocking};
 use crate::acme::certificate::{CertificateKey, Chain};
-use crate::acme::delegation::Delegation;
 use crate::acme::error::{AcmeError, Result};
 use crate::acme::order::{Authorization, Challenge, Order, Status, Wanted};
-use crate::acme::persist::{Grantee, Sought};
-use crate::acme::placement::{self, Placed};
 use crate::acme::retry_after::Refusal;
 use crate::acme::state::{failed, private_text};
+use crate::delegation::challenge_target::{self, Placed};
+use crate::delegation::nameservers::Delegation;
+use crate::delegation::persist::{Grantee, Sought};
 
 /// What it takes to prove names.
 #[derive(Debug, Clone, Copy)]
@@ -303,7 +303,7 @@ async fn grant(
         } else {
             // What cannot be seen from here is left to the CA: it was looked at before.
             let sought = Sought { base, looked_at: &placed.looked_at, is_wildcard, trusting: true };
-            match placement::theirs(means.publisher, means.lookup, &grantee, sought).await? {
+            match challenge_target::theirs(means.publisher, means.lookup, &grantee, sought).await? {
                 Ok(value) => granted.push(Grant { name, owner: None, value }),
                 Err(record) => {
                     request.progress.miss(&authorization.name(), &record.found);

@@ -33,9 +33,9 @@ use crate::acme::account::blocking;
 use crate::acme::authority::Authority;
 use crate::acme::certificate::Facts;
 use crate::acme::error::{AcmeError, Result};
-use crate::acme::placement::Missing;
 use crate::acme::retry_after::Refusal;
 use crate::acme::revocation::{By, Reason, revoke};
+use crate::delegation::challenge_target::Missing;
 
 pub use deletion::Deleted;
 

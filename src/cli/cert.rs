@@ -10,8 +10,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::acme::placement::Missing;
 use crate::config::Config;
+use crate::delegation::challenge_target::Missing;
 
 use super::operator::{Operator, encoded};
 use super::status::rows;

@@ -21,8 +21,8 @@ use super::{Entry, Managed, Tools, bundle, hook, live};
 use crate::acme::account::blocking;
 use crate::acme::certificate::{Chain, Facts};
 use crate::acme::error::{AcmeError, Result};
-use crate::acme::placement::{Missing, Placed, Proof, Search, proven};
-use crate::acme::{caa, delegation};
+use crate::delegation::challenge_target::{Missing, Placed, Proof, Search, proven};
+use crate::delegation::{caa, nameservers};
 
 /// Between two looks at the clock, which may have been set meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
@@ -245,7 +245,7 @@ impl Keeper {
         located(&entry.progress, &wanted.names, &placed);
         let placed = placed?;
         stage("asking the nameservers whether they are this server");
-        let mut delegations = delegation::verified(&tools.publisher, &tools.lookup, &placed).await?;
+        let mut delegations = nameservers::verified(&tools.publisher, &tools.lookup, &placed).await?;
         let account = tools.authority.hold().await?;
         entry.tell(|report| report.caa = caa::recommended(&account, method));
         stage("looking at CAA records");

@@ -15,8 +15,8 @@ use crate::model::url::Url;
 
 use super::hook::Outcome;
 use crate::acme::error::{AcmeError, Result};
-use crate::acme::placement::Proven;
 use crate::acme::state::{LEAVING, failed, private_folder, private_text};
+use crate::delegation::challenge_target::Proven;
 
 /// The folder of one certificate's records, in the state folder.
 #[derive(Debug, Clone)]

@@ -10,8 +10,8 @@ use crate::model::identifier::Identifier;
 use crate::model::name::Name;
 use crate::net::lookup::Lookup;
 
-use super::account::Account;
-use super::error::{AcmeError, Result};
+use crate::acme::account::Account;
+use crate::acme::error::{AcmeError, Result};
 
 /// Properties that one may ignore though they are critical: they do not speak of web certificates.
 const KNOWN: [&str; 7] = ["issue", "issuewild", "issuemail", "issuevmc", "iodef", "contactemail", "contactphone"];

@@ -12,9 +12,9 @@ use crate::model::url::Url;
 use crate::net::lookup::{Lookup, LookupError};
 use crate::publisher::Publisher;
 
-use super::account::Account;
-use super::error::{AcmeError, Result};
-use super::key::base64url;
+use crate::acme::account::Account;
+use crate::acme::error::{AcmeError, Result};
+use crate::acme::key::base64url;
 
 /// Records at one name that an error tells of, and the characters of each.
 const TOLD: (usize, usize) = (4, 200);

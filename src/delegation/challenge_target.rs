@@ -17,10 +17,10 @@ use crate::publisher::{PublishError, Publisher};
 use crate::zone::zone_of;
 use crate::zone::zonefile::cname_target;
 
-use super::account::blocking;
-use super::authority::Authority;
-use super::error::{AcmeError, Result};
 use super::persist::{Grantee, Seen, Sought, quoted};
+use crate::acme::account::blocking;
+use crate::acme::authority::Authority;
+use crate::acme::error::{AcmeError, Result};
 
 /// A name, and where it is proven.
 #[derive(Debug, Clone, PartialEq, Eq)]

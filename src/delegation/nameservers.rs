@@ -18,9 +18,9 @@ use crate::net::lookup::{Lookup, ours};
 use crate::publisher::{Author, PublishError, Publisher};
 use crate::zone::{Zone, zone_named};
 
-use super::error::{AcmeError, Result};
-use super::key::{Key, base64url};
-use super::placement::Placed;
+use super::challenge_target::Placed;
+use crate::acme::error::{AcmeError, Result};
+use crate::acme::key::{Key, base64url};
 
 /// Where nameservers listen.
 const DNS_PORT: u16 = 53;
