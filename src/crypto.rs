@@ -4,3 +4,4 @@ pub mod cookie;
 pub mod credential_cache;
 pub mod hasher;
 pub mod keyring;
+pub mod tsig;

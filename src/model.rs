@@ -5,6 +5,7 @@ pub mod account;
 pub mod enrolment;
 pub mod identifier;
 pub mod name;
+pub mod prefix;
 pub mod secret;
 pub mod serial;
 pub mod time;

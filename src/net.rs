@@ -10,7 +10,6 @@ pub mod connections;
 mod holder;
 pub mod inherited;
 pub mod lookup;
-pub mod prefix;
 pub mod rate_limiter;
 pub mod roots;
 pub mod tls;

@@ -10,9 +10,9 @@ use tracing::{info, warn};
 use crate::crypto::credential_cache::CredentialCache;
 use crate::crypto::hasher::{Hasher, HasherError};
 use crate::model::account::{Account, AccountStatus, Username};
+use crate::model::prefix::Prefix;
 use crate::model::secret::{ApiKey, ApiKeyHash, HashError};
 use crate::model::time::Clock;
-use crate::net::prefix::Prefix;
 use crate::net::rate_limiter::{RateLimiter, Rule};
 use crate::publisher::{PublishError, Publisher};
 

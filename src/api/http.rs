@@ -30,9 +30,9 @@ use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
+use crate::model::prefix::Prefix;
 use crate::net::accept::{Acceptor, Backoff};
 use crate::net::connections::{ConnectionPermit, Connections};
-use crate::net::prefix::Prefix;
 
 use super::error::Failure;
 use super::register::OPERATOR;

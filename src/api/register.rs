@@ -15,8 +15,8 @@ use crate::config::Registration;
 use crate::crypto::hasher::Hasher;
 use crate::model::account::{Account, AllowFrom, Note, Username};
 use crate::model::name::Owner;
+use crate::model::prefix::Prefix;
 use crate::model::secret::ApiKey;
-use crate::net::prefix::Prefix;
 use crate::net::rate_limiter::{RateLimiter, Rule};
 use crate::publisher::{Choice, Place, Publisher, Registering};
 

@@ -8,8 +8,8 @@ use axum::response::Response;
 
 use crate::crypto::hasher::Hasher;
 use crate::model::account::Account;
+use crate::model::prefix::Prefix;
 use crate::model::secret::ApiKey;
-use crate::net::prefix::Prefix;
 use crate::publisher::Publisher;
 
 use super::auth::Login;

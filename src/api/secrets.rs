@@ -7,8 +7,8 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 
 use crate::model::enrolment::Enrolment;
+use crate::model::prefix::Prefix;
 use crate::model::secret::{SecretHash, ShownSecret};
-use crate::net::prefix::Prefix;
 use crate::net::rate_limiter::{RateLimiter, Rule};
 use crate::publisher::{PublishError, Publisher};
 

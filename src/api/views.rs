@@ -174,7 +174,7 @@ impl AccountView {
             created: account.created.to_string(),
             last_update: account.last_update.map(|at| at.to_string()),
             former_key_until: former.map(|former| former.until.to_string()),
-            tsig: account.tsig.as_ref().map(|tsig| tsig.algorithm().as_str()),
+            tsig: account.tsig.as_ref().map(|tsig| tsig.algorithm.as_str()),
             removed_at,
             fulldomains: account.owners.iter().map(ToString::to_string).collect(),
             owners: Vec::new(),

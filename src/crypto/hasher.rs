@@ -17,8 +17,8 @@ use tokio::sync::oneshot;
 use tracing::warn;
 
 use crate::metrics::Metrics;
+use crate::model::prefix::Prefix;
 use crate::model::secret::{ApiKey, ApiKeyHash, HashError};
-use crate::net::prefix::Prefix;
 
 use queue::{Kind, Queue};
 

@@ -13,11 +13,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use thiserror::Error;
 
+use crate::crypto::tsig::{MasterSecret, MasterSecretError, TsigKey};
 use crate::file::{self, Unread};
 use crate::model::account::{Account, AccountStatus, Username};
 use crate::model::name::NameRef;
 use crate::model::secret::RandomError;
-use crate::model::tsig::{Algorithm, Derivation, Master, MasterError, TsigKey};
+use crate::model::tsig::{Algorithm, Derivation};
 
 pub use recent::{Admission, Recent, Ticket};
 
@@ -36,7 +37,7 @@ pub enum KeyringError {
         "{} is damaged: {source}; put it back from a copy, or remove it and make the accounts' TSIG keys anew",
         path.display()
     )]
-    Damaged { path: PathBuf, source: MasterError },
+    Damaged { path: PathBuf, source: MasterSecretError },
     #[error("cannot use {}, from which the TSIG keys are made: {source}", path.display())]
     File { path: PathBuf, source: Arc<io::Error> },
     #[error(
@@ -56,7 +57,7 @@ struct Shared {
     path: PathBuf,
     allows_md5: bool,
     /// `None`: nobody ever had a key.
-    master: Mutex<Option<Master>>,
+    master: Mutex<Option<MasterSecret>>,
     holders: RwLock<HashMap<Username, Arc<Holder>>>,
     /// How many there are; most servers have none, and then no lock is taken.
     count: AtomicUsize,
@@ -97,7 +98,7 @@ impl Keyring {
 
     /// An account's key; `None` where it was made from another master secret, or its algorithm is not allowed.
     pub fn key(&self, who: Username, derivation: &Derivation) -> Option<TsigKey> {
-        if derivation.algorithm() == Algorithm::HmacMd5 && !self.0.allows_md5 {
+        if derivation.algorithm == Algorithm::HmacMd5 && !self.0.allows_md5 {
             return None;
         }
         self.0.master.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.key(who, derivation)
@@ -134,7 +135,7 @@ impl Keyring {
     }
 }
 
-fn read(path: &Path) -> Result<Option<Master>, KeyringError> {
+fn read(path: &Path) -> Result<Option<MasterSecret>, KeyringError> {
     let found = file::private_text(path).map_err(|error| match error {
         Unread::NotPrivate(mode) => KeyringError::NotPrivate { path: path.to_owned(), mode },
         Unread::File(source) => failed(path, source),
@@ -145,8 +146,8 @@ fn read(path: &Path) -> Result<Option<Master>, KeyringError> {
     master.map(Some).map_err(|source| KeyringError::Damaged { path: path.to_owned(), source })
 }
 
-fn create(path: &Path) -> Result<Master, KeyringError> {
-    let master = Master::random()?;
+fn create(path: &Path) -> Result<MasterSecret, KeyringError> {
+    let master = MasterSecret::random()?;
     file::replace(path, format!("{HEAD}{}\n", master.reveal()).as_bytes()).map_err(|source| failed(path, source))?;
     Ok(master)
 }

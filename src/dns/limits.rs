@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use hickory_proto::op::ResponseCode;
 
+use crate::model::prefix::Prefix;
 use crate::model::txt::TXT_VALUE;
-use crate::net::prefix::Prefix;
 
 use super::answer::{Answer, Records};
 use super::dnssec::Proof;

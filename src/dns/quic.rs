@@ -25,8 +25,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{interval, sleep};
 use tracing::error;
 
+use crate::model::prefix::Prefix;
 use crate::net::connections::{ConnectionPermit, Connections};
-use crate::net::prefix::Prefix;
 use crate::net::tls::Tls;
 
 use super::listener::{StreamListener, stopped};

@@ -2,9 +2,9 @@
 //!
 //! All of it works on the bytes of messages, since a MAC covers just those.
 
+use crate::crypto::tsig::{Mac, Match, TsigKey};
 use crate::model::name::Name;
 use crate::model::time::Timestamp;
-use crate::model::tsig::{Mac, Match, TsigKey};
 
 use super::question::HEADER;
 use super::wire::Walk;

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tracing::warn;
 
 use super::connections::{ConnectionPermit, Connections};
-use super::prefix::Prefix;
+use crate::model::prefix::Prefix;
 
 /// The pause after an error that a retry at once would only meet again.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::prefix::Prefix;
+use crate::model::prefix::Prefix;
 
 /// The open connections of one or several listeners; a cheap handle.
 ///

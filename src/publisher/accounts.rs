@@ -98,7 +98,7 @@ impl Publisher {
 
     /// Gives an account a TSIG key, or takes it away.
     pub async fn set_tsig(&self, who: Username, tsig: Option<Derivation>) -> Result<()> {
-        let algorithm = tsig.as_ref().map(Derivation::algorithm);
+        let algorithm = tsig.as_ref().map(|tsig| tsig.algorithm);
         let set = move |account: &mut Account, _: &Inner| {
             account.tsig = tsig.clone();
             Ok(())

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::crypto::hasher::Hasher;
 use crate::model::account::Username;
-use crate::net::prefix::Prefix;
+use crate::model::prefix::Prefix;
 use crate::publisher::{Edit, Place, Publisher};
 
 use super::super::account::{RESTORABLE, read, shown};

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::net::prefix::Prefix;
+use crate::model::prefix::Prefix;
 
 /// Jobs that may wait, of each kind: as many as the API has connections, so that a fleet behind one address that comes
 /// back all at once after a restart is served, some seconds late, rather than sent away.

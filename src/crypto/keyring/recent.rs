@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hickory_proto::op::ResponseCode;
 
+use crate::crypto::tsig::Mac;
 use crate::model::time::Timestamp;
-use crate::model::tsig::Mac;
 
 /// Messages that one account may have in progress.
 const AT_ONCE: usize = 32;
@@ -119,7 +119,8 @@ impl Drop for Ticket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::tsig::{Algorithm, TsigKey};
+    use crate::crypto::tsig::TsigKey;
+    use crate::model::tsig::Algorithm;
 
     const NOW: u64 = 1_000_000;
 

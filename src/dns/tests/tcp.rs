@@ -11,11 +11,11 @@ use tokio::time::{Instant, sleep, timeout};
 use super::*;
 use crate::dns::Heartbeat;
 use crate::dns::tcp::{IDLE, Limits, Talker, accept_all, serve};
+use crate::model::prefix::Prefix;
 use crate::net::accept::Acceptor;
 use crate::net::bind;
 use crate::net::connections::Connections;
 use crate::net::inherited::Inherited;
-use crate::net::prefix::Prefix;
 use crate::zone::signing::key::Algorithm;
 use crate::zone::signing::phase::Phase;
 

@@ -2,8 +2,9 @@
 
 use super::mutated::{Dice, mutate};
 use super::*;
+use crate::crypto::tsig::TsigKey;
 use crate::dns::tsig::{Malformed, Seal, Tsig, TsigError, Unverified, Verified};
-use crate::model::tsig::{Algorithm, TsigKey};
+use crate::model::tsig::Algorithm;
 
 const SECRET: &[u8] = b"secret-of-the-tests-32-octets-long";
 const KEY_NAME: &str = "11111111-1111-4111-8111-111111111111";

@@ -4,12 +4,13 @@ use super::mutated::{Dice, mutate};
 use super::*;
 use crate::api::credentials::tests::Fixture;
 use crate::crypto::keyring::Keyring;
+use crate::crypto::tsig::TsigKey;
 use crate::dns::limits::Limits;
 use crate::dns::tsig::Tsig;
 use crate::dns::update::Updates;
 use crate::dns::{Outcome, ResponsePolicy};
 use crate::model::account::{Account, Username};
-use crate::model::tsig::{Algorithm, TsigKey};
+use crate::model::tsig::Algorithm;
 
 const ROUNDS: usize = 100_000;
 

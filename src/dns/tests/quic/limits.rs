@@ -3,7 +3,7 @@
 use tokio::net::UdpSocket as Between;
 
 use super::*;
-use crate::net::prefix::Prefix;
+use crate::model::prefix::Prefix;
 
 /// Passes on what a client sends, up to so many datagrams, and all that comes back, which `seen` sees.
 async fn pass_on(between: &Between, server: SocketAddr, mut most: usize, mut seen: impl FnMut(&[u8])) {
