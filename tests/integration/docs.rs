@@ -6,6 +6,8 @@ mod markdown;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use txtgate::config::Config;
+
 use crate::harness::{Process, Settings, http};
 
 use commands::{Commands, calls};
@@ -215,6 +217,24 @@ fn every_key_of_the_configuration_is_explained_with_its_default() {
         assert!(default.is_none_or(|default| row.contains(&format!("| `{default}` |"))), "{default:?}: {row}");
     }
     assert!(keys.len() > 60, "{keys:?}");
+}
+
+/// A zone for examples that are about something else.
+const SOME_ZONE: &str = "[[zone]]\nname = \"some.test\"\nns = [\"ns1.example.org\"]\ncontact = \"a@example.org\"\n";
+
+#[test]
+fn examples_of_configurations_are_right() {
+    let mut looked_at = 0;
+    for page in pages() {
+        for (_, example) in page.blocks.iter().filter(|(language, _)| language == "toml") {
+            let example = example.replace("sha256:...", &format!("sha256:{}", "0".repeat(64)));
+            let zone = if example.contains("[[zone]]") { "" } else { SOME_ZONE };
+            let read = Config::parse(Path::new("/etc/txtgate/config.toml"), &format!("{example}{zone}"));
+            assert!(read.is_ok(), "{}: {}\n{example}", page.path.display(), read.unwrap_err());
+            looked_at += 1;
+        }
+    }
+    assert!(looked_at >= 10, "{looked_at} examples");
 }
 
 /// Names of metrics and their types, as Prometheus is told them.

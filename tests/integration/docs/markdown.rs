@@ -17,6 +17,8 @@ pub struct Page {
     pub prose: String,
     /// The lines in blocks of code; those that end in a backslash go on in the next one.
     pub code: Vec<String>,
+    /// The blocks of code, each with its language.
+    pub blocks: Vec<(String, String)>,
 }
 
 impl Page {
@@ -26,13 +28,19 @@ impl Page {
     }
 
     pub fn of(path: &Path, text: &str) -> Self {
-        let mut page =
-            Self { path: path.to_owned(), text: text.to_owned(), prose: String::new(), code: vec![String::new()] };
+        let mut page = Self {
+            path: path.to_owned(),
+            text: text.to_owned(),
+            prose: String::new(),
+            code: vec![String::new()],
+            blocks: Vec::new(),
+        };
         let mut is_code = false;
         for line in text.lines() {
-            if line.trim_start().starts_with("```") {
+            if let Some(language) = line.trim_start().strip_prefix("```") {
                 is_code = !is_code;
                 page.code.push(String::new());
+                page.blocks.extend(is_code.then(|| (language.to_owned(), String::new())));
             } else if is_code {
                 page.add_code(line);
             } else {
@@ -45,6 +53,10 @@ impl Page {
     }
 
     fn add_code(&mut self, line: &str) {
+        if let Some((_, block)) = self.blocks.last_mut() {
+            block.push_str(line.trim_start());
+            block.push('\n');
+        }
         let last = self.code.last_mut().expect("there is always one");
         match last.strip_suffix('\\') {
             Some(before) => *last = format!("{before} {}", line.trim()),
