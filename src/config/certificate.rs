@@ -12,7 +12,7 @@ use crate::file::folder_of;
 use crate::model::identifier::Identifier;
 use crate::model::time::Span;
 
-use super::pkcs12::Pkcs12;
+use super::pkcs12::{IS_BUILT_IN, NOT_BUILT_IN, Pkcs12};
 use super::read::{Reader, Result};
 use super::{KeyType, Method, file};
 
@@ -131,7 +131,7 @@ impl ManagedCertificate {
             profile: wanted.profile.clone(),
             owner: Ids { user: user("owner", &wanted.owner)?, group: group("group", &wanted.group)? },
             mode: mode(&wanted.mode)?,
-            pkcs12: pkcs12(wanted, folder)?,
+            pkcs12: pkcs12(wanted, folder, IS_BUILT_IN)?,
             hook: hook(wanted)?,
         })
     }
@@ -166,9 +166,10 @@ fn mode(text: &str) -> std::result::Result<u32, Wrong> {
     })
 }
 
-fn pkcs12(wanted: &file::Certificate, folder: &Path) -> std::result::Result<Option<Pkcs12>, Wrong> {
+fn pkcs12(wanted: &file::Certificate, folder: &Path, is_built_in: bool) -> std::result::Result<Option<Pkcs12>, Wrong> {
     match (wanted.pkcs12, &wanted.pkcs12_password_file) {
         (false, None) => Ok(None),
+        (true, _) if !is_built_in => Err(wrong("pkcs12", &NOT_BUILT_IN)),
         (true, Some(path)) => Ok(Some(Pkcs12 { password_file: folder.join(path) })),
         (true, None) => Err(wrong("pkcs12", &"it needs a password; name its file in `pkcs12-password-file`")),
         (false, Some(_)) => Err(wrong("pkcs12-password-file", &"it is the bundle's; add `pkcs12 = true`")),
@@ -280,6 +281,17 @@ mod tests {
         assert_eq!(ids(""), (None, None));
     }
 
+    const PKCS12_ADVICE: &str = if IS_BUILT_IN { "pkcs12-password-file" } else { "--features pkcs12" };
+
+    #[test]
+    fn a_build_without_pkcs12_says_how_to_build_one_with_it() {
+        let text = "names = [\"a.test.example\"]\npkcs12 = true\npkcs12-password-file = \"p\"\n";
+        let wanted: file::Certificate = toml::from_str(text).unwrap();
+        assert!(pkcs12(&wanted, Path::new("/x"), true).unwrap().is_some());
+        let found = pkcs12(&wanted, Path::new("/x"), false).unwrap_err().to_string();
+        assert!(found.starts_with("pkcs12: ") && found.contains("cargo build --release --features pkcs12"), "{found}");
+    }
+
     #[test]
     fn an_error_says_where_what_and_what_instead() {
         let head = "[[certificate]]\nnames = [\"a.test.example\"]\n";
@@ -289,7 +301,7 @@ mod tests {
             (format!("{head}name = \"../x\"\n"), "7:8: certificate[0].name: ", "lower-case"),
             (format!("{head}name = \"..\"\n"), "7:8: certificate[0].name: ", "lower-case"),
             (format!("{head}mode = \"0644\"\n"), "7:8: certificate[0].mode: ", "0640"),
-            (format!("{head}pkcs12 = true\n"), "7:10: certificate[0].pkcs12: ", "pkcs12-password-file"),
+            (format!("{head}pkcs12 = true\n"), "7:10: certificate[0].pkcs12: ", PKCS12_ADVICE),
             (format!("{head}pkcs12-password-file = \"p\"\n"), "7:24: certificate[0].pkcs12-pass", "pkcs12 = true"),
             (format!("{head}challenge = \"http-01\"\n"), "7:13: certificate.challenge: ", "dns-persist-01"),
             (format!("{head}owner = \"nobody-of-that-name\"\n"), "7:9: certificate[0].owner: ", "no user"),

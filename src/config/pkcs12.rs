@@ -9,6 +9,13 @@ use thiserror::Error;
 
 use crate::file::{Unread, private_text};
 
+/// Whether this build makes bundles.
+pub const IS_BUILT_IN: bool = cfg!(feature = "pkcs12");
+
+/// The problem of a configuration that wants a bundle of a build that makes none.
+pub const NOT_BUILT_IN: &str = "this txtgate was built without PKCS#12 bundles; \
+     build one with `cargo build --release --features pkcs12`, or leave `pkcs12` out";
+
 /// The longest password, in bytes.
 const LONGEST: usize = 1_024;
 

@@ -1,8 +1,11 @@
 //! Databases of acme-dns, read to be moved in: its schema of versions 0 and 1, in SQLite and in PostgreSQL, and that of
 //! acme-dns-rust, which adds columns to it. A source is read and never written.
 
+#[cfg(feature = "postgres")]
 mod postgres;
 mod sqlite;
+#[cfg(not(feature = "postgres"))]
+mod without_postgres;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,7 +20,10 @@ use crate::model::secret::ApiKeyHash;
 use crate::model::time::Timestamp;
 use crate::model::txt::TxtValue;
 
+#[cfg(feature = "postgres")]
 pub use postgres::Postgres;
+#[cfg(not(feature = "postgres"))]
+pub use without_postgres::Postgres;
 
 /// Why a source cannot be read.
 #[derive(Debug, Error)]
@@ -30,6 +36,11 @@ pub enum ImportError {
     Postgres { database: String, problem: String },
     #[error("{database} holds no acme-dns: it has no {missing}")]
     Foreign { database: String, missing: &'static str },
+    #[error(
+        "acme-dns's database is in PostgreSQL, and this txtgate was built without that import; \
+         build one with `cargo build --release --features postgres`"
+    )]
+    NoPostgres,
     #[error("the connection to PostgreSQL cannot be read: {0}")]
     Connection(String),
 }

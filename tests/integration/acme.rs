@@ -8,6 +8,7 @@ mod kill;
 pub mod managed;
 mod methods;
 mod own;
+#[cfg(feature = "pkcs12")]
 mod pkcs12;
 mod placement;
 mod progress;

@@ -3,6 +3,7 @@
 mod config;
 mod export;
 mod moving;
+#[cfg(feature = "postgres")]
 mod postgres;
 mod source;
 mod sqlite;

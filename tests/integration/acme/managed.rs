@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+#[cfg(feature = "pkcs12")]
 use p12_keystore::{KeyStore, Pkcs12ImportPolicy};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -15,6 +16,7 @@ use crate::harness::standin::{ResponsePolicy, StandIn};
 use crate::harness::{Home, Process, Settings, until};
 
 /// What bundles are sealed with.
+#[cfg(feature = "pkcs12")]
 pub const PASSWORD: &str = "correct horse battery staple";
 
 /// A CA, the DNS that it sees, and the settings of a daemon between them.
@@ -66,7 +68,14 @@ pub fn pair(home: &Home, name: &str) -> Option<Chain> {
     let text = |file: &str| std::fs::read_to_string(folder.join(file)).unwrap();
     assert_eq!(text("cert.pem") + &text("chain.pem"), text("fullchain.pem"));
     let chain = Chain::from_pem(&(text("privkey.pem") + &text("fullchain.pem"))).expect("a pair");
-    let bundle = folder.join("bundle.p12");
+    #[cfg(feature = "pkcs12")]
+    assert_bundle(&folder.join("bundle.p12"), name, &chain);
+    Some(chain)
+}
+
+/// A bundle, where there is one, holds the pair that lies beside it.
+#[cfg(feature = "pkcs12")]
+fn assert_bundle(bundle: &std::path::Path, name: &str, chain: &Chain) {
     if bundle.exists() {
         let bundle =
             KeyStore::from_pkcs12(&std::fs::read(bundle).unwrap(), PASSWORD, Pkcs12ImportPolicy::Strict).unwrap();
@@ -75,7 +84,6 @@ pub fn pair(home: &Home, name: &str) -> Option<Chain> {
         assert_eq!((alias, certificates), (name, chain.certificates().iter().map(AsRef::as_ref).collect()));
         assert_eq!(sealed.key().as_der(), chain.key().reveal_der());
     }
-    Some(chain)
 }
 
 /// A file with a text and a mode.
@@ -308,8 +316,10 @@ fn a_ca_that_is_down_is_told_of() {
 }
 
 /// How often in a run of all tests; more by `TXTGATE_KILLS`.
+#[cfg(feature = "pkcs12")]
 const KILLS: u32 = 20;
 
+#[cfg(feature = "pkcs12")]
 #[test]
 fn sigkill_at_any_moment_leaves_the_old_pair_or_the_new_one() {
     let Some(lab) = Lab::new(Options::default()) else { return };
