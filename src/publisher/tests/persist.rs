@@ -98,7 +98,11 @@ async fn an_expired_one_leaves_memory_and_store_and_raises_the_serial() {
     let serial = fixture.zone().serial();
     let upkeep = tokio::spawn(fixture.publisher.clone().keep_up(None));
     let gone = async {
-        while fixture.publisher.store().read(|rows| rows.counts()).unwrap().values > 1 {
+        // The zone follows the store, so both are waited for.
+        while fixture.publisher.store().read(|rows| rows.counts()).unwrap().values > 1
+            || fixture.persistent(&account).len() > 1
+            || !fixture.zone().serial().is_after(serial)
+        {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
