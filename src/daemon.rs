@@ -20,12 +20,13 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::{error, info, warn};
 
-use crate::acme::{Authority, state};
+use crate::acme::Authority;
 use crate::api;
 use crate::api::admin::Facts;
 use crate::api::http::Server;
-use crate::certificates::api_certificate::{Keeper, Own};
-use crate::certificates::managed::Managed;
+use crate::certificates::Certificates;
+use crate::certificates::api_certificate::ApiCertificateKeeper;
+use crate::certificates::issue::IssueServices;
 use crate::config::{Certificate, Config};
 use crate::crypto::cookie::{CookieSecret, Cookies};
 use crate::crypto::keyring::KeyringError;
@@ -94,9 +95,7 @@ pub struct Daemon {
     admin_file: Option<AdminFile>,
     services: Services,
     policy: ResponsePolicy,
-    authority: Authority,
-    own: Option<Own>,
-    managed: Managed,
+    certificates: Certificates,
     api_tls: Option<Tls>,
     dns_tls: Option<Tls>,
     shutdown: watch::Sender<bool>,
@@ -114,19 +113,14 @@ impl Daemon {
         let mut sockets = Sockets::bind(&config, &mut Inherited::from_env())?;
         let key_files = KeyFiles::of(&config.zones);
         let services = Services::open(&config)?;
-        state::tidy(&config.acme.state);
-        let authority = Authority::new(config.acme.clone());
-        let (own, keeper) = own_certificate(&config, &services, &authority, api_tls.as_ref()).await.unzip();
-        let managed = managed_certificates(&config, &services, &authority).await;
+        let (certificates, api_keeper) = start_certificates(&config, &services, api_tls.as_ref()).await;
         let mut daemon = Self {
             policy: policy(&config)?,
             bound: sockets.bound(&config)?,
             admin_file: sockets.admin_file.take(),
             config,
             services,
-            authority,
-            own,
-            managed,
+            certificates,
             api_tls,
             dns_tls,
             shutdown: watch::Sender::new(false),
@@ -137,7 +131,7 @@ impl Daemon {
         };
         daemon.serve(sockets)?;
         daemon.keep_up(key_files);
-        daemon.upkeep.extend(keeper.map(|keeper| tokio::spawn(keeper.keep()).abort_handle()));
+        daemon.upkeep.extend(api_keeper.map(|keeper| tokio::spawn(keeper.run()).abort_handle()));
         Ok(daemon)
     }
 
@@ -176,10 +170,7 @@ impl Daemon {
                 error!("the certificate stays as it was: {error}");
             }
         }
-        if let Some(own) = &self.own {
-            own.wake();
-        }
-        self.managed.reload(&config.certificates);
+        self.certificates.reload(&config.certificates);
         for key in self.config.needing_restart(&config) {
             warn!("`{key}` has changed; it takes effect with the next start");
         }
@@ -189,7 +180,7 @@ impl Daemon {
     /// Stops accepting, finishes what is in flight, writes what waits.
     pub async fn stop(mut self) {
         self.upkeep.iter().for_each(AbortHandle::abort);
-        self.managed.stop();
+        self.certificates.stop();
         // Nobody listening for it means that nothing runs any more.
         _ = self.shutdown.send(true);
         while self.http.join_next().await.is_some() {}
@@ -269,7 +260,7 @@ impl Daemon {
         let listener = tokio::net::UnixListener::from_std(listener)?;
         let facts = Facts { started: Some(Instant::now()), listeners: self.bound.lines() };
         let watch = sightings::hook(&self.services, &self.shutdown);
-        let acme = acme::hook(self.authority.clone(), self.own.clone(), self.managed.clone());
+        let acme = acme::hook(self.certificates.clone());
         let router = self.services.operator_router(facts, Some(watch), Some(acme));
         let (total, per_prefix) = PRIVATE_CONNECTIONS;
         let server = Server::new(router, Connections::new(total, per_prefix));
@@ -297,24 +288,23 @@ impl Daemon {
     }
 }
 
-/// What gets and keeps the API's certificate, where the configuration leaves that to the daemon.
-async fn own_certificate(
+/// Starts the managed certificates, and prepares the API's if the configuration leaves it to the daemon.
+async fn start_certificates(
     config: &Config,
     services: &Services,
-    authority: &Authority,
     tls: Option<&Tls>,
-) -> Option<(Own, Keeper)> {
-    let (Some(Certificate::Own(settings)), Some(tls)) = (config.api.tls.clone(), tls.cloned()) else { return None };
-    let (publisher, metrics) = (services.publisher.clone(), services.metrics.clone());
-    let lookup = Lookup::new(&config.resolvers);
-    Some(Own::start(authority.clone(), publisher, lookup, metrics, tls, settings).await)
-}
-
-/// What gets and keeps certificates for other programs.
-async fn managed_certificates(config: &Config, services: &Services, authority: &Authority) -> Managed {
-    let (publisher, metrics) = (services.publisher.clone(), services.metrics.clone());
-    let (lookup, folder) = (Lookup::new(&config.resolvers), folder_of(&config.database));
-    Managed::start(authority.clone(), publisher, lookup, metrics, &config.certificates, folder).await
+) -> (Certificates, Option<ApiCertificateKeeper>) {
+    let issuing = IssueServices {
+        authority: Authority::new(config.acme.clone()),
+        publisher: services.publisher.clone(),
+        lookup: Lookup::new(&config.resolvers),
+        metrics: services.metrics.clone(),
+    };
+    let api = match (config.api.tls.clone(), tls.cloned()) {
+        (Some(Certificate::Own(settings)), Some(tls)) => Some((tls, settings)),
+        _ => None,
+    };
+    Certificates::start(issuing, api, &config.certificates, folder_of(&config.database)).await
 }
 
 /// The certificates of the API, and of DNS over TLS and QUIC.

@@ -1,5 +1,7 @@
 //! Private files: read only if they are, and replaced whole.
 
+pub mod state;
+
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};

@@ -9,6 +9,7 @@ pub mod bind;
 pub mod connections;
 mod holder;
 pub mod inherited;
+pub mod jitter;
 pub mod lookup;
 pub mod rate_limiter;
 pub mod roots;

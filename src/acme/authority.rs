@@ -1,76 +1,99 @@
-//! A CA and our account there, as the daemon holds them: opened when first needed, by one for all, and used by many at
-//! once. Only what changes the account's key has it alone.
+//! A CA and the daemon's account there. The account is opened when it is first needed, once for all certificates, and
+//! used by many orders at the same time. A key rollover has it exclusively.
 
 use std::fmt;
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, RwLock, RwLockReadGuard, Semaphore};
 use tracing::warn;
 
 use crate::config;
 use crate::model::name::owner::AcmeAccountLabel;
+use crate::model::url::Url;
 
-use super::account::Account;
-use super::client::Client;
+use super::account::AcmeAccount;
+use super::client::AcmeClient;
 use super::error::{AcmeError, Result};
-use super::http::Reply;
-use super::retry_after::Refusal;
-use crate::delegation::caa;
+use super::renewal_info::RenewalInfo;
+use super::retry_after::RetryAfterGate;
 
-/// How long a CA's directory is believed.
+/// How long a CA's directory is used before it is fetched again.
 const DIRECTORY_LIFETIME: Duration = Duration::from_secs(86_400);
-/// How long a failure to reach the CA or the account is everybody's, where the CA does not say.
-const REST: Duration = Duration::from_secs(60);
+/// How long all callers get the same error after a failure to reach the CA or the account, if the CA sets no time.
+const FAILURE_LIFETIME: Duration = Duration::from_secs(60);
 /// How long a rollover waits for orders that are under way.
-const ROLLOVER_PATIENCE: Duration = Duration::from_secs(10);
-/// Requests for renewal information at once.
-const ASKING: usize = 8;
+const ROLLOVER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most requests for renewal information at the same time.
+const MAX_RENEWAL_REQUESTS: usize = 8;
 
-/// A CA and our account there; a cheap handle.
+/// A CA and the daemon's account there. A cheap handle.
 #[derive(Clone)]
-pub struct Authority(Arc<Inner>);
+pub struct Authority(Arc<SharedAccount>);
 
-struct Inner {
+struct SharedAccount {
     settings: config::Acme,
-    opened: std::sync::Mutex<Option<Opened>>,
-    /// Held by whoever opens the account, or gives it another key.
+    opened: std::sync::Mutex<Option<OpenedAccount>>,
+    /// Held while the account is opened or gets a new key.
     opening: Mutex<()>,
-    refusal: Refusal,
-    /// Shared by orders: a key authorization made with the old key would be worth nothing, so a rollover has it alone.
+    gate: RetryAfterGate,
+    /// Read by orders, written by a rollover: key authorizations made with the old key would be worthless after it.
     orders: RwLock<()>,
-    asking: Semaphore,
-    /// Why there is no renewal information for anybody.
-    uninformed: Refusal,
+    renewal_requests: Semaphore,
+    renewal_gate: RetryAfterGate,
 }
 
 #[derive(Clone)]
-struct Opened {
-    account: Arc<Account>,
+struct OpenedAccount {
+    account: Arc<AcmeAccount>,
     at: Instant,
 }
 
-impl Opened {
+impl OpenedAccount {
     fn is_fresh(&self) -> bool {
         self.at.elapsed() < DIRECTORY_LIFETIME
     }
 }
 
-/// Our account for as long as one order takes: its key stays what it is.
+/// The account for the time of one order. Its key does not change meanwhile.
 #[derive(Debug)]
-pub struct Held<'a> {
-    account: Arc<Account>,
+pub struct HeldAccount<'a> {
+    account: Arc<AcmeAccount>,
     _order: RwLockReadGuard<'a, ()>,
 }
 
-impl Deref for Held<'_> {
-    type Target = Account;
+impl Deref for HeldAccount<'_> {
+    type Target = AcmeAccount;
 
-    fn deref(&self) -> &Account {
+    fn deref(&self) -> &AcmeAccount {
         &self.account
     }
+}
+
+/// The account for the operator.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AcmeAccountReport {
+    /// The directory URL of the CA.
+    pub directory: Url,
+    /// The account's URL.
+    pub account: Url,
+    /// `valid`, `deactivated` or `revoked`.
+    pub status: String,
+    /// The contact URLs, as far as the CA tells them.
+    pub contact: Vec<String>,
+    /// The URL of the CA's terms of service.
+    pub terms: Option<String>,
+    /// The thumbprint of the account's key (RFC 7638).
+    pub key: String,
+    /// The account's file.
+    pub file: PathBuf,
+    /// The account's label for dns-account-01.
+    pub label: String,
+    /// The CAA record that lets this account alone get certificates.
+    pub caa: Option<String>,
 }
 
 impl fmt::Debug for Authority {
@@ -80,11 +103,17 @@ impl fmt::Debug for Authority {
 }
 
 impl Authority {
-    /// The CA of the configuration. Nothing is asked yet.
+    /// The CA of the configuration. Sends no request.
     pub fn new(settings: config::Acme) -> Self {
-        let (opened, opening, orders) = (std::sync::Mutex::default(), Mutex::default(), RwLock::default());
-        let (refusal, uninformed, asking) = (Refusal::default(), Refusal::default(), Semaphore::new(ASKING));
-        Self(Arc::new(Inner { settings, opened, opening, refusal, orders, asking, uninformed }))
+        Self(Arc::new(SharedAccount {
+            settings,
+            opened: std::sync::Mutex::default(),
+            opening: Mutex::default(),
+            gate: RetryAfterGate::default(),
+            orders: RwLock::default(),
+            renewal_requests: Semaphore::new(MAX_RENEWAL_REQUESTS),
+            renewal_gate: RetryAfterGate::default(),
+        }))
     }
 
     /// The configuration.
@@ -92,122 +121,130 @@ impl Authority {
         &self.0.settings
     }
 
-    fn opened(&self) -> MutexGuard<'_, Option<Opened>> {
+    fn opened(&self) -> MutexGuard<'_, Option<OpenedAccount>> {
         self.0.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Our account, made where there is none. One caller opens it for all; where that fails, all hear why until the CA may
-    /// be asked again.
-    pub async fn account(&self) -> Result<Arc<Account>> {
+    /// The account, created if there is none. One caller opens it for all; if that fails, all callers get the same error
+    /// until the CA may be asked again.
+    pub async fn account(&self) -> Result<Arc<AcmeAccount>> {
         let known = self.opened().clone();
         let _opening = match &known {
             Some(opened) if opened.is_fresh() => return Ok(opened.account.clone()),
-            // One looks whether the directory has changed, and the others need not wait for that.
+            // One caller fetches the directory again; the others go on with the old one.
             Some(opened) => match self.0.opening.try_lock() {
                 Ok(opening) => opening,
                 Err(_) => return Ok(opened.account.clone()),
             },
             None => self.0.opening.lock().await,
         };
-        // Another one may have been quicker.
-        let quicker = self.opened().clone().filter(Opened::is_fresh);
-        if let Some(opened) = quicker {
+        // Another caller may have opened it while this one waited.
+        let fresh = self.opened().clone().filter(OpenedAccount::is_fresh);
+        if let Some(opened) = fresh {
             return Ok(opened.account);
         }
-        match (self.open().await, known) {
-            (Ok(account), _) => {
-                *self.opened() = Some(Opened { account: account.clone(), at: Instant::now() });
+        match self.open().await {
+            Ok(account) => {
+                *self.opened() = Some(OpenedAccount { account: account.clone(), at: Instant::now() });
                 Ok(account)
             }
-            (Err(_), Some(old)) => Ok(old.account),
-            (Err(error), None) => Err(error),
+            Err(error) => known.map(|old| old.account).ok_or(error),
         }
     }
 
-    async fn open(&self) -> Result<Arc<Account>> {
-        let Inner { settings, refusal, .. } = &*self.0;
-        refusal.check()?;
-        let opened = async {
-            let client = Client::connect(&settings.directory, settings.ca_root.as_deref()).await?;
-            Account::open(client, settings).await.map(Arc::new)
-        };
-        opened.await.inspect_err(|error| {
-            warn!("the account with {} cannot be used: {error}", settings.directory);
-            refusal.note(error, REST);
-        })
-    }
-
-    /// Our account, for one order.
-    pub async fn hold(&self) -> Result<Held<'_>> {
-        let order = self.0.orders.read().await;
-        Ok(Held { account: self.account().await?, _order: order })
-    }
-
-    /// Something may have been mended: the next one to need the account tries again, unless the CA has said when.
-    pub fn mended(&self) {
-        self.0.refusal.forgive();
-    }
-
-    /// What the CA says of when to renew a certificate (RFC 9773 section 4.1), by its
-    /// [`super::certificate::Facts::renewal_id`]; `None` where it never does.
-    pub async fn renewal_info(&self, id: &str) -> Result<Option<Reply>> {
-        let account = self.account().await?;
-        let base = account.client().directory().renewal_info.as_ref();
-        let url = base.map(|base| format!("{}/{id}", base.as_str().trim_end_matches('/')));
-        let Some(url) = url.and_then(|url| url.parse().ok()) else { return Ok(None) };
-        // Never closed; if it were, going on would be as good.
-        let _place = self.0.asking.acquire().await;
-        self.0.uninformed.check()?;
-        let reply = account.client().get(&url).await.inspect_err(|error| {
-            if error.is_of_the_moment() {
-                self.0.uninformed.note(error, REST);
+    async fn open(&self) -> Result<Arc<AcmeAccount>> {
+        self.0.gate.check()?;
+        let settings = &self.0.settings;
+        match connect(settings).await {
+            Ok(account) => Ok(Arc::new(account)),
+            Err(error) => {
+                warn!("the account with {} cannot be used: {error}", settings.directory);
+                self.0.gate.close(&error, FAILURE_LIFETIME);
+                Err(error)
             }
-        });
-        reply.map(Some)
+        }
     }
 
-    /// Our account, for somebody who waits for it.
-    async fn asked(&self) -> Result<Arc<Account>> {
-        self.mended();
+    /// The account for one order. A rollover waits until it is dropped.
+    pub async fn hold(&self) -> Result<HeldAccount<'_>> {
+        let order = self.0.orders.read().await;
+        let account = self.account().await?;
+        Ok(HeldAccount { account, _order: order })
+    }
+
+    /// Lets the next caller try again after a failure, unless the CA has set the time: the operator may have corrected
+    /// something.
+    pub fn retry_now(&self) {
+        self.0.gate.reopen();
+    }
+
+    /// Asks the CA when to renew a certificate (RFC 9773 section 4.1), given its
+    /// [`renewal_id`](super::certificate::CertificateInfo::renewal_id); `None` if the CA has no renewal information.
+    pub async fn renewal_info(&self, id: &str) -> Result<Option<RenewalInfo>> {
+        let account = self.account().await?;
+        let Some(base) = account.client().directory().renewal_info.as_ref() else { return Ok(None) };
+        let Ok(url) = format!("{}/{id}", base.as_str().trim_end_matches('/')).parse() else { return Ok(None) };
+        // The semaphore is never closed; if it were, going on would do no harm.
+        let _permit = self.0.renewal_requests.acquire().await;
+        self.0.renewal_gate.check()?;
+        match account.client().get(&url).await {
+            Ok(reply) => Ok(Some(RenewalInfo::from_reply(reply))),
+            Err(error) => {
+                if error.is_temporary() {
+                    self.0.renewal_gate.close(&error, FAILURE_LIFETIME);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The account for an operator, who does not want the error of an earlier attempt.
+    async fn account_now(&self) -> Result<Arc<AcmeAccount>> {
+        self.retry_now();
         self.account().await
     }
 
-    /// What there is to know of the account: the CA's view of it, its label for dns-account-01, and what to write into CAA
-    /// records.
-    pub async fn show(&self) -> Result<Value> {
-        let account = self.asked().await?;
-        let (view, meta) = (account.view().await?, &account.client().directory().meta);
-        Ok(json!({
-            "directory": self.0.settings.directory,
-            "account": account.url(),
-            "status": view.status,
-            "contact": view.contact,
-            "terms": meta.terms_of_service,
-            "key": account.key().thumbprint(),
-            "file": account.path(),
-            "label": AcmeAccountLabel::of(account.url()).as_str(),
-            "caa": caa::recommended(&account, self.0.settings.challenge),
-        }))
+    /// Describes the account: the CA's view, the label for dns-account-01, and the CAA record that binds a domain to it.
+    pub async fn report(&self) -> Result<AcmeAccountReport> {
+        let account = self.account_now().await?;
+        let object = account.fetch().await?;
+        Ok(AcmeAccountReport {
+            directory: self.0.settings.directory.clone(),
+            account: account.url().clone(),
+            status: object.status,
+            contact: object.contact,
+            terms: account.client().directory().meta.terms_of_service.clone(),
+            key: account.key().thumbprint(),
+            file: account.path().to_owned(),
+            label: AcmeAccountLabel::of(account.url()).as_str().to_owned(),
+            caa: account.caa_record(self.0.settings.challenge),
+        })
     }
 
-    /// Gives the account another key, when the orders that are under way are done; an error where they take long.
+    /// Gives the account a new key. Waits for orders under way, and fails if they take too long.
     pub async fn rollover(&self) -> Result<()> {
-        let alone = tokio::time::timeout(ROLLOVER_PATIENCE, self.0.orders.write());
-        let _alone = alone.await.map_err(|_| AcmeError::InUse)?;
-        let account = self.asked().await?;
+        let exclusive = tokio::time::timeout(ROLLOVER_TIMEOUT, self.0.orders.write()).await;
+        let _exclusive = exclusive.map_err(|_| AcmeError::InUse)?;
+        let account = self.account_now().await?;
         let _opening = self.0.opening.lock().await;
-        // Whatever comes of it, the next one to need the account reads it from its file.
+        // Whatever the outcome, the next caller reads the account from its file.
         *self.opened() = None;
-        Account::clone(&account).rollover().await
+        AcmeAccount::clone(&account).rollover().await
     }
 
     /// Deactivates the account for good.
     pub async fn deactivate(&self) -> Result<()> {
-        self.asked().await?.deactivate().await
+        self.account_now().await?.deactivate().await
     }
 
-    /// Tells the CA other contacts.
+    /// Replaces the contacts that the CA has.
     pub async fn update_contact(&self, contact: &[String]) -> Result<()> {
-        self.asked().await?.update_contact(contact).await.map(|_| ())
+        self.account_now().await?.update_contact(contact).await?;
+        Ok(())
     }
+}
+
+async fn connect(settings: &config::Acme) -> Result<AcmeAccount> {
+    let client = AcmeClient::connect(&settings.directory, settings.ca_root.as_deref()).await?;
+    AcmeAccount::open(client, settings).await
 }

@@ -1,4 +1,4 @@
-//! What a CA offers and where (RFC 8555 section 7.1.1).
+//! The directory of a CA: its resources and metadata (RFC 8555 section 7.1.1).
 
 use std::collections::BTreeMap;
 
@@ -8,24 +8,24 @@ use crate::model::url::Url;
 
 use super::problem::{or_empty, readable};
 
-/// A CA's directory. What it has beside these is not used: `newAuthz`, pre-authorization, is offered by no public CA.
+/// A CA's directory. Other members are ignored, such as `newAuthz` (pre-authorization), which no public CA offers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Directory {
-    /// Where nonces come from.
+    /// Issues nonces.
     pub new_nonce: Url,
-    /// Where accounts are made.
+    /// Creates accounts.
     pub new_account: Url,
-    /// Where certificates are ordered.
+    /// Places orders.
     pub new_order: Url,
-    /// Where they are revoked.
+    /// Revokes certificates.
     pub revoke_cert: Url,
-    /// Where an account gets another key.
+    /// Changes an account's key.
     pub key_change: Url,
-    /// Where the CA tells when to renew (RFC 9773); not everywhere.
+    /// Suggests when to renew (RFC 9773). Not every CA does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub renewal_info: Option<Url>,
-    /// What else there is to know.
+    /// Everything else about the CA.
     #[serde(default, deserialize_with = "or_empty")]
     pub meta: Meta,
 }
@@ -34,23 +34,24 @@ pub struct Directory {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Meta {
-    /// The terms of service's address.
+    /// The URL of the terms of service.
     pub terms_of_service: Option<String>,
-    /// The CA's web site.
+    /// The URL of the CA's web site.
     pub website: Option<String>,
-    /// The names by which CAA records allow it (RFC 8659).
+    /// The names by which CAA records identify the CA (RFC 8659).
     #[serde(deserialize_with = "readable")]
     pub caa_identities: Vec<String>,
-    /// Those by which persistent authorizations know it (draft-ietf-acme-dns-persist-02 section 3.2); not everywhere.
+    /// The names by which persistent authorizations identify the CA (draft-ietf-acme-dns-persist-02 section 3.2). Not every
+    /// CA has any.
     #[serde(deserialize_with = "readable")]
     pub issuer_domain_names: Vec<String>,
-    /// What the hashed names of accounts in persistent authorizations begin with (section 4.1 there). Without it they name
-    /// accounts by their URLs, as that draft's earlier versions do.
+    /// The prefix of hashed account names in persistent authorizations (section 4.1 there). Without it they name accounts by
+    /// their URLs, as earlier versions of the draft do.
     pub account_hash_prefix: Option<String>,
-    /// Whether a new account must be bound to one that exists (RFC 8555 section 7.3.4).
+    /// Whether a new account needs an external account binding (RFC 8555 section 7.3.4).
     #[serde(deserialize_with = "or_empty")]
     pub external_account_required: bool,
-    /// The certificate profiles by name, with what they are.
+    /// The certificate profiles by name, with their descriptions.
     #[serde(deserialize_with = "or_empty")]
     pub profiles: BTreeMap<String, String>,
 }

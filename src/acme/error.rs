@@ -1,69 +1,62 @@
-//! Why something with a CA has failed.
+//! Why a request to a CA has failed.
 
-use std::io;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::config::Method;
-use crate::config::pkcs12::PasswordError;
+use crate::file::state::FileError;
 use crate::model::name::Name;
 use crate::model::txt::persist::PersistValueError;
 use crate::model::url::Url;
 use crate::publisher::PublishError;
 
-use super::key::KeyError;
+use super::key::JwsKeyError;
 use super::problem::Problem;
 use crate::delegation::challenge_target::Missing;
 
-/// Why something with a CA has failed. Every sentence says what was found; [`AcmeError::advice`] says what to do.
+/// Why a request to a CA has failed. The message says what was found, and [`AcmeError::advice`] what to do about it.
 #[derive(Debug, Clone, Error)]
 pub enum AcmeError {
     #[error("the CA cannot be reached at {url}: {reason}")]
     Unreachable { url: Url, reason: String },
-    #[error("the CA's reply from {url} is not what RFC 8555 says: {reason}")]
+    #[error("the CA's reply from {url} does not follow RFC 8555: {reason}")]
     NotAcme { url: Url, reason: String },
-    /// The CA's own words.
+    /// The CA has refused the request, in its own words.
     #[error("the CA says: {problem}")]
     Refused { problem: Box<Problem>, retry_after: Option<Duration> },
+    /// An authorization or an order has become invalid.
     #[error("the CA has not proven {name}: {problem}")]
     NotProven { name: String, problem: Box<Problem> },
     #[error("the CA is still busy with {what} after {} seconds", waited.as_secs())]
     Slow { what: String, waited: Duration },
     #[error("certificates are being ordered with the account's key")]
     InUse,
-    #[error("the CA wants {found} proofs for {names} names")]
-    TooManyProofs { found: usize, names: usize },
-    #[error("the CA offers no {wanted} for {name}; it offers {}", listed(offered, "nothing"))]
+    #[error("the CA requires {found} authorizations for {names} names")]
+    TooManyAuthorizations { found: usize, names: usize },
+    #[error("the CA offers no {wanted} for {name}; it offers {}", list(offered))]
     NoChallenge { name: String, wanted: Method, offered: Vec<String> },
-    #[error("the CA wants proof of {0}, which was not ordered")]
-    Unordered(String),
+    #[error("the CA has no certificate profile {wanted:?}; it has {}", list(offered))]
+    Profile { wanted: String, offered: Vec<String> },
+    #[error("the CA's terms of service are not agreed to{}", terms.as_ref().map(|url| format!(": {url}")).unwrap_or_default())]
+    Terms { terms: Option<String> },
+    #[error("this CA creates accounts for its customers only (externalAccountRequired)")]
+    ExternalAccount,
+    #[error("the CA has left the account at {found:?} instead of deactivating it")]
+    NotDeactivated { found: String },
+    #[error("the certificate cannot be used: {0}")]
+    Certificate(String),
+    #[error("cannot set up the ACME client: {0}")]
+    Setup(String),
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
+    Key(#[from] JwsKeyError),
+
     #[error("the CA's dns-persist-01 challenge is malformed: {0}")]
     Issuers(&'static str),
     #[error("the persistent authorization that the CA wants cannot be written: {0}")]
     Persist(#[from] PersistValueError),
-    #[error("the CA has no certificate profile {wanted:?}; it has {}", listed(offered, "none at all"))]
-    Profile { wanted: String, offered: Vec<String> },
-    #[error("the CA's terms of service are not agreed to{}", terms.as_ref().map(|url| format!(": {url}")).unwrap_or_default())]
-    Terms { terms: Option<String> },
-    #[error("this CA makes accounts only for its customers (externalAccountRequired)")]
-    ExternalAccount,
-    #[error("the CA has left the account at {found:?} instead of deactivating it")]
-    NotDeactivated { found: String },
-    #[error("the file {} is damaged: {problem}", path.display())]
-    Damaged { path: PathBuf, problem: String },
-    #[error("the request in {} cannot be taken up: {problem}", path.display())]
-    Request { path: PathBuf, problem: String },
-    #[error("others can read {} (mode {mode:o})", path.display())]
-    NotPrivate { path: PathBuf, mode: u32 },
-    #[error("cannot use {}: {source}", path.display())]
-    File { path: PathBuf, source: Arc<io::Error> },
-    #[error("{} is {found}: others could lead elsewhere what is written or deleted there", path.display())]
-    Unguarded { path: PathBuf, found: String },
-    #[error("the certificate cannot be used: {0}")]
-    Certificate(String),
     #[error("the nameservers do not show what was published: {0}")]
     Nameservers(String),
     #[error("names of the certificate are not delegated to this server: {}", missing(.0))]
@@ -74,28 +67,15 @@ pub enum AcmeError {
     Unprovable { name: Name, what: String },
     #[error("CAA records forbid this CA ({identities}): {findings}")]
     Caa { findings: String, identities: String, allowing: String },
-    #[error("the deploy hook `{program}` has failed: {what}")]
-    Hook { program: String, what: String },
-    #[error("there is no certificate called {0}")]
-    NoCertificate(String),
-    #[error("the certificate {0} stands in the configuration")]
-    Configured(String),
-    #[error("the certificate {0} is being deleted")]
-    Deleting(String),
-    #[error("{0}")]
-    Wanted(String),
     #[error(transparent)]
     Publish(#[from] PublishError),
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    #[error(transparent)]
-    Password(#[from] PasswordError),
-    #[error("cannot set up HTTPS: {0}")]
-    Setup(String),
 }
 
-fn listed(offered: &[String], nothing: &str) -> String {
-    if offered.is_empty() { nothing.into() } else { offered.join(", ") }
+/// The result of a request to a CA.
+pub type Result<T> = std::result::Result<T, AcmeError>;
+
+fn list(offered: &[String]) -> String {
+    if offered.is_empty() { "none".to_owned() } else { offered.join(", ") }
 }
 
 fn missing(records: &[Missing]) -> String {
@@ -107,71 +87,29 @@ fn missing(records: &[Missing]) -> String {
 }
 
 impl AcmeError {
-    /// What to do; empty where the error itself says so or nothing can be done.
+    /// What the operator can do; empty if the message says it, or if nothing can be done.
     pub fn advice(&self) -> &'static str {
         match self {
-            Self::Unreachable { .. } => {
-                "look at the network, at `directory` in [acme], and at `ca-root` for a private CA"
-            }
-            Self::NotAcme { .. } => "look at `directory` in [acme]",
+            Self::Unreachable { .. } => "check the network, `directory` in [acme], and `ca-root` for a private CA",
+            Self::NotAcme { .. } => "check `directory` in [acme]",
             Self::Refused { problem, .. } | Self::NotProven { problem, .. } => problem.advice(),
-            Self::Profile { .. } => "change `profile`, or leave it out",
+            Self::InUse => "try again when the orders are done; `txtgate cert list` shows them",
             Self::NoChallenge { .. } => "set another `challenge` in [acme] or for the certificate, or use another CA",
+            Self::Profile { .. } => "change `profile`, or leave it out",
             Self::Terms { .. } => "read them, and set `terms-agreed = true` in [acme]",
-            Self::ExternalAccount => "get a key from it, and set `eab-kid` and `eab-key-file` in [acme]",
+            Self::ExternalAccount => "get a key from the CA, and set `eab-kid` and `eab-key-file` in [acme]",
             Self::NotDeactivated { .. } => "try again; the account is still in use",
-            Self::Damaged { .. } => "put it back from a copy, or move it away to begin anew",
-            Self::InUse => "try again when that is done; `txtgate cert list` tells what is under way",
-            Self::Request { .. } => "mend that, or ask for the certificate again with `txtgate cert issue`",
-            Self::Unguarded { .. } => {
-                "make it a folder of root's or of the daemon's user that nobody else can write (`chmod go-w`); `owner` and \
-                 `group` are for the files in it"
-            }
-            Self::NotPrivate { .. } => "run `chmod 600` on it",
-            Self::Issuers(_) => "tell the CA, or set another `challenge`",
+            Self::File(error) => error.advice(),
+            Self::Issuers(_) => "report this to the CA, or set another `challenge`",
             Self::NotDelegated(_) | Self::NotAuthorized(_) => {
-                "it is tried again by itself, or at once with `txtgate cert renew`"
+                "the daemon tries again by itself, or at once on `txtgate cert renew`"
             }
-            Self::Hook { .. } => "the certificate itself is in place; the hook is tried again",
-            Self::NoCertificate(_) => "`txtgate cert list` shows all",
-            Self::Configured(_) => "change it there, and reload the daemon",
-            Self::Deleting(_) => "`txtgate cert show` says what its deletion has met",
             Self::Nameservers(_) => "compare the delegation in the parent zone with this server's addresses",
             _ => "",
         }
     }
 
-    /// The records that somebody must add to their zones, where that is what is wrong.
-    pub fn missing(&self) -> &[Missing] {
-        match self {
-            Self::NotDelegated(missing) | Self::NotAuthorized(missing) => missing,
-            _ => &[],
-        }
-    }
-
-    /// When the CA wants to hear of it again, where it has said so.
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Refused { retry_after, .. } => *retry_after,
-            _ => None,
-        }
-    }
-
-    /// The same, where the CA has said when it wants to hear of it again, and that is now so far off.
-    pub fn again_in(mut self, left: Duration) -> Self {
-        if let Self::Refused { retry_after: Some(wait), .. } = &mut self {
-            *wait = left;
-        }
-        self
-    }
-
-    /// Whether the CA would say the same to everybody now: it is busy, or not there.
-    pub fn is_of_the_moment(&self) -> bool {
-        let is_busy = |problem: &Problem| matches!(problem.status, Some(429 | 503));
-        matches!(self, Self::Unreachable { .. }) || self.problem().is_some_and(is_busy)
-    }
-
-    /// The sentence with its advice.
+    /// The message with its advice.
     pub fn explained(&self) -> String {
         if let Self::Caa { allowing, .. } = self {
             return format!("{self}; add `{allowing}` to them, or use another CA");
@@ -182,24 +120,51 @@ impl AcmeError {
         }
     }
 
-    /// Whether the CA has said no, and would say so again.
+    /// The records that somebody has to add to their zones, if records are missing.
+    pub fn missing(&self) -> &[Missing] {
+        match self {
+            Self::NotDelegated(missing) | Self::NotAuthorized(missing) => missing,
+            _ => &[],
+        }
+    }
+
+    /// How long the CA asks to wait before the next request.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// Replaces the wait that the CA has asked for by what is left of it.
+    pub fn with_wait(mut self, left: Duration) -> Self {
+        if let Self::Refused { retry_after: Some(wait), .. } = &mut self {
+            *wait = left;
+        }
+        self
+    }
+
+    /// Whether every request would fail now: the CA is busy, or cannot be reached.
+    pub fn is_temporary(&self) -> bool {
+        let is_busy = self.problem().is_some_and(|problem| matches!(problem.status, Some(429 | 503)));
+        is_busy || matches!(self, Self::Unreachable { .. })
+    }
+
+    /// Whether the CA has refused the request, and would refuse it again.
     pub fn is_final(&self) -> bool {
-        self.problem().is_some_and(|problem| {
-            problem.status.is_some_and(|status| (400..500).contains(&status) && status != 429)
-                && !problem.is("badNonce")
-        })
+        let Some(problem) = self.problem() else { return false };
+        let is_refusal = problem.status.is_some_and(|status| (400..500).contains(&status) && status != 429);
+        is_refusal && !problem.is("badNonce")
     }
 
-    /// Whether the order that it came of can give no certificate any more, or none that can be used.
-    pub fn ends_the_order(&self) -> bool {
-        self.is_final()
-            || matches!(
-                self,
-                Self::NotProven { .. } | Self::TooManyProofs { .. } | Self::Unordered(_) | Self::Certificate(_)
-            )
+    /// Whether the order cannot lead to a certificate any more.
+    pub fn ends_order(&self) -> bool {
+        let is_lost =
+            matches!(self, Self::NotProven { .. } | Self::TooManyAuthorizations { .. } | Self::Certificate(_));
+        is_lost || self.is_final()
     }
 
-    /// The CA's own error, where it is one.
+    /// The CA's problem document.
     pub fn problem(&self) -> Option<&Problem> {
         match self {
             Self::Refused { problem, .. } | Self::NotProven { problem, .. } => Some(problem),
@@ -207,11 +172,8 @@ impl AcmeError {
         }
     }
 
-    /// Whether the CA has said no by this error of ACME's.
+    /// Whether the CA has refused the request with the ACME error `name`.
     pub fn is(&self, name: &str) -> bool {
         self.problem().is_some_and(|problem| problem.is(name))
     }
 }
-
-/// What anything here gives.
-pub type Result<T> = std::result::Result<T, AcmeError>;

@@ -1,4 +1,5 @@
-//! HTTP to a CA: one request, one reply of bounded size and time. No redirects: the directory names every address.
+//! HTTP to a CA: one request and one reply of bounded size and time. Redirects are not followed: the directory names every
+//! URL.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,136 +24,134 @@ use crate::net::roots;
 use super::error::{AcmeError, Result};
 use super::problem::Problem;
 
-/// How long a connection may take.
-const CONNECT: Duration = Duration::from_secs(10);
-/// How long a reply may take, its body included.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Bytes of a reply. The longest chains have some 10 KiB.
+/// The time limit of a connection attempt.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time limit of an exchange, including the body of the reply.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The most bytes of a reply. The longest certificate chains have some 10 KiB.
 pub const MAX_REPLY: usize = 1 << 20;
-/// The longest time to wait that is believed.
+/// The longest `Retry-After` that is respected.
 const MAX_WAIT: Duration = Duration::from_secs(7 * 86_400);
 /// Every request names its software (RFC 8555 section 6.1).
 const AGENT: &str = concat!("txtgate/", env!("CARGO_PKG_VERSION"));
 
-/// A client; cheap to clone.
+/// An HTTPS client. A cheap handle.
 #[derive(Clone, Debug)]
-pub struct Http(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+pub struct HttpClient(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
 
-/// What came back.
+/// The reply of a CA.
 #[derive(Debug)]
-pub struct Reply {
-    /// From where.
-    pub url: Url,
-    /// The status.
-    pub status: StatusCode,
+pub struct AcmeReply {
+    url: Url,
+    status: StatusCode,
     headers: HeaderMap,
-    /// The body.
+    /// The whole body.
     pub body: Bytes,
 }
 
-impl Http {
-    /// A client that trusts the system's authorities, and those of a PEM file.
+impl HttpClient {
+    /// A client that trusts the system's authorities, and those of the PEM file `extra_roots`.
     pub fn new(extra_roots: Option<&Path>) -> Result<Self> {
-        let setup = |error: &dyn std::fmt::Display| AcmeError::Setup(error.to_string());
         let roots = roots::store(extra_roots).map_err(AcmeError::Setup)?;
-        // The provider is named: a process-wide default could be another one, or none.
+        // Named here: the process-wide default could be another provider, or none.
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(|error| setup(&error))?
+            .map_err(|error| AcmeError::Setup(error.to_string()))?
             .with_root_certificates(roots)
             .with_no_client_auth();
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(CONNECT));
-        // Plain HTTP only ever reaches this machine: `Url` sees to that.
+        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        // `Url` allows plain HTTP to this machine only.
         let https = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1();
         let client =
             Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(https.wrap_connector(tcp));
         Ok(Self(client))
     }
 
-    /// GET (the directory and renewal information, the only unsigned ones) of at most so many bytes.
-    pub async fn get(&self, url: &Url, most: usize) -> Result<Reply> {
-        self.send(url, Method::GET, Bytes::new(), most).await
+    /// GET of at most `max_bytes`: for the directory and for renewal information, the only unsigned requests.
+    pub async fn get(&self, url: &Url, max_bytes: usize) -> Result<AcmeReply> {
+        self.send(url, Method::GET, Bytes::new(), max_bytes).await
     }
 
-    /// HEAD, for a nonce (RFC 8555 section 7.2).
-    pub async fn head(&self, url: &Url) -> Result<Reply> {
+    /// HEAD, which fetches a nonce (RFC 8555 section 7.2).
+    pub async fn head(&self, url: &Url) -> Result<AcmeReply> {
         self.send(url, Method::HEAD, Bytes::new(), MAX_REPLY).await
     }
 
     /// POST of a JWS.
-    pub async fn post(&self, url: &Url, jws: String) -> Result<Reply> {
+    pub async fn post(&self, url: &Url, jws: String) -> Result<AcmeReply> {
         self.send(url, Method::POST, jws.into(), MAX_REPLY).await
     }
 
-    async fn send(&self, url: &Url, method: Method, body: Bytes, most: usize) -> Result<Reply> {
-        let unreachable = |reason: String| AcmeError::Unreachable { url: url.clone(), reason };
+    async fn send(&self, url: &Url, method: Method, body: Bytes, max_bytes: usize) -> Result<AcmeReply> {
         let mut request = Request::builder().method(&method).uri(url.uri()).header(USER_AGENT, AGENT);
         if method == Method::POST {
             request = request.header(CONTENT_TYPE, "application/jose+json");
         }
-        let request = request.body(Full::new(body)).map_err(|error| unreachable(error.to_string()))?;
-        let exchange = async {
-            let (head, body) = self.0.request(request).await.map_err(|error| unreachable(chain(&error)))?.into_parts();
-            let body = Limited::new(body, most).collect().await.map_err(|error| unreachable(chain(&*error)))?;
-            Ok(Reply { url: url.clone(), status: head.status, headers: head.headers, body: body.to_bytes() })
+        let request = request.body(Full::new(body)).map_err(|error| unreachable(url, error.to_string()))?;
+        let reply = match tokio::time::timeout(EXCHANGE_TIMEOUT, self.exchange(url, request, max_bytes)).await {
+            Ok(outcome) => outcome?,
+            Err(_) => {
+                let seconds = EXCHANGE_TIMEOUT.as_secs();
+                return Err(unreachable(url, format!("no reply within {seconds} seconds")));
+            }
         };
-        let late = |_| unreachable(format!("no reply within {} seconds", PATIENCE.as_secs()));
-        let reply: Result<Reply> = tokio::time::timeout(PATIENCE, exchange).await.map_err(late)?;
-        if let Ok(reply) = &reply {
-            debug!(%method, %url, status = reply.status.as_u16(), "the CA answered");
-        }
-        reply
+        debug!(%method, %url, status = reply.status.as_u16(), "the CA answered");
+        Ok(reply)
+    }
+
+    async fn exchange(&self, url: &Url, request: Request<Full<Bytes>>, max_bytes: usize) -> Result<AcmeReply> {
+        let response = self.0.request(request).await.map_err(|error| unreachable(url, chain(&error)))?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, max_bytes).collect().await.map_err(|error| unreachable(url, chain(&*error)))?;
+        Ok(AcmeReply { url: url.clone(), status: head.status, headers: head.headers, body: body.to_bytes() })
     }
 }
 
-impl Reply {
+impl AcmeReply {
     fn header(&self, name: impl hyper::header::AsHeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The nonce for a later request.
+    /// The nonce for the next request.
     pub fn nonce(&self) -> Option<&str> {
         let is_base64url = |nonce: &&str| nonce.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
         self.header("replay-nonce").filter(is_base64url)
     }
 
-    /// The new resource's address.
+    /// The URL of the resource that the request has created.
     pub fn location(&self) -> Result<Url> {
-        let location = self.header(LOCATION).ok_or_else(|| self.unlike("it has no Location"))?;
-        location.parse().map_err(|error| self.unlike(format!("Location: {error}")))
+        let location = self.header(LOCATION).ok_or_else(|| self.malformed("it has no Location"))?;
+        location.parse().map_err(|error| self.malformed(format!("Location: {error}")))
     }
 
-    /// The addresses of a relation like `alternate` (RFC 8288).
+    /// The URLs of a link relation such as `alternate` (RFC 8288).
     pub fn links(&self, relation: &str) -> Vec<Url> {
         let values = self.headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
-        let links = values.flat_map(|value| value.split(',')).filter_map(|link| {
-            let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
-            let rel = parameters.split(';').filter_map(|parameter| parameter.trim().split_once('='));
-            let is_wanted = rel.into_iter().any(|(name, value)| {
-                name.trim().eq_ignore_ascii_case("rel") && value.trim_matches(['"', ' ']) == relation
-            });
-            is_wanted.then(|| target.parse().ok()).flatten()
-        });
-        links.collect()
+        values.flat_map(|value| value.split(',')).filter_map(|link| link_target(link, relation)).collect()
     }
 
-    /// When to come back: seconds, or a date (RFC 9110 section 10.2.3); at most a week.
+    /// How long the CA asks to wait, in seconds or by a date (RFC 9110 section 10.2.3); at most a week.
     pub fn retry_after(&self) -> Option<Duration> {
         let text = self.header(RETRY_AFTER)?;
-        let at = |date: SystemTime| date.duration_since(SystemTime::now()).unwrap_or_default();
-        let wait = text.parse().map(Duration::from_secs).ok();
-        wait.or_else(|| httpdate::parse_http_date(text).ok().map(at)).map(|wait| wait.min(MAX_WAIT))
+        let wait = match text.parse() {
+            Ok(seconds) => Duration::from_secs(seconds),
+            Err(_) => {
+                let date = httpdate::parse_http_date(text).ok()?;
+                date.duration_since(SystemTime::now()).unwrap_or_default()
+            }
+        };
+        Some(wait.min(MAX_WAIT))
     }
 
-    /// The body's JSON, of a success; else the CA's problem.
+    /// Parses the body of a success; otherwise returns the CA's problem as an error.
     pub fn json<T: DeserializeOwned>(self) -> Result<T> {
         let reply = self.success()?;
-        serde_json::from_slice(&reply.body).map_err(|error| reply.unlike(error.to_string()))
+        serde_json::from_slice(&reply.body).map_err(|error| reply.malformed(error.to_string()))
     }
 
-    /// This reply where it is a success; else the CA's problem, or what there is instead of one.
+    /// Returns a success; otherwise the CA's problem as an error.
     pub fn success(self) -> Result<Self> {
         if self.status.is_success() {
             return Ok(self);
@@ -164,24 +163,37 @@ impl Reply {
                 let problem = Problem { status: Some(self.status.as_u16()), ..Problem::default() };
                 Err(AcmeError::Refused { problem: problem.into(), retry_after })
             }
-            None => Err(self.unlike(format!("{} without a problem document", self.status))),
+            None => Err(self.malformed(format!("{} without a problem document", self.status))),
         }
     }
 
-    /// The problem that it tells, if it does.
+    /// The problem document of a refusal.
     pub fn problem(&self) -> Option<Problem> {
         let mut problem: Problem = serde_json::from_slice(&self.body).ok()?;
         problem.status = Some(self.status.as_u16());
         (!self.status.is_success() && (problem.kind.is_some() || problem.detail.is_some())).then_some(problem)
     }
 
-    /// An error about this reply.
-    pub fn unlike(&self, reason: impl Into<String>) -> AcmeError {
+    /// The error that this reply does not follow the protocol.
+    pub fn malformed(&self, reason: impl Into<String>) -> AcmeError {
         AcmeError::NotAcme { url: self.url.clone(), reason: reason.into() }
     }
 }
 
-/// An error with all of its causes: hyper's own sentence never says which it was.
+fn unreachable(url: &Url, reason: String) -> AcmeError {
+    AcmeError::Unreachable { url: url.clone(), reason }
+}
+
+/// The target of one link of a `Link` header, if it has the relation.
+fn link_target(link: &str, relation: &str) -> Option<Url> {
+    let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
+    let mut parameters = parameters.split(';').filter_map(|parameter| parameter.trim().split_once('='));
+    let is_wanted = parameters
+        .any(|(name, value)| name.trim().eq_ignore_ascii_case("rel") && value.trim_matches(['"', ' ']) == relation);
+    if is_wanted { target.parse().ok() } else { None }
+}
+
+/// An error with all its causes: hyper's own message does not include them.
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))

@@ -1,32 +1,32 @@
-//! Signed requests: flattened JSON Web Signatures, as RFC 8555 section 6.2 wants them.
+//! Signed requests: flattened JSON Web Signatures (RFC 8555 section 6.2).
 
 use ring::hmac;
 use serde_json::{Value, json};
 
 use crate::model::url::Url;
 
-use super::key::{Key, KeyError, base64url};
+use super::key::{JwsKey, JwsKeyError, base64url};
 
 /// Who signs a request.
 #[derive(Debug, Clone, Copy)]
 pub enum Signer<'a> {
-    /// A key that the CA does not know as an account's: it comes along.
-    Key(&'a Key),
-    /// An account, by its URL.
-    Account(&'a Key, &'a Url),
+    /// A key that the CA does not know as an account's: the request carries the public key.
+    Key(&'a JwsKey),
+    /// An account, identified by its URL.
+    Account(&'a JwsKey, &'a Url),
 }
 
 impl Signer<'_> {
-    fn key(&self) -> &Key {
+    fn key(&self) -> &JwsKey {
         match self {
             Self::Key(key) | Self::Account(key, _) => key,
         }
     }
 }
 
-/// A request's body. `payload` `None` is POST-as-GET (RFC 8555 section 6.3); the inner JWS of a key change has no
-/// `nonce` (section 7.3.5).
-pub fn sign(by: &Signer<'_>, url: &Url, nonce: Option<&str>, payload: Option<&Value>) -> Result<Value, KeyError> {
+/// Signs the body of a request. Without a payload the request is a POST-as-GET (RFC 8555 section 6.3). The inner JWS of
+/// a key change has no nonce (section 7.3.5).
+pub fn sign(by: &Signer<'_>, url: &Url, nonce: Option<&str>, payload: Option<&Value>) -> Result<Value, JwsKeyError> {
     let key = by.key();
     let mut header = json!({ "alg": key.algorithm(), "url": url });
     if let Some(nonce) = nonce {
@@ -37,28 +37,28 @@ pub fn sign(by: &Signer<'_>, url: &Url, nonce: Option<&str>, payload: Option<&Va
         Signer::Account(_, account) => header["kid"] = account.as_str().into(),
     }
     let payload = payload.map(Value::to_string).unwrap_or_default();
-    flattened(&header, &payload, |message| key.sign(message))
+    let protected = base64url(header.to_string().as_bytes());
+    let payload = base64url(payload.as_bytes());
+    let signature = key.sign(format!("{protected}.{payload}").as_bytes())?;
+    Ok(flattened(&protected, &payload, &signature))
 }
 
-/// The binding of a new account's key to an account that the user has with the CA (RFC 8555 section 7.3.4).
-pub fn external_binding(kid: &str, secret: &[u8], new_account: &Url, account: &Key) -> Result<Value, KeyError> {
+/// Binds the key of a new account to an account that the operator has with the CA (RFC 8555 section 7.3.4).
+pub fn external_binding(kid: &str, secret: &[u8], new_account: &Url, account: &JwsKey) -> Value {
     let header = json!({ "alg": "HS256", "kid": kid, "url": new_account });
     let secret = hmac::Key::new(hmac::HMAC_SHA256, secret);
-    flattened(&header, &account.jwk(), |message| Ok(hmac::sign(&secret, message).as_ref().to_vec()))
+    let protected = base64url(header.to_string().as_bytes());
+    let payload = base64url(account.jwk().as_bytes());
+    let signature = hmac::sign(&secret, format!("{protected}.{payload}").as_bytes());
+    flattened(&protected, &payload, signature.as_ref())
 }
 
-/// A public key as JSON.
-pub fn jwk(key: &Key) -> Value {
-    // invariant: the text is JSON
+/// The public key as JSON.
+pub fn jwk(key: &JwsKey) -> Value {
+    // invariant: a JWK is JSON
     serde_json::from_str(&key.jwk()).unwrap_or_default()
 }
 
-fn flattened(
-    header: &Value,
-    payload: &str,
-    sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, KeyError>,
-) -> Result<Value, KeyError> {
-    let (protected, payload) = (base64url(header.to_string().as_bytes()), base64url(payload.as_bytes()));
-    let signature = sign(format!("{protected}.{payload}").as_bytes())?;
-    Ok(json!({ "protected": protected, "payload": payload, "signature": base64url(&signature) }))
+fn flattened(protected: &str, payload: &str, signature: &[u8]) -> Value {
+    json!({ "protected": protected, "payload": payload, "signature": base64url(signature) })
 }

@@ -1,4 +1,4 @@
-//! Errors as a CA tells them (RFC 8555 section 6.7), shown as they are, and what to do about each.
+//! A CA's errors (RFC 8555 section 6.7): shown in the CA's words, with advice on each.
 
 use std::fmt;
 
@@ -6,44 +6,44 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-/// What ACME's own error types begin with.
-const ACME: &str = "urn:ietf:params:acme:error:";
-/// Characters of a CA's text that are kept: it goes into logs and replies.
+/// The prefix of ACME's error types.
+const ACME_ERROR: &str = "urn:ietf:params:acme:error:";
+/// The most characters of a CA's text that go into logs and replies.
 const MAX_TEXT: usize = 1_000;
 
 /// A problem document (RFC 9457), with the subproblems of RFC 8555 section 6.7.1.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Problem {
-    /// The type, like `urn:ietf:params:acme:error:badNonce`.
+    /// The type, such as `urn:ietf:params:acme:error:badNonce`.
     #[serde(rename = "type")]
     pub kind: Option<String>,
-    /// The CA's words.
+    /// The CA's explanation.
     pub detail: Option<String>,
     /// The HTTP status.
     pub status: Option<u16>,
-    /// What was wrong with each name, where it was about several.
+    /// The problem of each name, if there are several.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "readable")]
     pub subproblems: Vec<Subproblem>,
 }
 
-/// A problem with one of several names.
+/// The problem of one name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Subproblem {
     /// The type.
     #[serde(rename = "type")]
     pub kind: Option<String>,
-    /// The CA's words.
+    /// The CA's explanation.
     pub detail: Option<String>,
     /// The name.
-    pub identifier: Option<Named>,
+    pub identifier: Option<IdentifierObject>,
 }
 
-/// An identifier in a CA's JSON.
+/// An identifier as the CA writes it (RFC 8555 section 7.1.3).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Named {
+pub struct IdentifierObject {
     /// `dns` or `ip`.
     #[serde(rename = "type", deserialize_with = "or_empty")]
     pub kind: String,
@@ -52,35 +52,35 @@ pub struct Named {
     pub value: String,
 }
 
-/// `null` is as good as nothing at all: some CAs write it.
+/// Reads `null` as an absent member: some CAs write it.
 pub(super) fn or_empty<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
     Option::deserialize(from).map(Option::unwrap_or_default)
 }
 
-/// A list, or `null`, without what is not as it should be: something that we do not use may be new.
+/// Reads a list, or `null`, and skips elements that cannot be parsed: they may be new in the protocol.
 pub(super) fn readable<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Vec<T>, D::Error> {
     let all: Vec<Value> = or_empty(from)?;
     Ok(all.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect())
 }
 
 impl Problem {
-    /// ACME's name of the error, like `badNonce`; empty where it is none of ACME's.
+    /// The name of an ACME error, such as `badNonce`; empty for other types.
     pub fn name(&self) -> &str {
-        self.kind.as_deref().and_then(|kind| kind.strip_prefix(ACME)).unwrap_or_default()
+        self.kind.as_deref().and_then(|kind| kind.strip_prefix(ACME_ERROR)).unwrap_or_default()
     }
 
-    /// Whether it is this error of ACME's.
+    /// Whether this is the ACME error `name`.
     pub fn is(&self, name: &str) -> bool {
         self.name() == name
     }
 
-    /// What to do about it.
+    /// What the operator can do; empty if nothing is known.
     pub fn advice(&self) -> &'static str {
         ADVICE.iter().find(|(name, _)| *name == self.name()).map_or("", |(_, advice)| advice)
     }
 }
 
-/// What to do about each error of RFC 8555 section 6.7, RFC 9773 and the profiles draft. docs/acme.md has the same list.
+/// Advice on each error of RFC 8555 section 6.7, RFC 9773 and the profiles draft. docs/acme.md has the same list.
 const ADVICE: &[(&str, &str)] = &[
     (
         "accountDoesNotExist",
@@ -122,24 +122,30 @@ const ADVICE: &[(&str, &str)] = &[
     ("userActionRequired", "the CA's terms have changed; visit the page that it names"),
 ];
 
-/// A CA's text on one line, of bounded length, without control characters.
-fn tame(text: &str) -> String {
+/// A CA's text on one line, cut to a bounded length, without control characters.
+fn sanitized(text: &str) -> String {
     text.chars().take(MAX_TEXT).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+fn explanation(detail: Option<&str>) -> String {
+    detail.map_or_else(|| "no explanation".to_owned(), sanitized)
+}
+
+fn type_of(kind: Option<&str>) -> String {
+    sanitized(kind.unwrap_or("about:blank"))
+}
+
 impl fmt::Display for Problem {
-    /// The CA's words, its error type and HTTP status, then those for each name.
+    /// The CA's explanation, its error type and the HTTP status, followed by the problem of each name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let said = |detail: &Option<String>| detail.as_deref().map_or_else(|| "no explanation".into(), tame);
-        let typed = |kind: &Option<String>| tame(kind.as_deref().unwrap_or("about:blank"));
-        write!(f, "{} ({}", said(&self.detail), typed(&self.kind))?;
+        write!(f, "{} ({}", explanation(self.detail.as_deref()), type_of(self.kind.as_deref()))?;
         if let Some(status) = self.status {
             write!(f, ", HTTP {status}")?;
         }
         f.write_str(")")?;
         for sub in self.subproblems.iter().take(100) {
-            let name = sub.identifier.as_ref().map(|named| tame(&named.value) + ": ").unwrap_or_default();
-            write!(f, "; {name}{} ({})", said(&sub.detail), typed(&sub.kind))?;
+            let name = sub.identifier.as_ref().map(|name| sanitized(&name.value) + ": ").unwrap_or_default();
+            write!(f, "; {name}{} ({})", explanation(sub.detail.as_deref()), type_of(sub.kind.as_deref()))?;
         }
         Ok(())
     }
@@ -150,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_problem_is_shown_as_the_ca_told_it() {
+    fn a_problem_is_shown_in_the_words_of_the_ca() {
         let text = r#"{"type":"urn:ietf:params:acme:error:rejectedIdentifier","detail":"some\nfailed","status":403,"x":1,
             "subproblems":[{"type":"urn:ietf:params:acme:error:caa","detail":"CAA forbids","identifier":{"type":"dns","value":"a.test"}}]}"#;
         let problem: Problem = serde_json::from_str(text).unwrap();

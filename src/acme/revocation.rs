@@ -1,33 +1,33 @@
-//! Revocation (RFC 8555 section 7.6): by the account that got the certificate, or by the certificate's own key.
+//! Revocation (RFC 8555 section 7.6), signed by an account or by the certificate's own key.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tracing::warn;
 
-use super::account::Account;
-use super::client::Client;
+use super::account::AcmeAccount;
+use super::client::AcmeClient;
 use super::error::Result;
 use super::jws::Signer;
-use super::key::{Key, base64url};
+use super::key::{JwsKey, base64url};
 
-/// Why a certificate is revoked (RFC 5280 section 5.3.1): those that subscribers may give.
+/// The reason of a revocation (RFC 5280 section 5.3.1): those that subscribers may give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Reason {
-    /// None is given.
+pub enum RevocationReason {
+    /// No reason is given.
     Unspecified,
     /// Somebody else has the key.
     KeyCompromise,
     /// The names belong to another organisation now.
     AffiliationChanged,
-    /// Another certificate has taken its place.
+    /// Another certificate has replaced this one.
     Superseded,
-    /// The site is no longer there.
+    /// The site has closed.
     CessationOfOperation,
 }
 
-impl Reason {
-    /// The number in a CRL.
+impl RevocationReason {
+    /// The code in a CRL.
     pub fn code(self) -> u8 {
         match self {
             Self::Unspecified => 0,
@@ -39,21 +39,21 @@ impl Reason {
     }
 }
 
-/// Who asks for it.
+/// Who signs the request.
 #[derive(Debug)]
-pub enum By<'a> {
-    /// The account that got it, or one that has proven all of its names.
-    Account(&'a Account),
-    /// Whoever has its key; needs no account.
-    CertificateKey(&'a Client, &'a Key),
+pub enum RevokedBy<'a> {
+    /// The account that ordered the certificate, or one that has proven all its names.
+    Account(&'a AcmeAccount),
+    /// The certificate's own key; no account is needed.
+    CertificateKey(&'a AcmeClient, &'a JwsKey),
 }
 
-/// Revokes a certificate, in DER.
-pub async fn revoke(by: By<'_>, certificate: &[u8], reason: Reason) -> Result<()> {
+/// Revokes a certificate (DER).
+pub async fn revoke(by: RevokedBy<'_>, certificate: &[u8], reason: RevocationReason) -> Result<()> {
     let payload = json!({ "certificate": base64url(certificate), "reason": reason.code() });
     match by {
-        By::Account(account) => account.post(&account.client().directory().revoke_cert, Some(&payload)).await,
-        By::CertificateKey(client, key) => {
+        RevokedBy::Account(account) => account.post(&account.client().directory().revoke_cert, Some(&payload)).await,
+        RevokedBy::CertificateKey(client, key) => {
             client.post(Signer::Key(key), &client.directory().revoke_cert, Some(&payload)).await
         }
     }?;

@@ -1,277 +1,273 @@
-//! The certificate of the API: got, kept, renewed and exchanged while in use.
+//! The certificate of the API: issued, stored, renewed, and replaced while the API is in use.
 
 use std::fs::{self, Permissions};
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
+use crate::acme::certificate::{CertificateInfo, CertificateKey, Chain};
+use crate::acme::retry_after::RetryAfterGate;
 use crate::config::{OwnCertificate, UntilIssued};
-use crate::file;
+use crate::delegation::challenge_target::Proven;
+use crate::file::state::{self, FileError, blocking};
 use crate::metrics::Metrics;
-use crate::net::lookup::Lookup;
 use crate::net::tls::Tls;
-use crate::publisher::Publisher;
 
-use super::issue::{Means, Request, forget, issue};
-use super::progress::Progress;
-use super::renewal::{Current, backoff, wall_clock};
-use crate::acme::account::blocking;
-use crate::acme::authority::Authority;
-use crate::acme::certificate::{CertificateKey, Chain, Facts};
-use crate::acme::error::{AcmeError, Result};
-use crate::acme::retry_after::Refusal;
-use crate::acme::state::{failed, private_folder, private_text};
-use crate::delegation::challenge_target::{Placed, Proof, Proven, Search};
-use crate::delegation::nameservers;
+use super::error::{CertificateError, Result};
+use super::issue::IssueServices;
+use super::issue_request::IssueRequest;
+use super::keeper::{Attempts, Kept, Turn, keep};
+use super::pending::forget;
+use super::progress::OrderProgress;
+use super::renewal::CertificateInUse;
 
-/// Between two looks at the clock, which may have been set meanwhile.
-const LOOK_EVERY: Duration = Duration::from_secs(600);
-/// The line of the file that says who issued it.
-const FROM: &str = "directory: ";
+/// The beginning of the line in the certificate's file that names the CA.
+const ISSUED_BY: &str = "directory: ";
 
-/// What keeps the API's certificate. A cheap handle.
+/// The API's certificate. A cheap handle.
 #[derive(Clone, Debug)]
-pub struct Own(Arc<Inner>);
+pub struct ApiCertificate(Arc<ApiCertificateShared>);
 
 #[derive(Debug)]
-struct Inner {
-    authority: Authority,
-    publisher: Publisher,
-    lookup: Lookup,
-    metrics: Arc<Metrics>,
+struct ApiCertificateShared {
+    services: IssueServices,
     tls: Tls,
     settings: OwnCertificate,
-    report: Mutex<Report>,
-    refusal: Refusal,
+    report: Mutex<ApiCertificateReport>,
+    progress: OrderProgress,
+    gate: RetryAfterGate,
     wake: Notify,
 }
 
-/// How the certificate is, for the operator.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Report {
-    /// What the API shows.
-    pub shown: Option<Facts>,
-    /// Whether it is one that the daemon has signed itself.
+/// The API's certificate for the operator.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ApiCertificateReport {
+    /// The certificate that the API shows.
+    pub shown: Option<CertificateInfo>,
+    /// Whether that certificate is self-signed.
     pub self_signed: bool,
-    /// From when on it is to be renewed.
+    /// When the certificate is renewed.
     pub renew_at: Option<String>,
-    /// Attempts that have failed since the last success.
-    pub failures: u32,
-    /// Why the last one has failed, and what to do.
-    pub problem: Option<String>,
-    /// When it is tried again.
-    pub next_attempt: Option<String>,
+    /// How the last attempts went.
+    #[serde(flatten)]
+    pub attempts: Attempts,
 }
 
-impl Own {
-    /// Shows what the state folder holds, else what the configuration wants until there is one. Nothing is asked yet. What
-    /// is wrong there is told of and another certificate is got: it must not hold up DNS.
-    pub async fn start(
-        authority: Authority,
-        publisher: Publisher,
-        lookup: Lookup,
-        metrics: Arc<Metrics>,
-        tls: Tls,
-        settings: OwnCertificate,
-    ) -> (Self, Keeper) {
-        let (report, refusal, wake) = (Mutex::default(), Refusal::default(), Notify::new());
-        let own = Self(Arc::new(Inner { authority, publisher, lookup, metrics, tls, settings, report, refusal, wake }));
-        let stored = own.shown().await.unwrap_or_else(|problem| own.unusable(&problem));
+impl ApiCertificate {
+    /// Shows the stored certificate, or what the configuration wants until there is one. Sends no request. A problem with
+    /// the stored certificate is reported, and another one is issued: it must not keep DNS from being served.
+    pub async fn start(services: IssueServices, tls: Tls, settings: OwnCertificate) -> (Self, ApiCertificateKeeper) {
+        let certificate = Self(Arc::new(ApiCertificateShared {
+            services,
+            tls,
+            settings,
+            report: Mutex::default(),
+            progress: OrderProgress::new("the API's certificate"),
+            gate: RetryAfterGate::default(),
+            wake: Notify::new(),
+        }));
+        let stored = match certificate.show_stored().await {
+            Ok(stored) => stored,
+            Err(problem) => {
+                certificate.report_unusable(&problem);
+                None
+            }
+        };
         if stored.is_none() {
-            match own.0.settings.until_issued {
-                UntilIssued::SelfSigned => own.show_self_signed().unwrap_or_else(|problem| own.unusable(&problem)),
-                UntilIssued::Closed => warn!("the API refuses every handshake until the CA has issued its certificate"),
+            match certificate.0.settings.until_issued {
+                UntilIssued::SelfSigned => {
+                    if let Err(problem) = certificate.show_self_signed() {
+                        certificate.report_unusable(&problem);
+                    }
+                }
+                UntilIssued::Closed => {
+                    warn!("the API refuses every handshake until the CA has issued its certificate");
+                }
             }
         }
-        let current = stored.map(Current::stored);
-        (own.clone(), Keeper { own, current })
+        let in_use = stored.map(CertificateInUse::stored);
+        (certificate.clone(), ApiCertificateKeeper { certificate, in_use })
     }
 
-    /// Shows what the state folder holds.
-    async fn shown(&self) -> Result<Option<Facts>> {
-        let Some(chain) = self.stored().await? else { return Ok(None) };
+    /// Shows the certificate of the state folder, if there is one.
+    async fn show_stored(&self) -> Result<Option<CertificateInfo>> {
+        let Some(chain) = self.read_stored().await? else { return Ok(None) };
         self.show(&chain, false)?;
-        Ok(Some(chain.facts))
+        Ok(Some(chain.info))
     }
 
-    fn unusable<T: Default>(&self, problem: &AcmeError) -> T {
-        error!("the API is without a certificate until another one is got: {}", problem.explained());
-        self.tell(|report| report.problem = Some(problem.explained()));
-        T::default()
+    fn report_unusable(&self, problem: &CertificateError) {
+        let explained = problem.explained();
+        error!("the API has no certificate until another one is issued: {explained}");
+        self.update(|report| report.attempts.problem = Some(explained));
     }
 
-    /// How it is now.
-    pub fn report(&self) -> Report {
+    /// The report for the operator.
+    pub fn report(&self) -> ApiCertificateReport {
         self.0.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Tries again at once where the last attempt has failed: something may have been mended.
-    pub fn wake(&self) {
-        self.0.authority.mended();
+    /// Makes the next attempt at once, unless the CA has set the time: the operator may have corrected something.
+    pub fn retry_now(&self) {
+        self.0.services.authority.retry_now();
         self.0.wake.notify_one();
     }
 
-    fn tell(&self, change: impl FnOnce(&mut Report)) {
-        change(&mut self.0.report.lock().unwrap_or_else(PoisonError::into_inner));
+    fn update<T>(&self, change: impl FnOnce(&mut ApiCertificateReport) -> T) -> T {
+        change(&mut self.0.report.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn path(&self) -> PathBuf {
-        self.0.authority.settings().state.join("api.pem")
+        self.0.services.authority.settings().state.join("api.pem")
     }
 
-    /// The certificate in the state folder, where it is of the CA and for the names that are configured.
-    async fn stored(&self) -> Result<Option<Chain>> {
-        let (state, path) = (self.0.authority.settings().state.clone(), self.path());
-        let text = blocking(move || {
-            private_folder(&state)?;
-            private_text(&path)
-        });
-        let Some(text) = text.await? else { return Ok(None) };
+    /// The certificate of the state folder, if it was issued by the configured CA for the configured names.
+    async fn read_stored(&self) -> Result<Option<Chain>> {
+        let folder = self.0.services.authority.settings().state.clone();
+        let path = self.path();
+        let reading = move || {
+            state::create_private_folder(&folder)?;
+            state::read_private(&path)
+        };
+        let Some(text) = blocking(reading).await? else { return Ok(None) };
+        let path = self.path();
         let chain = match Chain::from_pem(&text) {
             Ok(chain) => chain,
             Err(problem) => {
-                error!("{} cannot be used, and another certificate is got; {problem}", self.path().display());
+                error!("{} cannot be used, and another certificate is issued; {problem}", path.display());
                 return Ok(None);
             }
         };
-        let from = format!("{FROM}{}\n", self.0.authority.settings().directory);
-        if !text.starts_with(&from) || !chain.facts.is_for(&self.0.settings.names) {
-            info!("the certificate in {} is of another CA or for other names", self.path().display());
+        let is_from_ca = text.starts_with(&self.issued_by());
+        if !is_from_ca || !chain.info.is_for(&self.0.settings.names) {
+            info!("the certificate in {} is from another CA, or for other names", path.display());
             return Ok(None);
         }
         Ok(Some(chain))
     }
 
+    /// The first line of the certificate's file.
+    fn issued_by(&self) -> String {
+        format!("{ISSUED_BY}{}\n", self.0.services.authority.settings().directory)
+    }
+
     fn show_self_signed(&self) -> Result<()> {
-        let key = CertificateKey::generate(self.0.authority.settings().key_type)?;
+        let key = CertificateKey::generate(self.0.services.authority.settings().key_type)?;
         let chain = key.self_signed(&self.0.settings.names)?;
-        warn!(sha256 = chain.facts.sha256, "the API shows a self-signed certificate until the CA has issued one");
+        warn!(sha256 = chain.info.sha256, "the API shows a self-signed certificate until the CA has issued one");
         self.show(&chain, true)
     }
 
     fn show(&self, chain: &Chain, self_signed: bool) -> Result<()> {
         self.0.tls.install(chain.certified()?);
-        let expires = if self_signed { 0 } else { chain.facts.not_after.as_unix() };
-        self.0.metrics.api_certificate_expires.set(expires);
-        self.tell(|report| {
-            report.shown = Some(chain.facts.clone());
+        let expires = if self_signed { 0 } else { chain.info.not_after.as_unix() };
+        self.0.services.metrics.api_certificate_expires.set(expires);
+        self.update(|report| {
+            report.shown = Some(chain.info.clone());
             report.self_signed = self_signed;
         });
         Ok(())
     }
 
-    /// Gets a certificate and puts it in place: first on disk, then before everybody.
-    async fn renew(&self, replaces: Option<String>) -> Result<Facts> {
-        let names = self.placed().await?;
-        let Inner { authority, publisher, lookup, refusal, .. } = &*self.0;
-        let account = authority.hold().await?;
-        let mut delegations = nameservers::verified(publisher, lookup, &names).await?;
-        let settings = authority.settings();
-        let (pending, grants) = (&settings.state.join("api.pending"), &settings.state.join("api.grants"));
-        // Nobody waits for this one.
-        let progress = &Progress::default();
-        let request = Request { names: &names, settings, replaces, pending, grants, progress, refusal };
-        let chain = issue(Means { account: &account, publisher, lookup }, &mut delegations, &request).await?;
-        drop(account);
-        // One file with both: a chain and another one's key can never meet.
-        let text = format!("{FROM}{}\n{}{}", settings.directory, chain.key().reveal_pem(), chain.pem());
+    /// Gets a certificate, writes it to disk, and then shows it.
+    async fn renew(&self, replaces: Option<String>) -> Result<CertificateInfo> {
+        let settings = self.0.services.authority.settings();
+        let pending = settings.state.join("api.pending");
+        let request = IssueRequest {
+            names: &self.0.settings.names,
+            settings,
+            replaces,
+            proven_before: Proven::new(),
+            checks_caa: false,
+            pending: &pending,
+            grants: &settings.state.join("api.grants"),
+            progress: &self.0.progress,
+            gate: &self.0.gate,
+        };
+        let chain = self.0.services.issue(&request).await?.chain;
+        // One file holds both: a chain and the key of another one can never meet.
+        let text = format!("{}{}{}", self.issued_by(), chain.key().reveal_pem(), chain.pem());
         let path = self.path();
-        blocking(move || replace(&path, text.as_bytes()).map_err(|source| failed(&path, source))).await?;
+        blocking(move || replace_key_file(&path, text.as_bytes())).await?;
         self.show(&chain, false)?;
-        forget(pending).await.unwrap_or_else(|problem| warn!("the order of the API's certificate is kept: {problem}"));
-        Ok(chain.facts)
-    }
-
-    /// Where each name is proven: in its own zone, which is ours.
-    async fn placed(&self) -> Result<Vec<Placed>> {
-        let proof = Proof::of(self.0.authority.settings(), &self.0.authority).await?;
-        let (publisher, lookup) = (self.0.publisher.clone(), self.0.lookup.clone());
-        Search { publisher, lookup, proof, before: Proven::new() }.place(&self.0.settings.names).await
+        if let Err(problem) = forget(&pending).await {
+            warn!("the finished order of the API's certificate cannot be deleted: {problem}");
+        }
+        Ok(chain.info)
     }
 }
 
-/// Puts a key's file in the place of one that others may have been able to read; nobody else reads the new one.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Replaces the file of a key. Others may have been able to read the old file; nobody else can read the new one.
+fn replace_key_file(path: &Path, bytes: &[u8]) -> std::result::Result<(), FileError> {
     match fs::set_permissions(path, Permissions::from_mode(0o600)) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => file::replace(path, bytes),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(FileError::io(path, error)),
+        _ => state::write(path, bytes),
     }
 }
 
-/// What renews the certificate for as long as the daemon runs.
-pub struct Keeper {
-    own: Own,
-    current: Option<Current>,
+/// Keeps the API's certificate; see [`ApiCertificateKeeper::run`].
+#[derive(Debug)]
+pub struct ApiCertificateKeeper {
+    certificate: ApiCertificate,
+    in_use: Option<CertificateInUse>,
 }
 
-impl std::fmt::Debug for Keeper {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Keeper")
-    }
-}
-
-impl Keeper {
-    /// Renews it whenever it is time.
-    pub async fn keep(mut self) {
-        loop {
-            let wait = if self.is_due().await { self.attempt().await } else { self.until_due() };
-            let sleep = tokio::time::sleep(wait);
-            tokio::select! {
-                () = sleep => {}
-                () = self.own.0.wake.notified() => {}
-            }
-        }
+impl ApiCertificateKeeper {
+    /// Gets the certificate, and renews it for as long as the daemon runs. To be called when DNS is served.
+    pub async fn run(self) {
+        keep(self).await;
     }
 
-    /// Whether there is none, or it is time for another one.
     async fn is_due(&mut self) -> bool {
-        let Some(current) = &mut self.current else { return true };
-        current.renewal.refresh(&self.own.0.authority, &current.facts).await;
-        let due = current.due();
-        self.own.tell(|report| report.renew_at = Some(due.to_string()));
-        wall_clock() >= due
+        let Some(in_use) = &mut self.in_use else { return true };
+        in_use.is_due(&self.certificate.0.services.authority).await
     }
 
-    fn until_due(&self) -> Duration {
-        let left = self.current.as_ref().map(|current| current.due().since(wall_clock()));
-        left.unwrap_or_default().clamp(Duration::from_secs(1), LOOK_EVERY)
+    fn report_due(&self) {
+        let due = self.in_use.as_ref().map(|in_use| in_use.due().to_string());
+        self.certificate.update(|report| report.renew_at = due);
     }
+}
 
-    /// One attempt; how long to wait then.
-    async fn attempt(&mut self) -> Duration {
-        let replaces = self.current.as_ref().and_then(|current| current.facts.renewal_id.clone());
-        match self.own.renew(replaces).await {
-            Ok(facts) => {
-                self.own.0.metrics.certificates_issued.one();
-                let current = Current::new(facts, self.current.as_ref());
-                self.own.tell(|report| {
-                    (report.failures, report.problem, report.next_attempt) = (0, None, None);
-                    report.renew_at = Some(current.due().to_string());
-                });
-                self.current = Some(current);
-                Duration::from_secs(1)
-            }
-            Err(problem) => self.failed(&problem),
+impl Kept for ApiCertificateKeeper {
+    async fn turn(&mut self) -> Result<Turn> {
+        let is_due = self.is_due().await;
+        self.report_due();
+        if let Some(in_use) = self.in_use.as_ref().filter(|_| !is_due) {
+            return Ok(Turn::Idle(in_use.sleep()));
         }
+        let replaces = self.in_use.as_ref().and_then(|in_use| in_use.info.renewal_id.clone());
+        let issued = self.certificate.renew(replaces).await?;
+        self.metrics().certificates_issued.one();
+        self.in_use = Some(CertificateInUse::issued(issued, self.in_use.as_ref()));
+        self.report_due();
+        Ok(Turn::Done)
     }
 
-    fn failed(&self, problem: &AcmeError) -> Duration {
-        self.own.0.metrics.certificate_failures.one();
-        let failures = self.own.report().failures + 1;
-        let wait = backoff(failures).max(problem.retry_after().unwrap_or_default());
-        let next = wall_clock().plus(wait);
-        error!(failures, next_attempt = %next, "the API's certificate could not be got: {}", problem.explained());
-        self.own.tell(|report| {
-            report.failures = failures;
-            report.problem = Some(problem.explained());
-            report.next_attempt = Some(next.to_string());
-        });
-        wait
+    fn update<T>(&self, change: impl FnOnce(&mut Attempts) -> T) -> T {
+        self.certificate.update(|report| change(&mut report.attempts))
+    }
+
+    fn title(&self) -> String {
+        "the API's certificate".to_owned()
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.certificate.0.services.metrics
+    }
+
+    fn wake(&self) -> &Notify {
+        &self.certificate.0.wake
+    }
+
+    fn failed(&self, _problem: &CertificateError) {}
+
+    fn turn_ended(&self) {
+        self.certificate.0.progress.end();
     }
 }

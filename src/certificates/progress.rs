@@ -1,45 +1,46 @@
-//! How far each name of an order is, for people who wait for it.
+//! The progress of an order, for people who wait for it.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use tracing::info;
 
 use crate::model::identifier::Identifier;
 
-use crate::acme::error::Result;
+use super::error::{CertificateError, Result};
 
-/// How far a name is. Each state comes after those before it; the last three are ends.
+/// The progress of one name. Each state follows those before it; the last three are final.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// Nothing is known of it yet.
+pub enum NameState {
+    /// Nothing is known yet.
     #[default]
     Waiting,
-    /// What the CA looks at leads here, or says what it must.
+    /// The record that the CA looks at leads here, or says what it must.
     Delegated,
     /// The challenge's value, or the persistent authorization, is published.
     Published,
-    /// The zone's nameservers show the value, those that can be asked from here.
+    /// Those of the zone's nameservers that can be reached show the value.
     Seen,
-    /// The CA is told that it may look.
+    /// The CA has been told that it may look.
     Answered,
-    /// What the CA looks at does neither.
+    /// The record that the CA looks at is missing.
     RecordMissing,
-    /// The CA has seen the value, now or in an authorization that still holds.
+    /// The CA has seen the value, in this order or in an authorization that is still valid.
     Proven,
-    /// It has not been proven.
+    /// The name could not be proven.
     Failed,
 }
 
-impl State {
-    /// Whether nothing more comes in this order.
-    pub fn is_end(self) -> bool {
+impl NameState {
+    /// Whether the state is final for this order.
+    pub fn is_final(self) -> bool {
         self >= Self::RecordMissing
     }
 }
 
-impl fmt::Display for State {
+impl fmt::Display for NameState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Waiting => "waiting",
@@ -54,87 +55,135 @@ impl fmt::Display for State {
     }
 }
 
-/// A name, and how far it is.
+/// A name and its state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
-    /// The name, with `*.` where it is for a wildcard.
+pub struct NameProgress {
+    /// The name, with `*.` for a wildcard.
     pub name: String,
-    /// How far it is.
-    pub state: State,
-    /// What is in the way.
+    /// The state.
+    pub state: NameState,
+    /// Why the name is not proven.
     pub problem: Option<String>,
 }
 
-/// All names of an order, as many as a certificate has. Nothing but orders and the operator's questions locks it.
-#[derive(Debug, Default)]
-pub struct Progress(Mutex<Vec<Step>>);
+/// The progress of one certificate's orders.
+#[derive(Debug)]
+pub struct OrderProgress {
+    /// Names the certificate in the log.
+    title: String,
+    shared: Mutex<Shown>,
+}
 
-impl Progress {
-    /// Forgets the last order; the next one is for these names.
-    pub fn start(&self, names: &[Identifier]) {
-        let waiting = |name: &Identifier| Step { name: name.to_string(), state: State::Waiting, problem: None };
-        *self.lock() = names.iter().map(waiting).collect();
+#[derive(Debug, Default)]
+struct Shown {
+    stage: Option<String>,
+    caa_record: Option<String>,
+    names: Vec<NameProgress>,
+}
+
+impl OrderProgress {
+    /// The progress of the certificate with this name: nothing yet.
+    pub fn new(title: impl Into<String>) -> Self {
+        Self { title: title.into(), shared: Mutex::default() }
     }
 
-    /// Lets a name be so far, unless it is already.
-    pub fn reach(&self, name: &str, state: State) {
+    /// Begins an order for these names, and forgets the last one.
+    pub fn start(&self, names: &[Identifier]) {
+        let waiting =
+            |name: &Identifier| NameProgress { name: name.to_string(), state: NameState::Waiting, problem: None };
+        self.lock().names = names.iter().map(waiting).collect();
+    }
+
+    /// Begins a stage of the work, and logs it.
+    pub fn stage(&self, stage: impl Into<String>) {
+        let stage = stage.into();
+        info!(name = self.title, "{stage}");
+        self.lock().stage = Some(stage);
+    }
+
+    /// Ends the work.
+    pub fn end(&self) {
+        self.lock().stage = None;
+    }
+
+    /// The stage of the work; `None` if nothing is being done.
+    pub fn current_stage(&self) -> Option<String> {
+        self.lock().stage.clone()
+    }
+
+    /// Shows the CAA record that lets this account alone get the certificate.
+    pub fn set_caa_record(&self, record: Option<String>) {
+        self.lock().caa_record = record;
+    }
+
+    /// That CAA record, once the account is known.
+    pub fn caa_record(&self) -> Option<String> {
+        self.lock().caa_record.clone()
+    }
+
+    /// Moves a name on to a state, unless it is there or further.
+    pub fn reach(&self, name: &str, state: NameState) {
         self.change(name, state, None);
     }
 
-    /// Lets a name be as far as what was done for it, or failed.
-    pub fn note<T>(&self, name: &str, state: State, done: Result<T>) -> Result<T> {
-        match &done {
-            Ok(_) => self.change(name, state, None),
-            Err(error) => self.change(name, State::Failed, Some(error.explained())),
-        }
-        done
+    /// Ends a name with an error.
+    pub fn fail(&self, name: &str, error: &CertificateError) {
+        self.change(name, NameState::Failed, Some(error.explained()));
     }
 
-    /// Ends a name whose record is missing; `found` is what is there.
+    /// Moves a name on to a state after a success, or ends it with the error. Returns the outcome.
+    pub fn record<T>(&self, name: &str, state: NameState, outcome: Result<T>) -> Result<T> {
+        match &outcome {
+            Ok(_) => self.reach(name, state),
+            Err(error) => self.fail(name, error),
+        }
+        outcome
+    }
+
+    /// Ends a name whose record is missing; `found` says what is there instead.
     pub fn miss(&self, name: &str, found: &str) {
-        self.change(name, State::RecordMissing, Some(found.to_owned()));
+        self.change(name, NameState::RecordMissing, Some(found.to_owned()));
     }
 
-    /// Each name, in the certificate's order; none where nothing was ordered yet.
-    pub fn steps(&self) -> Vec<Step> {
-        self.lock().clone()
+    /// The names in the order of the certificate; none before the first order.
+    pub fn names(&self) -> Vec<NameProgress> {
+        self.lock().names.clone()
     }
 
-    fn change(&self, name: &str, state: State, problem: Option<String>) {
-        let mut steps = self.lock();
-        let its = steps.iter_mut().find(|step| step.name.eq_ignore_ascii_case(name));
-        if let Some(step) = its.filter(|step| step.state < state && !step.state.is_end()) {
-            (step.state, step.problem) = (state, problem);
+    fn change(&self, name: &str, state: NameState, problem: Option<String>) {
+        let mut shown = self.lock();
+        let found = shown.names.iter_mut().find(|progress| progress.name.eq_ignore_ascii_case(name));
+        if let Some(progress) = found.filter(|progress| progress.state < state && !progress.state.is_final()) {
+            progress.state = state;
+            progress.problem = problem;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Step>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Shown> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::acme::error::AcmeError;
 
     #[test]
-    fn a_name_goes_forward_and_ends_once() {
-        let progress = Progress::default();
-        assert_eq!(progress.steps(), []);
+    fn a_name_moves_forward_and_ends_once() {
+        let progress = OrderProgress::new("test");
+        assert_eq!(progress.names(), []);
         progress.start(&["a.example".parse().unwrap(), "*.a.example".parse().unwrap()]);
-        progress.reach("a.example", State::Published);
-        progress.reach("A.EXAMPLE", State::Delegated);
-        progress.reach("nobody.example", State::Proven);
-        let states = || progress.steps().into_iter().map(|step| (step.state, step.problem)).collect::<Vec<_>>();
-        assert_eq!(states(), [(State::Published, None), (State::Waiting, None)]);
-        progress.reach("*.a.example", State::Proven);
-        let failed = || Err::<(), _>(AcmeError::Setup("x".into()));
-        assert!(progress.note("*.a.example", State::Seen, failed()).is_err());
-        assert!(progress.note("a.example", State::Seen, failed()).is_err());
-        let why = Some("cannot set up HTTPS: x".to_owned());
-        assert_eq!(states(), [(State::Failed, why), (State::Proven, None)]);
+        progress.reach("a.example", NameState::Published);
+        progress.reach("A.EXAMPLE", NameState::Delegated);
+        progress.reach("nobody.example", NameState::Proven);
+        let states = || progress.names().into_iter().map(|name| (name.state, name.problem)).collect::<Vec<_>>();
+        assert_eq!(states(), [(NameState::Published, None), (NameState::Waiting, None)]);
+        progress.reach("*.a.example", NameState::Proven);
+        let failed = || Err::<(), _>(CertificateError::Invalid("x".into()));
+        assert!(progress.record("*.a.example", NameState::Seen, failed()).is_err());
+        assert!(progress.record("a.example", NameState::Seen, failed()).is_err());
+        assert_eq!(states(), [(NameState::Failed, Some("x".to_owned())), (NameState::Proven, None)]);
         progress.start(&["a.example".parse().unwrap()]);
-        assert_eq!(states(), [(State::Waiting, None)]);
+        assert_eq!(states(), [(NameState::Waiting, None)]);
     }
 }

@@ -4,7 +4,7 @@ use axum::http::Method;
 use clap::Subcommand;
 use serde_json::json;
 
-use crate::acme::client::Client;
+use crate::acme::client::AcmeClient;
 use crate::config::Config;
 
 use super::operator::Operator;
@@ -53,7 +53,7 @@ pub fn run(command: Command, config: &Config) -> Result<()> {
 
 fn directory(output: Output, config: &Config) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let connect = Client::connect(&config.acme.directory, config.acme.ca_root.as_deref());
+    let connect = AcmeClient::connect(&config.acme.directory, config.acme.ca_root.as_deref());
     let client = runtime.block_on(connect).map_err(|error| CliError::Refused(error.explained()))?;
     // invariant: a directory has only texts and lists of them
     shown(output, &serde_json::to_value(client.directory()).unwrap_or_default())

@@ -292,7 +292,9 @@ fn zone_at(publisher: &Publisher, name: &Name) -> Option<ZoneName> {
 /// Whether there is one that can be published at.
 async fn is_stored(publisher: &Publisher, owner: &Owner) -> bool {
     let (publisher, wanted) = (publisher.clone(), owner.clone());
-    let read = blocking(move || Ok(publisher.store().read(|rows| rows.owner(&wanted)).map_err(PublishError::from)?));
+    let reading =
+        move || -> Result<_> { Ok(publisher.store().read(|rows| rows.owner(&wanted)).map_err(PublishError::from)?) };
+    let read = blocking(reading);
     match read.await {
         Ok(row) => row.is_some_and(|row| row.is_served()),
         Err(error) => {

@@ -1,83 +1,74 @@
-//! The end of a managed certificate: its files, what is remembered of it, and what it was granted.
+//! The deletion of a managed certificate: its files, its state, and the persistent authorizations that it relied on.
 
 use std::sync::Arc;
 
-use serde::Serialize;
 use tracing::info;
 
 use crate::config::certificate::CertificateName;
+use crate::file::state::{FileError, blocking};
 
-use super::super::grants::{self, Grant};
-use super::{Entry, Managed, live};
-use crate::acme::account::blocking;
-use crate::acme::error::{AcmeError, Result};
+use super::super::error::{CertificateError, Result};
+use super::super::grants::{self, PersistentGrant};
+use super::ManagedCertificates;
+use super::entry::ManagedEntry;
+use super::report::DeletionReport;
 
-/// What has become of the persistent authorizations of a certificate that is deleted, as records.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Deleted {
-    /// Those that are not served any more.
-    pub withdrawn: Vec<String>,
-    /// Those in the zones of others, which go on granting what they say.
-    pub standing: Vec<String>,
+/// Reads the grants that certificates rely on. Blocks.
+fn read_grants(entries: &[Arc<ManagedEntry>]) -> std::result::Result<Vec<PersistentGrant>, FileError> {
+    let mut all = Vec::new();
+    for entry in entries {
+        all.extend(grants::read(&entry.folder.grants())?);
+    }
+    Ok(all)
 }
 
-/// What other certificates rely on. Blocks.
-fn grants_of(entries: Vec<Arc<Entry>>) -> Result<Vec<Grant>> {
-    let read: Result<Vec<Vec<Grant>>> = entries.iter().map(|entry| grants::standing(&entry.folder.grants())).collect();
-    Ok(read?.concat())
-}
-
-impl Managed {
-    /// Forgets a certificate and deletes its files. Its labels stay, so that a CNAME never leads to a stranger; persistent
-    /// authorizations are withdrawn from them, unless another certificate relies on them.
-    pub async fn delete(&self, name: &CertificateName) -> Result<Deleted> {
-        let entry = self.entry(name)?;
+impl ManagedCertificates {
+    /// Forgets a certificate and deletes its files. Its labels stay, so that a CNAME never leads to a stranger. Persistent
+    /// authorizations are withdrawn, unless another certificate relies on them.
+    pub async fn delete(&self, name: &CertificateName) -> Result<DeletionReport> {
+        let entry = self.registry.get(name)?;
         if entry.is_configured {
-            return Err(AcmeError::Configured(name.to_string()));
+            return Err(CertificateError::Configured(name.to_string()));
         }
-        // Whoever asks may go away; what has begun goes on.
+        // A task of its own: the caller may go away, and what has begun goes on.
         let deleting = tokio::spawn(self.clone().delete_all(entry));
-        deleting.await.map_err(|error| AcmeError::Setup(error.to_string()))?
+        deleting.await.map_err(|error| CertificateError::Interrupted(error.to_string()))?
     }
 
-    async fn delete_all(self, entry: Arc<Entry>) -> Result<Deleted> {
+    async fn delete_all(self, entry: Arc<ManagedEntry>) -> Result<DeletionReport> {
         let _deploying = entry.deploying.lock().await;
-        let mut work = entry.work().await?;
-        // Before anything else: what a crash leaves undone here is done by the next attempt, or needed by a renewal.
-        let deleted = self.withdraw(&entry).await?;
-        work.record.deleting = true;
-        entry.store(&work).await.inspect_err(|_| work.record.deleting = false)?;
+        let mut state = entry.state().await?;
+        // First of all: the next attempt finishes what a crash interrupts here, and a renewal would publish it again.
+        let report = self.withdraw(&entry).await?;
+        state.history.deleting = true;
+        if let Err(problem) = entry.store(&state).await {
+            state.history.deleting = false;
+            return Err(problem);
+        }
         if let Err(problem) = entry.erase().await {
-            // Its keeper tries again, and tells of it.
-            entry.tell(|report| report.problem = Some(problem.explained()));
+            // The keeper tries again, and reports the outcome.
+            entry.update(|report| report.attempts.problem = Some(problem.explained()));
             entry.wake.notify_one();
             return Err(problem);
         }
-        self.remove(&entry);
-        info!(name = %entry.wanted.name, ?deleted, "a certificate is deleted");
-        Ok(deleted)
+        self.registry.remove(&entry);
+        info!(name = %entry.wanted.name, ?report, "a certificate is deleted");
+        Ok(report)
     }
 
-    async fn withdraw(&self, entry: &Arc<Entry>) -> Result<Deleted> {
-        let others = self.lock().values().filter(|other| other.wanted.name != entry.wanted.name).cloned().collect();
-        let (own, used) = blocking({
-            let entry = entry.clone();
-            move || Ok((grants::standing(&entry.folder.grants())?, grants_of(others)?))
-        })
-        .await?;
-        let mut deleted = Deleted::default();
-        for grant in own.iter().filter(|grant| !used.contains(grant)) {
-            let is_ours = grant.withdraw(&self.0.tools.publisher).await?;
-            if is_ours { &mut deleted.withdrawn } else { &mut deleted.standing }.push(grant.to_string());
+    /// Withdraws the grants that no other certificate relies on.
+    async fn withdraw(&self, entry: &Arc<ManagedEntry>) -> Result<DeletionReport> {
+        let mut others: Vec<Arc<ManagedEntry>> = self.registry.entries().values().cloned().collect();
+        others.retain(|other| other.wanted.name != entry.wanted.name);
+        let this = entry.clone();
+        let reading = move || Ok::<_, FileError>((read_grants(&[this])?, read_grants(&others)?));
+        let (granted, used) = blocking(reading).await?;
+        let mut report = DeletionReport::default();
+        for grant in granted.iter().filter(|grant| !used.contains(grant)) {
+            let is_withdrawn = grant.withdraw(&self.registry.services.publisher).await?;
+            let list = if is_withdrawn { &mut report.withdrawn } else { &mut report.standing };
+            list.push(grant.to_string());
         }
-        Ok(deleted)
-    }
-}
-
-impl Entry {
-    /// Takes away its files, and what is remembered of it.
-    pub(super) async fn erase(&self) -> Result<()> {
-        let (wanted, folder) = (self.wanted.clone(), self.folder.clone());
-        blocking(move || live::delete(&wanted).and_then(|()| folder.remove())).await
+        Ok(report)
     }
 }

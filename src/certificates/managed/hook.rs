@@ -1,7 +1,7 @@
-//! Deploy hooks: a program that is run with each new certificate, mostly to have a server take it.
+//! Deploy hooks: a program that runs for each new certificate, usually to make a server load it.
 //!
-//! No shell, an environment of a few named variables, no input, output and time with an end, and another user where the
-//! daemon may become one.
+//! The daemon runs it without a shell, with an environment of a few named variables, without input, with bounded output
+//! and time, and as another user where the daemon may become one.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -20,49 +20,64 @@ use crate::config::ManagedCertificate;
 use crate::config::certificate::DeployHook;
 
 use super::live;
-use crate::acme::certificate::Facts;
+use crate::acme::certificate::CertificateInfo;
 
-/// Bytes of what it prints that are kept, of each of its two outputs.
-const KEPT: usize = 4_096;
-/// How long its outputs are read on after it has ended.
+/// The most bytes that are stored of each of the two outputs.
+const MAX_OUTPUT: usize = 4_096;
+/// How long the outputs are read after the program has ended.
 const LINGER: Duration = Duration::from_secs(1);
-/// Where programs that it calls are looked for.
+/// The hook's `PATH`.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What came of a hook.
+/// The outcome of a run of a hook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Outcome {
-    /// The certificate that it was run with, by its serial number.
+pub struct HookOutcome {
+    /// The serial number of the certificate that it ran for.
     pub serial: String,
-    /// When it ended.
+    /// When it started.
     pub at: String,
-    /// Whether it has done its work.
+    /// Whether it has succeeded.
     pub success: bool,
     /// `exit code 0`, `killed by signal 9`, `killed after 60 s`.
     pub ended: String,
-    /// What it has printed, the beginning of it.
+    /// The beginning of what it has printed.
     pub output: String,
 }
 
-/// Runs a certificate's hook.
-pub async fn run(hook: &DeployHook, certificate: &ManagedCertificate, facts: &Facts, at: String) -> Outcome {
-    let (success, ended, output) = match command(hook, certificate, &live::live(certificate), facts).spawn() {
-        Ok(child) => watched(hook, child).await,
-        Err(error) => (false, format!("cannot be run: {error}"), String::new()),
+/// Runs the hook of a certificate, beginning `at`.
+pub async fn run(
+    hook: &DeployHook,
+    certificate: &ManagedCertificate,
+    info: &CertificateInfo,
+    at: String,
+) -> HookOutcome {
+    let started = command(hook, certificate, &live::live(certificate), info).spawn();
+    let ending = match started {
+        Ok(child) => wait(hook, child).await,
+        Err(error) => Ending { success: false, ended: format!("cannot be run: {error}"), output: String::new() },
     };
-    Outcome { serial: facts.serial.clone(), at, success, ended, output }
+    let serial = info.serial.clone();
+    HookOutcome { serial, at, success: ending.success, ended: ending.ended, output: ending.output }
 }
 
-/// Whether it has done its work, how it has ended, and what it has printed.
-async fn watched(hook: &DeployHook, mut child: Child) -> (bool, String, String) {
+/// How a program has ended.
+struct Ending {
+    success: bool,
+    ended: String,
+    output: String,
+}
+
+/// Waits for the program, and kills it when its time is over.
+async fn wait(hook: &DeployHook, mut child: Child) -> Ending {
     let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let out = child.stdout.take();
+    let err = child.stderr.take();
     let (running, outputs_end) = watch::channel(());
     let end = async {
         let end = timeout(hook.timeout, child.wait()).await;
         if end.is_err() {
-            // All that it has started too: its work is over.
+            // Kills everything that the program has started, too.
             _ = group.map(|group| kill_process_group(group, Signal::KILL));
             _ = child.wait().await;
         }
@@ -70,26 +85,27 @@ async fn watched(hook: &DeployHook, mut child: Child) -> (bool, String, String) 
         end
     };
     let (end, out, err) = tokio::join!(end, beginning(out, outputs_end.clone()), beginning(err, outputs_end));
-    let (success, ended) = match end {
-        Ok(Ok(status)) => (status.success(), ended(status)),
-        Ok(Err(error)) => (false, format!("cannot be waited for: {error}")),
-        Err(_) => (false, format!("killed after {} s", hook.timeout.as_secs())),
+    let ended = match &end {
+        Ok(Ok(status)) => describe(*status),
+        Ok(Err(error)) => format!("cannot be waited for: {error}"),
+        Err(_) => format!("killed after {} s", hook.timeout.as_secs()),
     };
-    (success, ended, format!("{out}{err}").trim_end().to_owned())
+    let success = matches!(end, Ok(Ok(status)) if status.success());
+    Ending { success, ended, output: format!("{out}{err}").trim_end().to_owned() }
 }
 
-fn command(hook: &DeployHook, certificate: &ManagedCertificate, live: &Path, facts: &Facts) -> Command {
+fn command(hook: &DeployHook, certificate: &ManagedCertificate, live: &Path, info: &CertificateInfo) -> Command {
     let mut command = Command::new(&hook.program);
     command.args(&hook.arguments).current_dir("/").env_clear().env("PATH", PATH);
     command.env("TXTGATE_CERT_NAME", certificate.name.to_string());
-    command.env("TXTGATE_CERT_NAMES", facts.names.join(" "));
+    command.env("TXTGATE_CERT_NAMES", info.names.join(" "));
     command.env("TXTGATE_LIVE", live);
     command.env("TXTGATE_FULLCHAIN", live.join("fullchain.pem")).env("TXTGATE_PRIVKEY", live.join("privkey.pem"));
     if certificate.pkcs12.is_some() {
         command.env("TXTGATE_PKCS12", live.join(live::BUNDLE));
     }
-    command.env("TXTGATE_CERT_SERIAL", &facts.serial);
-    command.env("TXTGATE_CERT_NOT_AFTER", facts.not_after.to_string());
+    command.env("TXTGATE_CERT_SERIAL", &info.serial);
+    command.env("TXTGATE_CERT_NOT_AFTER", info.not_after.to_string());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.process_group(0).kill_on_drop(true);
     if let Some(group) = hook.owner.group {
@@ -101,29 +117,30 @@ fn command(hook: &DeployHook, certificate: &ManagedCertificate, live: &Path, fac
     command
 }
 
-/// The beginning of an output; the rest is read, so that the program never waits for it, and forgotten. Not for long once
-/// the program has ended: what it has left running may hold its outputs open for ever.
+/// Reads the beginning of an output. Reads and drops the rest, so that the program never blocks on its output. Stops soon
+/// after the program has ended: processes that it leaves behind may hold the output open for ever.
 async fn beginning(output: Option<impl AsyncRead + Unpin>, mut running: watch::Receiver<()>) -> String {
     let Some(mut output) = output else { return String::new() };
     let mut late = pin!(async move {
-        // An error says that nobody is there to change it: the program has ended.
+        // Fails when the sender is gone: the program has ended.
         _ = running.changed().await;
         sleep(LINGER).await;
     });
-    let (mut kept, mut buffer) = (Vec::new(), [0; 4_096]);
+    let mut stored = Vec::new();
+    let mut buffer = [0; 4_096];
     loop {
         let read = tokio::select! {
             read = output.read(&mut buffer) => read,
             () = &mut late => break,
         };
         let Ok(count @ 1..) = read else { break };
-        let room = KEPT.saturating_sub(kept.len()).min(count);
-        kept.extend_from_slice(&buffer[..room]);
+        let room = MAX_OUTPUT.saturating_sub(stored.len()).min(count);
+        stored.extend_from_slice(&buffer[..room]);
     }
-    String::from_utf8_lossy(&kept).into_owned()
+    String::from_utf8_lossy(&stored).into_owned()
 }
 
-fn ended(status: ExitStatus) -> String {
+fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => format!("killed by signal {signal}"),
@@ -140,14 +157,14 @@ mod tests {
 
     use super::*;
 
-    async fn ran(script: &str, timeout: Duration) -> Outcome {
+    async fn ran(script: &str, timeout: Duration) -> HookOutcome {
         let wanted: file::Certificate = toml::from_str("names = [\"a.test.example\"]").unwrap();
         let certificate = ManagedCertificate::read(&wanted, Path::new("/")).unwrap();
         let key = CertificateKey::generate(KeyType::P256).unwrap();
-        let facts = key.self_signed(&certificate.names).unwrap().facts;
+        let info = key.self_signed(&certificate.names).unwrap().info;
         let arguments = vec!["-c".into(), script.into()];
         let hook = DeployHook { program: "/bin/sh".into(), arguments, timeout, owner: Default::default() };
-        run(&hook, &certificate, &facts, String::new()).await
+        run(&hook, &certificate, &info, String::new()).await
     }
 
     #[tokio::test]

@@ -1,378 +1,269 @@
-//! What gets one certificate and renews it for as long as the daemon runs.
+//! The keeper's work on one managed certificate: issue it, write its files, run its hook, finish its deletion.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tracing::{error, info, warn};
+use tokio::sync::Notify;
+use tracing::{info, warn};
 
+use crate::acme::certificate::{CertificateInfo, Chain};
 use crate::config::pkcs12::Password;
 use crate::config::{self, ManagedCertificate};
-use crate::model::identifier::Identifier;
-use crate::model::name::{CHALLENGE_LABEL, PERSIST_LABEL};
-use crate::model::time::Timestamp;
-use crate::model::url::Url;
+use crate::file::state::blocking;
+use crate::metrics::Metrics;
 
-use super::super::issue::{Means, Request, forget, issue};
-use super::super::progress::{Progress, State};
-use super::super::renewal::{Current, backoff, wall_clock};
-use super::record::{Folder, Record};
-use super::{Entry, Managed, Tools, bundle, hook, live};
-use crate::acme::account::blocking;
-use crate::acme::certificate::{Chain, Facts};
-use crate::acme::error::{AcmeError, Result};
-use crate::delegation::challenge_target::{Missing, Placed, Proof, Search, proven};
-use crate::delegation::{caa, nameservers};
-
-/// Between two looks at the clock, which may have been set meanwhile.
-const LOOK_EVERY: Duration = Duration::from_secs(600);
-
-/// What is known of a certificate, and to be done.
-#[derive(Debug)]
-pub struct Work {
-    pub(super) record: Record,
-    current: Option<Current>,
-    /// A bundle was asked for after the certificate was got.
-    lacks_bundle: bool,
-}
-
-impl Work {
-    /// What the disk knows. Blocks.
-    pub fn load(wanted: &ManagedCertificate, folder: &Folder) -> Result<Self> {
-        let record = folder.record()?;
-        folder.make()?;
-        let current = match live::read(wanted) {
-            Ok(chain) => chain.map(|chain| Current::stored(chain.facts)),
-            Err(problem) => {
-                error!(name = %wanted.name, "its files cannot be used, and another certificate is got: {problem}");
-                None
-            }
-        };
-        let lacks_bundle = current.is_some() && wanted.pkcs12.is_some() && !live::has_bundle(wanted);
-        Ok(Self { record, current, lacks_bundle })
-    }
-
-    fn is_revoked(&self) -> bool {
-        self.current.as_ref().is_some_and(|current| self.record.revoked.as_ref() == Some(&current.facts.serial))
-    }
-
-    /// What another certificate would replace at this CA: one that it has issued itself (RFC 9773 section 5).
-    fn replaces(&self, directory: &Url) -> Option<String> {
-        let facts = &self.current.as_ref()?.facts;
-        let is_its = |(serial, ca): &&(String, Url)| *serial == facts.serial && ca == directory;
-        self.record.issued.as_ref().filter(is_its).and(facts.renewal_id.clone())
-    }
-
-    /// The certificate that is there, where the hook has not done its work with it.
-    fn undeployed(&self, wanted: &ManagedCertificate) -> Option<Facts> {
-        let facts = &self.current.as_ref()?.facts;
-        let is_done = self.record.hook.as_ref().is_some_and(|hook| hook.success && hook.serial == facts.serial);
-        (wanted.hook.is_some() && !is_done && !self.record.deleting).then(|| facts.clone())
-    }
-}
+use super::super::error::{CertificateError, Result};
+use super::super::issue_request::IssueRequest;
+use super::super::keeper::{Attempts, Kept, Turn, keep};
+use super::super::pending::forget;
+use super::super::renewal::{CertificateInUse, MAX_SLEEP, wall_clock};
+use super::entry::ManagedEntry;
+use super::registry::Registry;
+use super::state::CertificateState;
+use super::{bundle, hook, live};
 
 /// What is to be done.
 enum Todo {
-    /// Nothing for so long.
-    Wait(Duration),
-    /// A certificate, or its bundle, is to be got.
-    Get,
-    /// The hook has not done its work.
+    /// Nothing yet.
+    Idle(Duration),
+    /// Issue a certificate, or write its bundle.
+    Issue,
+    /// Run the hook.
     Deploy,
-    /// A deletion that has begun is to be finished.
+    /// Finish a deletion.
     Delete,
 }
 
-/// Gets a certificate, and does what is to be done whenever it is time, until it is deleted.
-pub async fn keep(managed: Managed, entry: Arc<Entry>) {
-    let keeper = Keeper { tools: managed.0.tools.clone() };
-    while let Some(wait) = keeper.turn(&entry).await {
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = entry.wake.notified() => {}
-        }
-    }
+/// Keeps a certificate until it is deleted.
+pub async fn run(registry: Arc<Registry>, entry: Arc<ManagedEntry>) {
+    keep(ManagedKeeper { registry: registry.clone(), entry: entry.clone() }).await;
     info!(name = %entry.wanted.name, "a certificate is deleted");
-    managed.remove(&entry);
+    registry.remove(&entry);
 }
 
-struct Keeper {
-    tools: Tools,
+/// Keeps one certificate.
+struct ManagedKeeper {
+    registry: Arc<Registry>,
+    entry: Arc<ManagedEntry>,
 }
 
-impl Keeper {
-    /// One look, and an attempt where something is to be done; how long to wait then. `None`: it is deleted.
-    async fn turn(&self, entry: &Entry) -> Option<Duration> {
-        let done = match self.look(entry).await {
-            Ok(Todo::Wait(left)) => {
-                entry.tell(|report| report.ended += 1);
-                return Some(left);
+impl Kept for ManagedKeeper {
+    async fn turn(&mut self) -> Result<Turn> {
+        match self.check().await? {
+            Todo::Idle(wait) => return Ok(Turn::Idle(wait)),
+            Todo::Issue => {
+                self.entry.progress.start(&[]);
+                self.issue().await?;
+                self.deploy().await?;
             }
-            Ok(Todo::Delete) => match self.finish_deletion(entry).await {
-                Ok(()) if !entry.is_configured => return None,
-                done => done,
-            },
-            Ok(Todo::Get) => self.attempt(entry).await,
-            Ok(Todo::Deploy) => self.deploy(entry).await,
-            Err(problem) => Err(problem),
-        };
-        let wait = match &done {
-            Ok(()) => {
-                entry.tell(|report| (report.failures, report.problem, report.next_attempt) = (0, None, None));
-                Duration::from_secs(1)
+            Todo::Deploy => self.deploy().await?,
+            Todo::Delete => {
+                self.entry.erase().await?;
+                // The configuration may have a certificate of that name by now: it starts afresh.
+                self.entry.forget_state().await;
+                if !self.entry.is_configured {
+                    return Ok(Turn::Deleted);
+                }
             }
-            Err(problem) => self.failed(entry, problem),
-        };
-        entry.tell(|report| (report.stage, report.ended) = (None, report.ended + 1));
-        Some(wait)
+        }
+        Ok(Turn::Done)
     }
 
-    async fn look(&self, entry: &Entry) -> Result<Todo> {
-        let mut work = entry.work().await?;
-        if work.record.deleting {
+    fn update<T>(&self, change: impl FnOnce(&mut Attempts) -> T) -> T {
+        self.entry.update(|report| change(&mut report.attempts))
+    }
+
+    fn title(&self) -> String {
+        format!("the certificate {}", self.entry.wanted.name)
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.registry.services.metrics
+    }
+
+    fn wake(&self) -> &Notify {
+        &self.entry.wake
+    }
+
+    fn failed(&self, problem: &CertificateError) {
+        let name = self.entry.wanted.name.to_string();
+        self.metrics().managed.failed(&name, wall_clock().as_unix());
+        self.entry.update(|report| report.missing = problem.missing().to_vec());
+    }
+
+    fn turn_ended(&self) {
+        self.entry.progress.end();
+        self.entry.update(|report| report.ended += 1);
+    }
+}
+
+impl ManagedKeeper {
+    async fn check(&self) -> Result<Todo> {
+        let mut state = self.entry.state().await?;
+        if state.history.deleting {
             return Ok(Todo::Delete);
         }
-        let needs_certificate = self.needs_certificate(entry, &mut work).await;
-        self.report(entry, &work);
-        if needs_certificate || work.lacks_bundle {
-            return Ok(Todo::Get);
+        let needs_certificate = self.needs_certificate(&mut state).await;
+        self.report(&state);
+        if needs_certificate || state.lacks_bundle {
+            return Ok(Todo::Issue);
         }
-        if work.undeployed(&entry.wanted).is_some() {
+        if state.undeployed(&self.entry.wanted).is_some() {
             return Ok(Todo::Deploy);
         }
-        let left = work.current.as_ref().filter(|_| !work.is_revoked());
-        let left = left.map_or(LOOK_EVERY, |current| current.due().since(wall_clock()));
-        Ok(Todo::Wait(left.clamp(Duration::from_secs(1), LOOK_EVERY)))
+        let in_use = state.in_use.as_ref().filter(|_| !state.is_revoked());
+        Ok(Todo::Idle(in_use.map_or(MAX_SLEEP, CertificateInUse::sleep)))
     }
 
-    /// What the configuration has meanwhile under that name begins anew.
-    async fn finish_deletion(&self, entry: &Entry) -> Result<()> {
-        entry.erase().await?;
-        *entry.work.lock().await = None;
-        Ok(())
-    }
-
-    async fn needs_certificate(&self, entry: &Entry, work: &mut Work) -> bool {
-        let Work { record, current: Some(current), .. } = work else { return true };
-        let elsewhere = |(serial, ca): &(String, _)| {
-            *serial == current.facts.serial && *ca != self.tools.authority.settings().directory
-        };
-        let is_other = !current.facts.is_for(&entry.wanted.names) || record.issued.as_ref().is_some_and(elsewhere);
-        if entry.is_forced.load(Ordering::Relaxed) || is_other {
+    async fn needs_certificate(&self, state: &mut CertificateState) -> bool {
+        let authority = &self.registry.services.authority;
+        let is_other = state.is_from_other_ca(&authority.settings().directory);
+        let is_revoked = state.is_revoked();
+        let Some(in_use) = &mut state.in_use else { return true };
+        if is_other || self.entry.is_forced.load(Ordering::Relaxed) || !in_use.info.is_for(&self.entry.wanted.names) {
             return true;
         }
-        if record.revoked.as_ref() == Some(&current.facts.serial) {
-            return false;
-        }
-        current.renewal.refresh(&self.tools.authority, &current.facts).await;
-        wall_clock() >= current.due()
+        !is_revoked && in_use.is_due(authority).await
     }
 
-    fn report(&self, entry: &Entry, work: &Work) {
-        let current = work.current.as_ref();
-        let expires = current.map_or(0, |current| current.facts.not_after.as_unix());
-        self.tools.metrics.managed.expires(&entry.wanted.name.to_string(), expires);
-        entry.tell(|report| {
-            report.shown = current.map(|current| current.facts.clone());
-            report.renew_at = current.filter(|_| !work.is_revoked()).map(|current| current.due().to_string());
-            report.revoked = work.is_revoked();
-            report.hook = work.record.hook.clone();
+    fn report(&self, state: &CertificateState) {
+        let in_use = state.in_use.as_ref();
+        let expires = in_use.map_or(0, |in_use| in_use.info.not_after.as_unix());
+        self.metrics().managed.expires(&self.entry.wanted.name.to_string(), expires);
+        self.entry.update(|report| {
+            report.shown = in_use.map(|in_use| in_use.info.clone());
+            report.renew_at = in_use.filter(|_| !state.is_revoked()).map(|in_use| in_use.due().to_string());
+            report.revoked = state.is_revoked();
+            report.hook = state.history.hook.clone();
         });
     }
 
-    fn failed(&self, entry: &Entry, problem: &AcmeError) -> Duration {
-        let failures = entry.tell(|report| {
-            report.failures += 1;
-            report.failures
-        });
-        let wait = backoff(failures).max(problem.retry_after().unwrap_or_default());
-        let (now, next) = (wall_clock(), wall_clock().plus(wait));
-        let (name, said) = (&entry.wanted.name, problem.explained());
-        error!(%name, failures, next_attempt = %next, "a certificate is not as it should be: {said}");
-        self.tools.metrics.certificate_failures.one();
-        self.tools.metrics.managed.failed(&name.to_string(), now.as_unix());
-        entry.tell(|report| {
-            (report.problem, report.next_attempt) = (Some(said), Some(next.to_string()));
-            report.missing = problem.missing().to_vec();
-        });
-        wait
-    }
-
-    async fn attempt(&self, entry: &Entry) -> Result<()> {
-        entry.progress.start(&[]);
-        self.renew(entry).await?;
-        self.deploy(entry).await
-    }
-
-    async fn renew(&self, entry: &Entry) -> Result<()> {
-        // Before the work is held: a revocation does not wait for the orders of others. Never closed; if it were, going
-        // on would be as good.
-        let _place = self.tools.places.acquire().await;
-        let mut work = entry.work().await?;
-        // It may have been revoked meanwhile, or is to be deleted.
-        if work.record.deleting {
+    /// Issues a certificate, or writes the bundle of the present one.
+    async fn issue(&self) -> Result<()> {
+        // Taken before the state: a revocation does not wait for the orders of others. The semaphore is never closed; if it
+        // were, going on would do no harm.
+        let _slot = self.registry.order_slots.acquire().await;
+        let mut state = self.entry.state().await?;
+        // While the keeper waited, the certificate may have been revoked or deleted.
+        if state.history.deleting {
             return Ok(());
         }
-        if self.needs_certificate(entry, &mut work).await {
-            let facts = self.get(entry, &mut work).await?;
-            self.tools.metrics.certificates_issued.one();
-            work.current = Some(Current::new(facts, work.current.as_ref()));
-            entry.is_forced.store(false, Ordering::Relaxed);
-            entry.tell(|report| report.missing.clear());
-        } else if work.lacks_bundle {
-            self.bundle(entry, &mut work).await?;
+        if self.needs_certificate(&mut state).await {
+            let info = self.issue_and_write(&mut state).await?;
+            self.metrics().certificates_issued.one();
+            state.in_use = Some(CertificateInUse::issued(info, state.in_use.as_ref()));
+            self.entry.is_forced.store(false, Ordering::Relaxed);
+            self.entry.update(|report| report.missing.clear());
+        } else if state.lacks_bundle {
+            self.write_bundle(&mut state).await?;
         }
-        self.report(entry, &work);
+        self.report(&state);
         Ok(())
     }
 
-    /// Gets a certificate and puts it in place.
-    async fn get(&self, entry: &Entry, work: &mut Work) -> Result<Facts> {
-        let (tools, wanted) = (&self.tools, &entry.wanted);
-        let stage = |what: &str| {
-            info!(name = %wanted.name, "{what}");
-            entry.tell(|report| report.stage = Some(what.to_owned()));
+    async fn issue_and_write(&self, state: &mut CertificateState) -> Result<CertificateInfo> {
+        let entry = &self.entry;
+        let services = &self.registry.services;
+        entry.progress.start(&entry.wanted.names);
+        // Nothing is ordered that could not be written.
+        let password = bundle_password(&entry.wanted).await?;
+        create_folders(&entry.wanted).await?;
+        let settings = settings_for(&entry.wanted, services.authority.settings());
+        let pending = entry.folder.pending();
+        let request = IssueRequest {
+            names: &entry.wanted.names,
+            settings: &settings,
+            replaces: state.replaces(&settings.directory),
+            proven_before: state.history.proven.clone(),
+            checks_caa: true,
+            pending: &pending,
+            grants: &entry.folder.grants(),
+            progress: &entry.progress,
+            gate: &entry.gate,
         };
-        entry.progress.start(&wanted.names);
-        // Without them no certificate can be used as it is wanted, so none is ordered.
-        let password = password(wanted).await?;
-        prepared(wanted).await?;
-        stage("looking where the names' challenges lead");
-        let settings = settings(wanted, tools.authority.settings());
-        let (publisher, lookup, method) = (tools.publisher.clone(), tools.lookup.clone(), settings.challenge);
-        let (proof, before) = (Proof::of(&settings, &tools.authority).await?, work.record.proven.clone());
-        let placed = Search { publisher, lookup, proof, before }.place(&wanted.names).await;
-        located(&entry.progress, &wanted.names, &placed);
-        let placed = placed?;
-        stage("asking the nameservers whether they are this server");
-        let mut delegations = nameservers::verified(&tools.publisher, &tools.lookup, &placed).await?;
-        let account = tools.authority.hold().await?;
-        entry.tell(|report| report.caa = caa::recommended(&account, method));
-        stage("looking at CAA records");
-        caa::check(&tools.lookup, &account, method, &wanted.names).await?;
-        let count = wanted.names.len();
-        stage(&format!("ordering a certificate and proving {count} name{}", if count == 1 { "" } else { "s" }));
-        let replaces = work.replaces(&settings.directory);
-        let (pending, grants) = (&entry.folder.pending(), &entry.folder.grants());
-        let Entry { progress, refusal, .. } = entry;
-        let request = Request { names: &placed, settings: &settings, replaces, pending, grants, progress, refusal };
-        let means = Means { account: &account, publisher: &tools.publisher, lookup: &tools.lookup };
-        let chain = issue(means, &mut delegations, &request).await?;
-        stage("writing its files");
-        work.record.issued = Some((chain.facts.serial.clone(), settings.directory.clone()));
-        work.record.proven = proven(&placed);
-        entry.store(work).await?;
-        let facts = put(wanted.clone(), chain, password).await?;
-        work.lacks_bundle = false;
-        // It is in place: that is no failed attempt, and its hook is to be run.
-        forget(pending).await.unwrap_or_else(|problem| warn!(name = %wanted.name, "its order is kept: {problem}"));
-        Ok(facts)
+        let issued = services.issue(&request).await?;
+        entry.progress.stage("writing the files");
+        state.history.issued = Some((issued.chain.info.serial.clone(), settings.directory.clone()));
+        state.history.proven = issued.proven;
+        entry.store(state).await?;
+        let info = write_files(entry.wanted.clone(), issued.chain, password).await?;
+        state.lacks_bundle = false;
+        // The certificate is in place and its hook has to run, so this is no failure of the attempt.
+        if let Err(problem) = forget(&pending).await {
+            warn!(name = %entry.wanted.name, "the finished order cannot be deleted: {problem}");
+        }
+        Ok(info)
     }
 
-    /// Puts the certificate that is there into files once more, with a bundle. The hook has not seen that one.
-    async fn bundle(&self, entry: &Entry, work: &mut Work) -> Result<()> {
-        entry.tell(|report| report.stage = Some("writing its PKCS#12 bundle".into()));
-        let password = password(&entry.wanted).await?;
-        let wanted = entry.wanted.clone();
+    /// Writes the present certificate once more, with a bundle. The hook has not seen the bundle.
+    async fn write_bundle(&self, state: &mut CertificateState) -> Result<()> {
+        self.entry.progress.stage("writing the PKCS#12 bundle");
+        let password = bundle_password(&self.entry.wanted).await?;
+        let wanted = self.entry.wanted.clone();
         let Some(chain) = blocking(move || live::read(&wanted)).await? else { return Ok(()) };
-        work.record.hook = None;
-        entry.store(work).await?;
-        put(entry.wanted.clone(), chain, password).await?;
-        work.lacks_bundle = false;
+        state.history.hook = None;
+        self.entry.store(state).await?;
+        write_files(self.entry.wanted.clone(), chain, password).await?;
+        state.lacks_bundle = false;
         Ok(())
     }
 
-    /// Runs the hook; what came of it is stored, so that it is run once for each certificate, crash or not.
-    async fn deploy(&self, entry: &Entry) -> Result<()> {
-        let Some(hook) = &entry.wanted.hook else { return Ok(()) };
-        // Neither a place nor the work is held for as long as a program likes to run: other certificates are got
-        // meanwhile, and this one can be revoked.
-        let _deploying = entry.deploying.lock().await;
-        let Some(facts) = entry.work().await?.undeployed(&entry.wanted) else { return Ok(()) };
-        entry.tell(|report| report.stage = Some(format!("running the deploy hook {hook}")));
-        let now: Timestamp = wall_clock();
-        let outcome = hook::run(hook, &entry.wanted, &facts, now.to_string()).await;
-        let (success, ended, output) = (outcome.success, outcome.ended.clone(), outcome.output.clone());
+    /// Runs the hook. The outcome is stored, so that the hook succeeds once for each certificate, after a crash too.
+    async fn deploy(&self) -> Result<()> {
+        let wanted = &self.entry.wanted;
+        let Some(hook) = &wanted.hook else { return Ok(()) };
+        // Neither an order slot nor the state is held while the hook runs: other certificates can be issued meanwhile, and
+        // this one can be revoked.
+        let _deploying = self.entry.deploying.lock().await;
+        let Some(info) = self.entry.state().await?.undeployed(wanted) else { return Ok(()) };
+        self.entry.progress.stage(format!("running the deploy hook {hook}"));
+        let outcome = hook::run(hook, wanted, &info, wall_clock().to_string()).await;
         {
-            let mut work = entry.work().await?;
-            work.record.hook = Some(outcome);
-            self.report(entry, &work);
-            entry.store(&work).await?;
+            let mut state = self.entry.state().await?;
+            state.history.hook = Some(outcome.clone());
+            self.report(&state);
+            self.entry.store(&state).await?;
         }
-        if success {
-            info!(name = %entry.wanted.name, "the deploy hook has done its work: {ended}");
+        if outcome.success {
+            info!(name = %wanted.name, "the deploy hook has succeeded: {}", outcome.ended);
             return Ok(());
         }
-        warn!(name = %entry.wanted.name, "the deploy hook has printed: {output:?}");
-        let said = if output.is_empty() { String::new() } else { format!("; it has printed {output:?}") };
-        Err(AcmeError::Hook { program: hook.to_string(), what: format!("{ended}{said}") })
-    }
-}
-
-/// Which names have their records, as far as that was seen.
-fn located(progress: &Progress, names: &[Identifier], placed: &Result<Vec<Placed>>) {
-    let missing = placed.as_ref().err().map(AcmeError::missing).unwrap_or_default();
-    if placed.is_err() && missing.is_empty() {
-        return;
-    }
-    for name in names {
-        let looked_at = [CHALLENGE_LABEL, PERSIST_LABEL].map(|label| format!("{label}.{}", name.base()));
-        let is_its = |record: &&Missing| looked_at.iter().any(|end| record.name.ends_with(end));
-        match missing.iter().find(is_its) {
-            Some(record) => progress.miss(&name.to_string(), &record.found),
-            None => progress.reach(&name.to_string(), State::Delegated),
+        warn!(name = %wanted.name, "the deploy hook has printed: {:?}", outcome.output);
+        let mut what = outcome.ended;
+        if !outcome.output.is_empty() {
+            what += &format!("; it has printed {:?}", outcome.output);
         }
+        Err(CertificateError::Hook { program: hook.to_string(), what })
     }
 }
 
-/// The password of the bundle that is wanted.
-pub async fn password(wanted: &ManagedCertificate) -> Result<Option<Password>> {
+/// Reads the password of the bundle, if a bundle is wanted.
+pub async fn bundle_password(wanted: &ManagedCertificate) -> Result<Option<Password>> {
     let Some(pkcs12) = wanted.pkcs12.clone() else { return Ok(None) };
     blocking(move || Ok(Some(pkcs12.password()?))).await
 }
 
-/// The folders of its files.
-async fn prepared(wanted: &ManagedCertificate) -> Result<()> {
+async fn create_folders(wanted: &ManagedCertificate) -> Result<()> {
     let wanted = wanted.clone();
-    blocking(move || live::prepare(&wanted)).await
+    blocking(move || live::create_folders(&wanted)).await
 }
 
-async fn put(wanted: ManagedCertificate, chain: Chain, password: Option<Password>) -> Result<Facts> {
-    blocking(move || {
+async fn write_files(wanted: ManagedCertificate, chain: Chain, password: Option<Password>) -> Result<CertificateInfo> {
+    let writing = move || {
         let bundle = password.map(|password| bundle::seal(&chain, &wanted.name, &password)).transpose()?;
-        live::write(&wanted, &chain, bundle.as_deref()).map(|()| chain.facts)
-    })
-    .await
+        live::write(&wanted, &chain, bundle.as_deref())?;
+        Ok(chain.info)
+    };
+    blocking(writing).await
 }
 
-/// The CA's settings as this certificate wants them.
-fn settings(wanted: &ManagedCertificate, acme: &config::Acme) -> config::Acme {
+/// The CA's settings with those of the certificate.
+fn settings_for(wanted: &ManagedCertificate, acme: &config::Acme) -> config::Acme {
     config::Acme {
         key_type: wanted.key_type.unwrap_or(acme.key_type),
         challenge: wanted.challenge.unwrap_or(acme.challenge),
         profile: wanted.profile.clone().or_else(|| acme.profile.clone()),
         ..acme.clone()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::acme::certificate::CertificateKey;
-
-    #[test]
-    fn a_certificate_of_another_ca_is_not_named_as_replaced() {
-        let key = CertificateKey::generate(config::KeyType::P256).unwrap();
-        let mut facts = key.self_signed(&["a.example".parse().unwrap()]).unwrap().facts;
-        facts.renewal_id = Some("aki.serial".into());
-        let (ours, other): (Url, Url) = ("https://a.test/dir".parse().unwrap(), "https://b.test/dir".parse().unwrap());
-        let replaces = |issued| {
-            let record = Record { issued, ..Record::default() };
-            Work { record, current: Some(Current::stored(facts.clone())), lacks_bundle: false }.replaces(&ours)
-        };
-        assert_eq!(replaces(Some((facts.serial.clone(), ours.clone()))), facts.renewal_id);
-        assert_eq!(replaces(Some((facts.serial.clone(), other))), None);
-        assert_eq!(replaces(Some(("another".into(), ours.clone()))), None);
-        assert_eq!(replaces(None), None);
     }
 }

@@ -1,12 +1,10 @@
-//! The files of a managed certificate: `live/NAME` is a symlink to `archive/NAME/N`, where a certificate and its key
-//! lie together.
+//! The files of a managed certificate. `live/NAME` is a symlink to `archive/NAME/N`, which holds a certificate and its key.
 //!
-//! What is written is never changed: a new version gets a folder of its own, and when all of it is on the disk the
-//! symlink is replaced in one step. So certificate and key change at once, and a crash leaves the old pair or the new
-//! one.
+//! Files are never changed. A new version gets a folder of its own; when all its files are on disk, the symlink is replaced
+//! in one step. Certificate and key change at once, and a crash leaves the old pair or the new one.
 //!
-//! The daemon may be root, and `owner` and `group` can read what it writes: each folder must be a real one that nobody but
-//! root and the daemon can write, or others could lead its writing and its deleting elsewhere.
+//! The daemon may be root, and `owner` and `group` can read what it writes. Each folder must be a real one that only root
+//! and the daemon can write to; otherwise others could redirect what the daemon writes and deletes.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
@@ -16,22 +14,22 @@ use std::path::{Path, PathBuf};
 use rustix::process::geteuid;
 use tracing::warn;
 
-use crate::config::ManagedCertificate;
-
 use crate::acme::certificate::Chain;
-use crate::acme::error::{AcmeError, Result};
-use crate::acme::state::failed;
+use crate::config::ManagedCertificate;
+use crate::file::state::{FileError, remove_file, removed};
 
-/// Versions that are kept, the one in use included.
+use super::super::error::{CertificateError, Result};
+
+/// The versions that are kept, including the one in use.
 const KEPT: usize = 5;
-/// Folders that other programs look into.
+/// The mode of folders: other programs look into them.
 const FOLDER_MODE: u32 = 0o755;
-/// Files that are no secret.
+/// The mode of files that are not secret.
 const PUBLIC_MODE: u32 = 0o644;
-/// All of it in one file, sealed with a password.
+/// The file name of the PKCS#12 bundle.
 pub const BUNDLE: &str = "bundle.p12";
 
-/// The folder in which a certificate's newest files are found: `live/NAME`.
+/// The folder of a certificate's newest files: `live/NAME`.
 pub fn live(certificate: &ManagedCertificate) -> PathBuf {
     certificate.directory.join("live").join(certificate.name.to_string())
 }
@@ -40,80 +38,81 @@ fn archive(certificate: &ManagedCertificate) -> PathBuf {
     certificate.directory.join("archive").join(certificate.name.to_string())
 }
 
-/// The pair that is there.
+/// Reads the certificate, its chain and its key; `None` if one of the files is missing. Blocks.
 pub fn read(certificate: &ManagedCertificate) -> Result<Option<Chain>> {
     let live = live(certificate);
-    let text = |file: &str| match fs::read_to_string(live.join(file)) {
+    let Some(key) = read_text(&live.join("privkey.pem"))? else { return Ok(None) };
+    let Some(chain) = read_text(&live.join("fullchain.pem"))? else { return Ok(None) };
+    Ok(Some(Chain::from_pem(&(key + &chain))?))
+}
+
+fn read_text(path: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(failed(&live.join(file), error)),
-    };
-    match (text("privkey.pem")?, text("fullchain.pem")?) {
-        (Some(key), Some(chain)) => Chain::from_pem(&(key + &chain)).map(Some),
-        _ => Ok(None),
+        Err(error) => Err(FileError::io(path, error).into()),
     }
 }
 
-/// Whether there is a bundle beside the pair.
+/// Whether there is a bundle.
 pub fn has_bundle(certificate: &ManagedCertificate) -> bool {
     live(certificate).join(BUNDLE).exists()
 }
 
-/// Makes the folders in which is written where they are not there, and refuses those that others can write. Blocks.
-pub fn prepare(certificate: &ManagedCertificate) -> Result<()> {
+/// Creates the missing ones of the folders that the daemon writes to. Fails if others can write to one of them. Blocks.
+pub fn create_folders(certificate: &ManagedCertificate) -> Result<()> {
     for folder in folders(certificate) {
-        make(&folder).map_err(|source| failed(&folder, source))?;
-        guarded(&folder)?;
+        create_folder(&folder).map_err(|source| FileError::io(&folder, source))?;
+        check_folder(&folder)?;
     }
     Ok(())
 }
 
-/// Puts a new pair in place, and the bundle that it is in as well. Blocks.
+/// Writes a new version, with its bundle if one is given, and switches to it. Blocks.
 pub fn write(certificate: &ManagedCertificate, chain: &Chain, bundle: Option<&[u8]>) -> Result<()> {
-    let (live, archive) = (live(certificate), archive(certificate));
-    let step = |path: &Path, done: io::Result<()>| done.map_err(|source| failed(path, source));
-    prepare(certificate)?;
+    let live = live(certificate);
+    let archive = archive(certificate);
+    create_folders(certificate)?;
     let current = current(&live);
-    // Those newer than the one in use were never whole; a disk that is full of them would stay full.
+    // Versions newer than the one in use are incomplete. On a full disk they would keep it full.
     remove(&archive, versions(&archive)?.into_iter().filter(|version| Some(*version) > current));
     let versions = versions(&archive)?;
     let next = versions.last().map_or(1, |last| last.saturating_add(1));
     let folder = archive.join(next.to_string());
-    step(&folder, fill(&folder, certificate, chain, bundle))?;
-    step(&archive, sync(&archive))?;
-    step(&live, point(&live, &Path::new("../archive").join(certificate.name.to_string()).join(next.to_string())))?;
+    fill(&folder, certificate, chain, bundle).map_err(|source| FileError::io(&folder, source))?;
+    sync(&archive).map_err(|source| FileError::io(&archive, source))?;
+    let target = Path::new("../archive").join(certificate.name.to_string()).join(next.to_string());
+    point(&live, &target).map_err(|source| FileError::io(&live, source))?;
     let old = versions.len().saturating_sub(KEPT - 1);
     remove(&archive, versions.into_iter().take(old));
     Ok(())
 }
 
-/// Takes away all of a certificate's files. Blocks.
+/// Deletes all files of a certificate. Blocks.
 pub fn delete(certificate: &ManagedCertificate) -> Result<()> {
-    let (live, archive) = (live(certificate), archive(certificate));
-    let gone = |path: &Path, done: io::Result<()>| match done {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(path, error)),
-        _ => Ok(()),
-    };
     for folder in folders(certificate).iter().filter(|folder| folder.symlink_metadata().is_ok()) {
-        guarded(folder)?;
+        check_folder(folder)?;
     }
-    gone(&live, fs::remove_file(&live))?;
-    gone(&archive, fs::remove_dir_all(&archive))
+    let archive = archive(certificate);
+    remove_file(&live(certificate))?;
+    Ok(removed(&archive, fs::remove_dir_all(&archive))?)
 }
 
-/// Those in which is written, from the top.
+/// The folders that the daemon writes to, from the top.
 fn folders(certificate: &ManagedCertificate) -> [PathBuf; 4] {
     let directory = &certificate.directory;
     [directory.clone(), directory.join("live"), directory.join("archive"), archive(certificate)]
 }
 
-fn guarded(folder: &Path) -> Result<()> {
-    let is = folder.symlink_metadata().map_err(|source| failed(folder, source))?;
-    let (owner, mode) = (is.uid(), is.mode() & 0o7777);
+/// Fails unless only root and the daemon can write to a folder.
+fn check_folder(folder: &Path) -> Result<()> {
+    let is = folder.symlink_metadata().map_err(|source| FileError::io(folder, source))?;
+    let owner = is.uid();
+    let mode = is.mode() & 0o7777;
     let found = if is.is_symlink() {
         "a symlink".into()
     } else if !is.is_dir() {
-        "no folder".into()
+        "not a folder".into()
     } else if owner != 0 && owner != geteuid().as_raw() {
         format!("a folder of the user {owner}")
     } else if mode & 0o022 != 0 {
@@ -121,22 +120,22 @@ fn guarded(folder: &Path) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(AcmeError::Unguarded { path: folder.to_owned(), found })
+    Err(CertificateError::Unguarded { path: folder.to_owned(), found })
 }
 
-fn make(folder: &Path) -> io::Result<()> {
+fn create_folder(folder: &Path) -> io::Result<()> {
     if folder.symlink_metadata().is_ok() {
         return Ok(());
     }
     if let Some(parent) = folder.parent() {
-        make(parent)?;
+        create_folder(parent)?;
     }
     match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
-        // Another certificate, which came at the same time, was quicker.
+        // Another certificate has created it at the same time.
         Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => return Ok(()),
         made => made?,
     }
-    // The umask may have taken away what others need.
+    // The umask may have removed rights that others need.
     fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE))?;
     folder.parent().map_or(Ok(()), sync)
 }
@@ -152,7 +151,7 @@ fn fill(folder: &Path, certificate: &ManagedCertificate, chain: &Chain, bundle: 
     ];
     let pem = pem.iter().map(|(name, text, mode)| (*name, text.as_bytes(), *mode));
     for (name, bytes, mode) in pem.chain(bundle.map(|bytes| (BUNDLE, bytes, certificate.mode))) {
-        // Private until it is whose it shall be.
+        // Private until it has its owner.
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join(name))?;
         let owner = certificate.owner;
         if owner.user.is_some() || owner.group.is_some() {
@@ -165,15 +164,15 @@ fn fill(folder: &Path, certificate: &ManagedCertificate, chain: &Chain, bundle: 
     sync(folder)
 }
 
-/// Lets the symlink lead elsewhere, in one step.
+/// Replaces the target of a symlink in one step.
 fn point(link: &Path, target: &Path) -> io::Result<()> {
     let (Some(folder), Some(name)) = (link.parent(), link.file_name()) else {
         return Err(ErrorKind::InvalidInput.into());
     };
     let new = folder.join(format!(".{}.new", name.to_string_lossy()));
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
+    // What a crash has left.
+    if new.symlink_metadata().is_ok() {
+        fs::remove_file(&new)?;
     }
     symlink(target, &new)?;
     fs::rename(&new, link)?;
@@ -184,18 +183,18 @@ fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// The versions in the archive, those that a crash has left half done among them, the oldest first.
+/// The versions in the archive, the oldest first. A crash may have left incomplete ones.
 fn versions(archive: &Path) -> Result<Vec<u64>> {
-    let unread = |source| failed(archive, source);
     let mut found = Vec::new();
-    for entry in fs::read_dir(archive).map_err(unread)? {
-        found.extend(entry.map_err(unread)?.file_name().to_str().and_then(|name| name.parse::<u64>().ok()));
+    for entry in fs::read_dir(archive).map_err(|source| FileError::io(archive, source))? {
+        let name = entry.map_err(|source| FileError::io(archive, source))?.file_name();
+        found.extend(name.to_str().and_then(|name| name.parse::<u64>().ok()));
     }
     found.sort_unstable();
     Ok(found)
 }
 
-/// The version that the symlink leads to.
+/// The version that the symlink points to.
 fn current(live: &Path) -> Option<u64> {
     fs::read_link(live).ok()?.file_name()?.to_str()?.parse().ok()
 }
@@ -236,14 +235,14 @@ mod tests {
         for version in 1..=8 {
             let chain = chain();
             write(&certificate, &chain, None).unwrap();
-            assert_eq!(read(&certificate).unwrap().unwrap().facts, chain.facts);
+            assert_eq!(read(&certificate).unwrap().unwrap().info, chain.info);
             let live = live(&certificate);
             assert_eq!(fs::read_link(&live).unwrap(), Path::new(&format!("../archive/a.test.example/{version}")));
             let mode = |name: &str| fs::metadata(live.join(name)).unwrap().mode() & 0o7777;
             assert_eq!((mode("privkey.pem"), mode("fullchain.pem"), mode("")), (0o640, 0o644, 0o755));
             let text = |name: &str| fs::read_to_string(live.join(name)).unwrap();
             assert_eq!(text("cert.pem") + &text("chain.pem"), text("fullchain.pem"));
-            serials.push(chain.facts.serial);
+            serials.push(chain.info.serial);
         }
         assert_eq!(versions(&archive(&certificate)).unwrap().len(), KEPT);
         delete(&certificate).unwrap();
@@ -261,7 +260,7 @@ mod tests {
         fs::create_dir(&half).unwrap();
         fs::write(half.join("privkey.pem"), "half").unwrap();
         symlink("../archive/a.test.example/2", folder.path().join("live/.a.test.example.new")).unwrap();
-        assert_eq!(read(&certificate).unwrap().unwrap().facts, first.facts);
+        assert_eq!(read(&certificate).unwrap().unwrap().info, first.info);
         write(&certificate, &chain(), None).unwrap();
         assert!(fs::read(half.join("privkey.pem")).unwrap() != b"half" && archive(&certificate).join("1").exists());
         assert_eq!(fs::read_dir(folder.path().join("live")).unwrap().count(), 1);
@@ -284,7 +283,7 @@ mod tests {
             fs::create_dir(archive.join(half.to_string())).unwrap();
         }
         write(&certificate, &last, None).unwrap();
-        assert_eq!(read(&certificate).unwrap().unwrap().facts, last.facts);
+        assert_eq!(read(&certificate).unwrap().unwrap().info, last.info);
         assert!(versions(&archive).unwrap().iter().all(|version| *version < 10), "{:?}", versions(&archive));
     }
 

@@ -1,4 +1,4 @@
-//! What becomes of the managed certificates when the configuration is read again.
+//! Managed certificates after a reload of the configuration.
 
 use std::sync::{Arc, PoisonError};
 
@@ -6,59 +6,71 @@ use tokio::task::JoinSet;
 use tracing::info;
 
 use crate::config::ManagedCertificate;
+use crate::file::state::blocking;
 
-use super::{Entry, Managed};
-use crate::acme::account::blocking;
+use super::ManagedCertificates;
+use super::entry::ManagedEntry;
 
-impl Managed {
-    /// Takes over the certificates of another reading of the configuration, and tries again at once what has failed.
-    /// Those that are gone are kept no longer, and their files stay. Does not wait for orders that are under way.
+impl ManagedCertificates {
+    /// Applies the certificates of a new configuration, and retries failed ones at once. Certificates that are not in it
+    /// any more are not renewed, and their files stay. Does not wait for orders under way.
     pub fn reload(&self, configured: &[ManagedCertificate]) {
-        self.0.tools.authority.mended();
+        self.registry.services.authority.retry_now();
         let mut reloading = JoinSet::new();
-        let entries = self.lock();
         for wanted in configured {
-            let known = entries.get(&wanted.name).filter(|entry| entry.is_configured);
-            if known.is_none_or(|known| known.wanted != *wanted) {
-                let (managed, wanted) = (self.clone(), wanted.clone());
-                reloading.spawn(async move { managed.take(wanted).await });
+            if self.is_new(wanted) {
+                reloading.spawn(self.clone().replace(wanted.clone()));
             }
         }
-        for entry in entries.values() {
+        for entry in self.registry.entries().values() {
             match configured.iter().find(|wanted| wanted.name == entry.wanted.name) {
                 None if entry.is_configured => {
-                    let (managed, gone) = (self.clone(), entry.clone());
-                    reloading.spawn(async move { managed.release(&gone).await });
+                    reloading.spawn(self.clone().release(entry.clone()));
                 }
+                // Replaced above.
                 Some(wanted) if *wanted != entry.wanted => {}
                 _ => entry.wake.notify_one(),
             }
         }
         let managed = self.clone();
-        reloading.spawn(async move { _ = managed.take_requested().await });
-        *self.0.reloading.lock().unwrap_or_else(PoisonError::into_inner) = reloading;
+        reloading.spawn(async move {
+            managed.take_requests().await;
+        });
+        *self.tasks.reloading.lock().unwrap_or_else(PoisonError::into_inner) = reloading;
     }
 
-    /// Keeps a certificate that is new in the configuration, or another one there than before.
-    async fn take(&self, wanted: ManagedCertificate) {
-        let before = self.kept(&wanted.name);
-        let _idle = Entry::idle(before.as_deref()).await;
+    /// Whether a certificate of the configuration was not there before, or was different.
+    fn is_new(&self, wanted: &ManagedCertificate) -> bool {
+        let entries = self.registry.entries();
+        let present = entries.get(&wanted.name).filter(|entry| entry.is_configured);
+        present.is_none_or(|entry| entry.wanted != *wanted)
+    }
+
+    /// Keeps a certificate as the new configuration says.
+    async fn replace(self, wanted: ManagedCertificate) {
+        let former = self.registry.find(&wanted.name);
+        let _idle = match &former {
+            Some(former) => Some(former.idle().await),
+            None => None,
+        };
         info!(name = %wanted.name, "a certificate is kept as the configuration now says");
-        self.keep(wanted, true);
+        self.start_keeper(wanted, true);
     }
 
-    /// Keeps a certificate no longer that has gone from the configuration, but as a command has asked for it before.
-    async fn release(&self, gone: &Arc<Entry>) {
+    /// Stops keeping a certificate that is not in the configuration any more. If a command had asked for it before, keeps
+    /// it as that command said.
+    async fn release(self, gone: Arc<ManagedEntry>) {
         let name = &gone.wanted.name;
-        let _idle = Entry::idle(Some(gone)).await;
-        let (record, folder) = (gone.folder.clone(), self.0.folder.clone());
-        let asked = blocking(move || record.requested(&folder)).await.transpose();
-        self.remove(gone);
-        match asked {
-            None => info!(%name, "a certificate has left the configuration, and is not renewed; its files stay"),
-            Some(read) => {
-                info!(%name, "a certificate has left the configuration; a command has asked for it");
-                self.take_request(name, read);
+        let _idle = gone.idle().await;
+        let folder = gone.folder.clone();
+        let base = self.registry.base.clone();
+        let request = blocking(move || folder.read_request(&base)).await;
+        self.registry.remove(&gone);
+        match request.transpose() {
+            None => info!(%name, "a certificate is not in the configuration any more: not renewed, its files stay"),
+            Some(request) => {
+                info!(%name, "a certificate is not in the configuration any more, but a command has asked for it");
+                self.take_request(name, request);
             }
         }
     }

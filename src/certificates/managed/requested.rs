@@ -1,70 +1,66 @@
-//! Certificates that commands have asked for, as the state folder has them.
+//! Certificates that commands have asked for: their requests are in the state folder.
 
-use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tracing::error;
 
 use crate::config::ManagedCertificate;
 use crate::config::certificate::CertificateName;
+use crate::file::state::blocking;
 
+use super::super::error::Result;
 use super::super::renewal::wall_clock;
-use super::{BTreeMap, Listed, Managed, Report, record};
-use crate::acme::account::blocking;
-use crate::acme::error::{AcmeError, Result};
+use super::ManagedCertificates;
+use super::history::read_requests;
 
-/// Between two attempts to read what could not be read: the machine may know its users only now.
-const READ_AGAIN: Duration = Duration::from_secs(600);
+/// The time between two attempts to read a request that could not be read: the machine may learn of its users late.
+const READ_INTERVAL: Duration = Duration::from_secs(600);
 
-impl Managed {
-    /// Keeps every certificate that a command has asked for and nobody keeps yet. Whether all of them could be read;
-    /// the others are told of.
-    pub(super) async fn take_requested(&self) -> bool {
-        let (state, folder) = (self.0.tools.authority.settings().state.clone(), self.0.folder.clone());
-        match blocking(move || record::requested(&state, &folder)).await {
-            Ok(found) => {
-                found.into_iter().for_each(|(name, read)| self.take_request(&name, read));
-                self.unread().is_empty()
+impl ManagedCertificates {
+    /// Starts keepers for all requests that have none. Reports those that cannot be read, and returns whether there are
+    /// none of them.
+    pub(super) async fn take_requests(&self) -> bool {
+        let state = self.registry.services.authority.settings().state.clone();
+        let base = self.registry.base.clone();
+        match blocking(move || read_requests(&state, &base)).await {
+            Ok(requests) => {
+                for (name, request) in requests {
+                    self.take_request(&name, request);
+                }
+                self.registry.unreadable().is_empty()
             }
             Err(problem) => {
-                error!("what commands have asked for is not known: {}", problem.explained());
+                error!("the requests of commands cannot be read: {problem}");
                 false
             }
         }
     }
 
-    /// Keeps a certificate as a command has asked for it, unless the configuration has it.
-    pub(super) fn take_request(&self, name: &CertificateName, read: Result<ManagedCertificate>) {
-        match read {
-            _ if self.kept(name).is_some() => _ = self.unread().remove(name),
-            Ok(wanted) => _ = self.keep(wanted, false),
+    /// Starts a keeper for a request, unless the certificate has one.
+    pub(super) fn take_request(&self, name: &CertificateName, request: Result<ManagedCertificate>) {
+        if self.registry.find(name).is_some() {
+            self.registry.unreadable().remove(name);
+            return;
+        }
+        match request {
+            Ok(wanted) => {
+                self.start_keeper(wanted, false);
+            }
             Err(problem) => {
                 error!(%name, "a certificate is not renewed: {}", problem.explained());
-                self.0.tools.metrics.managed.failed(&name.to_string(), wall_clock().as_unix());
-                self.unread().insert(name.clone(), problem);
+                self.registry.services.metrics.managed.failed(&name.to_string(), wall_clock().as_unix());
+                self.registry.unreadable().insert(name.clone(), problem);
             }
         }
     }
 
-    /// Reads again, for as long as the daemon runs, what could not be read.
-    pub(super) async fn keep_reading(self, mut is_read: bool) {
+    /// Reads requests again that could not be read, for as long as the daemon runs.
+    pub(super) async fn keep_reading(self, mut all_read: bool) {
         loop {
-            tokio::time::sleep(READ_AGAIN).await;
-            if !is_read || !self.unread().is_empty() {
-                is_read = self.take_requested().await;
+            tokio::time::sleep(READ_INTERVAL).await;
+            if !all_read || !self.registry.unreadable().is_empty() {
+                all_read = self.take_requests().await;
             }
         }
-    }
-
-    pub(super) fn unread(&self) -> MutexGuard<'_, BTreeMap<CertificateName, AcmeError>> {
-        self.0.unread.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Listed {
-    /// One of which no more is known than that somebody has asked for it.
-    pub(super) fn unread(name: &CertificateName, problem: &AcmeError) -> Self {
-        let report = Report { problem: Some(problem.explained()), ..Report::default() };
-        Self { name: name.to_string(), report, ..Self::default() }
     }
 }

@@ -5,7 +5,7 @@ use rustix::termios::tcgetwinsize;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::certificates::progress::{State, Step};
+use crate::certificates::progress::{NameProgress, NameState};
 
 use super::super::table::printable;
 use super::super::{Result, print};
@@ -30,7 +30,7 @@ pub struct Progress {
 struct View {
     stage: Option<String>,
     #[serde(default)]
-    progress: Vec<Step>,
+    progress: Vec<NameProgress>,
 }
 
 impl Progress {
@@ -61,8 +61,8 @@ impl Progress {
     pub fn end(&self) {
         let steps = &self.seen.progress;
         if self.is_long(steps.len()) {
-            let worst = steps.iter().map(|step| step.state).find(|state| *state != State::Proven);
-            let mark = self.mark(worst.unwrap_or(State::Proven));
+            let worst = steps.iter().map(|step| step.state).find(|state| *state != NameState::Proven);
+            let mark = self.mark(worst.unwrap_or(NameState::Proven));
             self.bar.println(format!("{mark} {}: {}", self.title, counted(steps)));
         }
         self.bar.finish_and_clear();
@@ -80,8 +80,8 @@ impl Progress {
         let spinner = SPINNER[self.turn % SPINNER.len()];
         // First of all: what ends now has no line among those that move when its last one is printed above them.
         self.bar.set_message(frame(spinner, &self.title, &stage, &now.progress, size()));
-        for step in news(&self.seen.progress, &now.progress).filter(|step| step.state.is_end()) {
-            if step.state != State::Proven || !self.is_long(now.progress.len()) {
+        for step in news(&self.seen.progress, &now.progress).filter(|step| step.state.is_final()) {
+            if step.state != NameState::Proven || !self.is_long(now.progress.len()) {
                 self.bar.println(format!("{} {}", self.mark(step.state), line(step)));
             }
         }
@@ -93,10 +93,10 @@ impl Progress {
         names > room(size())
     }
 
-    fn mark(&self, state: State) -> &'static str {
+    fn mark(&self, state: NameState) -> &'static str {
         match (state, self.is_coloured) {
-            (State::Proven, true) => "\x1b[32m✓\x1b[0m",
-            (State::Proven, false) => "✓",
+            (NameState::Proven, true) => "\x1b[32m✓\x1b[0m",
+            (NameState::Proven, false) => "✓",
             (_, true) => "\x1b[31m✗\x1b[0m",
             (_, false) => "✗",
         }
@@ -104,28 +104,28 @@ impl Progress {
 }
 
 /// Names whose state is another one than before; that one waits is no news.
-fn news<'a>(before: &'a [Step], now: &'a [Step]) -> impl Iterator<Item = &'a Step> {
-    let is_known = |step: &Step| before.iter().any(|old| old.name == step.name && old.state == step.state);
-    now.iter().filter(move |step| step.state != State::Waiting && !is_known(step))
+fn news<'a>(before: &'a [NameProgress], now: &'a [NameProgress]) -> impl Iterator<Item = &'a NameProgress> {
+    let is_known = |step: &NameProgress| before.iter().any(|old| old.name == step.name && old.state == step.state);
+    now.iter().filter(move |step| step.state != NameState::Waiting && !is_known(step))
 }
 
-fn line(step: &Step) -> String {
+fn line(step: &NameProgress) -> String {
     let problem = step.problem.as_ref().map(|problem| format!(": {}", printable(problem))).unwrap_or_default();
     format!("{}: {}{problem}", printable(&step.name), step.state)
 }
 
-fn counted(steps: &[Step]) -> String {
-    let is = |state: State| steps.iter().filter(|step| step.state == state).count();
-    let failed = is(State::Failed) + is(State::RecordMissing);
+fn counted(steps: &[NameProgress]) -> String {
+    let is = |state: NameState| steps.iter().filter(|step| step.state == state).count();
+    let failed = is(NameState::Failed) + is(NameState::RecordMissing);
     let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
-    format!("{} of {} names proven{failed}", is(State::Proven), steps.len())
+    format!("{} of {} names proven{failed}", is(NameState::Proven), steps.len())
 }
 
 /// The lines that move: how far all of it is, and the names that have not ended, as many as there is room for.
-fn frame(spinner: char, title: &str, stage: &str, steps: &[Step], size: (usize, usize)) -> String {
+fn frame(spinner: char, title: &str, stage: &str, steps: &[NameProgress], size: (usize, usize)) -> String {
     let count = if steps.is_empty() { String::new() } else { format!("{}; ", counted(steps)) };
     let mut lines = vec![format!("{spinner} {title}: {count}{stage}")];
-    let open: Vec<&Step> = steps.iter().filter(|step| !step.state.is_end()).collect();
+    let open: Vec<&NameProgress> = steps.iter().filter(|step| !step.state.is_final()).collect();
     lines.extend(open.iter().take(room(size)).map(|step| format!("  {spinner} {}", line(step))));
     if open.len() > room(size) {
         lines.push(format!("    and {} more", open.len() - room(size)));
@@ -148,15 +148,15 @@ fn size() -> (usize, usize) {
 mod tests {
     use super::*;
 
-    fn steps(states: impl IntoIterator<Item = State>) -> Vec<Step> {
-        let step = |(number, state)| Step { name: format!("n{number}.example"), state, problem: None };
+    fn steps(states: impl IntoIterator<Item = NameState>) -> Vec<NameProgress> {
+        let step = |(number, state)| NameProgress { name: format!("n{number}.example"), state, problem: None };
         states.into_iter().enumerate().map(step).collect()
     }
 
     #[test]
     fn a_hundred_names_fit_into_a_terminal_and_are_counted() {
         let some = |state, count| std::iter::repeat_n(state, count);
-        let all = some(State::Proven, 30).chain(some(State::Failed, 2)).chain(some(State::Answered, 68));
+        let all = some(NameState::Proven, 30).chain(some(NameState::Failed, 2)).chain(some(NameState::Answered, 68));
         let frame = frame('*', "cert", "proving 100 names", &steps(all), (24, 50));
         let lines: Vec<&str> = frame.lines().collect();
         assert_eq!(lines.len(), 23, "{frame}");
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_few_names_have_a_line_each_until_they_end() {
-        let steps = steps([State::Published, State::Proven, State::Waiting]);
+        let steps = steps([NameState::Published, NameState::Proven, NameState::Waiting]);
         let expected = "* a: 1 of 3 names proven; b\n  * n0.example: value published\n  * n2.example: waiting";
         assert_eq!(frame('*', "a", "b", &steps, (24, 80)), expected);
         assert_eq!(frame('*', "a", "b", &[], (0, 80)), "* a: b");
@@ -174,8 +174,8 @@ mod tests {
 
     #[test]
     fn only_what_has_changed_is_news() {
-        let before = steps([State::Published, State::Waiting, State::Proven]);
-        let mut now = steps([State::Failed, State::Waiting, State::Proven]);
+        let before = steps([NameState::Published, NameState::Waiting, NameState::Proven]);
+        let mut now = steps([NameState::Failed, NameState::Waiting, NameState::Proven]);
         now[0].problem = Some("no\u{1b}[2J".into());
         let lines: Vec<String> = news(&before, &now).map(line).collect();
         assert_eq!(lines, ["n0.example: failed: no?[2J"]);

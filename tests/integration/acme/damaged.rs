@@ -46,7 +46,7 @@ fn one_damaged_certificate_keeps_neither_dns_nor_another_from_starting() {
     let list: Value = serde_json::from_str(&home.run_ok(&["cert", "list", "--json"])).unwrap();
     let names: Vec<&Value> = list.as_array().unwrap().iter().map(|one| &one["name"]).collect();
     assert_eq!(names, ["a.example.com", "lent", "record", "text", "user"]);
-    assert!(problem(&home, "user").contains("this machine has no user \"ghostuser\"; mend that, or"));
+    assert!(problem(&home, "user").contains("this machine has no user \"ghostuser\"; correct it, or"));
     assert!(problem(&home, "lent").contains("others can read ") && problem(&home, "lent").contains("chmod 600"));
     assert!(problem(&home, "text").contains("/text/request.toml is damaged: "));
     until("it was read", || problem(&home, "record").contains("/record/record.toml is damaged: "));

@@ -155,7 +155,7 @@ fn more_proofs_than_names_are_refused_before_one_is_asked_for() {
     daemon.signal(Signal::HUP);
     until("it has failed again", || report(daemon.home())["failures"] == 2);
     let problem = report(daemon.home())["problem"].to_string();
-    assert!(problem.contains("the CA wants 10000 proofs for 1 names"), "{problem}");
+    assert!(problem.contains("the CA requires 10000 authorizations for 1 names"), "{problem}");
     assert_eq!(ca.asked("/authorization"), asked);
 }
 
@@ -231,7 +231,7 @@ fn subproblems_are_shown_for_each_name() {
 fn what_is_no_acme_server_is_named() {
     let ca = StandIn::start(ResponsePolicy::default());
     for (said, found) in [
-        ("<html>hello", "not what RFC 8555 says"),
+        ("<html>hello", "does not follow RFC 8555"),
         (r#"{"newNonce":"http://acme.example.com/n"}"#, "is not https"),
         (&format!("\"{}\"", "x".repeat(2 << 20)), "length limit"),
     ] {
@@ -350,7 +350,7 @@ fn alternate_chains_that_cannot_be_had_cost_no_certificate() {
     let settings = ca.settings().with("acme", "preferred-root = \"No Such Root\"");
     let daemon = Process::start(&settings.with("api.tls", "mode = \"acme\""));
     until("the certificate is there", || is_trusted(&ca, &daemon));
-    assert!(daemon.log().contains("an alternate chain cannot be had"));
+    assert!(daemon.log().contains("cannot download an alternate chain"));
     assert_eq!(ca.asked("/alternate"), 10);
 }
 

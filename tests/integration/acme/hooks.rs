@@ -18,7 +18,7 @@ fn hooks_that_fail_or_hang_are_told_of_and_run_again() {
         format!("the deploy hook `{} x y` has failed: exit code 7; it has printed \"no such server\"", fails.display());
     assert!(code == Some(1) && said.contains(&failed), "{said}");
     assert!(said.contains("the certificate itself is in place"), "{said}");
-    let serial = pair(&home, "a.example.com").unwrap().facts.serial;
+    let serial = pair(&home, "a.example.com").unwrap().info.serial;
     assert!(daemon.log().contains("exit code 7"));
 
     // It holds its output open, and what it has started lives on: all of it ends.
@@ -40,7 +40,7 @@ fn hooks_that_fail_or_hang_are_told_of_and_run_again() {
     home.run_ok(&["cert", "issue", "--name", "a.example.com", "--", loud.to_str().unwrap()]);
     let shown = show(&home, "a.example.com");
     assert_eq!(shown["hook"]["output"].as_str().unwrap().len(), 4_096);
-    assert_eq!(pair(&home, "a.example.com").unwrap().facts.serial, serial, "no hook costs a certificate");
+    assert_eq!(pair(&home, "a.example.com").unwrap().info.serial, serial, "no hook costs a certificate");
 }
 
 /// As many hooks that hang as there are orders at once.
@@ -67,5 +67,5 @@ fn hooks_that_hang_hold_up_neither_other_certificates_nor_a_revocation() {
     home.run_ok(&["cert", "renew", "e.example.com"]);
     assert!(pair(&home, "e.example.com").is_some(), "another certificate is got");
     home.run_ok(&["cert", "revoke", "a.example.com", "--reason", "key-compromise"]);
-    assert_eq!(lab.pebble.status_of(&pair(&home, "a.example.com").unwrap().facts.serial)["Status"], "Revoked");
+    assert_eq!(lab.pebble.status_of(&pair(&home, "a.example.com").unwrap().info.serial)["Status"], "Revoked");
 }

@@ -121,7 +121,7 @@ fn an_order_is_gone_on_with() {
         let daemon = home.start();
         until("the certificate is there", || home.path().join("acme/api.pem").exists());
         assert_eq!(ca.orders(), 1, "{path} {done}");
-        assert!(daemon.log().contains("going on with an order"));
+        assert!(daemon.log().contains("resuming an order"));
     }
 }
 
@@ -149,7 +149,7 @@ fn at_random_moments_the_file_always_holds_a_pair() {
         daemon.kill();
         if let Ok(pem) = std::fs::read_to_string(&file) {
             let chain = Chain::from_pem(&pem).unwrap_or_else(|error| panic!("life {life}: {error}"));
-            serials.insert(chain.facts.serial);
+            serials.insert(chain.info.serial);
         }
     }
     assert!(serials.len() > 2, "too few certificates to mean anything: {serials:?}");

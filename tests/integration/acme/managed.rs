@@ -124,7 +124,7 @@ fn twenty_two_names_with_wildcard_missing_records_and_a_hook() {
     assert!(out.contains("example.com: ordering a certificate and proving 22 names\n"), "{out}");
     assert!(out.contains("example.com: valid until "), "{out}");
     let chain = pair(&home, "example.com").unwrap();
-    assert_eq!(chain.facts.names.len(), 22);
+    assert_eq!(chain.info.names.len(), 22);
     let mode = |file: &str| {
         let live = home.path().join("certificates/live/example.com");
         std::fs::metadata(live.join(file)).unwrap().permissions().mode() & 0o777
@@ -145,7 +145,7 @@ fn twenty_two_names_with_wildcard_missing_records_and_a_hook() {
     daemon.kill();
     let daemon = home.start();
     until("it is read", || show(&home, "example.com")["ended"] != 0);
-    assert_eq!(show(&home, "example.com")["shown"]["serial"], chain.facts.serial);
+    assert_eq!(show(&home, "example.com")["shown"]["serial"], chain.info.serial);
     assert!(!daemon.log().contains("ordering a certificate") && !daemon.log().contains("the deploy hook"));
     lab.resolver.clear();
     let (_, said) = home.run_err(&["cert", "renew", "example.com"]);
@@ -157,7 +157,7 @@ fn twenty_two_names_with_wildcard_missing_records_and_a_hook() {
         .map(|record| format!("{}. CNAME {}.", record["name"].as_str().unwrap(), record["target"].as_str().unwrap()))
         .collect();
     assert_eq!(again, records, "a CNAME stays right for ever");
-    assert_eq!(pair(&home, "example.com").unwrap().facts, chain.facts, "the old one stays");
+    assert_eq!(pair(&home, "example.com").unwrap().info, chain.info, "the old one stays");
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn one_that_fails_blocks_no_other_and_a_request_survives_a_restart() {
             _ => &["cert", "issue", "--name", "conf.example.com", "--cert-name", "conf"],
         };
         let (code, said) = home.run_err(words);
-        assert!(code == Some(1) && said.contains("stands in the configuration"), "{said}");
+        assert!(code == Some(1) && said.contains("is part of the configuration"), "{said}");
     }
     let (code, said) = home.run_err(&["cert", "issue", "--name", "192.0.2.1"]);
     assert!(code == Some(2) && said.contains("IP address"), "{said}");
@@ -222,12 +222,12 @@ fn certificates_of_the_configuration_come_change_and_go_with_a_reload() {
         let list: Value = serde_json::from_str(&home.run_ok(&["cert", "list", "--json"])).unwrap();
         list.as_array().unwrap().iter().map(|one| (one["names"].clone(), one["configured"].clone())).collect()
     };
-    let (both, asked) = (json!(["a.example.com", "b.example.com"]), pair(&home, "a.example.com").unwrap().facts);
+    let (both, asked) = (json!(["a.example.com", "b.example.com"]), pair(&home, "a.example.com").unwrap().info);
 
     reload("[[certificate]]\nnames = [\"b.example.com\"]");
     until("it is there", || pair(&home, "b.example.com").is_some());
     reload("[[certificate]]\nnames = [\"b.example.com\", \"a.example.com\"]");
-    until("another name is in it", || pair(&home, "b.example.com").unwrap().facts.names.len() == 2);
+    until("another name is in it", || pair(&home, "b.example.com").unwrap().info.names.len() == 2);
     reload("");
     until("it is gone", || kept() == [(both.clone(), json!(false))]);
     assert!(pair(&home, "b.example.com").is_some(), "its files stay");
@@ -237,7 +237,7 @@ fn certificates_of_the_configuration_come_change_and_go_with_a_reload() {
     until("the configuration rules", || kept() == [(json!(["a.example.com"]), json!(true))]);
     reload("");
     until("the command rules", || kept() == [(both.clone(), json!(false))]);
-    until("it is whole again", || pair(&home, "a.example.com").unwrap().facts.names == asked.names);
+    until("it is whole again", || pair(&home, "a.example.com").unwrap().info.names == asked.names);
     assert!(!daemon.log().contains("takes effect with the next start"), "{}", daemon.log());
 }
 
@@ -272,7 +272,7 @@ fn renewal_revocation_and_deletion() {
     let home = daemon.home().clone();
     lab.delegate(&home, &["a.example.com"]);
     home.run_ok(&["cert", "renew", "a.example.com"]);
-    let serial = || pair(&home, "a.example.com").map(|chain| chain.facts.serial);
+    let serial = || pair(&home, "a.example.com").map(|chain| chain.info.serial);
     let first = serial();
     until("a renewal", || serial() != first);
     home.run_ok(&["cert", "renew", "a.example.com"]);
@@ -310,7 +310,7 @@ fn a_ca_that_is_down_is_told_of() {
     lab.delegate(&home, &["a.example.com"]);
     let (code, said) = home.run_err(&["cert", "renew", "a.example.com"]);
     assert!(code == Some(1) && said.contains("the CA cannot be reached at https://127.0.0.1:1/dir"), "{said}");
-    assert!(said.contains("look at the network"), "{said}");
+    assert!(said.contains("check the network"), "{said}");
     let metrics = get(daemon.metrics(), "/metrics").body;
     assert!(metrics.contains("txtgate_certificate_failed_seconds{certificate=\"a.example.com\"} 1"), "{metrics}");
 }
@@ -362,13 +362,13 @@ fn sigkill_at_any_moment_leaves_the_old_pair_or_the_new_one() {
         let found = pair(&home, "a.example.com");
         let bundle = home.path().join("certificates/live/a.example.com/bundle.p12");
         assert_eq!(bundle.exists(), found.is_some(), "the bundle comes with the pair");
-        eprintln!("kill {kill} after {wait:?}: {:?}", found.as_ref().map(|chain| &chain.facts.serial));
-        serials.extend(found.map(|chain| chain.facts.serial));
+        eprintln!("kill {kill} after {wait:?}: {:?}", found.as_ref().map(|chain| &chain.info.serial));
+        serials.extend(found.map(|chain| chain.info.serial));
     }
     let _daemon = home.start();
     // A CA that looked while the daemon was down has seen nothing: that order has failed, and another one is made.
     until("a renewal", || home.run(&["cert", "renew", "a.example.com"]).status.success());
-    let last = pair(&home, "a.example.com").unwrap().facts.serial;
+    let last = pair(&home, "a.example.com").unwrap().info.serial;
     serials.insert(last.clone());
     assert!(serials.len() > 2, "{serials:?}");
     assert_eq!(show(&home, "a.example.com")["hook"]["serial"], last);

@@ -91,7 +91,7 @@ fn an_accounts_label_stands_beside_somebody_elses_cname() {
     );
     lab.resolver.add("example.com. CAA 0 issue \"ca.test; validationmethods=dns-account-01\"");
     home.run_ok(&["cert", "renew", "a.example.com"]);
-    assert_eq!(pair(&home, "a.example.com").unwrap().facts.names.len(), 2);
+    assert_eq!(pair(&home, "a.example.com").unwrap().info.names.len(), 2);
     assert_eq!((values(&home), lab.ca.asked("/challenge")), (0, 2), "values are retired");
     assert!(show(&home, "a.example.com")["caa"].as_str().unwrap().contains("validationmethods=dns-account-01"));
 
@@ -322,9 +322,9 @@ fn what_cannot_be_looked_up_is_taken_to_be_as_before() {
     std::fs::write(home.config(), refusing).unwrap();
     let _daemon = home.start();
     for name in ["a.example.com", "b.example.com", "c.example.com"] {
-        let before = pair(&home, name).unwrap().facts.serial;
+        let before = pair(&home, name).unwrap().info.serial;
         home.run_ok(&["cert", "renew", name]);
-        assert_ne!(pair(&home, name).unwrap().facts.serial, before, "{name}");
+        assert_ne!(pair(&home, name).unwrap().info.serial, before, "{name}");
     }
     assert_eq!(published(&home).len(), 1, "that of a.example.com");
     let orders = lab.ca.orders();

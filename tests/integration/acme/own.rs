@@ -174,6 +174,6 @@ fn a_certificate_file_that_cannot_be_used_is_replaced() {
     std::fs::write(folder.join("api.pem"), "nonsense").unwrap();
     std::fs::set_permissions(folder.join("api.pem"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let daemon = home.start();
-    assert!(daemon.log().contains("api.pem cannot be used, and another certificate is got; "), "{}", daemon.log());
+    assert!(daemon.log().contains("api.pem cannot be used, and another certificate is issued; "), "{}", daemon.log());
     until("the certificate is there", || is_trusted(&daemon, &pebble.issuing_root()));
 }

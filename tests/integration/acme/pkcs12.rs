@@ -56,17 +56,17 @@ fn a_bundle_holds_what_the_pem_files_hold_and_opens_with_its_password() {
     let bundle = ["--pkcs12", "--pkcs12-password-file", "password", "--mode", "0640"];
     home.run_ok(&issue(&[&bundle[..], &hook].concat()));
     assert_sealed(&home);
-    let first = pair(&home, NAME).unwrap().facts.serial;
+    let first = pair(&home, NAME).unwrap().info.serial;
 
     // Without, and with again: the pair stays, the bundle comes, and the hook sees it.
     home.run_ok(&issue(&hook));
     home.run_ok(&["cert", "renew", NAME]);
     let live = home.path().join("certificates/live").join(NAME);
-    let second = pair(&home, NAME).unwrap().facts.serial;
+    let second = pair(&home, NAME).unwrap().info.serial;
     assert!(first != second && !live.join("bundle.p12").exists());
     home.run_ok(&issue(&[&bundle[..], &hook].concat()));
     assert_sealed(&home);
-    assert_eq!(pair(&home, NAME).unwrap().facts.serial, second, "no other certificate was ordered");
+    assert_eq!(pair(&home, NAME).unwrap().info.serial, second, "no other certificate was ordered");
     let path = live.join("bundle.p12").display().to_string();
     assert_eq!(std::fs::read_to_string(seen).unwrap(), format!("{path}\n\n{path}\n"));
 

@@ -63,14 +63,14 @@ fn a_renewal_that_cannot_look_up_a_name_publishes_where_it_led_before() {
     let account = Account::register(daemon.api());
     lab.resolver.add(&format!("_acme-challenge.a.example.com. CNAME {}.", account.fulldomain));
     home.run_ok(&["cert", "issue", "--name", "a.example.com"]);
-    let (dns, before) = (daemon.dns(), pair(&home, "a.example.com").unwrap().facts.serial);
+    let (dns, before) = (daemon.dns(), pair(&home, "a.example.com").unwrap().info.serial);
     daemon.kill();
 
     // It refuses to look at anything but its own zone.
     lab.inside(&home, dns);
     let _daemon = home.start();
     home.run_ok(&["cert", "renew", "a.example.com"]);
-    assert_ne!(pair(&home, "a.example.com").unwrap().facts.serial, before);
+    assert_ne!(pair(&home, "a.example.com").unwrap().info.serial, before);
 
     // One of its names was never proven: nobody knows where that leads.
     let orders = lab.ca.orders();

@@ -1,7 +1,7 @@
 //! Revocation, as a command will ask for it: through the library, on the files that a daemon has written.
 
 use txtgate::acme::certificate::Chain;
-use txtgate::acme::revocation::{By, Reason, revoke};
+use txtgate::acme::revocation::{RevocationReason, RevokedBy, revoke};
 use txtgate::acme::{AcmeError, Authority};
 use txtgate::config::Config;
 
@@ -19,15 +19,21 @@ fn by_the_account_and_by_the_certificates_own_key() {
         let file = daemon.home().path().join("acme/api.pem");
         until("the certificate is there", || file.exists());
         let chain = Chain::from_pem(&std::fs::read_to_string(file).unwrap()).unwrap();
-        let status = || pebble.status_of(&chain.facts.serial);
+        let status = || pebble.status_of(&chain.info.serial);
         assert_eq!(status()["Status"], "Valid", "{}", status());
 
         let authority = Authority::new(Config::read(&daemon.home().config()).unwrap().acme);
         let again: Result<(), AcmeError> = runtime.block_on(async {
             let (account, key) = (authority.account().await?, chain.key().signing_key()?);
-            let by = || if by_account { By::Account(&account) } else { By::CertificateKey(account.client(), &key) };
-            revoke(by(), &chain.certificates()[0], Reason::KeyCompromise).await?;
-            revoke(by(), &chain.certificates()[0], Reason::Superseded).await
+            let by = || {
+                if by_account {
+                    RevokedBy::Account(&account)
+                } else {
+                    RevokedBy::CertificateKey(account.client(), &key)
+                }
+            };
+            revoke(by(), &chain.certificates()[0], RevocationReason::KeyCompromise).await?;
+            revoke(by(), &chain.certificates()[0], RevocationReason::Superseded).await
         });
         assert_eq!(status()["Status"], "Revoked", "{}", status());
         assert_eq!(status()["Reason"], 1, "{}", status());

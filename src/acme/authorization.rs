@@ -1,0 +1,160 @@
+//! Authorizations and their challenges (RFC 8555 sections 7.1.4, 7.5 and 8).
+
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::config::Method;
+use crate::model::url::Url;
+
+use super::account::AcmeAccount;
+use super::error::{AcmeError, Result};
+use super::polling::Attempt;
+use super::problem::{IdentifierObject, Problem, or_empty, readable};
+
+/// The states of orders, authorizations and challenges (RFC 8555 section 7.1.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ObjectStatus {
+    /// The client has to act.
+    Pending,
+    /// All authorizations are valid; the CA waits for the certificate request.
+    Ready,
+    /// The CA is at work.
+    Processing,
+    /// Done.
+    Valid,
+    /// Failed.
+    Invalid,
+    /// Given up by the client.
+    Deactivated,
+    /// Too old.
+    Expired,
+    /// Withdrawn by the CA.
+    Revoked,
+}
+
+/// What the CA requires for one name. Borrows the account that signs the requests.
+#[derive(Debug)]
+pub struct Authorization<'a> {
+    account: &'a AcmeAccount,
+    url: Url,
+    object: AuthorizationObject,
+    attempt: Attempt,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct AuthorizationObject {
+    status: ObjectStatus,
+    identifier: IdentifierObject,
+    #[serde(default, deserialize_with = "readable")]
+    challenges: Vec<Challenge>,
+    #[serde(default, deserialize_with = "or_empty")]
+    wildcard: bool,
+}
+
+/// One way to satisfy an authorization.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Challenge {
+    /// `dns-01`, or the name of another method.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The names by which a persistent authorization may identify the CA (draft-ietf-acme-dns-persist-02 section 3.1).
+    /// Earlier versions of the draft write the member with hyphens.
+    #[serde(default, rename = "issuerDomainNames", alias = "issuer-domain-names", deserialize_with = "or_empty")]
+    pub issuers: Vec<String>,
+    url: Url,
+    #[serde(default, deserialize_with = "or_empty")]
+    token: String,
+    error: Option<Problem>,
+}
+
+impl Challenge {
+    /// The token of the key authorization (RFC 8555 section 8.1).
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Whether the challenge is for a method and has what that method needs.
+    fn is_for(&self, method: Method) -> bool {
+        let has_token = method == Method::DnsPersist01 || !self.token.is_empty();
+        self.kind == method.as_str() && has_token
+    }
+}
+
+impl<'a> Authorization<'a> {
+    /// Fetches an authorization of an order.
+    pub(super) async fn fetch(account: &'a AcmeAccount, url: &Url, attempt: Attempt) -> Result<Self> {
+        let object = account.post(url, None).await?.json()?;
+        Ok(Self { account, url: url.clone(), object, attempt })
+    }
+
+    /// The name, with `*.` for a wildcard.
+    pub fn name(&self) -> String {
+        let prefix = if self.object.wildcard { "*." } else { "" };
+        format!("{prefix}{}", self.object.identifier.value)
+    }
+
+    /// The name without `*.`.
+    pub fn base(&self) -> &str {
+        &self.object.identifier.value
+    }
+
+    /// The challenge of a method that is to be answered; `None` if the authorization is valid already.
+    pub fn challenge(&self, method: Method) -> Result<Option<&Challenge>> {
+        match self.object.status {
+            ObjectStatus::Valid => Ok(None),
+            ObjectStatus::Pending => {
+                let found = self.object.challenges.iter().find(|challenge| challenge.is_for(method));
+                found.map(Some).ok_or_else(|| self.no_challenge(method))
+            }
+            _ => Err(self.failure()),
+        }
+    }
+
+    fn no_challenge(&self, wanted: Method) -> AcmeError {
+        let offered = self.object.challenges.iter().map(|challenge| challenge.kind.clone()).collect();
+        AcmeError::NoChallenge { name: self.name(), wanted, offered }
+    }
+
+    /// Tells the CA that the challenge can be validated (RFC 8555 section 7.5.1).
+    pub async fn answer(&self, challenge: &Challenge) -> Result<()> {
+        self.attempt.check("the answers")?;
+        self.account.post(&challenge.url, Some(&json!({}))).await?;
+        Ok(())
+    }
+
+    /// Waits until the CA has validated the challenge, or failed to.
+    pub async fn wait(&mut self) -> Result<()> {
+        let is_done = |object: &AuthorizationObject| object.status != ObjectStatus::Pending;
+        self.object = self.attempt.poll(self.account, &self.url, &self.name(), is_done).await?;
+        if self.object.status == ObjectStatus::Valid { Ok(()) } else { Err(self.failure()) }
+    }
+
+    /// Why the authorization is not valid: the error of its challenge, in the CA's words.
+    fn failure(&self) -> AcmeError {
+        let reported = self.object.challenges.iter().find_map(|challenge| challenge.error.clone());
+        let problem = reported.unwrap_or_else(|| Problem {
+            detail: Some(format!("its authorization is {:?}", self.object.status)),
+            ..Problem::default()
+        });
+        AcmeError::NotProven { name: self.name(), problem: problem.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_challenge_does_not_hide_a_known_one() {
+        let text = r#"{"status":"pending","identifier":{"type":"dns","value":"a.test"},"wildcard":null,"challenges":[
+            {"type":"dns-persist-01","url":"https://ca.test/1","token":null,"issuerDomainNames":null},
+            {"type":"new-02","url":null,"error":7},
+            {"type":"dns-01","url":"https://ca.test/2","token":"t","error":null}]}"#;
+        let object: AuthorizationObject = serde_json::from_str(text).unwrap();
+        let kinds: Vec<&str> = object.challenges.iter().map(|one| one.kind.as_str()).collect();
+        assert_eq!((kinds, object.wildcard), (vec!["dns-persist-01", "dns-01"], false));
+        let nothing = r#"{"status":"valid","identifier":{"type":"dns","value":"a.test"},"challenges":null}"#;
+        assert!(serde_json::from_str::<AuthorizationObject>(nothing).unwrap().challenges.is_empty());
+    }
+}

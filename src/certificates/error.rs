@@ -1,0 +1,117 @@
+//! Why a certificate cannot be issued, put in place, changed or deleted.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::acme::AcmeError;
+use crate::acme::key::JwsKeyError;
+use crate::config::pkcs12::PasswordError;
+use crate::delegation::challenge_target::Missing;
+use crate::file::state::FileError;
+use crate::publisher::PublishError;
+
+/// Why a certificate cannot be issued, put in place, changed or deleted. The message says what was found, and
+/// [`CertificateError::advice`] what to do about it.
+#[derive(Debug, Clone, Error)]
+pub enum CertificateError {
+    #[error(transparent)]
+    Acme(#[from] AcmeError),
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    #[error("the CA requires proof of {0}, which was not ordered")]
+    Unordered(String),
+    #[error("the CA has issued a certificate for other names: {0}")]
+    OtherNames(String),
+    #[error("the request in {} cannot be used: {problem}", path.display())]
+    Request { path: PathBuf, problem: String },
+    #[error("{} is {found}: others could redirect what is written or deleted there", path.display())]
+    Unguarded { path: PathBuf, found: String },
+    #[error("cannot make a PKCS#12 bundle: {0}")]
+    Bundle(String),
+    #[error("the deploy hook `{program}` has failed: {what}")]
+    Hook { program: String, what: String },
+    #[error("there is no certificate called {0}")]
+    NotFound(String),
+    #[error("the certificate {0} has not been issued yet")]
+    NotIssued(String),
+    #[error("the certificate {0} is part of the configuration")]
+    Configured(String),
+    #[error("the certificate {0} is being deleted")]
+    Deleting(String),
+    /// What somebody has asked for is not valid.
+    #[error("{0}")]
+    Invalid(String),
+    #[error("the work was interrupted: {0}")]
+    Interrupted(String),
+}
+
+/// The result of work on a certificate.
+pub type Result<T> = std::result::Result<T, CertificateError>;
+
+impl From<JwsKeyError> for CertificateError {
+    fn from(error: JwsKeyError) -> Self {
+        Self::Acme(error.into())
+    }
+}
+
+impl CertificateError {
+    /// What the operator can do; empty if the message says it, or if nothing can be done.
+    fn advice(&self) -> &'static str {
+        match self {
+            Self::File(error) => error.advice(),
+            Self::Request { .. } => "correct it, or ask for the certificate again with `txtgate cert issue`",
+            Self::Unguarded { .. } => {
+                "use a folder that belongs to root or to the daemon's user, and that nobody else can write to \
+                 (`chmod go-w`); `owner` and `group` apply to the files in it"
+            }
+            Self::Hook { .. } => "the certificate itself is in place; the daemon runs the hook again",
+            Self::NotFound(_) => "`txtgate cert list` shows all certificates",
+            Self::NotIssued(_) => "`txtgate cert show` says why",
+            Self::Configured(_) => "change it there, and reload the daemon",
+            Self::Deleting(_) => "`txtgate cert show` says why the deletion is not done yet",
+            _ => "",
+        }
+    }
+
+    /// The message with its advice.
+    pub fn explained(&self) -> String {
+        if let Self::Acme(error) = self {
+            return error.explained();
+        }
+        match self.advice() {
+            "" => self.to_string(),
+            advice => format!("{self}; {advice}"),
+        }
+    }
+
+    /// The records that somebody has to add to their zones, if records are missing.
+    pub fn missing(&self) -> &[Missing] {
+        match self {
+            Self::Acme(error) => error.missing(),
+            _ => &[],
+        }
+    }
+
+    /// How long the CA asks to wait before the next attempt.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Acme(error) => error.retry_after(),
+            _ => None,
+        }
+    }
+
+    /// Whether the order cannot lead to a usable certificate any more.
+    pub fn ends_order(&self) -> bool {
+        match self {
+            Self::Acme(error) => error.ends_order(),
+            Self::Unordered(_) | Self::OtherNames(_) => true,
+            _ => false,
+        }
+    }
+}
