@@ -10,8 +10,7 @@ type Layers = BTreeMap<String, u32>;
 const WORDS: u32 = 0;
 
 /// Imports that still break the rule. The list only ever gets shorter.
-const STILL_UPWARDS: [&str; 12] = [
-    "acme::authority imports delegation",
+const STILL_UPWARDS: [&str; 11] = [
     "acme::error imports delegation",
     "acme::error imports publisher",
     "delegation::caa imports acme",
