@@ -97,7 +97,7 @@ impl OrderProgress {
     /// Begins a stage of the work, and logs it.
     pub fn stage(&self, stage: impl Into<String>) {
         let stage = stage.into();
-        info!(name = self.title, "{stage}");
+        info!(name = %self.title, "{stage}");
         self.lock().stage = Some(stage);
     }
 
