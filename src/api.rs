@@ -44,7 +44,7 @@ use crate::api::credentials::Credentials;
 use crate::config;
 use crate::crypto::hasher::Hasher;
 use crate::metrics::Metrics;
-use crate::net::lookup::Lookup;
+use crate::net::dns_client::DnsClient;
 use crate::publisher::Publisher;
 
 use client_ip::Clients;
@@ -61,7 +61,7 @@ struct Handles {
     hasher: Hasher,
     registrar: Registrar,
     clients: Clients,
-    lookup: Lookup,
+    lookup: DnsClient,
 }
 
 macro_rules! taken_out {
@@ -79,7 +79,7 @@ taken_out!(
     hasher: Hasher,
     registrar: Registrar,
     clients: Clients,
-    lookup: Lookup
+    lookup: DnsClient
 );
 
 /// The public API. Serve it with [`http::Server`], which names the peer of each request.
@@ -89,7 +89,7 @@ pub fn router(
     credentials: Credentials,
     hasher: Hasher,
     metrics: Arc<Metrics>,
-    lookup: Lookup,
+    lookup: DnsClient,
 ) -> Router {
     let registrar = Registrar::new(&settings.registration, publisher.clone(), hasher.clone());
     let clients = Clients::new(&settings.trusted_proxies, settings.client_ip_header.as_deref());

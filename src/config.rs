@@ -30,6 +30,7 @@ pub use error::ConfigError;
 pub use file::{KeyType, LogFormat, UntilIssued};
 pub use method::Method;
 
+pub use crate::net::tls::TlsFiles;
 pub use crate::zone::signing::Dnssec;
 
 /// What the daemon runs on.
@@ -123,15 +124,6 @@ pub enum Certificate {
     Files(TlsFiles),
     /// A CA, through the daemon's own ACME client.
     Own(OwnCertificate),
-}
-
-/// A certificate chain and its key, both PEM.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// The chain, leaf first.
-    pub certificate: PathBuf,
-    /// The private key.
-    pub key: PathBuf,
 }
 
 /// Who may register.

@@ -41,7 +41,6 @@ use crate::model::secret::{HashError, RandomError};
 use crate::net::bind::BindError;
 use crate::net::connections::Connections;
 use crate::net::inherited::Inherited;
-use crate::net::lookup::Lookup;
 use crate::net::tls::{self, Tls, TlsError};
 use crate::publisher::LoadError;
 use crate::store::StoreError;
@@ -224,7 +223,7 @@ impl Daemon {
         let services = &self.services;
         let (publisher, metrics) = (services.publisher.clone(), services.metrics.clone());
         let (credentials, hasher) = (services.credentials.clone(), services.hasher.clone());
-        let lookup = Lookup::new(&self.config.resolvers);
+        let lookup = services.dns_client.clone();
         let public = api::router(&self.config.api, publisher.clone(), credentials, hasher, metrics.clone(), lookup);
         self.serve_http(public, sockets.api, API_CONNECTIONS, self.api_tls.clone())?;
         self.serve_http(api::metrics::router(metrics, publisher), sockets.metrics, PRIVATE_CONNECTIONS, None)?;
@@ -281,7 +280,7 @@ impl Daemon {
             self.upkeep.push(tokio::spawn(tls.keep_fresh()).abort_handle());
         }
         if let Some(&address) = self.bound.dns.first() {
-            let asking = selfquery::keep_asking(address, self.services.zones.clone());
+            let asking = selfquery::keep_asking(address, self.services.zones.clone(), self.services.dns_client.clone());
             self.upkeep.push(tokio::spawn(asking).abort_handle());
         }
         info!(zones = self.services.zones.load().len(), "serving");
@@ -297,7 +296,7 @@ async fn start_certificates(
     let issuing = IssueServices {
         authority: Authority::new(config.acme.clone()),
         publisher: services.publisher.clone(),
-        lookup: Lookup::new(&config.resolvers),
+        lookup: services.dns_client.clone(),
         metrics: services.metrics.clone(),
     };
     let api = match (config.api.tls.clone(), tls.cloned()) {

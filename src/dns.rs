@@ -10,7 +10,6 @@
 //! `benches/answer.rs`.
 
 pub mod answer;
-pub mod ask;
 pub mod dnssec;
 pub mod ede;
 pub mod encode;

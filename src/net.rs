@@ -7,10 +7,10 @@
 pub mod accept;
 pub mod bind;
 pub mod connections;
+pub mod dns_client;
 mod holder;
 pub mod inherited;
 pub mod jitter;
-pub mod lookup;
 pub mod rate_limiter;
 pub mod roots;
 pub mod tls;

@@ -17,7 +17,7 @@ use tracing::info;
 use crate::model::account::Username;
 use crate::model::name::{Alias, Name};
 use crate::model::secret::{ApiKey, SealError, SecretHash, ShownSecret};
-use crate::net::lookup::Lookup;
+use crate::net::dns_client::DnsClient;
 use crate::publisher::Publisher;
 use crate::zone::zone_of;
 
@@ -131,7 +131,7 @@ pub async fn fetch_all(State(publisher): State<Publisher>, holder: Holder) -> Re
 /// Keeps the account of a domain, in place of the one so far; then looks whether the CNAME is there.
 pub async fn put(
     State(publisher): State<Publisher>,
-    State(lookup): State<Lookup>,
+    State(lookup): State<DnsClient>,
     holder: Holder,
     Domain(domain, alias): Domain,
     fields: Fields,

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use super::http::Server;
 use crate::api::credentials::tests::Fixture;
 use crate::net::connections::Connections;
-use crate::net::lookup::Lookup;
+use crate::net::dns_client::DnsClient;
 use axum::Router;
 
 /// A served API and everything behind it.
@@ -67,7 +67,7 @@ impl Site {
         Self::with_lookup(api, routers::nobody()).await
     }
 
-    pub async fn with_lookup(api: &str, lookup: Lookup) -> Self {
+    pub async fn with_lookup(api: &str, lookup: DnsClient) -> Self {
         Self::of(|fixture| routers::public(fixture, api, lookup)).await
     }
 

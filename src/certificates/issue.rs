@@ -14,7 +14,7 @@ use crate::delegation::{caa, nameservers};
 use crate::metrics::Metrics;
 use crate::model::identifier::Identifier;
 use crate::model::name::{CHALLENGE_LABEL, PERSIST_LABEL};
-use crate::net::lookup::Lookup;
+use crate::net::dns_client::DnsClient;
 use crate::publisher::Publisher;
 
 use super::error::{CertificateError, Result};
@@ -31,7 +31,7 @@ pub struct IssueServices {
     /// Publishes the challenges' values.
     pub publisher: Publisher,
     /// Looks into the zones of others.
-    pub lookup: Lookup,
+    pub lookup: DnsClient,
     /// Counts certificates and failures.
     pub metrics: Arc<Metrics>,
 }

@@ -14,7 +14,7 @@ use crate::delegation::persist::{Grantee, Sought};
 use crate::model::name::{Owner, ZoneName};
 use crate::model::txt::TxtValue;
 use crate::model::txt::persist::PersistValue;
-use crate::net::lookup::Lookup;
+use crate::net::dns_client::DnsClient;
 use crate::publisher::{Author, Publisher};
 
 use super::error::{CertificateError, Result};
@@ -30,7 +30,7 @@ pub struct IssueContext<'a> {
     /// Publishes the values.
     pub publisher: &'a Publisher,
     /// Looks into the zones of others.
-    pub lookup: &'a Lookup,
+    pub lookup: &'a DnsClient,
 }
 
 /// The nameservers of each zone, which have to show the values.
@@ -209,7 +209,7 @@ impl Prover<'_> {
             for owner in owners {
                 let values = self.published.iter().filter(|(of, _)| of == owner);
                 let values: Vec<String> = values.map(|(_, value)| value.to_string()).collect();
-                let outcome = delegation.shows(owner, &values).await.map_err(CertificateError::from);
+                let outcome = delegation.shows(self.context.lookup, owner, &values).await.map_err(CertificateError::from);
                 for name in self.names_at(owner) {
                     _ = self.request.progress.record(&name, NameState::Seen, outcome.clone());
                 }

@@ -16,6 +16,7 @@ use crate::dns::watch::Watchers;
 use crate::metrics::Metrics;
 use crate::model::account::{Account, Username};
 use crate::model::time::Clock;
+use crate::net::dns_client::DnsClient;
 use crate::publisher::{Publisher, load};
 use crate::store::Store;
 use crate::store::writer::{Writer, WriterThread};
@@ -33,6 +34,8 @@ pub struct Services {
     pub(super) hasher: Hasher,
     pub(super) credentials: Credentials,
     pub(super) keyring: Keyring,
+    /// The one DNS client: every check of the daemon asks through a clone of it, so that one limit holds for all.
+    pub(super) dns_client: DnsClient,
     pub(super) watchers: Watchers,
     pub(super) writer: Writer,
     thread: WriterThread,
@@ -62,7 +65,20 @@ impl Services {
         let hasher = Hasher::start(metrics.clone())?;
         let credentials = Credentials::new(publisher.clone(), hasher.clone(), remembered, clock.clone())?;
         let watchers = Watchers::default();
-        Ok(Self { clock, zones, metrics, publisher, hasher, credentials, keyring, watchers, writer, thread })
+        let dns_client = DnsClient::new(&config.resolvers);
+        Ok(Self {
+            clock,
+            zones,
+            metrics,
+            publisher,
+            hasher,
+            credentials,
+            keyring,
+            dns_client,
+            watchers,
+            writer,
+            thread,
+        })
     }
 
     /// The write road.

@@ -8,7 +8,7 @@ use tracing::warn;
 use crate::config::Method;
 use crate::model::identifier::Identifier;
 use crate::model::name::Name;
-use crate::net::lookup::Lookup;
+use crate::net::dns_client::DnsClient;
 
 use crate::acme::account::Account;
 use crate::acme::error::{AcmeError, Result};
@@ -36,7 +36,7 @@ pub fn recommended(account: &Account, method: Method) -> Option<String> {
 
 /// Looks for each name whether the CA may issue for it by this method; an error names all for which it may not. Names
 /// whose records cannot be looked up are the CA's to judge.
-pub async fn check(lookup: &Lookup, account: &Account, method: Method, names: &[Identifier]) -> Result<()> {
+pub async fn check(lookup: &DnsClient, account: &Account, method: Method, names: &[Identifier]) -> Result<()> {
     let identities = &account.client().directory().meta.caa_identities;
     if identities.is_empty() {
         return Ok(()); // It does not say who it is, so no record can be read as for or against it.
@@ -62,7 +62,7 @@ pub async fn check(lookup: &Lookup, account: &Account, method: Method, names: &[
 }
 
 /// The records that rule a name: its own, or those of the nearest name above it that has any (RFC 8659 section 3).
-async fn relevant(lookup: &Lookup, base: &Name) -> Relevant {
+async fn relevant(lookup: &DnsClient, base: &Name) -> Relevant {
     let mut at = Some(base.clone());
     while let Some(name) = at.filter(|name| name.as_ref().labels().count() > 0) {
         match lookup.caa(&name).await {

@@ -12,7 +12,7 @@ use crate::config::{self, Method};
 use crate::model::identifier::Identifier;
 use crate::model::name::owner::AcmeAccountLabel;
 use crate::model::name::{CHALLENGE_LABEL, Name, Owner, PERSIST_LABEL, ZoneName};
-use crate::net::lookup::Lookup;
+use crate::net::dns_client::DnsClient;
 use crate::publisher::{PublishError, Publisher};
 use crate::zone::zone_of;
 use crate::zone::zonefile::cname_target;
@@ -105,7 +105,7 @@ pub struct Search {
     /// The write road, which makes labels.
     pub publisher: Publisher,
     /// Who looks at the zones of others.
-    pub lookup: Lookup,
+    pub lookup: DnsClient,
     /// What the CA looks for.
     pub proof: Proof,
     /// Where names led when the last certificate was got. One that cannot be looked up is taken to lead there still.
@@ -250,7 +250,7 @@ impl Search {
 /// The persistent authorization in somebody else's zone, or the records of which one is missing.
 pub async fn theirs(
     publisher: &Publisher,
-    lookup: &Lookup,
+    lookup: &DnsClient,
     grantee: &Grantee,
     of: Sought<'_>,
 ) -> Result<std::result::Result<String, Missing>> {

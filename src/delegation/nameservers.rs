@@ -6,15 +6,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::rdata::{NS, TXT};
-use hickory_proto::rr::{RData, RecordType};
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
 use tracing::{debug, warn};
 
 use crate::model::name::{Name, Owner, ZoneName};
 use crate::model::txt::TxtValue;
-use crate::net::lookup::direct::{Transport, ask, ask_whole};
-use crate::net::lookup::{Lookup, ours};
+use crate::net::dns_client::{DnsClient, DnsReply, Protocol};
 use crate::publisher::{Author, PublishError, Publisher};
 use crate::zone::{Zone, zone_named};
 
@@ -56,10 +54,10 @@ impl Delegation {
     /// The servers that the parent zone names; those of the configuration where the parent cannot be asked.
     ///
     /// Fails where the parent has no delegation for the zone: then no CA can find it either.
-    pub async fn find(zone: &Zone, lookup: &Lookup) -> Result<Self> {
+    pub async fn find(zone: &Zone, lookup: &DnsClient) -> Result<Self> {
         let (apex, nameservers) = (zone.name.apex(), zone.nameservers());
         let referral = match parent(apex, lookup).await {
-            Ok((parent, servers)) => referral(apex, &parent, &servers, DNS_PORT).await?,
+            Ok((parent, servers)) => referral(lookup, apex, &parent, &servers, DNS_PORT).await?,
             Err(reason) => Err(reason),
         };
         let (named, glue) = match referral {
@@ -88,7 +86,7 @@ impl Delegation {
 
     /// Asks every server for values, over UDP and TCP. An error says all that was wrong; what cannot be reached is left
     /// out from then on.
-    pub async fn shows(&mut self, owner: &Owner, values: &[String]) -> Result<()> {
+    pub async fn shows(&mut self, client: &DnsClient, owner: &Owner, values: &[String]) -> Result<()> {
         let name: Name =
             owner.to_string().parse().map_err(|error| AcmeError::Nameservers(format!("{owner}: {error}")))?;
         let mut wrong = Vec::new();
@@ -96,8 +94,8 @@ impl Delegation {
         for server in std::mem::take(&mut self.servers) {
             let at = SocketAddr::new(server.address, self.port);
             let mut is_reached = false;
-            for transport in [Transport::Udp, Transport::Tcp] {
-                match look(at, transport, &name, values).await {
+            for transport in [Protocol::Udp, Protocol::Tcp] {
+                match look(client, at, transport, &name, values).await {
                     Seen::Right => is_reached = true,
                     Seen::Nothing(reason) => warn!(
                         "the nameserver {} ({}) cannot be asked over {transport} from here: {reason}; if it cannot from \
@@ -120,7 +118,7 @@ impl Delegation {
 /// that nobody else can show.
 pub async fn verified(
     publisher: &Publisher,
-    lookup: &Lookup,
+    lookup: &DnsClient,
     placed: &[Placed],
 ) -> Result<Vec<(ZoneName, Delegation)>> {
     let mut found: Vec<(ZoneName, Delegation)> = Vec::new();
@@ -133,7 +131,7 @@ pub async fn verified(
         let mut delegation = Delegation::find(&zone, lookup).await?;
         let probe = probe()?;
         publisher.publish(Author::Operator, owner.clone(), probe).await?;
-        let shown = delegation.shows(owner, &[probe.to_string()]).await;
+        let shown = delegation.shows(lookup, owner, &[probe.to_string()]).await;
         publisher.retire(Author::Operator, owner.clone(), Some(probe)).await?;
         shown?;
         found.push((owner.zone.clone(), delegation));
@@ -148,7 +146,7 @@ fn probe() -> Result<TxtValue> {
 }
 
 /// The zone above one, and addresses of its servers.
-async fn parent(apex: &Name, lookup: &Lookup) -> std::result::Result<(Name, Vec<Server>), String> {
+async fn parent(apex: &Name, lookup: &DnsClient) -> std::result::Result<(Name, Vec<Server>), String> {
     let mut above = apex.parent();
     let mut reason = "it has no parent".to_owned();
     while let Some(name) = above {
@@ -175,6 +173,7 @@ type Named = (Vec<Name>, Vec<Server>);
 ///
 /// That there is no delegation only an authority says: a server that has lost its zone, or refers elsewhere, does not know.
 async fn referral(
+    client: &DnsClient,
     apex: &Name,
     parent: &Name,
     servers: &[Server],
@@ -182,19 +181,20 @@ async fn referral(
 ) -> Result<std::result::Result<Named, String>> {
     let mut reason = format!("the nameservers of {parent} have no addresses");
     for server in servers {
-        let asked = match ask_whole(SocketAddr::new(server.address, port), apex, RecordType::NS).await {
-            Ok(message) => message,
-            Err(error) => {
-                reason = format!("{} ({}) of {parent}: {error}", server.name, server.address);
-                continue;
-            }
-        };
-        let named = named(&asked, apex);
+        let asked =
+            match client.ask(SocketAddr::new(server.address, port), Protocol::UdpThenTcp, apex, RecordType::NS).await {
+                Ok(message) => message,
+                Err(error) => {
+                    reason = format!("{} ({}) of {parent}: {error}", server.name, server.address);
+                    continue;
+                }
+            };
+        let named = asked.nameservers_of(apex);
         if !named.is_empty() {
             return Ok(Ok((named, glue(&asked))));
         }
-        match asked.metadata.response_code {
-            ResponseCode::NXDomain | ResponseCode::NoError if asked.metadata.authoritative => {
+        match asked.rcode() {
+            ResponseCode::NXDomain | ResponseCode::NoError if asked.is_authoritative() => {
                 return Err(AcmeError::Nameservers(format!(
                     "the zone {parent} does not delegate {apex}: its nameserver {} ({}) has no NS record for it; add \
                      the NS records that README tells of",
@@ -210,20 +210,8 @@ async fn referral(
     Ok(Err(reason))
 }
 
-fn named(message: &Message, apex: &Name) -> Vec<Name> {
-    let of_apex = message.all_sections().filter(|record| ours(&record.name).as_ref() == Some(apex));
-    let names = of_apex.filter_map(|record| match &record.data {
-        RData::NS(NS(name)) => ours(name),
-        _ => None,
-    });
-    names.collect()
-}
-
-fn glue(message: &Message) -> Vec<Server> {
-    let address = |record: &hickory_proto::rr::Record| {
-        Some(Server { name: ours(&record.name)?, address: record.data.ip_addr()? })
-    };
-    message.all_sections().filter_map(address).collect()
+fn glue(reply: &DnsReply) -> Vec<Server> {
+    reply.addresses().into_iter().map(|(name, address)| Server { name, address }).collect()
 }
 
 /// The addresses of nameservers in the zone itself, as the configuration has them.
@@ -243,7 +231,7 @@ fn glue_of(zone: &Zone, nameservers: &[Name]) -> Vec<Server> {
     found
 }
 
-async fn addresses(name: &Name, glue: &[Server], lookup: &Lookup) -> Vec<IpAddr> {
+async fn addresses(name: &Name, glue: &[Server], lookup: &DnsClient) -> Vec<IpAddr> {
     let known: Vec<IpAddr> = glue.iter().filter(|server| server.name == *name).map(|server| server.address).collect();
     if !known.is_empty() {
         return known;
@@ -258,29 +246,24 @@ async fn addresses(name: &Name, glue: &[Server], lookup: &Lookup) -> Vec<IpAddr>
 }
 
 /// What a server shows of the values that should be there.
-async fn look(server: SocketAddr, transport: Transport, name: &Name, values: &[String]) -> Seen {
-    let answer = match ask(server, transport, name, RecordType::TXT).await {
-        Ok(answer) => answer,
+async fn look(client: &DnsClient, server: SocketAddr, protocol: Protocol, name: &Name, values: &[String]) -> Seen {
+    let reply = match client.ask(server, protocol, name, RecordType::TXT).await {
+        Ok(reply) => reply,
         Err(error) => return Seen::Nothing(error.to_string()),
     };
-    if answer.metadata.truncation && transport == Transport::Udp {
+    if reply.is_truncated() && protocol == Protocol::Udp {
         return Seen::Right; // TCP has the whole answer
     }
-    match answer.metadata.response_code {
-        ResponseCode::NoError if answer.metadata.authoritative => {}
+    match reply.rcode() {
+        ResponseCode::NoError if reply.is_authoritative() => {}
         ResponseCode::NoError => return Seen::Wrong("does not serve the zone: its answer is no authority's".into()),
         rcode => return Seen::Wrong(format!("answers {rcode}: it is not this server")),
     }
-    let shown = |value: &String| {
-        answer.answers.iter().any(|record| match &record.data {
-            RData::TXT(TXT { txt_data, .. }) => txt_data.concat() == value.as_bytes(),
-            _ => false,
-        })
-    };
-    match values.iter().find(|value| !shown(value)) {
+    let shown = reply.txt_values();
+    match values.iter().find(|value| !shown.iter().any(|text| text == value.as_bytes())) {
         None => Seen::Right,
         Some(value) => {
-            Seen::Wrong(format!("shows {} TXT records without {value}: it is not this server", answer.answers.len()))
+            Seen::Wrong(format!("shows {} TXT records without {value}: it is not this server", reply.answer_count()))
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::model::name::{Name, Owner};
 use crate::model::time::Timestamp;
 use crate::model::txt::persist::{PersistValue, PersistentValue};
 use crate::model::url::Url;
-use crate::net::lookup::{Lookup, LookupError};
+use crate::net::dns_client::{DnsClient, LookupError};
 use crate::publisher::Publisher;
 
 use crate::acme::account::Account;
@@ -123,7 +123,7 @@ impl Grantee {
     }
 
     /// Looks at the records that a CA looks at for a domain, CNAMEs followed.
-    pub async fn look(&self, lookup: &Lookup, of: Sought<'_>, now: Timestamp) -> Seen {
+    pub async fn look(&self, lookup: &DnsClient, of: Sought<'_>, now: Timestamp) -> Seen {
         let records = match lookup.txt(of.looked_at).await {
             Ok(records) => records,
             Err(error) if error.is_negative() => return Seen::Missing(error.to_string()),

@@ -2,7 +2,7 @@
 //! place by the daemon's own ACME client; always without a restart and without a lost connection.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,8 +16,6 @@ use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{self, ServerConfig};
 use tracing::{error, info};
-
-use crate::config::TlsFiles;
 
 /// What the API speaks (RFC 7301 section 6).
 pub const HTTP: &[&[u8]] = &[b"h2", b"http/1.1"];
@@ -40,6 +38,15 @@ pub enum TlsError {
     Mismatch { path: String, source: rustls::Error },
     #[error("TLS: {0}")]
     Setup(#[from] rustls::Error),
+}
+
+/// A certificate chain and its private key, both PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain, the server's own certificate first.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
 }
 
 /// TLS for a listener; a cheap handle.

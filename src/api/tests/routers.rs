@@ -9,7 +9,7 @@ use super::Fixture;
 use crate::api::admin::{self, Facts, Watch};
 use crate::config::{self, Config};
 use crate::crypto::keyring::Keyring;
-use crate::net::lookup::Lookup;
+use crate::net::dns_client::DnsClient;
 
 /// The API's settings out of some lines of the configuration.
 pub fn settings(api: &str) -> config::Api {
@@ -18,12 +18,12 @@ pub fn settings(api: &str) -> config::Api {
 }
 
 /// What is to ask nobody.
-pub fn nobody() -> Lookup {
-    Lookup::new(&[([127, 0, 0, 1], 9).into()])
+pub fn nobody() -> DnsClient {
+    DnsClient::new(&[([127, 0, 0, 1], 9).into()])
 }
 
 /// The public API.
-pub fn public(fixture: &Fixture, api: &str, lookup: Lookup) -> Router {
+pub fn public(fixture: &Fixture, api: &str, lookup: DnsClient) -> Router {
     let (publisher, credentials) = (fixture.publisher.clone(), fixture.credentials.clone());
     crate::api::router(&settings(api), publisher, credentials, fixture.hasher.clone(), fixture.metrics.clone(), lookup)
 }

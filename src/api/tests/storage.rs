@@ -6,7 +6,7 @@ use super::enrolment::token;
 use super::registration::{SECRET, basic, secret_site};
 use super::*;
 use crate::model::account::AllowFrom;
-use crate::net::lookup::tests::Resolver;
+use crate::net::dns_client::tests::Resolver;
 
 /// As goacmedns writes an account.
 fn account_of(site: &Site, registered: &Registered) -> Value {

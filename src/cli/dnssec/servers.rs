@@ -9,10 +9,10 @@ use thiserror::Error;
 
 use crate::config::keyfile::KeyFile;
 use crate::config::{Config, Dnssec};
-use crate::dns::ask::ask;
 use crate::model::name::Name;
 use crate::model::time::Clock;
 use crate::model::txt::RecordSet;
+use crate::net::dns_client::{AskError, BlockingDnsClient, DnsClient, DnsReply, Protocol};
 use crate::zone::signing::Signing;
 use crate::zone::signing::key::ZoneKey;
 
@@ -24,7 +24,7 @@ const BETWEEN: Duration = Duration::from_millis(250);
 #[derive(Debug, Error)]
 pub enum NotServed {
     #[error("no answer from {0}: {1}")]
-    NoAnswer(SocketAddr, std::io::Error),
+    NoAnswer(SocketAddr, AskError),
     #[error("{0} does not serve the {1} records of this step")]
     Otherwise(SocketAddr, RecordType),
 }
@@ -49,16 +49,22 @@ pub fn is_served(config: &Config, file: &KeyFile, dnssec: &Dnssec) -> Result<(),
     let wanted: &[RecordSet] = signing.as_ref().map_or(&[], Signing::sets);
     for rtype in [RecordType::DNSKEY, RecordType::CDS, RecordType::CDNSKEY] {
         let reply = ask(server, file.zone.apex(), rtype).map_err(|error| NotServed::NoAnswer(server, error))?;
-        let mut found: Vec<_> = reply.records.into_iter().map(|(_, rdata)| rdata).collect();
+        let mut found: Vec<_> = reply.rdatas(rtype).into_iter().map(|(_, rdata)| rdata).collect();
         let of_type = wanted.iter().filter(|set| set.rtype == rtype);
         let mut expected: Vec<_> = of_type.flat_map(|set| &set.rdatas).map(|rdata| rdata.to_vec()).collect();
         found.sort_unstable();
         expected.sort_unstable();
-        if reply.rcode != ResponseCode::NoError || found != expected {
+        if reply.rcode() != ResponseCode::NoError || found != expected {
             return Err(NotServed::Otherwise(server, rtype));
         }
     }
     Ok(())
+}
+
+/// Asks over TCP, which answers in full however long the records are.
+fn ask(server: SocketAddr, name: &Name, rtype: RecordType) -> Result<DnsReply, AskError> {
+    let client = BlockingDnsClient::new(DnsClient::new(&[]))?;
+    client.run(async |client| client.ask(server, Protocol::Tcp, name, rtype).await)
 }
 
 /// All addresses are reached by loopback.
@@ -79,8 +85,8 @@ impl ParentDs {
     pub fn ask(server: SocketAddr, apex: &Name) -> Result<Self, String> {
         let reply = ask(server, apex, RecordType::DS)
             .map_err(|error| format!("no answer from the parent {server}: {error}"))?;
-        match reply.rcode {
-            ResponseCode::NoError => Ok(Self(reply.records)),
+        match reply.rcode() {
+            ResponseCode::NoError => Ok(Self(reply.rdatas(RecordType::DS))),
             rcode => Err(format!("the parent {server} says {rcode} to the DS of {apex}")),
         }
     }

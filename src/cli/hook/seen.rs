@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::name::Name;
 use crate::model::txt::TxtValue;
-use crate::net::lookup::{Lookup, LookupError};
+use crate::net::dns_client::{BlockingDnsClient, DnsClient, LookupError};
 
 use super::error::HookError;
 
@@ -14,12 +14,10 @@ const BETWEEN: Duration = Duration::from_secs(2);
 
 /// Waits until `txt` is among the TXT records at `name`, for `patience` at most. Asks `resolver`, or the system's.
 pub fn wait(name: &Name, txt: &TxtValue, resolver: Option<SocketAddr>, patience: Duration) -> Result<(), HookError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(HookError::Runtime)?;
-    let lookup = Lookup::new(resolver.as_slice());
+    let client = BlockingDnsClient::new(DnsClient::new(resolver.as_slice())).map_err(HookError::Runtime)?;
     let start = Instant::now();
     loop {
-        let seen = runtime.block_on(lookup.txt(name));
+        let seen = client.run(async |dns| dns.txt(name).await);
         if seen.as_ref().is_ok_and(|values| values.iter().any(|value| value == txt.as_bytes())) {
             return Ok(());
         }

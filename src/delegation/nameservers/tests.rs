@@ -1,5 +1,6 @@
-use hickory_proto::op::MessageType;
-use hickory_proto::rr::Record;
+use hickory_proto::op::{Message, MessageType};
+use hickory_proto::rr::rdata::{NS, TXT};
+use hickory_proto::rr::{RData, Record};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
@@ -79,7 +80,7 @@ async fn values_must_be_shown_over_both_transports() {
     let values = [one.clone(), two.clone()];
     let both = [&one[..], &two, "other"];
     let mut right = of(nameserver(&both, &both).await);
-    assert!(right.shows(&owner(), &values).await.is_ok());
+    assert!(right.shows(&DnsClient::new(&[]), &owner(), &values).await.is_ok());
     assert_eq!(right.servers.len(), 1, "it is asked again for the next name");
     for (udp, tcp, found) in [
         (&both[..], &both[1..], "over TCP shows 2 TXT records without 111"),
@@ -87,7 +88,7 @@ async fn values_must_be_shown_over_both_transports() {
         (&["lame"][..], &both[..], "over UDP does not serve the zone"),
         (&[][..], &[][..], "over UDP answers Query Refused: it is not this server"),
     ] {
-        let wrong = of(nameserver(udp, tcp).await).shows(&owner(), &values).await.unwrap_err();
+        let wrong = of(nameserver(udp, tcp).await).shows(&DnsClient::new(&[]), &owner(), &values).await.unwrap_err();
         let said = wrong.explained();
         assert!(said.contains(found) && said.contains("ns1.auth.example.org (127.0.0.1)"), "{said}");
         assert!(said.contains("compare the delegation"), "{said}");
@@ -98,14 +99,21 @@ async fn values_must_be_shown_over_both_transports() {
 async fn a_server_that_cannot_be_reached_is_left_out_and_does_not_stop_the_order() {
     let closed = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let mut delegation = of(closed);
-    assert!(delegation.shows(&owner(), &["1".repeat(43)]).await.is_ok());
+    assert!(delegation.shows(&DnsClient::new(&[]), &owner(), &["1".repeat(43)]).await.is_ok());
     assert_eq!(delegation.servers, []);
 }
 
 /// What a parent's server on this port says of the zone `auth.example.org`.
 async fn referred(port: u16) -> Result<std::result::Result<Named, String>> {
     let server = Server { name: "ns.example.org".parse().unwrap(), address: [127, 0, 0, 1].into() };
-    referral(&"auth.example.org".parse().unwrap(), &"example.org".parse().unwrap(), &[server], port).await
+    referral(
+        &DnsClient::new(&[]),
+        &"auth.example.org".parse().unwrap(),
+        &"example.org".parse().unwrap(),
+        &[server],
+        port,
+    )
+    .await
 }
 
 fn refer(message: &mut Message) {

@@ -1,14 +1,20 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use hickory_proto::op::{Message, MessageType};
-use hickory_proto::rr::Record;
-use hickory_proto::rr::rdata::{A, AAAA, TXT};
-use tokio::net::UdpSocket;
-use tokio::task::JoinHandle;
+use hickory_proto::op::{Message, MessageType, ResponseCode};
+use hickory_proto::rr::rdata::{A, AAAA, CAA, CNAME, NS, TXT};
+use hickory_proto::rr::{self, RData, Record, RecordType};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, timeout_at};
 
+use super::client::MAX_QUESTIONS;
 use super::*;
+use crate::model::name::Name;
 
 /// A resolver on the loopback that knows what a test has told it. Names that it was told of exist; all others do not.
 pub(crate) struct Resolver {
@@ -26,8 +32,8 @@ impl Resolver {
         Self { address, known, asked, task }
     }
 
-    pub fn lookup(&self) -> Lookup {
-        Lookup::new(&[self.address])
+    pub fn lookup(&self) -> DnsClient {
+        DnsClient::new(&[self.address])
     }
 
     /// Has the name hold these records and no others; none: it exists.
@@ -177,10 +183,133 @@ async fn no_name_no_data_a_failure_and_no_answer_are_told_apart() {
     assert!(matches!(failed, LookupError::Failed { rcode: ResponseCode::ServFail, .. }), "{failed:?}");
     // Bound and silent.
     let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let lookup = Lookup::new(&[silent.local_addr().unwrap()]);
+    let lookup = DnsClient::new(&[silent.local_addr().unwrap()]);
     let unreachable = lookup.txt(&empty).await.unwrap_err();
     assert!(matches!(unreachable, LookupError::Unreachable { .. }), "{unreachable:?}");
     assert!(!failed.is_negative() && !unreachable.is_negative());
+}
+
+/// A nameserver on the loopback that answers over UDP as `udp` does, and over TCP as `tcp` does.
+async fn nameserver(udp: fn(&mut Message), tcp: fn(&mut Message)) -> SocketAddr {
+    let (listener, socket) = loop {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        if let Ok(socket) = UdpSocket::bind(listener.local_addr().unwrap()).await {
+            break (listener, socket);
+        }
+    };
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut query = [0; 512];
+        while let Ok((length, peer)) = socket.recv_from(&mut query).await {
+            socket.send_to(&filled(&query[..length], udp), peer).await.unwrap();
+        }
+    });
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut query = vec![0; stream.read_u16().await.unwrap().into()];
+            stream.read_exact(&mut query).await.unwrap();
+            let reply = filled(&query, tcp);
+            stream.write_u16(reply.len().try_into().unwrap()).await.unwrap();
+            stream.write_all(&reply).await.unwrap();
+        }
+    });
+    address
+}
+
+fn filled(query: &[u8], fill: fn(&mut Message)) -> Vec<u8> {
+    let mut message = Message::from_vec(query).unwrap();
+    message.metadata.message_type = MessageType::Response;
+    fill(&mut message);
+    message.to_vec().unwrap()
+}
+
+fn truncated(message: &mut Message) {
+    message.metadata.truncation = true;
+}
+
+fn with_text(message: &mut Message) {
+    let name = message.queries[0].name().clone();
+    message.metadata.authoritative = true;
+    message.add_answer(Record::from_rdata(name, 7, RData::TXT(TXT::new(vec!["one ".into(), "string".into()]))));
+}
+
+fn forged(message: &mut Message) {
+    message.metadata.id = !message.metadata.id;
+}
+
+#[tokio::test]
+async fn a_truncated_reply_is_asked_for_again_over_tcp_where_that_is_wanted() {
+    let client = DnsClient::new(&[]);
+    let server = nameserver(truncated, with_text).await;
+    for (protocol, is_truncated, texts) in [
+        (Protocol::Udp, true, vec![]),
+        (Protocol::Tcp, false, vec![b"one string".to_vec()]),
+        (Protocol::UdpThenTcp, false, vec![b"one string".to_vec()]),
+    ] {
+        let reply = client.ask(server, protocol, &name("a.test"), RecordType::TXT).await.unwrap();
+        assert_eq!((reply.is_truncated(), reply.txt_values()), (is_truncated, texts), "{protocol}");
+        assert_eq!(reply.is_authoritative(), !is_truncated, "{protocol}");
+    }
+}
+
+#[tokio::test]
+async fn rdata_is_that_of_the_name_and_type_that_were_asked_for() {
+    let server = nameserver(
+        |message| {
+            with_text(message);
+            let other = rr::Name::from_ascii("other.test.").unwrap();
+            message.add_answer(Record::from_rdata(other, 9, RData::TXT(TXT::new(vec!["x".into()]))));
+            let name = message.queries[0].name().clone();
+            message.add_answer(Record::from_rdata(name, 9, RData::A(A::new(192, 0, 2, 1))));
+        },
+        with_text,
+    )
+    .await;
+    let reply = DnsClient::new(&[]).ask(server, Protocol::Udp, &name("a.test"), RecordType::TXT).await.unwrap();
+    assert_eq!(reply.rdatas(RecordType::TXT), [(7, b"\x04one \x06string".to_vec())]);
+    assert_eq!(reply.rdatas(RecordType::A), [(9, vec![192, 0, 2, 1])]);
+    assert_eq!(reply.answer_count(), 3);
+}
+
+#[tokio::test]
+async fn a_reply_to_another_query_is_none() {
+    let client = DnsClient::new(&[]);
+    let server = nameserver(forged, forged).await;
+    let udp = client.ask(server, Protocol::Udp, &name("a.test"), RecordType::TXT).await;
+    let tcp = client.ask(server, Protocol::Tcp, &name("a.test"), RecordType::TXT).await;
+    assert!(matches!(udp, Err(AskError::TimedOut(_))), "{udp:?}");
+    assert!(matches!(tcp, Err(AskError::NotAnAnswer)), "{tcp:?}");
+}
+
+/// How many sockets have asked a server within a second that answers nobody. Questions live longer than that.
+async fn asking_at_once(socket: UdpSocket) -> usize {
+    let mut packet = [0; 1_500];
+    let (_, first) = socket.recv_from(&mut packet).await.unwrap();
+    let mut peers = HashSet::from([first]);
+    let end = Instant::now() + Duration::from_secs(1);
+    while Instant::now() < end {
+        if let Ok(received) = timeout_at(end, socket.recv_from(&mut packet)).await {
+            peers.insert(received.unwrap().1);
+        }
+    }
+    peers.len()
+}
+
+#[tokio::test]
+async fn one_limit_holds_for_recursive_and_direct_questions_of_all_clones() {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let server = socket.local_addr().unwrap();
+    let client = DnsClient::new(&[server]);
+    let mut asking = JoinSet::new();
+    for number in 0..MAX_QUESTIONS {
+        let (resolving, direct) = (client.clone(), client.clone());
+        let name = name(&format!("n{number}.test"));
+        let same = name.clone();
+        asking.spawn(async move { resolving.txt(&name).await.is_ok() });
+        asking.spawn(async move { direct.ask(server, Protocol::Udp, &same, RecordType::TXT).await.is_ok() });
+    }
+    let most = asking_at_once(socket).await;
+    assert!((MAX_QUESTIONS / 2..=MAX_QUESTIONS).contains(&most), "{most} questions at once");
 }
 
 #[tokio::test]

@@ -1,0 +1,26 @@
+//! The client for commands, which have no runtime of their own.
+
+use std::io;
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::client::DnsClient;
+
+/// A [`DnsClient`] whose questions block the thread. Must not be used inside an async runtime.
+#[derive(Debug)]
+pub struct BlockingDnsClient {
+    client: DnsClient,
+    runtime: Runtime,
+}
+
+impl BlockingDnsClient {
+    /// Starts a runtime on the calling thread. Fails where the system gives no more file descriptors.
+    pub fn new(client: DnsClient) -> io::Result<Self> {
+        Ok(Self { client, runtime: Builder::new_current_thread().enable_all().build()? })
+    }
+
+    /// Does something with the client, and waits for it.
+    pub fn run<T>(&self, work: impl AsyncFnOnce(&DnsClient) -> T) -> T {
+        self.runtime.block_on(work(&self.client))
+    }
+}
