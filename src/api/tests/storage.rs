@@ -74,7 +74,7 @@ async fn a_resolver_that_does_not_answer_is_no_reason_to_go_on_nor_to_lose_the_a
     let (token, _) = token(&site, |_| {}).await;
     let account = account_of(&site, &site.register("").await).to_string();
     let put = storage(&site, &token, "POST /example.com", &account).await;
-    assert!(put.status == 200 && put.body.contains("no resolver answers"), "{put:?}");
+    assert!(put.status == 200 && put.body.contains("no resolver answered"), "{put:?}");
     assert_eq!(storage(&site, &token, "GET /example.com", "").await.status, 200);
 }
 
