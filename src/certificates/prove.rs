@@ -209,7 +209,8 @@ impl Prover<'_> {
             for owner in owners {
                 let values = self.published.iter().filter(|(of, _)| of == owner);
                 let values: Vec<String> = values.map(|(_, value)| value.to_string()).collect();
-                let outcome = delegation.shows(self.context.lookup, owner, &values).await.map_err(CertificateError::from);
+                let outcome =
+                    delegation.shows(self.context.lookup, owner, &values).await.map_err(CertificateError::from);
                 for name in self.names_at(owner) {
                     _ = self.request.progress.record(&name, NameState::Seen, outcome.clone());
                 }
