@@ -10,7 +10,7 @@ type Layers = BTreeMap<String, u32>;
 const WORDS: u32 = 0;
 
 /// Imports that still break the rule. The list only ever gets shorter.
-const STILL_UPWARDS: [&str; 11] = [
+const STILL_UPWARDS: [&str; 10] = [
     "acme::error imports delegation",
     "acme::error imports publisher",
     "delegation::caa imports acme",
@@ -21,7 +21,6 @@ const STILL_UPWARDS: [&str; 11] = [
     "delegation::persist imports acme",
     "delegation::persist imports publisher",
     "dns::tests::updates imports api",
-    "net::tls imports config",
 ];
 
 /// The rows `//! | 5 | [`dns`], [`api`] | ... |`.
