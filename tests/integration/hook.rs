@@ -318,7 +318,7 @@ fn waits_until_the_value_is_seen() {
     machine.run_err(
         &["setup", "example.com", &value(2)],
         3,
-        &["_acme-challenge.example.com", "CNAME", "it says Query Refused"],
+        &["_acme-challenge.example.com", "CNAME", "it answered Query Refused"],
     );
     machine.run_err(&["setup", "new.test", &value(3)], 3, &["_acme-challenge.new.test. CNAME", "is not seen at"]);
 }
