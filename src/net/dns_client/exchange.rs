@@ -118,7 +118,7 @@ mod tests {
         other_id.metadata.id = !asked.metadata.id;
         let mut other_name = reply.clone();
         other_name.queries = query(&"auth.example.net".parse().unwrap(), RecordType::DS).unwrap().queries;
-        let mut other_type = reply.clone();
+        let mut other_type = reply;
         other_type.queries = query(&"auth.example.org".parse().unwrap(), RecordType::NS).unwrap().queries;
         for wrong in [asked.clone(), other_id, other_name, other_type] {
             assert!(answer_to(&asked, &wrong.to_vec().unwrap()).is_none(), "{wrong:?}");
