@@ -209,13 +209,17 @@ mod tests {
         drop(held);
         // One job keeps the only thread busy while the second one's waiter goes away.
         let (release, hold) = std::sync::mpsc::channel::<()>();
-        let first = hasher.compute(Kind::New, HERE, move |_| hold.recv());
+        let (begins, begun) = oneshot::channel();
+        let first = hasher.compute(Kind::New, HERE, move |_| {
+            _ = begins.send(());
+            hold.recv()
+        });
         let second = hasher.hash(key, HERE);
         tokio::pin!(first);
         tokio::select! { biased;
             _ = &mut first => panic!("held"),
             _ = second => panic!("behind the first"),
-            () = tokio::time::sleep(Duration::from_millis(50)) => {}
+            begun = begun => begun.unwrap(),
         }
         release.send(()).unwrap();
         first.await.unwrap().unwrap();
@@ -245,13 +249,22 @@ mod tests {
         let (hasher, _) = hasher();
         let (release, hold) = std::sync::mpsc::channel::<()>();
         let mut waiters = Vec::new();
-        let mut hold = Some(hold);
-        for index in 0..=queue::PER_KIND {
-            let (hasher, hold) = (hasher.clone(), hold.take());
-            let work = move |_: &Shared| hold.map(|hold| hold.recv());
-            waiters.push(tokio::spawn(async move { hasher.compute(Kind::New, HERE, work).await }));
-            // The first has to be on its thread before the others fill the queue behind it.
-            tokio::time::sleep(Duration::from_millis(if index == 0 { 50 } else { 0 })).await;
+        let (begins, begun) = oneshot::channel();
+        // The first has to be on its thread before the others fill the queue behind it.
+        let first = hasher.clone();
+        waiters.push(tokio::spawn(async move {
+            let work = move |_: &Shared| {
+                _ = begins.send(());
+                hold.recv().ok()
+            };
+            first.compute(Kind::New, HERE, work).await
+        }));
+        begun.await.unwrap();
+        for _ in 0..queue::PER_KIND {
+            let hasher = hasher.clone();
+            waiters.push(tokio::spawn(async move { hasher.compute(Kind::New, HERE, |_| Some(())).await }));
+            // The runtime has this one thread: the task is in the queue before this one goes on.
+            tokio::task::yield_now().await;
         }
         let full = hasher.compute(Kind::New, HERE, |_| ()).await;
         assert_eq!(full, Err(BUSY));

@@ -234,7 +234,7 @@ mod tests {
             connections.admit(prefix(2))
         };
         let both = async { tokio::join!(waiting, newcomer) };
-        tokio::time::timeout(Duration::from_secs(5), both).await.expect("told to close");
+        tokio::time::timeout(Duration::from_secs(60), both).await.expect("told to close");
     }
 
     #[test]
@@ -242,12 +242,13 @@ mod tests {
         let connections = Connections::new(4_096, 64);
         let start = Instant::now();
         let mut permits = Vec::new();
-        for turn in 0..10_000_u32 {
+        for turn in 0..100_000_u32 {
             let [_, a, b, c] = turn.wrapping_mul(2_654_435_761).to_be_bytes();
             permits.push(connections.admit(Prefix::V4([a % 4, b, c % 2])));
             assert!(connections.len() <= 4_096);
         }
         assert_eq!(connections.len() + connections.leaving(), permits.len());
-        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+        // Not a measurement: a search through all connections for each newcomer would take minutes.
+        assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output, Stdio};
 
-use crate::harness::pebble::free_port;
+use crate::harness::ports::free_port;
 use crate::harness::process::BINARY;
 use crate::harness::{Account, Home, Settings, ZONE, until, value};
 

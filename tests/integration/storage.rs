@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::harness::http::{Reply, send};
-use crate::harness::pebble::free_port;
+use crate::harness::ports::free_port;
 use crate::harness::resolver::Resolver;
 use crate::harness::{Account, Home, Process, Settings, ZONE, until};
 

@@ -95,8 +95,9 @@ async fn a_former_key_works_for_its_time_only() {
     let key = ApiKey::random().unwrap();
     let hash = ApiKeyHash::of(&key).unwrap();
     fixture.publisher.rotate(account.username, hash.clone(), Duration::from_secs(1)).await.unwrap();
-    assert!(fixture.verify(&account, &key, HOME).await.is_ok());
+    // First the former key, of which the hash is cached: its time must not pass while the other's is computed.
     assert!(fixture.verify(&account, &former, HOME).await.is_ok());
+    assert!(fixture.verify(&account, &key, HOME).await.is_ok());
     tokio::time::sleep(Duration::from_millis(2_100)).await;
     assert!(is_forbidden(&fixture.verify(&account, &former, HOME).await));
     assert!(fixture.verify(&account, &key, HOME).await.is_ok());
@@ -118,7 +119,7 @@ async fn bcrypt_becomes_argon2id_at_the_first_login() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), replaced).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), replaced).await.unwrap();
     assert!(fixture.verify(&account, &key, HOME).await.is_ok());
     let subdomain: Subdomain = account.owners[0].label.as_str().parse().unwrap();
     assert!(subdomain.is_uuid_shaped());

@@ -9,7 +9,8 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::harness::dns::{TXT, ask, query};
-use crate::harness::pebble::{Options, Pebble, free_port};
+use crate::harness::pebble::{Options, Pebble};
+use crate::harness::ports::free_port;
 use crate::harness::standin::{ResponsePolicy, StandIn};
 use crate::harness::{Home, Process, ZONE, until};
 

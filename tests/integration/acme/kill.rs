@@ -7,7 +7,8 @@ use std::time::Instant;
 use serde_json::Value;
 use txtgate::acme::certificate::Chain;
 
-use crate::harness::pebble::{Options, Pebble, free_port};
+use crate::harness::pebble::{Options, Pebble};
+use crate::harness::ports::free_port;
 use crate::harness::standin::{ResponsePolicy, StandIn, What};
 use crate::harness::tls::{connect, trusting};
 use crate::harness::{Home, ZONE, until};

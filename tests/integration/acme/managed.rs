@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use txtgate::acme::certificate::Chain;
 
 use crate::harness::http::get;
-use crate::harness::pebble::{Options, Pebble, free_port};
+use crate::harness::pebble::{Options, Pebble};
+use crate::harness::ports::free_port;
 use crate::harness::resolver::Resolver;
 use crate::harness::standin::{ResponsePolicy, StandIn};
 use crate::harness::{Home, Process, Settings, until};

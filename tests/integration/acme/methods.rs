@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::dns::{TXT, ask, query, txts};
-use crate::harness::pebble::free_port;
+use crate::harness::ports::free_port;
 use crate::harness::resolver::Resolver;
 use crate::harness::standin::{ISSUER, ResponsePolicy, StandIn, What, label};
 use crate::harness::{Home, Settings, ZONE, until};

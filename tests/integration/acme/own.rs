@@ -9,7 +9,8 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use txtgate::acme::certificate::root_of;
 
 use crate::harness::http::{get, request};
-use crate::harness::pebble::{Options, Pebble, free_port};
+use crate::harness::pebble::{Options, Pebble};
+use crate::harness::ports::free_port;
 use crate::harness::tls::{connect, shown, trusting};
 use crate::harness::{Home, Process, Settings, ZONE, until};
 

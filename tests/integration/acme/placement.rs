@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::harness::pebble::free_port;
+use crate::harness::ports::free_port;
 use crate::harness::resolver::Resolver;
 use crate::harness::standin::{ResponsePolicy, StandIn};
 use crate::harness::{Account, Home, Settings};

@@ -5,7 +5,8 @@ use txtgate::acme::revocation::{RevocationReason, RevokedBy, revoke};
 use txtgate::acme::{AcmeError, Authority};
 use txtgate::config::Config;
 
-use crate::harness::pebble::{Options, Pebble, free_port};
+use crate::harness::pebble::{Options, Pebble};
+use crate::harness::ports::free_port;
 use crate::harness::{Process, until};
 
 #[test]

@@ -11,7 +11,7 @@ use tokio_rustls::rustls::StreamOwned;
 use crate::harness::dns::{A, ANY, CAA, Change, Reply, SOA, TXT, Tcp, Udp, ask_tcp, framed, query, query_in};
 use crate::harness::quic::{Link, Quic};
 use crate::harness::tls::{Authority, shown};
-use crate::harness::{Account, Home, Process, Settings, Watch, ZONE, skip, until, value};
+use crate::harness::{Account, GRACE, Home, Process, Settings, Watch, ZONE, skip, until, value};
 
 /// Codes that a QUIC connection ends with (RFC 9250 section 4.3).
 const NO_ERROR: u64 = 0;
@@ -152,7 +152,7 @@ fn sigterm_says_goodbye_also_amid_a_handshake() {
     let link = quic.connect(address);
     link.ask(&soa());
     let (status, took, log) = daemon.terminate();
-    assert!(status.success() && took < Duration::from_secs(4), "{status} {took:?}\n{log}");
+    assert!(status.success() && took < GRACE, "{status} {took:?}\n{log}");
     assert_eq!(link.closes_within(Duration::from_secs(5)), Some(NO_ERROR));
     UdpSocket::bind(address).expect("the address is free");
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::harness::dns::{Change, Reply, SOA, Tcp, framed, option, query};
-use crate::harness::{Process, Settings, ZONE};
+use crate::harness::{GRACE, PATIENCE, Process, Settings, ZONE};
 
 /// The daemon's limit for connections without a whole query.
 const IDLE: Duration = Duration::from_secs(10);
@@ -102,6 +102,6 @@ fn what_is_in_flight_at_sigterm_is_answered() {
     stream.send(&soa(1));
     stream.receive();
     let (status, took, log) = daemon.terminate();
-    assert!(status.success() && took < Duration::from_secs(5), "{status} {took:?}\n{log}");
-    assert!(stream.closes_within(Duration::from_secs(1)));
+    assert!(status.success() && took < GRACE, "{status} {took:?}\n{log}");
+    assert!(stream.closes_within(PATIENCE));
 }

@@ -1,9 +1,8 @@
 //! pebble, a real CA for tests, as a process; where Debian's package is installed.
 
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::path::PathBuf;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -11,6 +10,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 
 use super::http::request;
+use super::ports::free_port;
 use super::tls::{Authority, connect, trusting};
 use super::{Settings, skip, until};
 
@@ -47,6 +47,21 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    fn config(&self, folder: &Path, address: SocketAddr, management: SocketAddr) -> Value {
+        let mut config = json!({
+            "listenAddress": address, "managementListenAddress": management,
+            "certificate": folder.join("cert.pem"), "privateKey": folder.join("key.pem"),
+            "httpPort": 5002, "tlsPort": 5001, "certificateValidityPeriod": self.validity,
+        });
+        if self.for_customers {
+            config["externalAccountBindingRequired"] = true.into();
+            config["externalAccountMACKeys"] = json!({ KID: HMAC_KEY });
+        }
+        json!({ "pebble": config })
+    }
+}
+
 impl Pebble {
     /// `None`, with a loud skip, where it is not installed.
     pub fn start(options: &Options) -> Option<Self> {
@@ -58,18 +73,9 @@ impl Pebble {
         let authority = Authority::new();
         authority.issue(folder.path());
         std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
-        let (address, management) = (free_port(), free_port());
-        let mut config = json!({
-            "listenAddress": address, "managementListenAddress": management,
-            "certificate": folder.path().join("cert.pem"), "privateKey": folder.path().join("key.pem"),
-            "httpPort": 5002, "tlsPort": 5001, "certificateValidityPeriod": options.validity,
-        });
-        if options.for_customers {
-            config["externalAccountBindingRequired"] = true.into();
-            config["externalAccountMACKeys"] = json!({ KID: HMAC_KEY });
-        }
+        let [address, management] = [free_port(), free_port()];
         let path = folder.path().join("pebble.json");
-        std::fs::write(&path, json!({ "pebble": config }).to_string()).unwrap();
+        std::fs::write(&path, options.config(folder.path(), address, management).to_string()).unwrap();
         let mut command = Command::new("pebble");
         command.arg("-config").arg(&path).env("PEBBLE_VA_NOSLEEP", "1");
         command.env("PEBBLE_WFE_NONCEREJECT", options.bad_nonces.to_string());
@@ -149,24 +155,6 @@ impl Drop for Pebble {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
             eprintln!("--- pebble's log:\n{}", lines[lines.len().saturating_sub(30)..].join("\n"));
-        }
-    }
-}
-
-/// Ports for servers that cannot choose their own: below those that the kernel gives to clients, of which one could take
-/// it before the server does.
-const PORTS: std::ops::Range<u16> = 20_000..32_000;
-
-/// An address of 127.0.0.1 that nobody listens on, so far, and no other test of this run will.
-pub fn free_port() -> SocketAddr {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        // Runs at the same time begin at different places.
-        let turn = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-        let port = PORTS.start + u16::try_from(turn % u32::try_from(PORTS.len()).unwrap()).unwrap();
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
-            return address;
         }
     }
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::Settings;
 use super::dns::{Change, TXT, ask, ask_tcp, query};
-use super::pebble::free_port;
+use super::ports::free_port;
 use super::tls::Authority;
 
 /// Something that the CA does once, in place of what it should, at a path that begins with this.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::harness::http::{Reply, send};
-use crate::harness::pebble::free_port;
+use crate::harness::ports::free_port;
 use crate::harness::resolver::Resolver;
 use crate::harness::{Account, Process, Settings, value};
 

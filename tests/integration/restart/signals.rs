@@ -1,12 +1,10 @@
 //! SIGTERM drains; SIGHUP reads the configuration again.
 
-use std::time::Duration;
-
 use rustix::process::Signal;
 
 use crate::harness::dns::{A, SOA, ask, query, txts};
 use crate::harness::http::{connect, get, request};
-use crate::harness::{Account, Process, Settings, ZONE, until, value};
+use crate::harness::{Account, GRACE, Process, Settings, ZONE, until, value};
 
 fn has_address(daemon: &Process, name: &str) -> bool {
     !ask(daemon.dns(), &query(&format!("{name}.{ZONE}"), A)).addresses().is_empty()
@@ -40,7 +38,7 @@ fn sigterm_finishes_the_request_in_flight_and_exits_0() {
     let reply = wire.receive();
     assert_eq!((reply.status, reply.header("connection")), (200, Some("close")), "{reply:?}");
     let (status, took, log) = daemon.terminate();
-    assert_eq!((status.code(), took < Duration::from_secs(5)), (Some(0), true), "{took:?}\n{log}");
+    assert_eq!((status.code(), took < GRACE), (Some(0), true), "{took:?}\n{log}");
 }
 
 #[test]
@@ -51,7 +49,7 @@ fn an_idle_connection_does_not_hold_up_the_end() {
     let socket = daemon.home().path().join("txtgate.sock");
     assert!(socket.exists());
     let (status, took, _) = daemon.terminate();
-    assert_eq!((status.code(), took < Duration::from_secs(3)), (Some(0), true), "{took:?}");
+    assert_eq!((status.code(), took < GRACE), (Some(0), true), "{took:?}");
     assert!(!socket.exists(), "the operator's socket goes with the daemon");
 }
 

@@ -27,7 +27,7 @@ async fn pass_on(between: &Between, server: SocketAddr, mut most: usize, mut see
 
 #[tokio::test]
 async fn a_full_house_closes_the_longest_idle_connection() {
-    let server = server_of(responder(), Connections::new(3, 2), PATIENCE);
+    let server = server_of(responder(), Connections::new(3, 2), IDLE);
     let (first, second) = (server.connect().await, server.connect().await);
     for connection in [&second, &first] {
         ask(connection, &ask_for("shop", 16)).await;
@@ -67,9 +67,9 @@ async fn clients_that_start_and_stay_silent_take_no_place_and_no_time() {
         assert!(replied < length / 3 && retry[0] & 0xf0 == 0xf0, "{replied} {:02x}", retry[0]);
     }
     assert_eq!(server.connections.len(), 0);
-    let start = Instant::now();
-    ask(&server.connect().await, &ask_for("shop", 16)).await;
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    // A listener that waited for each handshake in turn would be busy for 32 times 5 seconds.
+    let served = async { ask(&server.connect().await, &ask_for("shop", 16)).await };
+    timeout(PATIENCE, served).await.expect("silent clients hold up nobody");
 }
 
 /// Takes 5 seconds: the listener's own limit, which is what is tested.
@@ -102,7 +102,7 @@ async fn a_handshake_that_stalls_loses_its_place() {
 #[tokio::test]
 async fn newcomers_wait_while_too_many_are_on_their_way_out() {
     let connections = Connections::new(1, 1);
-    let server = server_of(responder(), connections.clone(), PATIENCE);
+    let server = server_of(responder(), connections.clone(), IDLE);
     // Each tells the one before to leave, and none does.
     let permits: Vec<_> = (0..257).map(|_| connections.admit(Prefix::of(server.address.ip()))).collect();
     assert_eq!(connections.leaving(), 256);
@@ -116,7 +116,7 @@ async fn newcomers_wait_while_too_many_are_on_their_way_out() {
 #[tokio::test]
 async fn a_pause_for_a_signature_holds_back_what_comes_after_it() {
     let responder = responder_of(Zones::new(vec![signed_by(Phase::Offered, vec![key(Algorithm::EcdsaP256)])]));
-    let server = server_of(responder.clone(), Connections::new(16, 16), PATIENCE);
+    let server = server_of(responder.clone(), Connections::new(16, 16), IDLE);
     let connection = server.connect().await;
     let missing = |number: u32| with_opt(ask_for(&format!("m{number}"), 16), 1_232, 0, 0x8000, &[]);
     let is_paused = |number: &u32| {
