@@ -38,11 +38,11 @@ install_packages() {
     if [[ -e $policy ]]; then # the machine has its own: cover it in a mount namespace, do not touch it
         # shellcheck disable=SC2016 # expanded by the inner shell
         unshare --mount sh -c 'mount --bind "$1" "$2" && shift 2 && exec "$@"' sh "$work/policy-rc.d" "$policy" \
-            env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" || rc=$?
+            env DEBIAN_FRONTEND=noninteractive apt-get install -y -o DPkg::Lock::Timeout=600 --no-install-recommends "$@" || rc=$?
     else
         own_policy=$policy
         install -m 755 "$work/policy-rc.d" "$policy"
-        DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" || rc=$?
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -o DPkg::Lock::Timeout=600 --no-install-recommends "$@" || rc=$?
         remove_own_policy
     fi
     disable_services "$@"
