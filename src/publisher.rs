@@ -18,6 +18,7 @@ mod upkeep;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use thiserror::Error;
 use tracing::info;
@@ -235,6 +236,7 @@ impl Publisher {
 
     /// Publishes a value at an owner, as its newest. One that is live already is renewed and evicts nothing.
     pub async fn publish(&self, by: Author, owner: Owner, txt: TxtValue) -> Result<LiveValue> {
+        let started = Instant::now();
         let inner = self.0.clone();
         let change = move |tx: &Tx<'_>| {
             let row = match inner.row_to_fill(tx, by, &owner)? {
@@ -245,11 +247,13 @@ impl Publisher {
         };
         let (value, _) = self.change(change, |(_, shown)| vec![shown.clone()]).await?;
         self.0.metrics.updates.one();
+        self.0.metrics.update_times.took(started.elapsed());
         Ok(value)
     }
 
     /// Takes one value away from an owner, or all of them; returns how many there were.
     pub async fn retire(&self, by: Author, owner: Owner, which: Option<TxtValue>) -> Result<usize> {
+        let started = Instant::now();
         let inner = self.0.clone();
         let change = move |tx: &Tx<'_>| {
             let row = match inner.row_for(tx, by, &owner)? {
@@ -260,6 +264,7 @@ impl Publisher {
             Ok(Ok((inner.take(tx, &row, which)?, vec![inner.settle(tx, &row, &owner)?])))
         };
         let (gone, _) = self.change(change, |(_, shown)| shown.clone()).await?;
+        self.0.metrics.update_times.took(started.elapsed());
         Ok(gone)
     }
 

@@ -10,15 +10,13 @@ use axum::{Router, http};
 use rustix::fs::{Access, access, statvfs};
 use serde_json::json;
 
-use crate::metrics::Metrics;
+use crate::metrics::{CONTENT_TYPE, Metrics};
 use crate::publisher::{PublishError, Publisher};
 use crate::store::StoreError;
 
 use super::account::read;
 use super::error::{Failure, method_not_allowed, no_such_page};
 use super::reply;
-
-const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 #[derive(Clone, FromRef)]
 struct Handles {
@@ -54,7 +52,7 @@ async fn exposition(State(metrics): State<Arc<Metrics>>, State(publisher): State
         gauges.push(("txtgate_values", "Stored TXT values.", gauge(counts.values)));
     }
     let headers = [
-        (http::header::CONTENT_TYPE, HeaderValue::from_static(EXPOSITION)),
+        (http::header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE)),
         (http::header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
     (headers, metrics.render(&gauges)).into_response()

@@ -1,6 +1,7 @@
 //! Several changes of TXT values as one: all of them or none, if what they expect is so (RFC 2136).
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Instant;
 
 use crate::model::name::Owner;
 use crate::model::txt::{LiveValue, TxtValue};
@@ -60,6 +61,7 @@ pub enum Amended {
 impl Publisher {
     /// Makes the changes in their order, if all conditions hold.
     pub async fn amend(&self, by: Author, conditions: Vec<Condition>, changes: Vec<Change>) -> Result<Amended> {
+        let started = Instant::now();
         let added = changes.iter().filter(|change| matches!(change, Change::Add(..))).count();
         let inner = self.0.clone();
         let amend = move |tx: &Tx<'_>| {
@@ -73,6 +75,7 @@ impl Publisher {
         let (amended, _) = self.change(amend, |(_, shown)| shown.clone()).await?;
         if amended == Amended::Done {
             self.0.metrics.updates.add(added as u64);
+            self.0.metrics.update_times.took(started.elapsed());
         }
         Ok(amended)
     }

@@ -45,6 +45,22 @@ fn each_thread_answers_and_beats() {
 }
 
 #[test]
+fn the_times_of_one_answered_batch_in_sixteen_are_observed() {
+    let responder = responder();
+    let bound = bind::udp("127.0.0.1:0".parse().unwrap(), 1, &mut Inherited::default()).unwrap();
+    let listener = spawn(bound, &responder).unwrap();
+    let client = client("127.0.0.1:0");
+    for _ in 0..33 {
+        client.send_to(&query(APEX, 6), listener.address()).unwrap();
+        client.recv_from(&mut [0; 512]).unwrap();
+    }
+    // Its threads have ended, and have observed what they answered.
+    listener.stop();
+    assert_eq!(responder.metrics.answer_times.buckets().iter().sum::<u64>(), 3);
+    assert!(responder.metrics.answer_times.sum() > 0.0);
+}
+
+#[test]
 fn a_stopped_listener_frees_its_port() {
     let first = listen("127.0.0.1:0", 2);
     let address = first.address();

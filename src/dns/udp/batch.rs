@@ -196,14 +196,15 @@ impl Batch {
     }
 
     /// Sends the replies. One that cannot be sent (no route, a full buffer) is lost like any datagram: the client asks
-    /// again.
-    pub fn send(&mut self) {
+    /// again. Returns how many there were.
+    pub fn send(&mut self) -> usize {
         let mut at = 0;
         while at < self.replies.ranges.len() {
             let run = self.replies.run_from(at);
             // An error is the first one's; those behind it are tried again.
             at += self.send_run(run).unwrap_or(1).max(1);
         }
+        self.replies.ranges.len()
     }
 
     /// Sends replies that leave from one address; returns how many the kernel took.

@@ -60,7 +60,13 @@ fn metrics_and_readiness_stand_on_a_listener_of_their_own() {
     let metrics = get(daemon.metrics(), "/metrics");
     assert_eq!(metrics.status, 200);
     assert!(metrics.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
-    for line in ["txtgate_updates_total 1", "txtgate_registrations_total 1", "txtgate_accounts 1", "txtgate_values 1"] {
+    for line in [
+        "txtgate_updates_total 1",
+        "txtgate_update_seconds_count 1",
+        "txtgate_registrations_total 1",
+        "txtgate_accounts 1",
+        "txtgate_values 1",
+    ] {
         assert!(metrics.body.lines().any(|found| found == line), "{line}: {}", metrics.body);
     }
     let ready = get(daemon.metrics(), "/ready");

@@ -50,6 +50,7 @@ fn values_come_and_go_over_udp_and_tcp() {
     assert_eq!(site.served(), [""; 0], "a whole name is its TXT records");
     let metrics = crate::harness::http::get(site.daemon.metrics(), "/metrics").body;
     assert!(metrics.contains("txtgate_updates_total 5\n"), "{metrics}");
+    assert!(metrics.contains("txtgate_update_seconds_count 8\n"), "deletions are updates too: {metrics}");
 }
 
 /// lego replaces the whole set with its value.
