@@ -2,20 +2,18 @@
 
 mod acme;
 mod clock;
+mod error;
+mod query_events;
 mod rekey;
 mod selfquery;
 mod services;
-mod sightings;
 mod sockets;
 mod watchdog;
 
-use std::io;
 use std::net::UdpSocket;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::{error, info, warn};
@@ -29,7 +27,6 @@ use crate::certificates::api_certificate::ApiCertificateKeeper;
 use crate::certificates::issue::IssueServices;
 use crate::config::{Certificate, Config};
 use crate::crypto::cookie::{CookieSecret, Cookies};
-use crate::crypto::keyring::KeyringError;
 use crate::dns::identity::Identity;
 use crate::dns::limits::Limits;
 use crate::dns::listener::StreamListener;
@@ -37,14 +34,12 @@ use crate::dns::udp::UdpListener;
 use crate::dns::update::Updates;
 use crate::dns::{self, Responder, ResponsePolicy, quic, tcp, udp};
 use crate::file::folder_of;
-use crate::model::secret::{HashError, RandomError};
-use crate::net::bind::BindError;
+use crate::model::secret::RandomError;
 use crate::net::connections::Connections;
 use crate::net::inherited::Inherited;
 use crate::net::tls::{self, Tls, TlsError};
-use crate::publisher::LoadError;
-use crate::store::StoreError;
 
+pub use error::DaemonError;
 pub use services::Services;
 pub use sockets::Bound;
 pub use watchdog::Watchdog;
@@ -60,31 +55,6 @@ const PRIVATE_CONNECTIONS: (usize, usize) = (64, 64);
 const GRACE: Duration = Duration::from_secs(10);
 /// How long a secret for DNS cookies is in use.
 const SECRET_LIFETIME: Duration = Duration::from_secs(26 * 3_600);
-
-/// Why the daemon did not start.
-#[derive(Debug, Error)]
-pub enum DaemonError {
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Keyring(#[from] KeyringError),
-    #[error(transparent)]
-    Hash(#[from] HashError),
-    #[error(transparent)]
-    Random(#[from] RandomError),
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    #[error("cannot listen for the operator at {}: {source}", path.display())]
-    AdminSocket { path: PathBuf, source: io::Error },
-    #[error("another txtgate answers at {} already; stop it first, or give this one another `admin-socket`", .0.display())]
-    AdminSocketInUse(PathBuf),
-    #[error("cannot start: {0}")]
-    System(#[from] io::Error),
-}
 
 /// A running daemon. Ends with [`Daemon::stop`].
 #[derive(Debug)]
@@ -258,7 +228,7 @@ impl Daemon {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::UnixListener::from_std(listener)?;
         let facts = Facts { started: Some(Instant::now()), listeners: self.bound.lines() };
-        let watch = sightings::hook(&self.services, &self.shutdown);
+        let watch = query_events::hook(&self.services, &self.shutdown);
         let acme = acme::hook(self.certificates.clone());
         let router = self.services.operator_router(facts, Some(watch), Some(acme));
         let (total, per_prefix) = PRIVATE_CONNECTIONS;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::config::Config;
 
 use super::operator::{Operator, encoded};
-use super::table::cell;
+use super::table::{cell, printable};
 use super::{Output, Result, print};
 
 /// `watch NAME`
@@ -29,7 +29,21 @@ pub fn watch(wanted: &Watch, config: &Config) -> Result<()> {
             return print(line);
         }
         let Ok(query) = serde_json::from_str::<Value>(line) else { return print(line) };
-        let columns = ["time", "source", "transport", "type", "rcode", "values"];
-        print(&columns.map(|column| cell(&query[column])).join("  "))
+        print(&line_of(&query))
     })
+}
+
+/// One event for people: what was sent, and what became of it where that was not the answer itself.
+fn line_of(event: &Value) -> String {
+    let mut cells = ["time", "source", "transport", "type", "rcode"].map(|key| cell(&event[key])).to_vec();
+    if event["verdict"] != "sent" {
+        cells.push(cell(&event["verdict"]));
+    } else if event["truncated"] == true {
+        cells.push("truncated".into());
+    }
+    cells.push(cell(&event["values"]));
+    if let Some(explanation) = event["ede"]["text"].as_str() {
+        cells.push(format!("({})", printable(explanation)));
+    }
+    cells.join("  ")
 }

@@ -22,7 +22,7 @@ use crate::store::Store;
 use crate::store::writer::{Writer, WriterThread};
 use crate::zone::Zones;
 
-use super::DaemonError;
+use super::error::DaemonError;
 
 /// An opened store and the road to it.
 #[derive(Debug)]

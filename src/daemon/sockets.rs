@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::net::bind::{self, BUFFER, UdpSockets};
 use crate::net::inherited::Inherited;
 
-use super::DaemonError;
+use super::error::DaemonError;
 
 /// Operators that wait to be accepted.
 const BACKLOG: i32 = 16;

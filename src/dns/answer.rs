@@ -11,9 +11,10 @@ use crate::zone::live::OwnerState;
 use crate::zone::zonefile::{MAX_CHAIN, cname_target};
 use crate::zone::{Node, Zone, zone_of};
 
-use super::dnssec::Proof;
 use super::ede::Ede;
 use super::question::Question;
+use super::refusal::Refusal;
+use super::signatures::Dnssec;
 
 /// A reply before it is bytes.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub struct Answer<'z> {
     /// Why, where the rcode does not say it all.
     pub ede: Option<Ede>,
     /// Signatures, where the zone is signed and the client wants them. Added around the decision, never by it.
-    pub proof: Proof,
+    pub dnssec: Dnssec,
 }
 
 /// The records in an answer.
@@ -207,18 +208,22 @@ impl<'z> Answer<'z> {
         Self { ede: Some(Ede::FAULT), ..Self::bare(ResponseCode::ServFail) }
     }
 
+    /// A refusal: no records, and AA clear.
+    pub fn refused(refusal: Refusal) -> Self {
+        Self { ede: refusal.ede, ..Self::bare(refusal.rcode) }
+    }
+
     /// A response code and no records.
     pub fn bare(rcode: ResponseCode) -> Self {
-        let (records, proof) = (Records::None, Proof::None);
         Self {
             rcode,
             is_authoritative: false,
             aliases: Vec::new(),
-            records,
+            records: Records::None,
             negative: None,
             serial: Serial(0),
             ede: None,
-            proof,
+            dnssec: Dnssec::Unsigned,
         }
     }
 

@@ -19,65 +19,7 @@ use crate::zone::{Node, Zone, zone_of};
 use super::answer::{Answer, Records};
 use super::ede::Ede;
 use super::question::Question;
-
-/// How an answer is proven.
-#[derive(Debug)]
-pub enum Proof {
-    /// Not at all: the zone is not signed, or the client does not want to know.
-    None,
-    /// It could not be signed now, so nothing of it is sent: come back over TCP.
-    Withheld,
-    /// With these.
-    Signed(Box<Signatures>),
-}
-
-/// The signatures of an answer's sets, each beside its set.
-#[derive(Debug, Default)]
-pub struct Signatures {
-    /// Of the CNAMEs that were followed, in order.
-    pub aliases: Vec<Arc<Signed>>,
-    /// Of the records in the answer.
-    pub records: Option<Arc<Signed>>,
-    /// Of the SOA in the authority section.
-    pub soa: Option<Arc<Signed>>,
-    /// What is not there.
-    pub denial: Option<Denial>,
-}
-
-/// An NSEC made for one question.
-#[derive(Debug)]
-pub struct Denial {
-    /// Its RDATA.
-    pub rdata: Vec<u8>,
-    /// As long as the SOA allows (RFC 9077).
-    pub ttl: u32,
-    /// Its signatures.
-    pub signed: Arc<Signed>,
-    /// What of it was asked for.
-    pub asked: Asked,
-}
-
-/// What a question wants of the NSEC that stands at every name of a signed zone.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Asked {
-    /// Nothing: it is a proof.
-    Proof,
-    /// Itself.
-    Nsec,
-    /// Its signature, which stands for all that are at the name, as one set does for ANY (RFC 8482 section 4.1). To
-    /// deny that there are any would be bogus: the NSEC lists RRSIG.
-    Rrsig,
-}
-
-impl Asked {
-    fn by(rtype: RecordType) -> Self {
-        match rtype {
-            RecordType::NSEC => Self::Nsec,
-            RecordType::RRSIG => Self::Rrsig,
-            _ => Self::Proof,
-        }
-    }
-}
+use super::signatures::{Denial, Dnssec, NsecRole, Signatures};
 
 /// Adds what a signed zone owes to an answer, if the client wants it (DO, RFC 3225). Returns how long the client's next
 /// query must wait: only ever over a stream.
@@ -94,13 +36,17 @@ pub fn prove<'z>(zones: &'z [Zone], question: &Question<'_>, way: Way, answer: &
     let mut prover = Prover { zone, signing, rtype: question.rtype(), way, pause: Duration::ZERO };
     match prover.signatures(question.name(), answer) {
         Ok(signatures) => {
-            if signatures.denial.as_ref().is_some_and(|denial| denial.asked != Asked::Proof) {
-                (answer.negative, answer.rcode) = (None, ResponseCode::NoError);
+            if signatures.denial.as_ref().is_some_and(|denial| denial.role != NsecRole::Proof) {
+                answer.negative = None;
+                answer.rcode = ResponseCode::NoError;
             }
-            answer.proof = Proof::Signed(Box::new(signatures));
+            answer.dnssec = Dnssec::Signed(Box::new(signatures));
         }
-        // What could not be proven is not said in the header either.
-        Err(Refused::Busy) => (answer.proof, answer.rcode) = (Proof::Withheld, ResponseCode::NoError),
+        Err(Refused::Busy) => {
+            answer.dnssec = Dnssec::Withheld;
+            // The header does not claim either what could not be proven.
+            answer.rcode = ResponseCode::NoError;
+        }
         Err(Refused::Clock) => *answer = Answer { ede: Some(Ede::CLOCK), ..Answer::fault() },
         Err(Refused::Random) => *answer = Answer::fault(),
     }
@@ -140,11 +86,11 @@ impl<'z> Prover<'z> {
             }
         };
         if answer.negative.is_some() {
-            let asked = Asked::by(self.rtype);
-            if asked == Asked::Proof {
+            let role = NsecRole::of(self.rtype);
+            if role == NsecRole::Proof {
                 signatures.soa = Some(self.soa(answer.serial)?);
             }
-            signatures.denial = Some(self.denial(owner, answer.rcode, asked)?);
+            signatures.denial = Some(self.denial(owner, answer.rcode, role)?);
         }
         Ok(signatures)
     }
@@ -161,7 +107,7 @@ impl<'z> Prover<'z> {
         self.signing.sign(&Unsigned { owner, rtype: RecordType::SOA, ttl, rdatas: std::iter::once(&rdata) })
     }
 
-    fn denial(&mut self, owner: NameRef<'_>, rcode: ResponseCode, asked: Asked) -> Result<Denial, Refused> {
+    fn denial(&mut self, owner: NameRef<'_>, rcode: ResponseCode, role: NsecRole) -> Result<Denial, Refused> {
         let is_missing = rcode == ResponseCode::NXDomain;
         let rdata = if is_missing {
             nsec_rdata(owner, std::iter::once(NXNAME))
@@ -179,7 +125,7 @@ impl<'z> Prover<'z> {
         } else {
             self.signing.sign(&set)?
         };
-        Ok(Denial { rdata, ttl, signed, asked })
+        Ok(Denial { rdata, ttl, signed, role })
     }
 
     /// The types at a name, but for the one asked for: the answer says already that it is not there, and a value that

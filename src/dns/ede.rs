@@ -23,35 +23,69 @@ pub enum Text {
 
 impl Ede {
     /// RFC 8914 section 4.1: a fault of ours that has no code of its own.
-    pub const FAULT: Self = Self::fixed(0, "internal fault");
-    /// The name's account is disabled; no code of its own.
-    pub const DISABLED: Self = Self::fixed(0, "account disabled");
-    /// The name is registered and has no value; no code of its own.
-    pub const NO_VALUE: Self = Self::fixed(0, "no value published");
-    /// RFC 8914 section 4.1: the wall clock is behind what is stored, so signatures would carry a wrong time.
-    pub const CLOCK: Self = Self::fixed(0, "the clock is wrong, nothing is signed");
-    /// Of a TXT record in an UPDATE; no code of its own.
-    pub const NO_TXT_VALUE: Self = Self::fixed(0, "a value is one string of 43 base64url characters");
-    /// Of an UPDATE; no code of its own.
-    pub const ONLY_TXT: Self = Self::fixed(0, "only TXT records can be changed");
-    /// Of an UPDATE that would add one; no code of its own.
-    pub const TOO_MANY_LABELS: Self = Self::fixed(0, "too many ACME accounts below this name");
-    /// Nothing can be stored at the moment, or too much waits for it; no code of its own.
-    pub const BUSY: Self = Self::fixed(0, "cannot store changes now, try again");
+    pub const FAULT: Self = Self::other("internal fault");
+    /// The name's account is disabled.
+    pub const DISABLED: Self = Self::other("account disabled");
+    /// The name is registered and has no value.
+    pub const NO_VALUE: Self = Self::other("no value published");
+    /// The wall clock is behind what is stored, so that signatures would carry a wrong time.
+    pub const CLOCK: Self = Self::other("the clock is wrong, nothing is signed");
+
+    /// The sections of an UPDATE cannot be read.
+    pub const UPDATE_MALFORMED: Self = Self::other("not one zone, prerequisites and updates");
+    /// The zone section of an UPDATE has another type.
+    pub const UPDATE_NOT_SOA: Self = Self::other("the zone section must have the type SOA");
+    /// A name of an UPDATE lies outside its zone.
+    pub const OUT_OF_ZONE: Self = Self::other("a name lies outside the zone of the UPDATE");
+    /// A prerequisite of an UPDATE has no form of RFC 2136 section 2.4.
+    pub const PREREQUISITE_FORM: Self = Self::other("a prerequisite has a wrong class, type, TTL or data");
+    /// An update of an UPDATE has no form of RFC 2136 section 2.5.
+    pub const UPDATE_FORM: Self = Self::other("an update has a wrong class, type, TTL or data");
+    /// A TXT record in an UPDATE is no value of a challenge.
+    pub const NOT_A_VALUE: Self = Self::other("a value is one string of 43 base64url characters");
+    /// An UPDATE would change another type.
+    pub const ONLY_TXT: Self = Self::other("only TXT records can be changed");
+    /// An UPDATE would add one name too many.
+    pub const TOO_MANY_LABELS: Self = Self::other("too many ACME accounts below this name");
+    /// Records of the configuration would hide a value.
+    pub const HIDDEN: Self = Self::other("the configuration has records at this name");
+    /// Many UPDATEs of the same account are in progress.
+    pub const ACCOUNT_BUSY: Self = Self::other("too many UPDATEs of this account, try again");
+    /// Many UPDATEs are in progress.
+    pub const SERVER_BUSY: Self = Self::other("too many UPDATEs in progress, try again");
+    /// The store cannot take changes for the moment.
+    pub const STORE_BUSY: Self = Self::other("cannot store changes now, try again");
+
     /// RFC 8914 section 4.15.
     pub const NOT_READY: Self = Self::fixed(14, "zones are not loaded yet");
-    /// RFC 8914 section 4.19.
-    pub const PROHIBITED: Self = Self::fixed(18, "no zone transfers");
-    /// RFC 8914 section 4.19.
-    pub const NEEDS_TSIG: Self = Self::fixed(18, "an UPDATE needs the TSIG key of an account");
-    /// RFC 8914 section 4.19.
-    pub const NOT_AN_OWN_NAME: Self = Self::fixed(18, "not a name of this account");
-    /// RFC 8914 section 4.19.
-    pub const NOT_FROM_THERE: Self = Self::fixed(18, "the account is not for use from this network");
+
+    /// A zone transfer.
+    pub const PROHIBITED: Self = Self::prohibited("no zone transfers");
+    /// An UPDATE without a signature.
+    pub const NEEDS_TSIG: Self = Self::prohibited("an UPDATE needs the TSIG key of an account");
+    /// An UPDATE of a name that belongs to somebody else, or to nobody.
+    pub const NOT_OWNER: Self = Self::prohibited("not a name of this account");
+    /// The account that signed has been disabled since.
+    pub const ACCOUNT_DISABLED: Self = Self::prohibited("this account is disabled");
+    /// The account that signed may not be used from the client's address.
+    pub const WRONG_NETWORK: Self = Self::prohibited("the account is not for use from this network");
+    /// Another rule of the write path.
+    pub const CHANGE_NOT_ALLOWED: Self = Self::prohibited("this account may not make this change");
+
     /// RFC 8914 section 4.21.
     pub const NOT_AUTHORITATIVE: Self = Self::fixed(20, "not in a zone of this server");
     /// RFC 9824: the type asked for stands in no zone.
     pub const INVALID_QUERY_TYPE: Self = Self::fixed(30, "a type that no zone holds");
+
+    /// RFC 8914 section 4.1, Other: the text says everything.
+    const fn other(text: &'static str) -> Self {
+        Self::fixed(0, text)
+    }
+
+    /// RFC 8914 section 4.19, Prohibited.
+    const fn prohibited(text: &'static str) -> Self {
+        Self::fixed(18, text)
+    }
 
     const fn fixed(code: u16, text: &'static str) -> Self {
         Self { code, text: Text::Fixed(text) }

@@ -16,9 +16,11 @@ use crate::zone::Zone;
 use crate::zone::signing::Signed;
 
 use super::answer::{Answer, Records};
-use super::dnssec::{Asked, Proof, Signatures};
-use super::question::{Echo, Edns, HEADER};
-use super::tsig::Seal;
+use super::question::{Echo, Edns};
+use super::signatures::{Dnssec, NsecRole, Signatures};
+use super::source::Carrier;
+use super::tsig::ReplyTsig;
+use super::wire::HEADER;
 
 /// The UDP size that we announce and keep to: it fits every path without fragments (RFC 9715 section 3.2).
 pub const UDP_SIZE: u16 = 1_232;
@@ -36,24 +38,13 @@ const CLASS_CH: u16 = 3;
 /// The offset of the name in the question, right behind the header.
 const QNAME: usize = HEADER;
 
-/// How a message travels, as far as its size matters.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Carrier {
-    /// One datagram.
-    Datagram,
-    /// A stream, with a length before each message.
-    Stream,
-}
-
-impl Carrier {
-    /// Bytes that a message may have.
-    pub fn limit(self, edns: Option<Edns>) -> usize {
-        usize::from(match (self, edns) {
-            (Self::Stream, _) => u16::MAX,
-            (Self::Datagram, None) => PLAIN_UDP_SIZE,
-            (Self::Datagram, Some(edns)) => edns.udp_size.clamp(PLAIN_UDP_SIZE, UDP_SIZE),
-        })
-    }
+/// Bytes that a message may have.
+pub fn size_limit(carrier: Carrier, edns: Option<Edns>) -> usize {
+    usize::from(match (carrier, edns) {
+        (Carrier::Stream, _) => u16::MAX,
+        (Carrier::Datagram, None) => PLAIN_UDP_SIZE,
+        (Carrier::Datagram, Some(edns)) => edns.udp_size.clamp(PLAIN_UDP_SIZE, UDP_SIZE),
+    })
 }
 
 /// What a reply says beside its answer, and how much of that it may say.
@@ -65,8 +56,8 @@ pub struct Extras<'a> {
     pub nsid: Option<&'a str>,
     /// Whether the answer is left out and TC is set, whatever its size: the client is to come by TCP.
     pub cut: bool,
-    /// What is put behind the message, for which there must be room.
-    pub seal: Option<&'a Seal>,
+    /// The TSIG record that is appended later, for which room is left.
+    pub tsig: Option<&'a ReplyTsig>,
 }
 
 /// Appends the message that says `answer`. Returns whether all of it fitted; otherwise the message is only the header
@@ -74,10 +65,10 @@ pub struct Extras<'a> {
 pub fn encode(echo: &Echo<'_>, answer: &Answer<'_>, extras: Extras<'_>, carrier: Carrier, out: &mut Vec<u8>) -> bool {
     let opt = echo.edns.map(|edns| Opt { edns, answer, extras, carrier });
     // A TSIG with names as long as a sender likes may leave no room at all, and then there are no records either.
-    let behind = opt.as_ref().map_or(0, Opt::len) + extras.seal.map_or(0, Seal::bytes);
-    let room = carrier.limit(echo.edns).saturating_sub(behind);
+    let behind = opt.as_ref().map_or(0, Opt::len) + extras.tsig.map_or(0, ReplyTsig::size);
+    let room = size_limit(carrier, echo.edns).saturating_sub(behind);
     let class = if matches!(answer.records, Records::Identity(_)) { CLASS_CH } else { CLASS_IN };
-    let mut writer = Writer { start: out.len(), out, class, room, counts: [0; 2] };
+    let mut writer = MessageWriter { start: out.len(), out, class, room, counts: [0; 2] };
     writer.header(echo, answer);
     let questions_end = writer.out.len();
     let fits = !extras.cut && writer.records(echo, answer).is_some();
@@ -93,19 +84,18 @@ pub fn encode(echo: &Echo<'_>, answer: &Answer<'_>, extras: Extras<'_>, carrier:
     fits
 }
 
-/// The reply to a query that broke us: its id, its opcode and SERVFAIL. Uses nothing but the first bytes, since
-/// whatever went wrong would go wrong again.
-pub fn encode_fault(packet: &[u8], out: &mut Vec<u8>) -> bool {
-    let Some(&[id0, id1, flags, ..]) = packet.first_chunk::<HEADER>() else {
-        return false;
-    };
+/// Appends the reply to a query that met a fault of ours: its id, its opcode and SERVFAIL. Reads nothing but the first
+/// bytes, because the rest might meet the fault again. Returns what the reply repeats; `None`: there is no header.
+pub fn encode_fault(packet: &[u8], out: &mut Vec<u8>) -> Option<Echo<'static>> {
+    let &[id0, id1, flags, ..] = packet.first_chunk::<HEADER>()?;
     out.extend_from_slice(&[id0, id1, QR | flags & 0x79, ResponseCode::ServFail.low()]);
     out.extend_from_slice(&[0; 8]);
-    true
+    let id = u16::from_be_bytes([id0, id1]);
+    Some(Echo { id, opcode: flags >> 3 & 0xf, recursion_desired: flags & RD != 0, question: &[], edns: None })
 }
 
 /// A message that is being written. Offsets in it count from its own start, which may lie within `out`.
-struct Writer<'o> {
+struct MessageWriter<'o> {
     out: &'o mut Vec<u8>,
     start: usize,
     /// The class of its records.
@@ -119,7 +109,7 @@ struct Writer<'o> {
 /// Writing goes on while the message fits.
 type Fits = Option<()>;
 
-impl Writer<'_> {
+impl MessageWriter<'_> {
     /// RA and AD stay clear: we do not recurse and validate nothing. So does CD (RFC 4035 section 3.1.6).
     fn header(&mut self, echo: &Echo<'_>, answer: &Answer<'_>) {
         let aa = if answer.is_authoritative { AA } else { 0 };
@@ -132,10 +122,10 @@ impl Writer<'_> {
     }
 
     fn records(&mut self, echo: &Echo<'_>, answer: &Answer<'_>) -> Fits {
-        let signatures = match &answer.proof {
-            Proof::None => None,
-            Proof::Withheld => return None,
-            Proof::Signed(signatures) => Some(&**signatures),
+        let signatures = match &answer.dnssec {
+            Dnssec::Unsigned => None,
+            Dnssec::Withheld => return None,
+            Dnssec::Signed(signatures) => Some(&**signatures),
         };
         let mut owner = QNAME;
         for (index, alias) in answer.aliases.iter().enumerate() {
@@ -160,8 +150,8 @@ impl Writer<'_> {
 
     fn denial(&mut self, owner: usize, signatures: &Signatures) -> Fits {
         let Some(denial) = &signatures.denial else { return Some(()) };
-        let section = usize::from(denial.asked == Asked::Proof);
-        if denial.asked != Asked::Rrsig {
+        let section = usize::from(denial.role == NsecRole::Proof);
+        if denial.role != NsecRole::Rrsig {
             self.record(section, owner, RecordType::NSEC, denial.ttl, &denial.rdata)?;
         }
         self.rrsigs(section, owner, denial.ttl, Some(&denial.signed))
@@ -307,7 +297,7 @@ impl Opt<'_> {
     fn write(&self, out: &mut Vec<u8>) {
         const ROOT_AND_TYPE: [u8; 3] = [0, 0, 41];
         // CO is for those alone who understand it: an answer with signatures (RFC 9824 section 5.1).
-        let compact = self.edns.compact_ok && !matches!(self.answer.proof, Proof::None);
+        let compact = self.edns.compact_ok && !matches!(self.answer.dnssec, Dnssec::Unsigned);
         let flags = u16::from(self.edns.dnssec_ok) << 15 | u16::from(compact) << 14;
         out.extend_from_slice(&ROOT_AND_TYPE);
         let mut u16 = |number: u16| out.extend_from_slice(&number.to_be_bytes());

@@ -16,8 +16,8 @@ use crate::model::prefix::Prefix;
 use crate::model::txt::TXT_VALUE;
 
 use super::answer::{Answer, Records};
-use super::dnssec::Proof;
-use super::{Source, Transport};
+use super::signatures::Dnssec;
+use super::source::{Source, Transport};
 
 /// Places for networks: half a megabyte, and never more. Networks that meet in a place share its limit. Forged sources
 /// from everywhere spread over all places and fill none; which ones meet is random at each start, so that nobody can
@@ -34,10 +34,10 @@ const FEW_BYTES: usize = FEW * TXT_VALUE;
 
 /// What becomes of an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
+pub enum LimitAction {
     /// It is sent.
     Send,
-    /// Its client is told to come by TCP.
+    /// An empty reply with TC is sent in its place, and the client can retry over TCP.
     Slip,
     /// Nothing is sent.
     Drop,
@@ -86,11 +86,11 @@ impl Limits {
     /// Live values are exempt where they are few and not signed: they are what all of this is for, and little larger
     /// than their query. With signatures, or behind a chain of aliases, they would be worth having sent to somebody
     /// else.
-    pub fn judge(&self, source: Source, answer: &Answer<'_>, is_known: bool) -> Verdict {
-        let Some(table) = &self.0 else { return Verdict::Send };
+    pub fn judge(&self, source: Source, answer: &Answer<'_>, is_known: bool) -> LimitAction {
+        let Some(table) = &self.0 else { return LimitAction::Send };
         let is_exempt = source.transport != Transport::Udp || is_known || source.address.is_loopback();
         if is_exempt || is_small(answer) {
-            return Verdict::Send;
+            return LimitAction::Send;
         }
         let now = u64::try_from(table.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         table.judge(Prefix::of(source.address), answer.rcode, now)
@@ -98,8 +98,8 @@ impl Limits {
 }
 
 fn is_small(answer: &Answer<'_>) -> bool {
-    match (&answer.records, &answer.proof) {
-        (Records::Live(txt), Proof::None) => {
+    match (&answer.records, &answer.dnssec) {
+        (Records::Live(txt), Dnssec::Unsigned) => {
             let bytes: usize = txt.texts().take(FEW + 1).map(<[u8]>::len).sum();
             answer.aliases.is_empty() && bytes <= FEW_BYTES
         }
@@ -108,14 +108,14 @@ fn is_small(answer: &Answer<'_>) -> bool {
 }
 
 impl Table {
-    fn judge(&self, prefix: Prefix, rcode: ResponseCode, now: u64) -> Verdict {
+    fn judge(&self, prefix: Prefix, rcode: ResponseCode, now: u64) -> LimitAction {
         // The remainder is below PLACES, so the cast and the index always fit.
         let place = &self.places[(self.spread.hash_one(prefix) % PLACES as u64) as usize];
         let (bucket, past_it) = match rcode {
-            ResponseCode::NoError | ResponseCode::NXDomain => (&place.answers, Verdict::Slip),
-            _ => (&place.errors, Verdict::Drop),
+            ResponseCode::NoError | ResponseCode::NXDomain => (&place.answers, LimitAction::Slip),
+            _ => (&place.errors, LimitAction::Drop),
         };
-        if self.has_room(bucket, now) { Verdict::Send } else { past_it }
+        if self.has_room(bucket, now) { LimitAction::Send } else { past_it }
     }
 
     /// Puts one answer into the bucket, if there is room for it.
@@ -144,9 +144,9 @@ mod tests {
     }
 
     /// How many of 1,000 answers at one moment are sent, and what becomes of the last.
-    fn burst(limits: &Limits, prefix: Prefix, rcode: ResponseCode, now: u64) -> (usize, Verdict) {
+    fn burst(limits: &Limits, prefix: Prefix, rcode: ResponseCode, now: u64) -> (usize, LimitAction) {
         let verdicts: Vec<_> = (0..1_000).map(|_| table(limits).judge(prefix, rcode, now)).collect();
-        (verdicts.iter().filter(|verdict| **verdict == Verdict::Send).count(), verdicts[999])
+        (verdicts.iter().filter(|verdict| **verdict == LimitAction::Send).count(), verdicts[999])
     }
 
     /// Another network that does not happen to share the first one's place.
@@ -158,10 +158,18 @@ mod tests {
     #[test]
     fn past_the_limit_answers_slip_and_errors_are_dropped() {
         let limits = Limits::new(100);
-        assert_eq!(burst(&limits, prefix(0), NAME_ERROR, SECOND), (100, Verdict::Slip));
-        assert_eq!(burst(&limits, prefix(0), ResponseCode::NoError, SECOND), (0, Verdict::Slip), "one bucket for both");
-        assert_eq!(burst(&limits, prefix(0), ResponseCode::Refused, SECOND), (100, Verdict::Drop), "errors: another");
-        assert_eq!(burst(&limits, prefix(0), ResponseCode::FormErr, SECOND), (0, Verdict::Drop));
+        assert_eq!(burst(&limits, prefix(0), NAME_ERROR, SECOND), (100, LimitAction::Slip));
+        assert_eq!(
+            burst(&limits, prefix(0), ResponseCode::NoError, SECOND),
+            (0, LimitAction::Slip),
+            "one bucket for both"
+        );
+        assert_eq!(
+            burst(&limits, prefix(0), ResponseCode::Refused, SECOND),
+            (100, LimitAction::Drop),
+            "errors: another"
+        );
+        assert_eq!(burst(&limits, prefix(0), ResponseCode::FormErr, SECOND), (0, LimitAction::Drop));
         assert_eq!(burst(&limits, elsewhere(&limits), NAME_ERROR, SECOND).0, 100, "another network");
     }
 
@@ -190,7 +198,7 @@ mod tests {
         // 20,000 a second from 65,536 networks, for three seconds.
         let slipped = (0..60_000_u64).filter(|turn| {
             let prefix = Prefix::V4([203, (turn >> 8) as u8, *turn as u8]);
-            table(&limits).judge(prefix, NAME_ERROR, SECOND + turn * SECOND / 20_000) != Verdict::Send
+            table(&limits).judge(prefix, NAME_ERROR, SECOND + turn * SECOND / 20_000) != LimitAction::Send
         });
         assert_eq!(slipped.count(), 0);
         assert_eq!(burst(&limits, prefix(0), NAME_ERROR, 5 * SECOND).0, 100);

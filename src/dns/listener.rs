@@ -1,12 +1,28 @@
 //! A listener that runs as a task: TCP, TLS, QUIC.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::error;
 
-use super::Heartbeat;
+/// A count that a loop raises on each turn, also when idle, several times a second: a watchdog sees it stand still.
+#[derive(Clone, Debug, Default)]
+pub struct Heartbeat(Arc<AtomicU64>);
+
+impl Heartbeat {
+    /// The count.
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Raises the count.
+    pub(super) fn beat(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
 
 /// Resolves when the shutdown has begun, or when nobody is there any more to say so.
 pub(super) async fn stopped(shutdown: &mut watch::Receiver<bool>) {

@@ -1,6 +1,6 @@
-//! From the bytes of a message to a [`Question`], or to a [`Refusal`] that says what to reply instead.
+//! From the bytes of a message to a [`Request`], or to a [`Rejection`] that says what to reply instead.
 //!
-//! Nothing here allocates: a question borrows from its packet.
+//! Nothing here allocates: a request borrows from its packet.
 
 use hickory_proto::op::{OpCode, ResponseCode};
 use hickory_proto::rr::RecordType;
@@ -9,11 +9,10 @@ use crate::crypto::cookie::Presented;
 use crate::model::name::{MAX_NAME, NameRef};
 
 use super::ede::Ede;
+use super::refusal::Refusal;
 use super::tsig::TSIG;
-use super::wire::{Record, Walk};
+use super::wire::{HEADER, RawRecord, Walk};
 
-/// Bytes of the header (RFC 1035 section 4.1.1).
-pub const HEADER: usize = 12;
 /// The EDNS option by which a client asks how long a connection may idle (RFC 7828).
 const TCP_KEEPALIVE: u16 = 11;
 /// The option by which it asks which server it is that answers (RFC 5001).
@@ -30,15 +29,37 @@ pub struct Echo<'p> {
     pub opcode: u8,
     /// Recursion desired: copied (RFC 1035 section 4.1.1).
     pub recursion_desired: bool,
-    /// The question section byte for byte, for resolvers that check the case of each letter; empty where it is
-    /// not exactly one question.
+    /// The question section byte for byte, because resolvers check the case of each letter; empty where it is not
+    /// exactly one question.
     pub question: &'p [u8],
     /// What the query's OPT record says; `None` where it has none.
     pub edns: Option<Edns>,
 }
 
+/// Bytes of a question's type and class.
+const TYPE_AND_CLASS: usize = 4;
+
+impl<'p> Echo<'p> {
+    /// The name in the question as sent, in uncompressed wire form.
+    pub fn question_name(&self) -> Option<&'p [u8]> {
+        let length = self.question.len().checked_sub(TYPE_AND_CLASS)?;
+        self.question.get(..length)
+    }
+
+    /// The type in the question.
+    pub fn question_type(&self) -> Option<RecordType> {
+        let &[high, low, _, _] = self.question.last_chunk::<TYPE_AND_CLASS>()?;
+        Some(u16::from_be_bytes([high, low]).into())
+    }
+
+    /// The type that a query asks for; `None` for other opcodes.
+    pub fn queried_type(&self) -> Option<RecordType> {
+        if self.opcode == u8::from(OpCode::Query) { self.question_type() } else { None }
+    }
+}
+
 /// An OPT record of a query (RFC 6891 section 6.1).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Edns {
     /// The largest UDP message that the client takes, in bytes.
     pub udp_size: u16,
@@ -54,7 +75,8 @@ pub struct Edns {
     pub nsid: bool,
     /// The first COOKIE option, where its length is right (RFC 7873 section 5.2).
     pub cookie: Option<Presented>,
-    has_bad_cookie: bool,
+    /// Whether the first COOKIE option has a wrong length.
+    pub has_malformed_cookie: bool,
 }
 
 /// The classes that are answered (RFC 1035 section 3.2.4).
@@ -90,66 +112,93 @@ pub struct Question<'p> {
     pub echo: Echo<'p>,
 }
 
-/// Why a message is not a question that we answer.
+/// What a well-formed message asks for.
 #[derive(Clone, Copy, Debug)]
-pub enum Refusal<'p> {
-    /// No reply at all: a response, or too short to hold an id. Replying to responses makes two servers loop.
-    Drop,
-    /// It has a TSIG record (RFC 8945): first it is found out who signed it.
-    Signed(Echo<'p>),
-    /// An UPDATE (RFC 2136).
+pub enum Request<'p> {
+    /// The records of one name, type and class.
+    Query(Question<'p>),
+    /// A server cookie and nothing else (RFC 7873 section 5.4).
+    Cookie(Echo<'p>),
+    /// An UPDATE (RFC 2136), whose sections are still to be read.
     Update(Echo<'p>),
-    /// A reply without records.
-    Reply { echo: Echo<'p>, rcode: ResponseCode, ede: Option<Ede> },
+    /// Anything with a TSIG record (RFC 8945): first the signature is verified, then the rest is read.
+    Signed(Echo<'p>),
+}
+
+/// Why a message is no request.
+#[derive(Clone, Copy, Debug)]
+pub enum Rejection<'p> {
+    /// There is no reply: the message is a response, or too short to hold a header. Two servers that replied to
+    /// responses would loop.
+    Ignored,
+    /// The reply is a refusal.
+    Refused(Echo<'p>, Refusal),
+}
+
+impl<'p> Request<'p> {
+    /// Reads a message. `lower` holds the question's name in lower case afterwards.
+    pub fn read(packet: &'p [u8], lower: &'p mut [u8; MAX_NAME]) -> Result<Self, Rejection<'p>> {
+        let header = Header::read(packet).filter(|header| !header.is_response).ok_or(Rejection::Ignored)?;
+        let mut walk = Walk::behind_header(packet);
+        let fields = if header.questions == 1 { QuestionFields::read(&mut walk) } else { None };
+        let additional = header.additional(packet);
+        let mut echo = header.echo();
+        if fields.is_some() {
+            echo.question = &packet[HEADER..walk.at()];
+        }
+        // From here on each refusal replies with EDNS where the message has it.
+        echo.edns = additional.opt;
+        if additional.is_signed {
+            return Ok(Self::Signed(echo));
+        }
+        if header.opcode == u8::from(OpCode::Update) {
+            // A message whose end is missing may have lost its TSIG record with it.
+            let malformed = Rejection::Refused(echo, ResponseCode::FormErr.into());
+            return if additional.is_whole { Ok(Self::Update(echo)) } else { Err(malformed) };
+        }
+        if header.opcode != u8::from(OpCode::Query) {
+            return Err(Rejection::Refused(echo, ResponseCode::NotImp.into()));
+        }
+        let query = match fields {
+            Some(fields) => Question::checked(fields, &header, walk, echo, lower).map(Self::Query),
+            None if header.wants_cookie(walk) => Ok(Self::Cookie(echo)),
+            // RFC 9619: a query has exactly one question.
+            None => Err(ResponseCode::FormErr.into()),
+        };
+        query.map_err(|refusal| Rejection::Refused(echo, refusal))
+    }
+
+    /// What the reply repeats.
+    pub fn echo(&self) -> &Echo<'p> {
+        match self {
+            Self::Query(question) => &question.echo,
+            Self::Cookie(echo) | Self::Update(echo) | Self::Signed(echo) => echo,
+        }
+    }
 }
 
 impl<'p> Question<'p> {
-    /// Reads a message. `lower` holds the name in lower case afterwards.
-    pub fn read(packet: &'p [u8], lower: &'p mut [u8; MAX_NAME]) -> Result<Self, Refusal<'p>> {
-        let header = Header::read(packet).filter(|header| !header.is_response).ok_or(Refusal::Drop)?;
-        let mut echo = header.echo();
-        let mut walk = Walk::behind_header(packet);
-        let asked = (header.questions == 1).then(|| Asked::read(&mut walk)).flatten();
-        if asked.is_some() {
-            echo.question = &packet[HEADER..walk.at()];
-        }
-        // From here on each refusal says what it can of EDNS.
-        let additional = header.additional(packet);
-        echo.edns = additional.opt;
-        let refuse = |rcode, ede| Err(Refusal::Reply { echo, rcode, ede });
-        if additional.is_signed {
-            return Err(Refusal::Signed(echo));
-        }
-        if header.opcode == u8::from(OpCode::Update) {
-            // What should have been signed may just not be whole.
-            return if additional.is_whole { Err(Refusal::Update(echo)) } else { refuse(ResponseCode::FormErr, None) };
-        }
-        if header.opcode != u8::from(OpCode::Query) {
-            return refuse(ResponseCode::NotImp, None);
-        }
-        let Some(Asked { name, rtype, class }) = asked else {
-            // RFC 9619: exactly one question; but for whoever only wants a cookie (RFC 7873 section 5.4).
-            let has_cookie = |edns: Edns| edns.version == 0 && edns.cookie.is_some();
-            let wants_cookie = header.questions == 0 && header.rest(walk).flatten().is_some_and(has_cookie);
-            return refuse(if wants_cookie { ResponseCode::NoError } else { ResponseCode::FormErr }, None);
-        };
-        let rtype = RecordType::from(rtype);
+    /// Checks a query's question and what follows it.
+    fn checked(
+        fields: QuestionFields<'p>,
+        header: &Header,
+        walk: Walk<'_>,
+        echo: Echo<'p>,
+        lower: &'p mut [u8; MAX_NAME],
+    ) -> Result<Self, Refusal> {
+        let rtype = RecordType::from(fields.rtype);
         if matches!(rtype, RecordType::AXFR | RecordType::IXFR) {
-            return refuse(ResponseCode::Refused, Some(Ede::PROHIBITED));
+            return Err(Refusal::new(ResponseCode::Refused, Ede::PROHIBITED));
         }
-        let Some(edns) = header.rest(walk) else {
-            return refuse(ResponseCode::FormErr, None);
-        };
+        let edns = header.rest(walk).ok_or(ResponseCode::FormErr)?;
         if edns.is_some_and(|edns| edns.version > 0) {
-            return refuse(ResponseCode::BADVERS, None);
+            return Err(ResponseCode::BADVERS.into());
         }
         if is_meta(rtype) {
-            return refuse(ResponseCode::FormErr, Some(Ede::INVALID_QUERY_TYPE));
+            return Err(Refusal::new(ResponseCode::FormErr, Ede::INVALID_QUERY_TYPE));
         }
-        let Some(class) = Class::of(class) else {
-            return refuse(ResponseCode::Refused, None);
-        };
-        Ok(Self { name: NameRef::lowered(name, lower), rtype, class, echo })
+        let class = Class::of(fields.class).ok_or(ResponseCode::Refused)?;
+        Ok(Self { name: NameRef::lowered(fields.name, lower), rtype, class, echo })
     }
 
     /// The name asked for, in lower case (RFC 4343).
@@ -174,15 +223,15 @@ pub fn asks_for_keepalive(packet: &[u8]) -> bool {
     edns.is_some_and(|edns| edns.keepalive)
 }
 
-/// The question's three fields (RFC 1035 section 4.1.2).
-struct Asked<'p> {
+/// A question's three fields (RFC 1035 section 4.1.2).
+struct QuestionFields<'p> {
     name: &'p [u8],
     rtype: u16,
     class: u16,
 }
 
-impl<'p> Asked<'p> {
-    /// A question whose name is written in full: there is nothing before it that a pointer could mean.
+impl<'p> QuestionFields<'p> {
+    /// Reads a question whose name is uncompressed: nothing stands before it that a pointer could lead to.
     fn read(walk: &mut Walk<'p>) -> Option<Self> {
         Some(Self { name: walk.name()?, rtype: walk.u16()?, class: walk.u16()? })
     }
@@ -227,14 +276,14 @@ impl Header {
     }
 
     fn echo<'p>(&self) -> Echo<'p> {
-        let (id, opcode, recursion_desired) = (self.id, self.opcode, self.recursion_desired);
-        Echo { id, opcode, recursion_desired, question: &[], edns: None }
+        Echo { id: self.id, opcode: self.opcode, recursion_desired: self.recursion_desired, question: &[], edns: None }
     }
 
     /// What stands in the additional section of any message whose records can be told apart, however wrong it is
     /// otherwise. Its OPT decides whether the reply has one (RFC 6891 section 7).
     fn additional(&self, packet: &[u8]) -> Additional {
-        let (mut additional, mut count) = (Additional { opt: None, is_signed: false, is_whole: false }, 0);
+        let mut additional = Additional { opt: None, is_signed: false, is_whole: false };
+        let mut count = 0;
         for record in self.additional_records(packet).into_iter().flatten() {
             count += 1;
             if record.is_opt() && additional.opt.is_none() {
@@ -246,7 +295,7 @@ impl Header {
         additional
     }
 
-    fn additional_records<'p>(&self, packet: &'p [u8]) -> Option<impl Iterator<Item = Record<'p>> + use<'p>> {
+    fn additional_records<'p>(&self, packet: &'p [u8]) -> Option<impl Iterator<Item = RawRecord<'p>> + use<'p>> {
         if self.additionals == 0 {
             return None;
         }
@@ -261,8 +310,14 @@ impl Header {
         Some((0..self.additionals).map_while(move |_| walk.record()))
     }
 
-    /// What follows the question: no records but at most one OPT and others that mean nothing to us, and not an byte
-    /// more. `None` is a format error.
+    /// Whether a query without a question asks for a server cookie (RFC 7873 section 5.4).
+    fn wants_cookie(&self, walk: Walk<'_>) -> bool {
+        let edns = if self.questions == 0 { self.rest(walk).flatten() } else { None };
+        edns.is_some_and(|edns| edns.version == 0 && edns.cookie.is_some())
+    }
+
+    /// What follows the question: no records but at most one OPT and others that are ignored, and not a byte more.
+    /// `None` is a format error.
     fn rest(&self, mut walk: Walk<'_>) -> Option<Option<Edns>> {
         if self.answers != 0 || self.authorities != 0 {
             return None;
@@ -286,14 +341,14 @@ struct Additional {
     is_whole: bool,
 }
 
-impl Record<'_> {
+impl RawRecord<'_> {
     fn is_opt(&self) -> bool {
         self.rtype == u16::from(RecordType::OPT)
     }
 }
 
 impl Edns {
-    fn of(opt: &Record<'_>) -> Self {
+    fn of(opt: &RawRecord<'_>) -> Self {
         let [_, version, flags, _] = opt.ttl.to_be_bytes();
         let mut edns = Self {
             udp_size: opt.class,
@@ -303,15 +358,15 @@ impl Edns {
             keepalive: false,
             nsid: false,
             cookie: None,
-            has_bad_cookie: false,
+            has_malformed_cookie: false,
         };
         for (code, data) in options(opt.rdata).flatten() {
             match code {
                 TCP_KEEPALIVE => edns.keepalive = true,
                 NSID => edns.nsid = true,
-                COOKIE if edns.cookie.is_none() && !edns.has_bad_cookie => {
+                COOKIE if edns.cookie.is_none() && !edns.has_malformed_cookie => {
                     edns.cookie = Presented::read(data);
-                    edns.has_bad_cookie = edns.cookie.is_none();
+                    edns.has_malformed_cookie = edns.cookie.is_none();
                 }
                 _ => {}
             }
@@ -321,9 +376,9 @@ impl Edns {
 
     /// Fails where the options do not fill the RDATA or the cookie's length is wrong. Another version may write them
     /// another way.
-    fn checked(opt: &Record<'_>) -> Option<Self> {
+    fn checked(opt: &RawRecord<'_>) -> Option<Self> {
         let edns = Self::of(opt);
-        let is_whole = !edns.has_bad_cookie && options(opt.rdata).all(|option| option.is_some());
+        let is_whole = !edns.has_malformed_cookie && options(opt.rdata).all(|option| option.is_some());
         (edns.version > 0 || is_whole).then_some(edns)
     }
 }

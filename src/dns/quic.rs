@@ -29,9 +29,9 @@ use crate::model::prefix::Prefix;
 use crate::net::connections::{ConnectionPermit, Connections};
 use crate::net::tls::Tls;
 
-use super::listener::{StreamListener, stopped};
+use super::listener::{Heartbeat, StreamListener, stopped};
+use super::responder::Responder;
 use super::tcp::{MAX_QUERY, TURN, Talker};
-use super::{Heartbeat, Responder};
 
 use conversation::converse;
 use handover::{Driver, Handover};

@@ -13,9 +13,10 @@ use tokio::time::{Instant, interval, timeout, timeout_at};
 use crate::net::accept::Acceptor;
 use crate::net::connections::{ConnectionPermit, Connections};
 
-use super::listener::{StreamListener, stopped};
-use super::question::HEADER;
-use super::{Heartbeat, Outcome, Responder, Source, Transport};
+use super::listener::{Heartbeat, StreamListener, stopped};
+use super::responder::{Outcome, Responder};
+use super::source::{Source, Transport};
+use super::wire::HEADER;
 
 const WHAT: &str = "DNS over TCP";
 

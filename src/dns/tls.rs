@@ -14,8 +14,9 @@ use crate::net::connections::{ConnectionPermit, Connections};
 use crate::net::tls::Tls;
 
 use super::listener::{StreamListener, stopped};
+use super::responder::Responder;
+use super::source::{Source, Transport};
 use super::tcp::{Talker, start};
-use super::{Responder, Source, Transport};
 
 const WHAT: &str = "DNS over TLS";
 

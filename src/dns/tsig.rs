@@ -6,8 +6,7 @@ use crate::crypto::tsig::{Mac, Match, TsigKey};
 use crate::model::name::Name;
 use crate::model::time::Timestamp;
 
-use super::question::HEADER;
-use super::wire::Walk;
+use super::wire::{HEADER, Walk};
 
 /// The type (RFC 8945 section 4.2).
 pub const TSIG: u16 = 250;
@@ -25,6 +24,17 @@ pub enum TsigError {
     BadTime = 18,
 }
 
+impl TsigError {
+    /// The mnemonic of the registry.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadSig => "BADSIG",
+            Self::BadKey => "BADKEY",
+            Self::BadTime => "BADTIME",
+        }
+    }
+}
+
 /// A TSIG record that is not whole, not the last record, not the only one, or has a MAC of a length that none may have
 /// (RFC 8945 sections 5.1 and 5.2.2.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,14 +46,14 @@ pub enum Unverified {
     /// A format error; the reply is not signed.
     Malformed,
     /// The reply says NOTAUTH, and ends with this.
-    Rejected(TsigError, Box<Seal>),
+    Rejected(TsigError, Box<ReplyTsig>),
 }
 
 /// A request that was sent by whom it says.
 #[derive(Debug)]
 pub struct Verified {
     /// What the reply ends with.
-    pub seal: Seal,
+    pub reply: ReplyTsig,
     /// The whole MAC, by which the request would be known again. Not the one that was sent: that may be cut.
     pub mac: Mac,
     /// From when on it would be too old.
@@ -56,14 +66,14 @@ pub struct Tsig<'p> {
     before: &'p [u8],
     key_name: Name,
     algorithm: Name,
-    fields: Fields<'p>,
+    fields: TsigFields<'p>,
     mac: &'p [u8],
     original_id: [u8; 2],
 }
 
 /// The fields of the record that a MAC covers beside its names (RFC 8945 section 4.3.3).
 #[derive(Clone, Copy, Debug)]
-struct Fields<'p> {
+struct TsigFields<'p> {
     /// Seconds since 1970, 48 bits.
     time_signed: u64,
     fudge: u16,
@@ -91,7 +101,7 @@ impl<'p> Tsig<'p> {
         let fudge = rdata.u16()?;
         let mac = rdata.counted()?;
         let original_id = rdata.u16()?.to_be_bytes();
-        let fields = Fields { time_signed, fudge, error: rdata.u16()?, other: rdata.counted()? };
+        let fields = TsigFields { time_signed, fudge, error: rdata.u16()?, other: rdata.counted()? };
         let is_whole = rdata.is_at_end() && walk.is_at_end() && record.class == CLASS_ANY && record.ttl == 0;
         is_whole.then_some(Self { before, key_name, algorithm, fields, mac, original_id })
     }
@@ -123,7 +133,7 @@ impl<'p> Tsig<'p> {
 
     /// Judges a request by the key of that name, if there is one, in the order of RFC 8945 section 5.2.
     pub fn verify(&self, key: Option<&TsigKey>, now: Timestamp) -> Result<Verified, Unverified> {
-        let reject = |error, key| Err(Unverified::Rejected(error, self.seal(key, Some(error)).into()));
+        let reject = |error, key| Err(Unverified::Rejected(error, self.reply(key, Some(error)).into()));
         let Some(key) = key.filter(|key| key.algorithm().as_wire() == self.algorithm.as_wire()) else {
             return reject(TsigError::BadKey, None);
         };
@@ -138,7 +148,7 @@ impl<'p> Tsig<'p> {
             return reject(TsigError::BadTime, Some(key));
         }
         let expires = Timestamp::from_unix(self.fields.time_signed + fudge + 1);
-        Ok(Verified { seal: self.seal(Some(key), None), mac, expires })
+        Ok(Verified { reply: self.reply(Some(key), None), mac, expires })
     }
 
     fn right_mac(&self, key: &TsigKey) -> Mac {
@@ -146,8 +156,8 @@ impl<'p> Tsig<'p> {
         key.mac(&[&header, rest, &self.fields.covered(&self.key_name, &self.algorithm)])
     }
 
-    fn seal(&self, key: Option<&TsigKey>, error: Option<TsigError>) -> Seal {
-        Seal {
+    fn reply(&self, key: Option<&TsigKey>, error: Option<TsigError>) -> ReplyTsig {
+        ReplyTsig {
             key: key.cloned(),
             key_name: self.key_name.clone(),
             algorithm: self.algorithm.clone(),
@@ -176,7 +186,7 @@ fn first_tsig(packet: &[u8]) -> Option<(Walk<'_>, bool)> {
     None
 }
 
-impl Fields<'_> {
+impl TsigFields<'_> {
     /// As a MAC covers them: the names in canonical form, no type and no length (RFC 8945 section 4.3.3).
     fn covered(&self, key_name: &Name, algorithm: &Name) -> Vec<u8> {
         let mut out = [key_name.as_wire(), &CLASS_AND_TTL, algorithm.as_wire()].concat();
@@ -196,8 +206,8 @@ fn push_counted(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// The TSIG record of a reply, before the reply is known.
-#[derive(Debug)]
-pub struct Seal {
+#[derive(Clone, Debug)]
+pub struct ReplyTsig {
     /// `None`: the record says the error, and has no MAC (RFC 8945 section 5.3.2).
     key: Option<TsigKey>,
     key_name: Name,
@@ -207,14 +217,24 @@ pub struct Seal {
     error: Option<TsigError>,
 }
 
-impl Seal {
+impl ReplyTsig {
     /// Whether the reply is signed.
     pub fn is_signed(&self) -> bool {
         self.key.is_some()
     }
 
+    /// The key that the request names.
+    pub fn key_name(&self) -> &Name {
+        &self.key_name
+    }
+
+    /// Why the request's signature was rejected; `None`: it was verified.
+    pub fn error(&self) -> Option<TsigError> {
+        self.error
+    }
+
     /// Bytes of the record.
-    pub fn bytes(&self) -> usize {
+    pub fn size(&self) -> usize {
         const FIXED: usize = 10 + 16;
         let mac = self.key.as_ref().map_or(0, |key| key.algorithm().bytes());
         let other = if self.tells_time() { 6 } else { 0 };
@@ -228,7 +248,7 @@ impl Seal {
         let (time_signed, fudge) = if self.error.is_none() { (now.as_unix(), FUDGE) } else { self.request_time };
         let error = self.error.map_or(0, |error| error as u16);
         let other = if self.tells_time() { &ours[2..] } else { &[] };
-        let fields = Fields { time_signed, fudge, error, other };
+        let fields = TsigFields { time_signed, fudge, error, other };
         let mac = self.key.as_ref().map(|key| self.mac(key, &out[start..], fields));
         self.write(out, start, fields, mac.as_ref().map_or(&[], Mac::as_bytes));
     }
@@ -238,13 +258,13 @@ impl Seal {
     }
 
     /// RFC 8945 section 5.3.1: the request's MAC, the reply, the record's fields.
-    fn mac(&self, key: &TsigKey, message: &[u8], fields: Fields<'_>) -> Mac {
+    fn mac(&self, key: &TsigKey, message: &[u8], fields: TsigFields<'_>) -> Mac {
         let mut request_mac = Vec::with_capacity(2 + self.request_mac.len());
         push_counted(&mut request_mac, &self.request_mac);
         key.mac(&[&request_mac, message, &fields.covered(&self.key_name, &self.algorithm)])
     }
 
-    fn write(&self, out: &mut Vec<u8>, start: usize, fields: Fields<'_>, mac: &[u8]) {
+    fn write(&self, out: &mut Vec<u8>, start: usize, fields: TsigFields<'_>, mac: &[u8]) {
         let id = [out[start], out[start + 1]];
         let mut rdata = self.algorithm.as_wire().to_vec();
         rdata.extend_from_slice(&fields.time_signed.to_be_bytes()[2..]);

@@ -17,7 +17,9 @@ use tracing::{error, warn};
 
 use crate::net::bind::UdpSockets;
 
-use super::{Heartbeat, Responder, Source, Transport};
+use super::listener::Heartbeat;
+use super::responder::Responder;
+use super::source::{Source, Transport};
 
 use batch::Batch;
 
@@ -119,7 +121,7 @@ impl Worker {
                 continue;
             }
             if let Some(started) = started {
-                self.responder.metrics.answer_times.each_took(started.elapsed(), replies as u64);
+                self.responder.replies.metrics.answer_times.each_took(started.elapsed(), replies as u64);
             }
             answered = answered.wrapping_add(1);
         }

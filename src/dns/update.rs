@@ -1,235 +1,199 @@
-//! DNS UPDATE (RFC 2136), signed by the TSIG key of an account; and signed queries, which are answered like others.
+//! DNS UPDATE (RFC 2136), signed by the TSIG key of an account.
 //!
-//! Who signed is found out where the message arrives: that costs a look into memory and an HMAC. What is signed and
-//! well-formed has to wait for the disk, so it goes on in a task of its own, from which the reply is sent; the loops of
-//! the listeners go on meanwhile.
+//! The listener's thread verifies the signature and reads the sections, which costs a look-up in memory and an HMAC. A
+//! signed and well-formed UPDATE then waits for the disk in a task of its own, from which its reply is sent, so that
+//! the loops of the listeners go on.
 
 mod plan;
+mod refusal;
+mod sections;
+mod zone;
 
 use std::sync::Arc;
 
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::RecordType;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tracing::{debug, error};
+use tracing::debug;
 
 use crate::crypto::keyring::{Admission, Holder, Keyring, Ticket};
-use crate::model::name::{MAX_NAME, NameRef};
-use crate::publisher::{Amended, Author, PublishError, Publisher};
+use crate::model::name::{Name, NameRef};
+use crate::publisher::{Amended, Author, Publisher};
+use crate::zone::Zone;
 
 use super::answer::Answer;
-use super::ede::Ede;
-use super::question::{Echo, Question, Refusal};
-use super::tsig::{Seal, Tsig, Unverified, Verified};
-use super::{Client, Outcome, Responded, Responder, Source};
+use super::question::Echo;
+use super::refusal::Refusal;
+use super::reply::{Received, ReplyWriter, Responded};
+use super::source::Source;
+use super::tsig::{ReplyTsig, Verified};
 
-use plan::{Plan, Refused};
+use plan::UpdatePlan;
+use refusal::UpdateRefusal;
+
+pub use sections::updated_names;
 
 /// UPDATEs in progress, of all accounts together.
-const AT_ONCE: usize = 1_024;
+const MAX_IN_PROGRESS: usize = 1_024;
 
-/// Who may sign, and what UPDATEs are handed to; a cheap handle.
+/// The keys of the accounts, and where their UPDATEs are carried out; a cheap handle.
 #[derive(Clone, Debug)]
 pub struct Updates {
     keyring: Keyring,
     publisher: Publisher,
     open_virtual_zones: bool,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     runtime: Handle,
 }
 
+/// Why an UPDATE is not taken on.
+#[derive(Debug)]
+pub enum NotAccepted {
+    /// The reply is a refusal, or repeats the reply to the same message.
+    Refused(Refusal),
+    /// The same message is in progress, and its sender gets the one reply.
+    InProgress,
+}
+
+impl From<UpdateRefusal> for NotAccepted {
+    fn from(refusal: UpdateRefusal) -> Self {
+        Self::Refused(refusal.into())
+    }
+}
+
 impl Updates {
-    /// With the keys of `keyring`. `open_virtual_zones`: whether unsigned questions for the SOA of an alias are answered
-    /// as well. Wants a tokio runtime around it, in which UPDATEs are carried out.
+    /// UPDATEs signed by the keys of `keyring`, carried out by `publisher` in the tokio runtime that must be around this
+    /// call. `open_virtual_zones`: whether unsigned questions for the SOA of an alias are answered as well.
     pub fn new(keyring: Keyring, publisher: Publisher, open_virtual_zones: bool) -> Self {
-        let places = Arc::new(Semaphore::new(AT_ONCE));
-        Self { keyring, publisher, open_virtual_zones, places, runtime: Handle::current() }
+        let permits = Arc::new(Semaphore::new(MAX_IN_PROGRESS));
+        Self { keyring, publisher, open_virtual_zones, permits, runtime: Handle::current() }
     }
 
-    /// Whether anybody may send UPDATEs.
-    pub(super) fn are_on(&self) -> bool {
+    /// Whether any account has a key.
+    pub fn are_on(&self) -> bool {
         !self.keyring.is_empty()
     }
 
-    /// Whether anybody who asks hears that this name outside of our zones is a zone.
-    pub(super) fn is_open_zone(&self, name: NameRef<'_>) -> bool {
+    /// The account whose key has this name.
+    pub fn holder(&self, key_name: &Name) -> Option<Arc<Holder>> {
+        self.keyring.holder(key_name.as_ref())
+    }
+
+    /// Whether every client is told that this name outside of our zones is a zone.
+    pub fn is_open_zone(&self, name: NameRef<'_>) -> bool {
         self.open_virtual_zones && self.are_on() && self.publisher.zones().aliases().contains(name)
     }
-}
 
-impl Responder {
-    /// Answers a message with a TSIG record (RFC 8945 section 5).
-    pub(super) fn respond_signed(&self, packet: &[u8], echo: &Echo<'_>, source: Source, out: &mut Vec<u8>) -> Outcome {
-        let unsealed = Client { source, seal: None };
-        let Ok(Some(tsig)) = Tsig::read(packet) else {
-            return self.refuse(echo, ResponseCode::FormErr, None, unsealed, out);
-        };
-        let holder = self.updates.as_ref().and_then(|updates| updates.keyring.holder(tsig.key_name().as_ref()));
-        match (tsig.verify(holder.as_ref().map(|holder| &holder.key), self.clock.commit()), holder) {
-            (Ok(verified), Some(holder)) => self.respond_verified(&tsig.stripped(), verified, holder, source, out),
-            (Err(Unverified::Rejected(error, seal)), _) => {
-                debug!(?error, key = %tsig.key_name(), client = %source.address, "a message's TSIG is not right");
-                self.metrics.unverified.one();
-                let client = Client { source, seal: Some(&seal) };
-                self.refuse(echo, ResponseCode::NotAuth, None, client, out)
-            }
-            (Err(Unverified::Malformed), _) | (_, None) => {
-                self.refuse(echo, ResponseCode::FormErr, None, unsealed, out)
-            }
-        }
-    }
-
-    /// Answers a message that an account has signed; `packet` is it without its TSIG record.
-    fn respond_verified(
+    /// Takes an UPDATE on, unless its sections alone show that it cannot be carried out. `message` is the UPDATE
+    /// without its TSIG record.
+    pub fn accept(
         &self,
-        packet: &[u8],
-        verified: Verified,
-        holder: Arc<Holder>,
-        source: Source,
-        out: &mut Vec<u8>,
-    ) -> Outcome {
-        let client = Client { source, seal: Some(&verified.seal) };
-        let mut lower = [0; MAX_NAME];
-        let is_allowed = holder.account.allow_from.allows(source.address);
-        match Question::read(packet, &mut lower) {
-            Ok(question) if !is_allowed => {
-                self.refuse(&question.echo, ResponseCode::Refused, Some(Ede::NOT_FROM_THERE), client, out)
-            }
-            Ok(question) => {
-                let is_own =
-                    |name: NameRef<'_>| holder.account.aliases.iter().any(|own| own.alias.name().as_ref() == name);
-                self.answer(&question, client, is_own, out)
-            }
-            Err(Refusal::Update(echo)) if !is_allowed => {
-                self.refuse(&echo, ResponseCode::Refused, Some(Ede::NOT_FROM_THERE), client, out)
-            }
-            Err(Refusal::Update(echo)) => self.take(packet, &echo, verified, holder, source, out),
-            Err(Refusal::Reply { echo, rcode, ede }) => self.refuse(&echo, rcode, ede, client, out),
-            // It was neither, or the record would not have been found.
-            Err(Refusal::Drop | Refusal::Signed(_)) => Outcome::Silence,
-        }
-    }
-
-    /// Takes an UPDATE on, unless it says for itself that it cannot be carried out.
-    fn take(
-        &self,
-        packet: &[u8],
-        echo: &Echo<'_>,
-        verified: Verified,
-        holder: Arc<Holder>,
-        source: Source,
-        out: &mut Vec<u8>,
-    ) -> Outcome {
-        let Verified { seal, mac, expires } = verified;
-        let client = Client { source, seal: Some(&seal) };
-        let Some(updates) = &self.updates else { return Outcome::Silence };
+        message: &[u8],
+        received: Received<'_>,
+        verified: &Verified,
+        holder: &Arc<Holder>,
+        zones: &[Zone],
+        replies: &ReplyWriter,
+    ) -> Result<Box<PendingUpdate>, NotAccepted> {
+        let echo = received.echo;
         if echo.edns.is_some_and(|edns| edns.version > 0) {
-            return self.refuse(echo, ResponseCode::BADVERS, None, client, out);
+            return Err(NotAccepted::Refused(ResponseCode::BADVERS.into()));
         }
-        let plan = match Plan::read(packet, &holder.account, &self.zones.load()) {
-            Ok(plan) => plan,
-            Err(Refused { rcode, ede }) => return self.refuse(echo, rcode, ede, client, out),
-        };
-        let ticket = match holder.recent.admit(&mac, expires, self.clock.commit()) {
+        let plan = UpdatePlan::read(message, &holder.account, zones)?;
+        let ticket = match holder.recent.admit(&verified.mac, verified.expires, replies.clock.commit()) {
             Admission::New(ticket) => ticket,
-            Admission::Done(rcode) => return self.refuse(echo, rcode, None, client, out),
-            Admission::Busy => return self.refuse(echo, ResponseCode::ServFail, Some(Ede::BUSY), client, out),
-            Admission::InProgress => {
-                self.metrics.dropped.one();
-                return Outcome::Silence;
-            }
+            Admission::Done(rcode) => return Err(NotAccepted::Refused(rcode.into())),
+            Admission::Busy => return Err(UpdateRefusal::AccountBusy.into()),
+            Admission::InProgress => return Err(NotAccepted::InProgress),
         };
-        let Ok(place) = updates.places.clone().try_acquire_owned() else {
-            return self.refuse(echo, ResponseCode::ServFail, Some(Ede::BUSY), client, out);
-        };
-        let (responder, question) = (self.clone(), echo.question.to_vec());
-        let echo = Echo { question: &[], ..*echo };
-        Outcome::Update(Box::new(Update { responder, holder, plan, ticket, seal, echo, question, source, place }))
+        let permit = self.permits.clone().try_acquire_owned().map_err(|_| UpdateRefusal::ServerBusy)?;
+        Ok(Box::new(PendingUpdate {
+            replies: replies.clone(),
+            publisher: self.publisher.clone(),
+            runtime: self.runtime.clone(),
+            holder: holder.clone(),
+            plan,
+            ticket,
+            tsig: verified.reply.clone(),
+            echo: Echo { question: &[], ..*echo },
+            question: echo.question.to_vec(),
+            source: received.source,
+            updated: received.updated.to_vec(),
+            permit,
+        }))
     }
 }
 
-/// An UPDATE that only the disk is left to wait for.
+/// An UPDATE that waits for the disk.
 #[derive(Debug)]
-pub struct Update {
-    responder: Responder,
+pub struct PendingUpdate {
+    replies: ReplyWriter,
+    publisher: Publisher,
+    runtime: Handle,
     holder: Arc<Holder>,
-    plan: Plan,
+    plan: UpdatePlan,
     ticket: Ticket,
-    seal: Seal,
+    tsig: ReplyTsig,
     /// Without its question, which is the next field.
     echo: Echo<'static>,
     question: Vec<u8>,
     source: Source,
-    place: OwnedSemaphorePermit,
+    updated: Vec<Name>,
+    permit: OwnedSemaphorePermit,
 }
 
-impl Update {
-    /// Carries it out in a task of its own, and hands `send` the reply.
+impl PendingUpdate {
+    /// Carries the UPDATE out in a task of its own, and hands `send` the reply.
     ///
-    /// A client that goes away does not end it half-way: what became of it must be known when it is sent again.
+    /// A client that goes away does not end the task: a retry of the same message must find what became of it.
     pub fn carry_out(self, send: impl FnOnce(&[u8]) + Send + 'static) {
-        let runtime = self.updates().map(|updates| updates.runtime.clone());
-        let Some(runtime) = runtime else { return };
-        runtime.spawn(async move {
+        self.runtime.clone().spawn(async move {
             let mut reply = Vec::new();
-            self.carry_out_here(&mut reply).await;
-            send(&reply);
+            if self.run(&mut reply).await.is_some() {
+                send(&reply);
+            }
         });
     }
 
-    /// The same, for who waits for it: appends the reply with its length before it. `None`: there is none, as the daemon
-    /// ends.
+    /// The same for a caller that waits: appends the reply with its length before it. `None`: there is no reply, since
+    /// the daemon ends.
     pub(super) async fn carried_out(self, out: &mut Vec<u8>) -> Option<Responded> {
-        let runtime = self.updates()?.runtime.clone();
-        let (tell, told) = oneshot::channel();
-        runtime.spawn(async move {
+        let (sender, receiver) = oneshot::channel();
+        self.runtime.clone().spawn(async move {
             let mut reply = Vec::new();
-            let responded = self.carry_out_here(&mut reply).await;
-            // Nobody waits any more where the connection has ended.
-            _ = tell.send((responded, reply));
+            let responded = self.run(&mut reply).await;
+            // The receiver is gone where the connection has ended.
+            _ = sender.send((responded, reply));
         });
-        let (responded, reply) = told.await.ok()?;
+        let (responded, reply) = receiver.await.ok()?;
+        let responded = responded?;
         // The encoder keeps to 65,535 bytes.
         out.extend_from_slice(&(reply.len() as u16).to_be_bytes());
         out.extend_from_slice(&reply);
-        responded
+        Some(responded)
     }
 
-    fn updates(&self) -> Option<&Updates> {
-        self.responder.updates.as_ref()
-    }
-
-    async fn carry_out_here(self, out: &mut Vec<u8>) -> Option<Responded> {
-        let Self { responder, holder, plan, ticket, seal, echo, question, source, place } = self;
-        let Plan { conditions, unmet, changes } = plan;
-        let (username, count) = (holder.account.username, changes.len());
-        let publisher = &responder.updates.as_ref()?.publisher;
-        let amended = publisher.amend(Author::Account(username), conditions, changes).await;
-        let Refused { rcode, ede } = said(amended, &unmet);
+    async fn run(self, out: &mut Vec<u8>) -> Option<Responded> {
+        let Self { replies, publisher, holder, plan, ticket, tsig, echo, question, source, updated, permit, .. } = self;
+        let UpdatePlan { conditions, unmet, changes } = plan;
+        let username = holder.account.username;
+        let count = changes.len();
+        let answer = match publisher.amend(Author::Account(username), conditions, changes).await {
+            Ok(Amended::Done) => Answer::bare(ResponseCode::NoError),
+            Ok(Amended::Unmet(index)) => {
+                let rcode = unmet.get(index).copied().unwrap_or(ResponseCode::NXRRSet);
+                Answer::refused(UpdateRefusal::Unmet(rcode).into())
+            }
+            Err(error) => Answer::refused(UpdateRefusal::from(error).into()),
+        };
+        let rcode = answer.rcode;
         debug!(%username, changes = count, ?rcode, client = %source.address, "an UPDATE was carried out");
         if rcode != ResponseCode::ServFail {
             ticket.done(rcode);
         }
-        drop(place);
+        drop(permit);
         let echo = Echo { question: &question, ..echo };
-        let client = Client { source, seal: Some(&seal) };
-        responder.reply(&echo, RecordType::ZERO, &Answer { ede, ..Answer::bare(rcode) }, client, out)
+        let received = Received { source, echo: &echo, tsig: Some(&tsig), updated: &updated };
+        replies.reply(received, &answer, out)
     }
-}
-
-/// What a reply says of what has become of an UPDATE.
-fn said(amended: Result<Amended, PublishError>, unmet: &[ResponseCode]) -> Refused {
-    let (rcode, ede) = match amended {
-        Ok(Amended::Done) => (ResponseCode::NoError, None),
-        Ok(Amended::Unmet(index)) => (unmet.get(index).copied().unwrap_or(ResponseCode::NXRRSet), None),
-        Err(PublishError::NoZone(_)) => (ResponseCode::NotAuth, None),
-        Err(PublishError::Store(error)) => {
-            error!("an UPDATE failed: {error}");
-            (ResponseCode::ServFail, Some(if error.is_passing() { Ede::BUSY } else { Ede::FAULT }))
-        }
-        Err(PublishError::TooManyLabels(_)) => (ResponseCode::Refused, Some(Ede::TOO_MANY_LABELS)),
-        Err(_) => (ResponseCode::Refused, Some(Ede::NOT_AN_OWN_NAME)),
-    };
-    Refused { rcode, ede }
 }

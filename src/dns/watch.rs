@@ -1,72 +1,51 @@
-//! Watching the queries for a name as they are answered, for an operator who wonders whether a CA asks at all.
+//! Live observation of the queries for one name, for an operator who wonders whether a CA asks at all.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::RecordType;
 use thiserror::Error;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::model::name::Name;
 use crate::model::time::Timestamp;
 
-use super::Source;
-use super::answer::{Answer, Records};
-use super::question::Question;
+use super::query_event::{Observed, QueryEvent};
 
-/// Those who may watch at once: an operator or two, and each costs every query a comparison.
+/// Watches that may be open at once: each costs every query a comparison.
 const MAX_WATCHERS: usize = 16;
-/// Queries that wait for one watcher. More are lost to it: nobody waits for who watches.
+/// Events that wait for one watcher. It loses the events past them, because the query path waits for nobody.
 const MAX_WAITING: usize = 1_024;
 
 /// There are enough watchers already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("{MAX_WATCHERS} are watching already")]
+#[error("{MAX_WATCHERS} watches are open already; end one of them first")]
 pub struct TooManyWatchers;
 
-/// One answered query.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueryEvent {
-    /// When.
-    pub at: Timestamp,
-    /// Who asked, and how.
-    pub source: Source,
-    /// The name asked for, in lower case.
-    pub name: Name,
-    /// The type asked for.
-    pub rtype: RecordType,
-    /// The response code.
-    pub rcode: ResponseCode,
-    /// The live values in the answer.
-    pub values: Vec<String>,
-}
-
-/// Whoever watches; a cheap handle. Without watchers a query costs it one look at an atomic.
+/// The open watches; a cheap handle. Without one a query costs a look at an atomic.
 ///
-/// Each watcher has a queue of its own that only its name's queries enter: in one queue for all, a flood of other
-/// queries would push out the very one that is waited for.
+/// Each watch has a queue of its own that only its name's events enter. In one queue for all, a flood of other queries
+/// would push out the very one that is waited for.
 #[derive(Clone, Debug, Default)]
-pub struct Watchers(Arc<Table>);
+pub struct Watchers(Arc<WatchTable>);
 
 #[derive(Debug, Default)]
-struct Table {
+struct WatchTable {
     count: AtomicUsize,
     watchers: RwLock<Vec<(Name, Sender<QueryEvent>)>>,
 }
 
 impl Watchers {
-    /// Watches the queries for `name` and everything below it, until the watch is dropped.
-    pub fn watch(&self, name: Name) -> Result<Watch, TooManyWatchers> {
+    /// Watches the messages about `name` and everything below it, until the watch is dropped.
+    pub fn watch(&self, name: Name) -> Result<NameWatch, TooManyWatchers> {
         let mut watchers = self.0.watchers.write().unwrap_or_else(PoisonError::into_inner);
         watchers.retain(|(_, queue)| !queue.is_closed());
         if watchers.len() >= MAX_WATCHERS {
             return Err(TooManyWatchers);
         }
-        let (queue, sightings) = channel(MAX_WAITING);
+        let (queue, events) = channel(MAX_WAITING);
         watchers.push((name, queue));
         self.0.count.store(watchers.len(), Ordering::Release);
-        Ok(Watch { sightings, watchers: self.clone() })
+        Ok(NameWatch { events, watchers: self.clone() })
     }
 
     /// Whether anybody watches.
@@ -74,18 +53,12 @@ impl Watchers {
         self.0.count.load(Ordering::Relaxed) > 0
     }
 
-    /// Tells those whose name was asked for. Never waits.
-    pub(super) fn tell(&self, at: Timestamp, source: Source, question: &Question<'_>, answer: &Answer<'_>) {
-        let name = question.name();
+    /// Sends the event to each watcher of its name. Never waits.
+    pub(super) fn tell(&self, at: Timestamp, observed: &Observed<'_>) {
         let watchers = self.0.watchers.read().unwrap_or_else(PoisonError::into_inner);
-        for (_, queue) in watchers.iter().filter(|(watched, _)| name.below(watched.as_ref()).is_some()) {
-            let values = match &answer.records {
-                Records::Live(txt) => txt.texts().map(|text| String::from_utf8_lossy(text).into_owned()).collect(),
-                _ => Vec::new(),
-            };
-            let (name, rtype, rcode) = (name.to_name(), question.rtype(), answer.rcode);
-            // A full queue loses it; a closed one goes with the next change.
-            _ = queue.try_send(QueryEvent { at, source, name, rtype, rcode, values });
+        for (_, queue) in watchers.iter().filter(|(name, _)| observed.is_about(name)) {
+            // A full queue loses the event; a closed one is removed at the next change of the watchers.
+            _ = queue.try_send(observed.to_event(at));
         }
     }
 
@@ -98,21 +71,21 @@ impl Watchers {
 
 /// A watch over a name; ends when dropped.
 #[derive(Debug)]
-pub struct Watch {
-    sightings: Receiver<QueryEvent>,
+pub struct NameWatch {
+    events: Receiver<QueryEvent>,
     watchers: Watchers,
 }
 
-impl Watch {
-    /// The next query. `None` never comes while the watch is held.
+impl NameWatch {
+    /// The next event. `None` never comes while the watch is held.
     pub async fn next(&mut self) -> Option<QueryEvent> {
-        self.sightings.recv().await
+        self.events.recv().await
     }
 }
 
-impl Drop for Watch {
+impl Drop for NameWatch {
     fn drop(&mut self) {
-        self.sightings.close();
+        self.events.close();
         self.watchers.forget_closed();
     }
 }

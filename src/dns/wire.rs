@@ -2,7 +2,8 @@
 
 use crate::model::name::{MAX_LABEL, MAX_NAME, Name};
 
-use super::question::HEADER;
+/// Bytes of the header (RFC 1035 section 4.1.1).
+pub const HEADER: usize = 12;
 
 /// A place in a message. Every step is `None` where the bytes end early or make no sense.
 #[derive(Clone, Copy, Debug)]
@@ -13,7 +14,7 @@ pub struct Walk<'p> {
 
 /// The fixed part of a resource record, and its RDATA.
 #[derive(Clone, Copy, Debug)]
-pub struct Record<'p> {
+pub struct RawRecord<'p> {
     /// Whether the owner is the root, written as such.
     pub is_at_root: bool,
     pub rtype: u16,
@@ -135,12 +136,12 @@ impl<'p> Walk<'p> {
     }
 
     /// Takes a resource record.
-    pub fn record(&mut self) -> Option<Record<'p>> {
+    pub fn record(&mut self) -> Option<RawRecord<'p>> {
         let start = self.at;
         self.skip_name()?;
         let is_at_root = self.message.get(start) == Some(&0);
         let (rtype, class, ttl) = (self.u16()?, self.u16()?, self.u32()?);
-        Some(Record { is_at_root, rtype, class, ttl, rdata: self.counted()? })
+        Some(RawRecord { is_at_root, rtype, class, ttl, rdata: self.counted()? })
     }
 }
 

@@ -190,10 +190,35 @@ impl<'a> NameRef<'a> {
 impl fmt::Display for NameRef<'_> {
     /// Presentation form without the closing dot (the root is `.`), escaped as RFC 1035 section 5.1 says.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == [0] {
+        self.labels().fmt(f)
+    }
+}
+
+impl fmt::Debug for NameRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Labels of a name, in order, the root left out.
+#[derive(Clone, Copy, Debug)]
+pub struct Labels<'a>(&'a [u8]);
+
+impl<'a> Labels<'a> {
+    /// The labels of a name that a DNS parser has already checked, in the case in which they were sent.
+    pub fn of_wire(wire: &'a [u8]) -> Self {
+        Self(wire)
+    }
+}
+
+impl fmt::Display for Labels<'_> {
+    /// Presentation form without the closing dot, escaped as RFC 1035 section 5.1 says; no labels are `.`, the root.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut labels = *self;
+        if labels.next().is_none() {
             return f.write_str(".");
         }
-        for (index, label) in self.labels().enumerate() {
+        for (index, label) in (*self).enumerate() {
             if index > 0 {
                 f.write_str(".")?;
             }
@@ -208,16 +233,6 @@ impl fmt::Display for NameRef<'_> {
         Ok(())
     }
 }
-
-impl fmt::Debug for NameRef<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// Labels of a name, in order, the root left out.
-#[derive(Clone, Copy, Debug)]
-pub struct Labels<'a>(&'a [u8]);
 
 impl<'a> Iterator for Labels<'a> {
     type Item = &'a [u8];

@@ -3,6 +3,7 @@
 mod answers;
 mod encrypted;
 mod limits;
+mod observed;
 mod questions;
 mod sizes;
 mod statics;

@@ -9,10 +9,12 @@ use tracing::debug;
 use crate::net::connections::ConnectionPermit;
 
 use super::super::listener::stopped;
-use super::super::question::{self, HEADER};
+use super::super::question;
+use super::super::responder::{Outcome, Responder};
+use super::super::source::{Source, Transport};
 use super::super::tcp::{LAST_CALL, Limits, MAX_QUERY, Talker};
 use super::super::tls::HANDSHAKE;
-use super::super::{Outcome, Responder, Source, Transport};
+use super::super::wire::HEADER;
 
 /// Why a connection or a stream ends, as its client is told (RFC 9250 section 4.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -160,11 +160,11 @@ fn a_panic_is_servfail_for_this_query_only() {
     let mut out = b"before".to_vec();
     let packet = query(APEX, 6);
     let responder = responder();
-    let responded = responder.caught(&packet, &mut out, |out| {
+    let responded = responder.caught(&packet, source(Transport::Udp), &mut out, |out| {
         out.extend_from_slice(b"half a reply");
         panic!("on purpose")
     });
     assert_eq!(responded.replied().unwrap().rcode, ResponseCode::ServFail);
     assert_eq!(&out, b"before\xab\xcd\x81\x02\x00\x00\x00\x00\x00\x00\x00\x00");
-    assert!(responder.metrics.render(&[]).contains("rcode=\"SERVFAIL\",type=\"other\"} 1"));
+    assert!(responder.replies.metrics.render(&[]).contains("rcode=\"SERVFAIL\",type=\"other\"} 1"));
 }

@@ -52,7 +52,7 @@ fn a_client_learns_a_cookie_and_is_known_by_it() {
     let cookie = learn(&responder, here);
     let again = ask_of(&responder, &with_cookie("nothing.auth.example.org", &cookie), here).unwrap();
     assert_eq!(options(&again), [(10, cookie)]);
-    assert!(responder.metrics.render(&[]).contains("cookies_total{valid=\"yes\"} 1\n"));
+    assert!(responder.replies.metrics.render(&[]).contains("cookies_total{valid=\"yes\"} 1\n"));
     let tcp = ask_of(&responder, &with_cookie(APEX, CLIENT), from("192.0.2.1", Transport::Tcp)).unwrap();
     assert_eq!(options(&tcp)[0].0, 10);
 }
@@ -85,7 +85,7 @@ fn servers_with_one_secret_know_each_others_clients() {
     let here = from("2001:db8::1", Transport::Udp);
     let cookie = learn(&one, here);
     ask_of(&other, &with_cookie(APEX, &cookie), here).unwrap();
-    assert!(other.metrics.render(&[]).contains("cookies_total{valid=\"yes\"} 1\n"));
+    assert!(other.replies.metrics.render(&[]).contains("cookies_total{valid=\"yes\"} 1\n"));
 }
 
 /// Rcode, TC and whether there are records, of the last of ten.
@@ -106,7 +106,7 @@ fn past_the_limit_a_network_gets_tc_and_never_silence() {
             let responder = limited();
             let there = from("192.0.2.9", Transport::Udp);
             assert_eq!(tenth(&responder, &packet, there), Some((0, true, false)), "{name}");
-            assert_eq!(responder.metrics.slipped.value(), 7);
+            assert_eq!(responder.replies.metrics.slipped.value(), 7);
             let neighbour = from("192.0.2.10", Transport::Udp);
             assert!(tenth(&responder, &packet, neighbour).unwrap().1, "the same network");
         }
@@ -121,7 +121,7 @@ fn past_the_limit_errors_are_dropped_and_leave_the_answers_their_own() {
     for packet in [query("example.com", 1), not_implemented, query(APEX, 252)] {
         assert_eq!(tenth(&responder, &packet, there), None);
     }
-    assert_eq!(responder.metrics.withheld.value(), 27);
+    assert_eq!(responder.replies.metrics.withheld.value(), 27);
     let first = ask_of(&responder, &query("nothing.auth.example.org", 16), there).unwrap();
     assert_eq!((first[2] & 2, first[3] & 0xf), (0, 3));
 }

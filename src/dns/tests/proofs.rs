@@ -5,8 +5,9 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use super::*;
 use crate::dns::answer::answer;
 use crate::dns::dnssec::prove;
-use crate::dns::encode::{Carrier, Extras, encode};
-use crate::dns::question::Question;
+use crate::dns::encode::{Extras, encode};
+use crate::dns::question::Request;
+use crate::dns::source::Carrier;
 use crate::dns::wire::Walk;
 use crate::model::name::MAX_NAME;
 use crate::zone::signing::Way;
@@ -195,7 +196,7 @@ fn a_commit_while_an_answer_is_made_does_not_part_its_soa_from_the_signature() {
     for (label, rtype) in [("shop.", 1), ("nothing.", 16), ("", 6)] {
         let packet = with_opt(query(&format!("{label}{APEX}"), rtype), 1_232, 0, DO, &[]);
         let (mut lower, mut out, now) = ([0; MAX_NAME], Vec::new(), Timestamp::from_unix(20));
-        let question = Question::read(&packet, &mut lower).unwrap();
+        let Ok(Request::Query(question)) = Request::read(&packet, &mut lower) else { panic!("{label} {rtype}") };
         let mut answer = answer(&zones, &question, |_| false, now);
         let raise = || zones[0].live.raise_serial(zones[0].serial().next(now));
         raise();

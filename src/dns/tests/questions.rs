@@ -46,7 +46,7 @@ fn responses_and_short_messages_get_nothing() {
     assert!(raw(&[], Transport::Tcp).is_none());
     let responder = responder();
     responder.respond(&[], source(Transport::Udp), &mut Vec::new());
-    assert_eq!(responder.metrics.dropped.value(), 1);
+    assert_eq!(responder.replies.metrics.dropped.value(), 1);
 }
 
 #[test]

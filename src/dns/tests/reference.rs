@@ -12,9 +12,10 @@ use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable, B
 
 use crate::crypto::cookie::{Cookies, Presented, SERVER};
 use crate::dns::answer::{Answer, Records, answer};
-use crate::dns::dnssec::{Asked, Proof, prove};
+use crate::dns::dnssec::prove;
 use crate::dns::ede::Ede;
-use crate::dns::question::Question;
+use crate::dns::question::Request;
+use crate::dns::signatures::{Dnssec, NsecRole};
 use crate::dns::watch::Watchers;
 use crate::dns::{Responder, ResponsePolicy, Source, Transport};
 use crate::metrics::Metrics;
@@ -96,12 +97,12 @@ impl Reference {
         // What it has understood, written again, is what is asked of the zones.
         let plain = plain(&query);
         let mut lower = [0; MAX_NAME];
-        let question = Question::read(&plain, &mut lower).expect("a question that is written by hickory-proto");
+        let Ok(Request::Query(question)) = Request::read(&plain, &mut lower) else { panic!("no query: {plain:02x?}") };
         let way = if transport == Transport::Udp { Way::Datagram } else { Way::Stream };
         let zones = self.zones.load();
         let mut answer = answer(&zones, &question, |_| false, now);
         prove(&zones, &question, way, &mut answer);
-        if matches!(answer.proof, Proof::Withheld) { Said::Unclear } else { reply(&answer) }
+        if matches!(answer.dnssec, Dnssec::Withheld) { Said::Unclear } else { reply(&answer) }
     }
 }
 
@@ -243,7 +244,7 @@ impl Reply<'_> {
         let mut edns = Edns::new();
         let answer = self.answer;
         edns.set_max_payload(1_232).set_dnssec_ok(asked.flags().dnssec_ok).set_rcode_high(answer.rcode.high());
-        if !matches!(answer.proof, Proof::None) {
+        if !matches!(answer.dnssec, Dnssec::Unsigned) {
             edns.flags_mut().z = asked.flags().z & COMPACT_OK;
         }
         let options = &mut edns.options_mut().options;
@@ -269,7 +270,7 @@ struct Writer<'o, 'q> {
 
 impl Writer<'_, '_> {
     fn all(&mut self, answer: &Answer<'_>) {
-        let proof = if let Proof::Signed(proof) = &answer.proof { Some(&**proof) } else { None };
+        let proof = if let Dnssec::Signed(proof) = &answer.dnssec { Some(&**proof) } else { None };
         let mut owner = self.asked.name().clone();
         for (index, alias) in answer.aliases.iter().enumerate() {
             self.set(0, &owner, alias);
@@ -300,8 +301,8 @@ impl Writer<'_, '_> {
             self.rrsigs(1, &apex, zone.soa.negative_ttl, proof.and_then(|proof| proof.soa.as_ref()));
         }
         if let Some(denial) = proof.and_then(|proof| proof.denial.as_ref()) {
-            let section = usize::from(denial.asked == Asked::Proof);
-            if denial.asked != Asked::Rrsig {
+            let section = usize::from(denial.role == NsecRole::Proof);
+            if denial.role != NsecRole::Rrsig {
                 self.raw(section, &owner, RecordType::NSEC, denial.ttl, &denial.rdata);
             }
             self.rrsigs(section, &owner, denial.ttl, Some(&denial.signed));

@@ -132,5 +132,5 @@ fn keepalive_is_told_over_tcp_to_who_asks() {
 fn truncation_is_counted() {
     let responder = responder();
     responder.respond(&query(MANY, 16), source(Transport::Udp), &mut Vec::new()).replied().unwrap();
-    assert_eq!(responder.metrics.truncated.value(), 1);
+    assert_eq!(responder.replies.metrics.truncated.value(), 1);
 }

@@ -3,7 +3,7 @@
 use super::mutated::{Dice, mutate};
 use super::*;
 use crate::crypto::tsig::TsigKey;
-use crate::dns::tsig::{Malformed, Seal, Tsig, TsigError, Unverified, Verified};
+use crate::dns::tsig::{Malformed, ReplyTsig, Tsig, TsigError, Unverified, Verified};
 use crate::model::tsig::Algorithm;
 
 const SECRET: &[u8] = b"secret-of-the-tests-32-octets-long";
@@ -56,7 +56,7 @@ fn error(packet: &[u8], key: Option<&TsigKey>, now: Timestamp) -> Option<TsigErr
 }
 
 /// The reply that says nothing but the zone, with its seal.
-fn sealed(request: &[u8], seal: &Seal, now: Timestamp) -> Vec<u8> {
+fn sealed(request: &[u8], seal: &ReplyTsig, now: Timestamp) -> Vec<u8> {
     let question = 12 + question_length(&request[12..]);
     let mut reply = b"before".to_vec();
     reply.extend_from_slice(&request[..question]);
@@ -64,7 +64,7 @@ fn sealed(request: &[u8], seal: &Seal, now: Timestamp) -> Vec<u8> {
     message[2] |= 0x80;
     message[6..12].fill(0);
     seal.append(&mut reply, 6, now);
-    assert_eq!(reply.len(), 6 + question + seal.bytes());
+    assert_eq!(reply.len(), 6 + question + seal.size());
     reply.split_off(6)
 }
 
@@ -80,7 +80,7 @@ fn what_nsupdate_signs_is_verified_and_the_reply_is_what_dnspython_makes() {
         assert_eq!(tsig.key_name(), &name(KEY_NAME));
         let verified = tsig.verify(Some(&key), at).unwrap();
         assert_eq!(verified.expires, later(at, 301));
-        let made = sealed(&request, &verified.seal, later(at, 2));
+        let made = sealed(&request, &verified.reply, later(at, 2));
         // The name of one algorithm is written in another case by dnspython.
         let lower = |bytes: &[u8]| bytes.to_ascii_lowercase();
         assert_eq!(lower(reply.as_ref().unwrap_or(&made)), lower(&made), "{key:?}");
@@ -154,7 +154,7 @@ fn another_id_under_way_does_no_harm_and_comes_back_with_the_reply() {
     let Sample { key, at, mut request, .. } = sample(Algorithm::HmacSha256);
     request[..2].copy_from_slice(&[7, 8]);
     let verified = verify(&request, Some(&key), at).unwrap();
-    let reply = sealed(&request, &verified.seal, at);
+    let reply = sealed(&request, &verified.reply, at);
     assert_eq!((&reply[..2], &reply[reply.len() - 6..reply.len() - 4]), (&[7, 8][..], &[7, 8][..]));
     assert_eq!(Tsig::read(&request).unwrap().unwrap().stripped()[..2], [7, 8]);
 }
@@ -230,7 +230,7 @@ fn whatever_comes_in_nothing_breaks_and_nothing_is_verified() {
         let Ok(Some(tsig)) = Tsig::read(&packet) else { continue };
         read += 1;
         let seal = match tsig.verify(Some(key), *at) {
-            Ok(Verified { seal, .. }) => {
+            Ok(Verified { reply: seal, .. }) => {
                 let is_same =
                     packet.get(2..).map(<[u8]>::to_ascii_lowercase) == Some(request[2..].to_ascii_lowercase());
                 assert!(is_same, "{packet:02x?}");
@@ -242,7 +242,7 @@ fn whatever_comes_in_nothing_breaks_and_nothing_is_verified() {
         };
         let mut reply = b"\0\0\0\0\0\0\0\0\0\0\0\0".to_vec();
         seal.append(&mut reply, 0, *at);
-        assert_eq!(reply.len(), 12 + seal.bytes());
+        assert_eq!(reply.len(), 12 + seal.size());
         Message::from_vec(&reply).unwrap();
     }
     assert!(read > ROUNDS / 10 && verified > 0 && verified < read / 4, "{read} {verified}");

@@ -56,8 +56,8 @@ fn the_times_of_one_answered_batch_in_sixteen_are_observed() {
     }
     // Its threads have ended, and have observed what they answered.
     listener.stop();
-    assert_eq!(responder.metrics.answer_times.buckets().iter().sum::<u64>(), 3);
-    assert!(responder.metrics.answer_times.sum() > 0.0);
+    assert_eq!(responder.replies.metrics.answer_times.buckets().iter().sum::<u64>(), 3);
+    assert!(responder.replies.metrics.answer_times.sum() > 0.0);
 }
 
 #[test]

@@ -6,7 +6,8 @@ use crate::api::credentials::tests::Fixture;
 use crate::crypto::keyring::Keyring;
 use crate::crypto::tsig::TsigKey;
 use crate::dns::limits::Limits;
-use crate::dns::tsig::Tsig;
+use crate::dns::query_event::Verdict;
+use crate::dns::tsig::{Tsig, TsigError};
 use crate::dns::update::Updates;
 use crate::dns::{Outcome, ResponsePolicy};
 use crate::model::account::{Account, Username};
@@ -109,6 +110,75 @@ async fn an_update_is_handed_out_once() {
     let values = site._house.publisher.values(&site.account.owners[0]);
     assert_eq!(values.len(), 1);
     site.responder.respond(&signed, from_afar(), &mut out).replied().expect("the same reply again");
+}
+
+async fn next(watch: &mut crate::dns::watch::NameWatch) -> crate::dns::query_event::QueryEvent {
+    tokio::time::timeout(std::time::Duration::from_secs(5), watch.next()).await.expect("an event").unwrap()
+}
+
+async fn carry_out(outcome: Outcome) -> Vec<u8> {
+    let Outcome::Update(update) = outcome else { panic!("{outcome:?}") };
+    let (tell, told) = tokio::sync::oneshot::channel();
+    update.carry_out(move |reply| tell.send(reply.to_vec()).unwrap());
+    told.await.unwrap()
+}
+
+/// The event comes with the reply, which is when it is known what was sent, and to the watcher of the changed name.
+#[tokio::test]
+async fn the_final_reply_to_an_update_is_an_event_with_its_key() {
+    let site = Site::new().await;
+    let owner = name(&site.account.owners[0].to_string());
+    let mut watch = site.responder.replies.watchers.watch(owner.clone()).unwrap();
+    let signed = site.signed(&site.update());
+    let outcome = site.responder.respond(&signed, from_afar(), &mut Vec::new());
+    let again = site.responder.respond(&signed, from_afar(), &mut Vec::new());
+    assert!(matches!(again, Outcome::Silence));
+    let event = next(&mut watch).await;
+    assert_eq!((event.verdict, event.size), (Verdict::Unanswered, 0), "its sender gets one reply");
+    let reply = carry_out(outcome).await;
+    let event = next(&mut watch).await;
+    assert_eq!((event.opcode, event.rcode, event.size), (5, ResponseCode::NoError, reply.len()));
+    assert_eq!((event.verdict, &event.updated[..]), (Verdict::Sent, &[owner][..]));
+    assert_eq!(event.question.unwrap().name.to_string(), "auth.test");
+    let key = event.key.unwrap();
+    assert_eq!((key.name.to_string(), key.error), (site.account.username.to_string(), None));
+}
+
+#[tokio::test]
+async fn refused_updates_are_events_of_the_name_that_they_would_change() {
+    let site = Site::new().await;
+    let mut watch = site.responder.replies.watchers.watch(name(&site.account.owners[0].to_string())).unwrap();
+    let update = site.update();
+    let other = TsigKey::new(Algorithm::HmacSha256, b"another");
+    for (packet, rcode, error) in [
+        (update.clone(), ResponseCode::Refused, None),
+        (sign(&update, site.account.username, &other), ResponseCode::NotAuth, Some(Some(TsigError::BadSig))),
+        (sign(&update, Username::random(), &other), ResponseCode::NotAuth, Some(Some(TsigError::BadKey))),
+        (site.signed(&edns_1(update.clone())), ResponseCode::BADVERS, Some(None)),
+    ] {
+        let mut out = Vec::new();
+        let responded = site.responder.respond(&packet, from_afar(), &mut out).replied().unwrap();
+        let event = next(&mut watch).await;
+        assert_eq!((responded.rcode, event.rcode, event.size), (rcode, rcode, out.len()));
+        assert_eq!(event.key.map(|key| key.error), error, "{rcode}");
+    }
+}
+
+fn edns_1(packet: Vec<u8>) -> Vec<u8> {
+    with_opt(packet, 1_232, 1, 0, &[])
+}
+
+/// An account that is disabled while its UPDATE waits was once told that the name is not its own.
+#[tokio::test]
+async fn a_disabled_account_hears_that_it_is_disabled() {
+    let site = Site::new().await;
+    let signed = site.signed(&edns(site.update()));
+    let outcome = site.responder.respond(&signed, from_afar(), &mut Vec::new());
+    site._house.publisher.disable(site.account.username).await.unwrap();
+    let reply = carry_out(outcome).await;
+    assert_eq!(reply[3] & 0xf, 5);
+    let text = String::from_utf8_lossy(&reply);
+    assert!(text.contains("this account is disabled") && !text.contains("not a name"), "{text}");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use nix::libc::{in_pktinfo, in6_pktinfo};
 use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage};
 use nix::sys::socket::{recvmmsg, sendmmsg};
 
-use super::super::Outcome;
+use super::super::responder::Outcome;
 use super::back::{Asked, Back, from_asked};
 
 /// Datagrams in one batch. More save nothing that can be measured.
@@ -241,7 +241,7 @@ mod tests {
     use nix::sys::socket::setsockopt;
     use nix::sys::socket::sockopt::{Ipv6RecvPacketInfo, ReceiveTimestamp};
 
-    use super::super::super::Responded;
+    use super::super::super::reply::Responded;
     use super::*;
 
     /// Queries that get themselves back, of one batch; and whether it was received without an error.

@@ -41,6 +41,19 @@ impl Watch {
         }
     }
 
+    /// The next event that fulfils `is_wanted`; others before it are skipped.
+    pub fn find(&self, is_wanted: impl Fn(&Value) -> bool) -> Value {
+        let start = Instant::now();
+        loop {
+            let left = PATIENCE.saturating_sub(start.elapsed());
+            let line = self.lines.recv_timeout(left).unwrap_or_else(|error| panic!("no such event: {error}"));
+            let event = serde_json::from_str(&line).unwrap();
+            if is_wanted(&event) {
+                return event;
+            }
+        }
+    }
+
     /// Ends it; the lines that it had still to say.
     pub fn end(mut self) -> Vec<String> {
         self.child.kill().unwrap();

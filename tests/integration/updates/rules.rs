@@ -140,17 +140,24 @@ fn everything_else_is_refused_by_its_code() {
 /// The texts that tell people what to do, where the client speaks EDNS (RFC 8914).
 #[test]
 fn a_refusal_says_why() {
-    let site = Site::new();
+    let site = Site::of(&Settings::default().records("www A 192.0.2.1"));
     let name = site.name();
-    for (update, code, text) in [
-        (zone().then(record(name, TXT, IN, 60, &string("short"))), 0, "43 base64url"),
-        (zone().clear(name, A), 0, "only TXT"),
-        (zone().add(ZONE, &value(1)), 18, "not a name of this account"),
+    for (update, rcode, code, text) in [
+        (Update::of("example.com").add("example.com", &value(1)), NotAuth, 20, "not in a zone of this server"),
+        (Update::of_question(question(ZONE, TXT, IN)), FormErr, 0, "the zone section must have the type SOA"),
+        (zone().when(record(name, TXT, 3, 0, &[])), FormErr, 0, "a prerequisite has a wrong"),
+        (zone().when(record("example.com", TXT, NONE, 0, &[])), NotZone, 0, "outside the zone of the UPDATE"),
+        (zone().then(record(name, TXT, 4, 60, &[])), FormErr, 0, "an update has a wrong"),
+        (zone().add("example.com", &value(1)), NotZone, 0, "outside the zone of the UPDATE"),
+        (zone().then(record(name, TXT, IN, 60, &string("short"))), Refused, 0, "43 base64url"),
+        (zone().clear(name, A), Refused, 0, "only TXT"),
+        (zone().add(ZONE, &value(1)), Refused, 18, "not a name of this account"),
+        (zone().add(&format!("www.{ZONE}"), &value(1)), Refused, 18, "not a name of this account"),
     ] {
         let reply = site.key.ask(site.daemon.dns(), &update.bytes().edns(1_232));
         let extended = option(&reply.bytes, 15).expect("an extended error");
-        assert_eq!(reply.ede(), Some(code));
         let said = String::from_utf8_lossy(&extended[2..]);
+        assert_eq!((reply.rcode(), reply.ede()), (rcode, Some(code)), "{said}");
         assert!(said.contains(text), "{said}");
         assert!(!site.update(&update).has_opt());
     }

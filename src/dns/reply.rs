@@ -1,0 +1,210 @@
+//! From an answer to what is sent: cookies and rate limits decide how much of it goes out.
+//!
+//! Everything about a reply is counted and observed here, after it has been written: the numbers and the events are
+//! those of the messages that were sent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+
+use crate::crypto::cookie::{CookieSecret, Cookies, SERVER, Secrets};
+use crate::metrics::Metrics;
+use crate::model::name::Name;
+use crate::model::secret::RandomError;
+use crate::model::time::Clock;
+
+use super::answer::Answer;
+use super::encode::{Extras, encode, encode_fault, size_limit};
+use super::identity::Identity;
+use super::limits::{LimitAction, Limits};
+use super::query_event::{CookieState, Observed, Verdict};
+use super::question::Echo;
+use super::source::{Source, Transport};
+use super::tsig::ReplyTsig;
+use super::watch::Watchers;
+
+/// A reply that has been written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Responded {
+    /// Its response code.
+    pub rcode: ResponseCode,
+    /// Whether it did not fit and says so (TC).
+    pub is_truncated: bool,
+    /// How long the next query of the same connection must wait, which rations the signing of denials among all
+    /// clients. Zero over UDP.
+    pub pause: Duration,
+}
+
+/// A message, as far as its reply depends on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'a> {
+    /// The sender and the transport.
+    pub source: Source,
+    /// What the reply repeats.
+    pub echo: &'a Echo<'a>,
+    /// The TSIG record that ends the reply to a signed message.
+    pub tsig: Option<&'a ReplyTsig>,
+    /// The names that an UPDATE changes; only observers need them.
+    pub updated: &'a [Name],
+}
+
+/// The rules around the decision that never enter it: what the server tells of itself, which clients it knows by their
+/// cookies, and how much each network gets.
+#[derive(Clone, Debug)]
+pub struct ResponsePolicy {
+    /// What the server tells of itself.
+    pub identity: Arc<Identity>,
+    /// Makes and checks DNS cookies.
+    pub cookies: Cookies,
+    /// How many replies a network gets whose clients show no valid cookie.
+    pub limits: Limits,
+}
+
+impl ResponsePolicy {
+    /// A policy with a cookie secret of this process alone, without limits and without an identity.
+    pub fn plain() -> Result<Self, RandomError> {
+        let secrets = Secrets { current: CookieSecret::random()?, previous: None };
+        Ok(Self { identity: Arc::default(), cookies: Cookies::new(secrets), limits: Limits::new(0) })
+    }
+}
+
+/// Writes replies as far as the policy lets them go out; a cheap handle.
+#[derive(Clone, Debug)]
+pub struct ReplyWriter {
+    pub(super) clock: Clock,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) watchers: Watchers,
+    pub(super) policy: ResponsePolicy,
+}
+
+/// What is known of a client's cookie.
+#[derive(Clone, Copy)]
+struct CookieCheck {
+    state: CookieState,
+    /// The server cookie for the reply.
+    reply: Option<[u8; SERVER]>,
+}
+
+impl ReplyWriter {
+    /// Appends the reply to `out`. `None`: the rate limit drops it, and `out` is unchanged.
+    pub fn reply(&self, received: Received<'_>, answer: &Answer<'_>, out: &mut Vec<u8>) -> Option<Responded> {
+        let cookie = self.check_cookie(received);
+        let is_signed = received.tsig.is_some_and(ReplyTsig::is_signed);
+        let is_known = cookie.state == CookieState::Valid || is_signed;
+        match self.policy.limits.judge(received.source, answer, is_known) {
+            LimitAction::Send => Some(self.send(received, answer, cookie, out)),
+            LimitAction::Slip => Some(self.slip(received, cookie, out)),
+            LimitAction::Drop => {
+                self.record(&observed(received, answer, cookie.state, Verdict::Dropped));
+                None
+            }
+        }
+    }
+
+    /// Leaves a message without a reply for a reason that is not the rate limit.
+    pub fn leave_unanswered(&self, received: Received<'_>, answer: &Answer<'_>) {
+        let cookie = self.check_cookie(received);
+        self.record(&observed(received, answer, cookie.state, Verdict::Unanswered));
+    }
+
+    /// Ignores bytes that are no request: a response, or too short for a header. No event tells of them.
+    pub fn ignore(&self) {
+        self.metrics.dropped.one();
+    }
+
+    /// Appends SERVFAIL for a message that met a fault of ours. `None`: it is too short to be replied to.
+    pub fn fault(&self, packet: &[u8], source: Source, out: &mut Vec<u8>) -> Option<Responded> {
+        let start = out.len();
+        let echo = encode_fault(packet, out)?;
+        let received = Received { source, echo: &echo, tsig: None, updated: &[] };
+        let answer = Answer::bare(ResponseCode::ServFail);
+        let sent = observed(received, &answer, CookieState::Absent, Verdict::Sent);
+        Some(self.record(&Observed { size: out.len() - start, ..sent }))
+    }
+
+    fn send(&self, received: Received<'_>, answer: &Answer<'_>, cookie: CookieCheck, out: &mut Vec<u8>) -> Responded {
+        let start = out.len();
+        let carrier = received.source.transport.carrier();
+        let fits = encode(received.echo, answer, self.extras(received, cookie), carrier, out);
+        if let Some(tsig) = received.tsig {
+            // An error repeats names that may be as long as the sender likes; a signed reply always fits.
+            let limit = size_limit(carrier, received.echo.edns);
+            if tsig.is_signed() || out.len() - start + tsig.size() <= limit {
+                tsig.append(out, start, self.clock.commit());
+            }
+        }
+        let sent = observed(received, answer, cookie.state, Verdict::Sent);
+        self.record(&Observed { is_truncated: !fits, size: out.len() - start, ..sent })
+    }
+
+    /// Appends an empty reply with TC. A client must not believe anything else that a truncated message says.
+    fn slip(&self, received: Received<'_>, cookie: CookieCheck, out: &mut Vec<u8>) -> Responded {
+        let start = out.len();
+        let answer = Answer::bare(ResponseCode::NoError);
+        let extras = Extras { cut: true, ..self.extras(received, cookie) };
+        encode(received.echo, &answer, extras, received.source.transport.carrier(), out);
+        let sent = observed(received, &answer, cookie.state, Verdict::Slipped);
+        self.record(&Observed { is_truncated: true, size: out.len() - start, ..sent })
+    }
+
+    fn extras<'a>(&'a self, received: Received<'a>, cookie: CookieCheck) -> Extras<'a> {
+        Extras { cookie: cookie.reply, nsid: self.policy.identity.nsid(), cut: false, tsig: received.tsig }
+    }
+
+    fn check_cookie(&self, received: Received<'_>) -> CookieCheck {
+        let Some(edns) = received.echo.edns else {
+            return CookieCheck { state: CookieState::Absent, reply: None };
+        };
+        let Some(presented) = edns.cookie else {
+            let state = if edns.has_malformed_cookie { CookieState::Malformed } else { CookieState::Absent };
+            return CookieCheck { state, reply: None };
+        };
+        let checked = self.policy.cookies.judge(presented, received.source.address, self.clock.now());
+        self.metrics.cookies[usize::from(checked.is_valid)].one();
+        let state = match presented.server {
+            _ if checked.is_valid => CookieState::Valid,
+            Some(_) => CookieState::Invalid,
+            None => CookieState::ClientOnly,
+        };
+        CookieCheck { state, reply: Some(checked.reply) }
+    }
+
+    /// Counts what became of a reply, and tells the observers.
+    fn record(&self, observed: &Observed<'_>) -> Responded {
+        self.count(observed);
+        if self.watchers.are_there() {
+            self.watchers.tell(self.clock.now(), observed);
+        }
+        let rcode = observed.answer.rcode;
+        Responded { rcode, is_truncated: observed.is_truncated, pause: Duration::ZERO }
+    }
+
+    fn count(&self, observed: &Observed<'_>) {
+        match observed.verdict {
+            Verdict::Sent => {}
+            Verdict::Slipped => self.metrics.slipped.one(),
+            Verdict::Dropped => return self.metrics.withheld.one(),
+            Verdict::Unanswered => return self.metrics.dropped.one(),
+        }
+        let rtype = observed.echo.queried_type().unwrap_or(RecordType::ZERO);
+        self.metrics.answered(rtype, observed.answer.rcode.into());
+        if observed.is_truncated {
+            self.metrics.truncated.one();
+        }
+        match observed.source.transport {
+            // Most replies, and the rest of all: a counter of their own would cost more than it tells.
+            Transport::Udp => {}
+            Transport::Tcp => self.metrics.over_tcp.one(),
+            Transport::Tls => self.metrics.over_tls.one(),
+            Transport::Quic => self.metrics.over_quic.one(),
+        }
+    }
+}
+
+/// A reply of which nothing has been written.
+fn observed<'a>(received: Received<'a>, answer: &'a Answer<'a>, cookie: CookieState, verdict: Verdict) -> Observed<'a> {
+    let Received { source, echo, tsig, updated } = received;
+    Observed { source, echo, tsig, updated, cookie, answer, verdict, is_truncated: false, size: 0 }
+}

@@ -1,0 +1,279 @@
+//! From the bytes of a message to its reply; every listener calls [`Responder::respond`].
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_proto::op::ResponseCode;
+use tracing::{debug, error};
+
+use crate::crypto::keyring::Holder;
+use crate::metrics::Metrics;
+use crate::model::name::{MAX_NAME, Name, NameRef};
+use crate::model::time::Clock;
+use crate::zone::{Zone, Zones};
+
+use super::answer::{Answer, answer};
+use super::dnssec::prove;
+use super::ede::Ede;
+use super::question::{Class, Echo, Question, Rejection, Request};
+use super::refusal::Refusal;
+use super::reply::{Received, ReplyWriter, Responded, ResponsePolicy};
+use super::signatures::Dnssec;
+use super::source::{Carrier, Source};
+use super::tsig::{Tsig, Unverified, Verified};
+use super::update::{NotAccepted, PendingUpdate, Updates, updated_names};
+use super::watch::Watchers;
+
+/// What becomes of a message.
+#[derive(Debug)]
+pub enum Outcome {
+    /// No reply.
+    Silence,
+    /// A reply, which has been written.
+    Replied(Responded),
+    /// An UPDATE that waits for the disk; nothing has been written.
+    Update(Box<PendingUpdate>),
+}
+
+impl Outcome {
+    /// The reply that has been written, if one has.
+    pub fn replied(self) -> Option<Responded> {
+        match self {
+            Self::Replied(responded) => Some(responded),
+            Self::Silence | Self::Update(_) => None,
+        }
+    }
+}
+
+impl From<Option<Responded>> for Outcome {
+    fn from(responded: Option<Responded>) -> Self {
+        responded.map_or(Self::Silence, Self::Replied)
+    }
+}
+
+/// Answers queries; a cheap handle that each listener thread has a clone of.
+#[derive(Clone, Debug)]
+pub struct Responder {
+    zones: Zones,
+    pub(super) replies: ReplyWriter,
+    updates: Option<Updates>,
+}
+
+impl Responder {
+    /// Answers from `zones` as of `clock`, counts in `metrics` and tells `watchers`.
+    pub fn new(zones: Zones, clock: Clock, metrics: Arc<Metrics>, watchers: Watchers, policy: ResponsePolicy) -> Self {
+        Self { zones, replies: ReplyWriter { clock, metrics, watchers, policy }, updates: None }
+    }
+
+    /// The same responder, which also verifies signatures and accepts UPDATEs.
+    pub fn with_updates(self, updates: Updates) -> Self {
+        Self { updates: Some(updates), ..self }
+    }
+
+    /// Appends the reply to a message of any content to `out`, which is unchanged where there is none yet.
+    ///
+    /// A panic on the way is SERVFAIL for this one query, and the caller's loop goes on.
+    pub fn respond(&self, packet: &[u8], source: Source, out: &mut Vec<u8>) -> Outcome {
+        self.caught(packet, source, out, |out| self.respond_or_panic(packet, source, out))
+    }
+
+    pub(super) fn caught(
+        &self,
+        packet: &[u8],
+        source: Source,
+        out: &mut Vec<u8>,
+        respond: impl FnOnce(&mut Vec<u8>) -> Outcome,
+    ) -> Outcome {
+        let start = out.len();
+        // The zones are only read here and `out` is cut back, so nothing is left half done.
+        catch_unwind(AssertUnwindSafe(|| respond(out))).unwrap_or_else(|_| {
+            error!("an internal fault met a query of {} bytes; it is answered with SERVFAIL", packet.len());
+            out.truncate(start);
+            self.replies.fault(packet, source, out).into()
+        })
+    }
+
+    /// Appends the reply with its length before it, as streams carry it (RFC 1035 section 4.2.2).
+    pub(super) fn respond_framed(&self, packet: &[u8], source: Source, out: &mut Vec<u8>) -> Outcome {
+        let start = out.len();
+        out.extend_from_slice(&[0; 2]);
+        let outcome = self.respond(packet, source, out);
+        match &outcome {
+            Outcome::Replied(_) => {
+                // The encoder keeps to 65,535 bytes.
+                let length = (out.len() - start - 2) as u16;
+                out[start..start + 2].copy_from_slice(&length.to_be_bytes());
+            }
+            Outcome::Silence | Outcome::Update(_) => out.truncate(start),
+        }
+        outcome
+    }
+
+    pub(super) fn respond_or_panic(&self, packet: &[u8], source: Source, out: &mut Vec<u8>) -> Outcome {
+        let mut lower = [0; MAX_NAME];
+        match Request::read(packet, &mut lower) {
+            Ok(Request::Query(question)) => {
+                let updates = self.updates.as_ref();
+                let is_virtual = |name: NameRef<'_>| updates.is_some_and(|updates| updates.is_open_zone(name));
+                self.answer(&question, unsigned(source, &question.echo), is_virtual, out)
+            }
+            Ok(Request::Cookie(echo)) => {
+                self.replies.reply(unsigned(source, &echo), &Answer::bare(ResponseCode::NoError), out).into()
+            }
+            Ok(Request::Signed(echo)) => self.respond_signed(packet, &echo, source, out),
+            Ok(Request::Update(echo)) => self.refuse_unsigned_update(packet, &echo, source, out),
+            Err(Rejection::Refused(echo, refusal)) => self.refuse(unsigned(source, &echo), refusal, out),
+            Err(Rejection::Ignored) => {
+                self.replies.ignore();
+                Outcome::Silence
+            }
+        }
+    }
+
+    /// Answers a question. `is_virtual`: whether this client is told that a name outside of our zones is a zone.
+    fn answer(
+        &self,
+        question: &Question<'_>,
+        received: Received<'_>,
+        is_virtual: impl Fn(NameRef<'_>) -> bool,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let zones = self.zones.load();
+        let carrier = received.source.transport.carrier();
+        let (answer, pause) = self.decide(&zones, question, is_virtual, carrier);
+        if matches!(answer.dnssec, Dnssec::Withheld) && carrier == Carrier::Stream {
+            // A client on a stream cannot be sent elsewhere by TC: it gets no answer, and asks again.
+            self.replies.leave_unanswered(received, &answer);
+            return Outcome::Silence;
+        }
+        let responded = self.replies.reply(received, &answer, out);
+        responded.map(|responded| Responded { pause, ..responded }).into()
+    }
+
+    /// The answer, and how long the next query of the same stream must wait for it.
+    fn decide<'z>(
+        &'z self,
+        zones: &'z [Zone],
+        question: &Question<'_>,
+        is_virtual: impl Fn(NameRef<'_>) -> bool,
+        carrier: Carrier,
+    ) -> (Answer<'z>, Duration) {
+        if question.class() == Class::Chaos {
+            return (self.replies.policy.identity.answer(question), Duration::ZERO);
+        }
+        let mut answer = answer(zones, question, is_virtual, self.replies.clock.now());
+        let pause = prove(zones, question, carrier.way(), &mut answer);
+        answer.is_authoritative &= question.class() == Class::In;
+        (answer, pause)
+    }
+
+    fn refuse(&self, received: Received<'_>, refusal: impl Into<Refusal>, out: &mut Vec<u8>) -> Outcome {
+        self.replies.reply(received, &Answer::refused(refusal.into()), out).into()
+    }
+
+    fn refuse_unsigned_update(&self, packet: &[u8], echo: &Echo<'_>, source: Source, out: &mut Vec<u8>) -> Outcome {
+        let refusal = if self.updates.as_ref().is_some_and(Updates::are_on) {
+            Refusal::new(ResponseCode::Refused, Ede::NEEDS_TSIG)
+        } else {
+            ResponseCode::NotImp.into()
+        };
+        let updated = self.observed_names(packet);
+        self.refuse(Received { updated: &updated, ..unsigned(source, echo) }, refusal, out)
+    }
+
+    /// Answers a message with a TSIG record (RFC 8945 section 5).
+    fn respond_signed(&self, packet: &[u8], echo: &Echo<'_>, source: Source, out: &mut Vec<u8>) -> Outcome {
+        let received = unsigned(source, echo);
+        let Ok(Some(tsig)) = Tsig::read(packet) else {
+            return self.refuse(received, ResponseCode::FormErr, out);
+        };
+        let holder = self.updates.as_ref().and_then(|updates| updates.holder(tsig.key_name()));
+        let key = holder.as_ref().map(|holder| &holder.key);
+        match (tsig.verify(key, self.replies.clock.commit()), holder) {
+            (Ok(verified), Some(holder)) => self.respond_verified(&tsig.stripped(), &verified, &holder, source, out),
+            (Err(Unverified::Rejected(error, reply)), _) => {
+                debug!(?error, key = %tsig.key_name(), client = %source.address, "a TSIG record was rejected");
+                self.replies.metrics.unverified.one();
+                let updated = self.observed_names(packet);
+                let received = Received { tsig: Some(&reply), updated: &updated, ..received };
+                self.refuse(received, ResponseCode::NotAuth, out)
+            }
+            (Err(Unverified::Malformed), _) | (_, None) => self.refuse(received, ResponseCode::FormErr, out),
+        }
+    }
+
+    /// Answers a message that an account has signed; `packet` is the message without its TSIG record.
+    fn respond_verified(
+        &self,
+        packet: &[u8],
+        verified: &Verified,
+        holder: &Arc<Holder>,
+        source: Source,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let mut lower = [0; MAX_NAME];
+        let request = match Request::read(packet, &mut lower) {
+            Ok(request) => request,
+            Err(Rejection::Refused(echo, refusal)) => {
+                return self.refuse(signed(source, &echo, verified), refusal, out);
+            }
+            Err(Rejection::Ignored) => {
+                self.replies.ignore();
+                return Outcome::Silence;
+            }
+        };
+        let updated = self.observed_names(packet);
+        let received = Received { updated: &updated, ..signed(source, request.echo(), verified) };
+        let is_restricted = !matches!(request, Request::Cookie(_));
+        if is_restricted && !holder.account.allow_from.allows(source.address) {
+            let refusal = Refusal::new(ResponseCode::Refused, Ede::WRONG_NETWORK);
+            return self.refuse(received, refusal, out);
+        }
+        match request {
+            Request::Query(question) => {
+                let aliases = &holder.account.aliases;
+                let is_own = |name: NameRef<'_>| aliases.iter().any(|own| own.alias.name().as_ref() == name);
+                self.answer(&question, received, is_own, out)
+            }
+            Request::Update(_) => self.accept_update(packet, received, verified, holder, out),
+            Request::Cookie(_) => self.replies.reply(received, &Answer::bare(ResponseCode::NoError), out).into(),
+            // Two TSIG records are refused before anything is verified.
+            Request::Signed(_) => self.refuse(received, ResponseCode::FormErr, out),
+        }
+    }
+
+    /// Accepts an UPDATE that can be carried out.
+    fn accept_update(
+        &self,
+        packet: &[u8],
+        received: Received<'_>,
+        verified: &Verified,
+        holder: &Arc<Holder>,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let Some(updates) = &self.updates else { return self.refuse(received, ResponseCode::NotImp, out) };
+        let zones = self.zones.load();
+        match updates.accept(packet, received, verified, holder, &zones, &self.replies) {
+            Ok(pending) => Outcome::Update(pending),
+            Err(NotAccepted::Refused(refusal)) => self.refuse(received, refusal, out),
+            Err(NotAccepted::InProgress) => {
+                self.replies.leave_unanswered(received, &Answer::bare(ResponseCode::NoError));
+                Outcome::Silence
+            }
+        }
+    }
+
+    /// The names that a message asks to change, if anybody observes.
+    fn observed_names(&self, packet: &[u8]) -> Vec<Name> {
+        if self.replies.watchers.are_there() { updated_names(packet) } else { Vec::new() }
+    }
+}
+
+fn unsigned<'a>(source: Source, echo: &'a Echo<'a>) -> Received<'a> {
+    Received { source, echo, tsig: None, updated: &[] }
+}
+
+fn signed<'a>(source: Source, echo: &'a Echo<'a>, verified: &'a Verified) -> Received<'a> {
+    Received { tsig: Some(&verified.reply), ..unsigned(source, echo) }
+}

@@ -1,0 +1,155 @@
+//! Why an UPDATE is not carried out: each reason has its own response code and explanation.
+
+use hickory_proto::op::ResponseCode;
+use tracing::error;
+
+use crate::publisher::PublishError;
+
+use super::super::ede::Ede;
+use super::super::refusal::Refusal;
+
+/// Why an UPDATE is not carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpdateRefusal {
+    /// The message does not consist of one zone, prerequisites and updates (RFC 2136 section 2).
+    Malformed,
+    /// The zone section does not ask for SOA (RFC 2136 section 3.1.1).
+    NotSoa,
+    /// This server has no such zone (RFC 2136 section 3.1.2).
+    NoZone,
+    /// A prerequisite or an update is about a name outside the zone (RFC 2136 sections 3.2.1 and 3.4.1.3).
+    OutOfZone,
+    /// A prerequisite has a form that RFC 2136 section 2.4 does not know.
+    PrerequisiteForm,
+    /// A prerequisite does not hold; the response code says which kind (RFC 2136 section 3.2).
+    Unmet(ResponseCode),
+    /// An update has a form that RFC 2136 section 2.5 does not know.
+    UpdateForm,
+    /// The account does not own the name.
+    NotOwner,
+    /// The account was disabled after it had signed.
+    Disabled,
+    /// The type is not TXT.
+    NotTxt,
+    /// The TXT record is no value of a challenge.
+    NotAValue,
+    /// The apex has enough names of ACME accounts below it.
+    TooManyLabels,
+    /// Records of the configuration stand at the name and would hide the value.
+    Hidden,
+    /// The rules of the write path refuse the change for another reason.
+    NotAllowed,
+    /// So many UPDATEs of the account are in progress that it must wait.
+    AccountBusy,
+    /// So many UPDATEs of all accounts are in progress that it must wait.
+    ServerBusy,
+    /// The store cannot take changes for the moment.
+    StoreBusy,
+    /// The store failed.
+    StoreFailed,
+}
+
+impl UpdateRefusal {
+    /// The response code.
+    pub fn rcode(self) -> ResponseCode {
+        match self {
+            Self::Malformed | Self::NotSoa | Self::PrerequisiteForm | Self::UpdateForm => ResponseCode::FormErr,
+            Self::NoZone => ResponseCode::NotAuth,
+            Self::OutOfZone => ResponseCode::NotZone,
+            Self::Unmet(rcode) => rcode,
+            Self::NotOwner | Self::Disabled | Self::NotTxt | Self::NotAValue => ResponseCode::Refused,
+            Self::TooManyLabels | Self::Hidden | Self::NotAllowed => ResponseCode::Refused,
+            Self::AccountBusy | Self::ServerBusy | Self::StoreBusy | Self::StoreFailed => ResponseCode::ServFail,
+        }
+    }
+
+    fn ede(self) -> Option<Ede> {
+        Some(match self {
+            Self::Malformed => Ede::UPDATE_MALFORMED,
+            Self::NotSoa => Ede::UPDATE_NOT_SOA,
+            Self::NoZone => Ede::NOT_AUTHORITATIVE,
+            Self::OutOfZone => Ede::OUT_OF_ZONE,
+            Self::PrerequisiteForm => Ede::PREREQUISITE_FORM,
+            Self::Unmet(_) => return None,
+            Self::UpdateForm => Ede::UPDATE_FORM,
+            Self::NotOwner => Ede::NOT_OWNER,
+            Self::Disabled => Ede::ACCOUNT_DISABLED,
+            Self::NotTxt => Ede::ONLY_TXT,
+            Self::NotAValue => Ede::NOT_A_VALUE,
+            Self::TooManyLabels => Ede::TOO_MANY_LABELS,
+            Self::Hidden => Ede::HIDDEN,
+            Self::NotAllowed => Ede::CHANGE_NOT_ALLOWED,
+            Self::AccountBusy => Ede::ACCOUNT_BUSY,
+            Self::ServerBusy => Ede::SERVER_BUSY,
+            Self::StoreBusy => Ede::STORE_BUSY,
+            Self::StoreFailed => Ede::FAULT,
+        })
+    }
+}
+
+impl From<UpdateRefusal> for Refusal {
+    fn from(refusal: UpdateRefusal) -> Self {
+        Self { rcode: refusal.rcode(), ede: refusal.ede() }
+    }
+}
+
+impl From<PublishError> for UpdateRefusal {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::NotOwner => Self::NotOwner,
+            PublishError::Disabled => Self::Disabled,
+            PublishError::NoZone(_) => Self::NoZone,
+            PublishError::TooManyLabels(_) => Self::TooManyLabels,
+            PublishError::Hidden(_) => Self::Hidden,
+            PublishError::Store(error) => {
+                error!("an UPDATE failed: {error}");
+                if error.is_passing() { Self::StoreBusy } else { Self::StoreFailed }
+            }
+            _ => Self::NotAllowed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 2136 section 2.2, RFC 8914 section 5.2.
+    #[test]
+    fn each_refusal_has_its_code_and_no_two_share_an_explanation() {
+        use UpdateRefusal::*;
+        let table = [
+            (Malformed, ResponseCode::FormErr, Some(0)),
+            (NotSoa, ResponseCode::FormErr, Some(0)),
+            (NoZone, ResponseCode::NotAuth, Some(20)),
+            (OutOfZone, ResponseCode::NotZone, Some(0)),
+            (PrerequisiteForm, ResponseCode::FormErr, Some(0)),
+            (Unmet(ResponseCode::YXRRSet), ResponseCode::YXRRSet, None),
+            (UpdateForm, ResponseCode::FormErr, Some(0)),
+            (NotOwner, ResponseCode::Refused, Some(18)),
+            (Disabled, ResponseCode::Refused, Some(18)),
+            (NotTxt, ResponseCode::Refused, Some(0)),
+            (NotAValue, ResponseCode::Refused, Some(0)),
+            (TooManyLabels, ResponseCode::Refused, Some(0)),
+            (Hidden, ResponseCode::Refused, Some(0)),
+            (NotAllowed, ResponseCode::Refused, Some(18)),
+            (AccountBusy, ResponseCode::ServFail, Some(0)),
+            (ServerBusy, ResponseCode::ServFail, Some(0)),
+            (StoreBusy, ResponseCode::ServFail, Some(0)),
+            (StoreFailed, ResponseCode::ServFail, Some(0)),
+        ];
+        let mut texts = Vec::new();
+        for (refusal, rcode, code) in table {
+            let Refusal { rcode: said, ede } = refusal.into();
+            assert_eq!((said, ede.map(|ede| ede.code)), (rcode, code), "{refusal:?}");
+            let Some(ede) = ede else { continue };
+            // With names of 255 bytes and the largest MAC the reply still fits a datagram of 512 bytes or little more.
+            assert!(ede.text.bytes() <= 56, "{refusal:?}: {}", ede.text);
+            texts.push(ede.text.to_string());
+        }
+        texts.sort_unstable();
+        let count = texts.len();
+        texts.dedup();
+        assert_eq!(texts.len(), count);
+    }
+}
