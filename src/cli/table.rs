@@ -1,21 +1,81 @@
-//! Tables for people.
+//! Tables for people, and for tools like awk: columns without borders.
 
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width};
+use rustix::termios::tcgetwinsize;
 use serde_json::Value;
 
-/// Columns of text, padded to their widest cell; the last one is not padded.
+/// Between two columns.
+const GAP: u16 = 2;
+/// The columns of a terminal that does not say how many it has.
+const USUAL_WIDTH: u16 = 80;
+
+/// Rows under their headings. A terminal gets lines that fit it; files and pipes get one line for each row.
 pub fn table<S: AsRef<str>>(head: &[S], rows: &[Vec<String>]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-        cells.chain([head[column].as_ref().chars().count()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let line = |cells: &[String]| {
-        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    let head: Vec<String> = head.iter().map(|cell| cell.as_ref().to_owned()).collect();
-    let lines: Vec<String> = std::iter::once(line(&head)).chain(rows.iter().map(|row| line(row))).collect();
-    lines.join("\n")
+    let head: Vec<&str> = head.iter().map(AsRef::as_ref).collect();
+    match terminal_width() {
+        Some(width) => fitted(&head, rows, width),
+        None => columns(&head, rows).trim_fmt(),
+    }
+}
+
+fn terminal_width() -> Option<u16> {
+    let size = tcgetwinsize(std::io::stdout()).ok()?;
+    Some(if size.ws_col == 0 { USUAL_WIDTH } else { size.ws_col })
+}
+
+/// Breaks lines between words alone, so that names, keys and times can be copied. Where that does not fit, each row
+/// becomes a block of lines.
+fn fitted(head: &[&str], rows: &[Vec<String>], width: u16) -> String {
+    let least: Vec<u16> = (0..head.len()).map(|column| longest_word(head, rows, column).saturating_add(GAP)).collect();
+    let needed: usize = least.iter().copied().map(usize::from).sum();
+    // The gap after the last column is trimmed.
+    let width = width.saturating_add(GAP);
+    if needed <= width.into() {
+        let bounds = least.into_iter().map(|least| ColumnConstraint::LowerBoundary(Width::Fixed(least)));
+        return wrapped(columns(head, rows), bounds, width);
+    }
+    let is_block_already = head.len() <= 2;
+    if is_block_already {
+        return wrapped(columns(head, rows), [], width);
+    }
+    let blocks: Vec<String> = rows.iter().map(|row| wrapped(block(head, row), [], width)).collect();
+    blocks.join("\n\n")
+}
+
+fn longest_word(head: &[&str], rows: &[Vec<String>], column: usize) -> u16 {
+    let cells = rows.iter().filter_map(|row| row.get(column).map(String::as_str));
+    let words = cells.chain([head[column]]).flat_map(str::split_whitespace);
+    let longest = words.map(|word| word.chars().count()).max().unwrap_or(0);
+    u16::try_from(longest).unwrap_or(u16::MAX)
+}
+
+fn wrapped(mut table: Table, bounds: impl IntoIterator<Item = ColumnConstraint>, width: u16) -> String {
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    table.set_constraints(bounds);
+    table.trim_fmt()
+}
+
+fn columns(head: &[&str], rows: &[Vec<String>]) -> Table {
+    let mut table = Table::new();
+    table.set_header(head).add_rows(rows);
+    without_borders(table)
+}
+
+/// A row as lines of a heading and a cell.
+fn block(head: &[&str], row: &[String]) -> Table {
+    let mut table = Table::new();
+    for (heading, cell) in head.iter().zip(row) {
+        table.add_row([*heading, cell.as_str()]);
+    }
+    without_borders(table)
+}
+
+fn without_borders(mut table: Table) -> Table {
+    table.load_style(comfy_table::presets::NOTHING);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, GAP));
+    }
+    table
 }
 
 /// A JSON value as a cell: text without quotes, lists with commas, nothing as `-`.
@@ -39,10 +99,61 @@ pub fn printable(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn rows<const N: usize>(rows: &[[&str; N]]) -> Vec<Vec<String>> {
+        rows.iter().map(|row| row.map(String::from).to_vec()).collect()
+    }
+
     #[test]
     fn columns_line_up() {
-        let rows = [vec!["a".into(), "b".into()], vec!["long".into(), "c".into()]];
-        assert_eq!(table(&["x", "y"], &rows), "x     y\na     b\nlong  c");
+        let rows = rows(&[["a", "b"], ["long", "c"]]);
+        assert_eq!(columns(&["x", "y"], &rows).trim_fmt(), "x     y\na     b\nlong  c");
+        assert_eq!(fitted(&["x", "y"], &rows, 80), "x     y\na     b\nlong  c");
+        assert_eq!(columns(&["x", "y"], &[]).trim_fmt(), "x  y");
         assert_eq!(cell(&serde_json::json!(["a", "\u{1b}[31m"])), "a,?[31m");
+    }
+
+    #[test]
+    fn without_a_terminal_a_row_is_a_line_however_long() {
+        let long = "x ".repeat(300);
+        let rows = rows(&[["first", &long, "last"]]);
+        let text = columns(&["a", "b", "c"], &rows).trim_fmt();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        let fields: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
+        assert_eq!((fields[0], fields[301]), ("first", "last"));
+    }
+
+    #[test]
+    fn a_terminal_gets_lines_broken_between_words() {
+        let remark = "the shop of the company on the other side of the street";
+        let rows = rows(&[["5f0d1d5c-6d6a-4c2b-9f10-62f8a4b5c9d1", remark], ["b", "-"]]);
+        let expected = "\
+username                              note
+5f0d1d5c-6d6a-4c2b-9f10-62f8a4b5c9d1  the shop of the
+                                      company on the other
+                                      side of the street
+b                                     -";
+        assert_eq!(fitted(&["username", "note"], &rows, 60), expected);
+    }
+
+    #[test]
+    fn what_does_not_fit_beside_each_other_is_below_each_other_and_whole() {
+        let (name, value) = ("d420c923-bbd7-4056-ab64-c3ca54c9b3cf.auth.example.org", "v".repeat(43));
+        let rows = rows(&[[name, &value, "2026-11-29T06:15:19Z"], ["b", "w", "-"]]);
+        let expected = format!(
+            "name     {name}\ntxt      {value}\nexpires  2026-11-29T06:15:19Z\n\nname     b\ntxt      w\nexpires  -"
+        );
+        assert_eq!(fitted(&["name", "txt", "expires"], &rows, 80), expected);
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        let long = "y".repeat(500);
+        for width in [20, 40, 80, 120] {
+            for rows in [rows(&[[&long, "a b c d e f g h", "c"]]), rows(&[["x", &long, &long]])] {
+                let text = fitted(&["one", "two", "three"], &rows, width);
+                assert!(text.lines().all(|line| line.chars().count() <= width.into()), "{width}: {text}");
+                assert!(text.matches('y').count().is_multiple_of(500), "nothing is lost: {text}");
+            }
+        }
     }
 }
