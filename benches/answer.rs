@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use txtgate::dns::limits::Limits;
+use txtgate::dns::limits::ReplyLimits;
 use txtgate::dns::udp::spawn;
 use txtgate::dns::watch::Watchers;
 use txtgate::dns::{Responder, ResponsePolicy};
@@ -73,7 +73,7 @@ fn print(what: &str, cost: Cost) -> usize {
 fn responder(labels: &[String]) -> Result<Responder, Failure> {
     let (zones, metrics) = (Zones::new(vec![zone(labels, None)?]), Arc::new(Metrics::default()));
     // Limited as by default; no limit is reached, since these queries come from the loopback.
-    let policy = ResponsePolicy { limits: Limits::new(100), ..ResponsePolicy::plain()? };
+    let policy = ResponsePolicy { limits: ReplyLimits::new(100), ..ResponsePolicy::plain()? };
     Ok(Responder::new(zones, Clock::start(None), metrics, Watchers::default(), policy))
 }
 

@@ -27,8 +27,8 @@ use crate::certificates::api_certificate::ApiCertificateKeeper;
 use crate::certificates::issue::IssueServices;
 use crate::config::{Certificate, Config};
 use crate::crypto::cookie::{CookieSecret, Cookies};
-use crate::dns::identity::Identity;
-use crate::dns::limits::Limits;
+use crate::dns::identity::ServerIdentity;
+use crate::dns::limits::ReplyLimits;
 use crate::dns::listener::StreamListener;
 use crate::dns::udp::UdpListener;
 use crate::dns::update::Updates;
@@ -294,9 +294,9 @@ fn policy(config: &Config) -> Result<ResponsePolicy, RandomError> {
     let plain = ResponsePolicy::plain()?;
     let (nsid, version) = (config.dns.nsid.clone(), config.dns.version.clone());
     Ok(ResponsePolicy {
-        identity: Identity { nsid, version }.into(),
+        identity: ServerIdentity { nsid, version }.into(),
         cookies: config.cookie_secrets.map_or(plain.cookies, Cookies::new),
-        limits: Limits::new(config.dns.answers_per_second),
+        limits: ReplyLimits::new(config.dns.answers_per_second),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use txtgate::dns::{Source, Transport};
+use txtgate::dns::{MessageSource, Transport};
 use txtgate::model::name::{Name, Subdomain};
 use txtgate::model::serial::Serial;
 use txtgate::model::time::Timestamp;
@@ -64,6 +64,6 @@ pub fn query(label: &str, rtype: u16) -> Vec<u8> {
 }
 
 /// From where no limit holds.
-pub fn source() -> Source {
-    Source { address: IpAddr::V4(Ipv4Addr::LOCALHOST), transport: Transport::Udp }
+pub fn source() -> MessageSource {
+    MessageSource { address: IpAddr::V4(Ipv4Addr::LOCALHOST), transport: Transport::Udp }
 }

@@ -6,8 +6,8 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use txtgate::dns::limits::Limits;
-use txtgate::dns::{Responder, ResponsePolicy, Source, Transport};
+use txtgate::dns::limits::ReplyLimits;
+use txtgate::dns::{Responder, ResponsePolicy, MessageSource, Transport};
 use txtgate::zone::Zone;
 use txtgate_fuzz::fixture::responder_with;
 use txtgate_fuzz::invariants::{assert_invariants, may_have_a_reply};
@@ -40,12 +40,12 @@ fuzz_target!(|packet: &[u8]| {
 impl Server {
     fn new(zone: Zone) -> Self {
         let is_signed = zone.signing.is_some();
-        let limited = ResponsePolicy { limits: Limits::new(1), ..plain() };
+        let limited = ResponsePolicy { limits: ReplyLimits::new(1), ..plain() };
         let zones = only(zone);
         Self { is_signed, free: responder_with(zones.clone(), plain()), limited: responder_with(zones, limited) }
     }
 
-    fn replies(&self, packet: &[u8], source: Source) {
+    fn replies(&self, packet: &[u8], source: MessageSource) {
         match ask(&self.free, packet, source) {
             Some(reply) => assert_invariants(packet, source.transport, &reply),
             None => {
@@ -76,7 +76,7 @@ fn plain() -> ResponsePolicy {
     ResponsePolicy::plain().expect("random numbers")
 }
 
-fn ask(responder: &Responder, packet: &[u8], source: Source) -> Option<Vec<u8>> {
+fn ask(responder: &Responder, packet: &[u8], source: MessageSource) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     responder.respond(packet, source, &mut out).replied().map(|_| out)
 }

@@ -17,7 +17,7 @@ pub mod routers;
 
 use txtgate::*;
 
-use dns::{Source, Transport};
+use dns::{MessageSource, Transport};
 use zone::signing::key::Algorithm;
 use zone::signing::phase::Phase;
 use zone::{Zone, Zones};
@@ -36,7 +36,7 @@ pub fn only(zone: Zone) -> Zones {
 }
 
 /// By a datagram and by a stream, from somewhere that no limit excepts.
-pub fn sources() -> [Source; 2] {
+pub fn sources() -> [MessageSource; 2] {
     let address = std::net::Ipv4Addr::new(192, 0, 2, 7).into();
-    [Transport::Udp, Transport::Tcp].map(|transport| Source { address, transport })
+    [Transport::Udp, Transport::Tcp].map(|transport| MessageSource { address, transport })
 }

@@ -12,9 +12,9 @@ use crate::zone::zonefile::{MAX_CHAIN, cname_target};
 use crate::zone::{Node, Zone, zone_of};
 
 use super::ede::Ede;
+use super::error_reply::ErrorReply;
 use super::question::Question;
-use super::refusal::Refusal;
-use super::signatures::Dnssec;
+use super::signatures::SigningOutcome;
 
 /// A reply before it is bytes.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub struct Answer<'z> {
     /// Why, where the rcode does not say it all.
     pub ede: Option<Ede>,
     /// Signatures, where the zone is signed and the client wants them. Added around the decision, never by it.
-    pub dnssec: Dnssec,
+    pub signing: SigningOutcome,
 }
 
 /// The records in an answer.
@@ -209,7 +209,7 @@ impl<'z> Answer<'z> {
     }
 
     /// A refusal: no records, and AA clear.
-    pub fn refused(refusal: Refusal) -> Self {
+    pub fn refused(refusal: ErrorReply) -> Self {
         Self { ede: refusal.ede, ..Self::bare(refusal.rcode) }
     }
 
@@ -223,7 +223,7 @@ impl<'z> Answer<'z> {
             negative: None,
             serial: Serial(0),
             ede: None,
-            dnssec: Dnssec::Unsigned,
+            signing: SigningOutcome::Unsigned,
         }
     }
 

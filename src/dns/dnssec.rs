@@ -19,11 +19,11 @@ use crate::zone::{Node, Zone, zone_of};
 use super::answer::{Answer, Records};
 use super::ede::Ede;
 use super::question::Question;
-use super::signatures::{Denial, Dnssec, NsecRole, Signatures};
+use super::signatures::{Denial, NsecRole, Signatures, SigningOutcome};
 
 /// Adds what a signed zone owes to an answer, if the client wants it (DO, RFC 3225). Returns how long the client's next
 /// query must wait: only ever over a stream.
-pub fn prove<'z>(zones: &'z [Zone], question: &Question<'_>, way: Way, answer: &mut Answer<'z>) -> Duration {
+pub fn sign_answer<'z>(zones: &'z [Zone], question: &Question<'_>, way: Way, answer: &mut Answer<'z>) -> Duration {
     let Some(edns) = question.echo.edns.filter(|edns| edns.dnssec_ok && answer.is_authoritative) else {
         return Duration::ZERO;
     };
@@ -33,17 +33,17 @@ pub fn prove<'z>(zones: &'z [Zone], question: &Question<'_>, way: Way, answer: &
     }
     let Some(zone) = zone_of(zones, question.name()) else { return Duration::ZERO };
     let Some(signing) = zone.signing.as_deref() else { return Duration::ZERO };
-    let mut prover = Prover { zone, signing, rtype: question.rtype(), way, pause: Duration::ZERO };
-    match prover.signatures(question.name(), answer) {
+    let mut signer = AnswerSigner { zone, signing, rtype: question.rtype(), way, pause: Duration::ZERO };
+    match signer.signatures(question.name(), answer) {
         Ok(signatures) => {
             if signatures.denial.as_ref().is_some_and(|denial| denial.role != NsecRole::Proof) {
                 answer.negative = None;
                 answer.rcode = ResponseCode::NoError;
             }
-            answer.dnssec = Dnssec::Signed(Box::new(signatures));
+            answer.signing = SigningOutcome::Signed(Box::new(signatures));
         }
         Err(Refused::Busy) => {
-            answer.dnssec = Dnssec::Withheld;
+            answer.signing = SigningOutcome::Withheld;
             // The header does not claim either what could not be proven.
             answer.rcode = ResponseCode::NoError;
         }
@@ -54,10 +54,10 @@ pub fn prove<'z>(zones: &'z [Zone], question: &Question<'_>, way: Way, answer: &
     if answer.rcode == ResponseCode::NXDomain && !edns.compact_ok {
         answer.rcode = ResponseCode::NoError;
     }
-    prover.pause
+    signer.pause
 }
 
-struct Prover<'z> {
+struct AnswerSigner<'z> {
     zone: &'z Zone,
     signing: &'z Signing,
     rtype: RecordType,
@@ -65,7 +65,7 @@ struct Prover<'z> {
     pause: Duration,
 }
 
-impl<'z> Prover<'z> {
+impl<'z> AnswerSigner<'z> {
     fn signatures(&mut self, asked: NameRef<'_>, answer: &Answer<'z>) -> Result<Signatures, Refused> {
         let mut signatures = Signatures::default();
         let mut buffer = [0; MAX_NAME];

@@ -9,12 +9,12 @@ pub struct Ede {
     /// The INFO-CODE.
     pub code: u16,
     /// The EXTRA-TEXT.
-    pub text: Text,
+    pub text: ExtraText,
 }
 
 /// What an extended error says in words. Written straight into the message: nothing is allocated for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Text {
+pub enum ExtraText {
     /// Always the same.
     Fixed(&'static str),
     /// That the last value expired so long ago.
@@ -88,16 +88,16 @@ impl Ede {
     }
 
     const fn fixed(code: u16, text: &'static str) -> Self {
-        Self { code, text: Text::Fixed(text) }
+        Self { code, text: ExtraText::Fixed(text) }
     }
 
     /// The name's last value expired so long `ago`; no code of its own.
     pub fn expired(ago: Duration) -> Self {
-        Self { code: 0, text: Text::Expired(ago) }
+        Self { code: 0, text: ExtraText::Expired(ago) }
     }
 }
 
-impl Text {
+impl ExtraText {
     /// Bytes that it takes.
     pub fn bytes(self) -> usize {
         match self {
@@ -112,7 +112,7 @@ impl Text {
     }
 }
 
-impl fmt::Display for Text {
+impl fmt::Display for ExtraText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ago = match self {
             Self::Fixed(text) => return f.write_str(text),
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn an_expiry_is_told_in_the_unit_that_people_would_use() {
         for (seconds, text) in [(0, "0 s"), (119, "119 s"), (180, "3 min"), (7_200, "2 h"), (200_000, "2 d")] {
-            let expired = Text::Expired(Duration::from_secs(seconds));
+            let expired = ExtraText::Expired(Duration::from_secs(seconds));
             assert_eq!(expired.to_string(), format!("last value expired {text} ago"));
             assert_eq!(expired.bytes(), expired.to_string().len());
         }

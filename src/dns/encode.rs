@@ -17,7 +17,7 @@ use crate::zone::signing::Signed;
 
 use super::answer::{Answer, Records};
 use super::question::{Echo, Edns};
-use super::signatures::{Dnssec, NsecRole, Signatures};
+use super::signatures::{NsecRole, Signatures, SigningOutcome};
 use super::source::Carrier;
 use super::tsig::ReplyTsig;
 use super::wire::HEADER;
@@ -122,10 +122,10 @@ impl MessageWriter<'_> {
     }
 
     fn records(&mut self, echo: &Echo<'_>, answer: &Answer<'_>) -> Fits {
-        let signatures = match &answer.dnssec {
-            Dnssec::Unsigned => None,
-            Dnssec::Withheld => return None,
-            Dnssec::Signed(signatures) => Some(&**signatures),
+        let signatures = match &answer.signing {
+            SigningOutcome::Unsigned => None,
+            SigningOutcome::Withheld => return None,
+            SigningOutcome::Signed(signatures) => Some(&**signatures),
         };
         let mut owner = QNAME;
         for (index, alias) in answer.aliases.iter().enumerate() {
@@ -297,7 +297,7 @@ impl Opt<'_> {
     fn write(&self, out: &mut Vec<u8>) {
         const ROOT_AND_TYPE: [u8; 3] = [0, 0, 41];
         // CO is for those alone who understand it: an answer with signatures (RFC 9824 section 5.1).
-        let compact = self.edns.compact_ok && !matches!(self.answer.dnssec, Dnssec::Unsigned);
+        let compact = self.edns.compact_ok && !matches!(self.answer.signing, SigningOutcome::Unsigned);
         let flags = u16::from(self.edns.dnssec_ok) << 15 | u16::from(compact) << 14;
         out.extend_from_slice(&ROOT_AND_TYPE);
         let mut u16 = |number: u16| out.extend_from_slice(&number.to_be_bytes());

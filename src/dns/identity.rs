@@ -12,14 +12,14 @@ const NAME: [&[u8]; 2] = [b"\x02id\x06server\x00", b"\x08hostname\x04bind\x00"];
 
 /// The server's name and version as it tells them; what is empty is not told.
 #[derive(Clone, Debug, Default)]
-pub struct Identity {
+pub struct ServerIdentity {
     /// The answer to NSID (RFC 5001), `id.server` and `hostname.bind`.
     pub nsid: String,
     /// The answer to `version.bind` and `version.server`.
     pub version: String,
 }
 
-impl Identity {
+impl ServerIdentity {
     /// The name, where it is told.
     pub fn nsid(&self) -> Option<&str> {
         Some(&*self.nsid).filter(|nsid| !nsid.is_empty())

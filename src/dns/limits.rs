@@ -16,13 +16,13 @@ use crate::model::prefix::Prefix;
 use crate::model::txt::TXT_VALUE;
 
 use super::answer::{Answer, Records};
-use super::signatures::Dnssec;
-use super::source::{Source, Transport};
+use super::signatures::SigningOutcome;
+use super::source::{MessageSource, Transport};
 
 /// Places for networks: half a megabyte, and never more. Networks that meet in a place share its limit. Forged sources
-/// from everywhere spread over all places and fill none; which ones meet is random at each start, so that nobody can
+/// from everywhere spread over all networks and fill none; which ones meet is random at each start, so that nobody can
 /// choose his neighbour.
-const PLACES: usize = 32_768;
+const NETWORKS: usize = 32_768;
 /// How long a network may save up what it does not use.
 const BURST: Duration = Duration::from_secs(1);
 
@@ -45,38 +45,38 @@ pub enum LimitAction {
 
 /// The limits, for all threads; a cheap handle. A place is an atomic of its own: nobody waits for anybody.
 #[derive(Clone)]
-pub struct Limits(Option<Arc<Table>>);
+pub struct ReplyLimits(Option<Arc<BucketTable>>);
 
-struct Table {
+struct BucketTable {
     /// Nanoseconds of the bucket that one answer fills.
     share: u64,
     started: Instant,
     spread: RandomState,
-    places: Box<[Place]>,
+    networks: Box<[NetworkBuckets]>,
 }
 
 /// Two leaky buckets. Each is the time, in nanoseconds since the start, at which it will have run empty.
 #[derive(Default)]
-struct Place {
+struct NetworkBuckets {
     answers: AtomicU64,
     errors: AtomicU64,
 }
 
-impl fmt::Debug for Limits {
+impl fmt::Debug for ReplyLimits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limits").field("share", &self.0.as_ref().map(|table| table.share)).finish_non_exhaustive()
+        f.debug_struct("ReplyLimits").field("share", &self.0.as_ref().map(|table| table.share)).finish_non_exhaustive()
     }
 }
 
-impl Limits {
+impl ReplyLimits {
     /// So many answers a second for each network, and as many errors; 0: no limit.
     pub fn new(per_second: u32) -> Self {
         Self((per_second > 0).then(|| {
-            Arc::new(Table {
+            Arc::new(BucketTable {
                 share: 1_000_000_000 / u64::from(per_second),
                 started: Instant::now(),
                 spread: RandomState::new(),
-                places: (0..PLACES).map(|_| Place::default()).collect(),
+                networks: (0..NETWORKS).map(|_| NetworkBuckets::default()).collect(),
             })
         }))
     }
@@ -86,7 +86,7 @@ impl Limits {
     /// Live values are exempt where they are few and not signed: they are what all of this is for, and little larger
     /// than their query. With signatures, or behind a chain of aliases, they would be worth having sent to somebody
     /// else.
-    pub fn judge(&self, source: Source, answer: &Answer<'_>, is_known: bool) -> LimitAction {
+    pub fn judge(&self, source: MessageSource, answer: &Answer<'_>, is_known: bool) -> LimitAction {
         let Some(table) = &self.0 else { return LimitAction::Send };
         let is_exempt = source.transport != Transport::Udp || is_known || source.address.is_loopback();
         if is_exempt || is_small(answer) {
@@ -98,8 +98,8 @@ impl Limits {
 }
 
 fn is_small(answer: &Answer<'_>) -> bool {
-    match (&answer.records, &answer.dnssec) {
-        (Records::Live(txt), Dnssec::Unsigned) => {
+    match (&answer.records, &answer.signing) {
+        (Records::Live(txt), SigningOutcome::Unsigned) => {
             let bytes: usize = txt.texts().take(FEW + 1).map(<[u8]>::len).sum();
             answer.aliases.is_empty() && bytes <= FEW_BYTES
         }
@@ -107,10 +107,10 @@ fn is_small(answer: &Answer<'_>) -> bool {
     }
 }
 
-impl Table {
+impl BucketTable {
     fn judge(&self, prefix: Prefix, rcode: ResponseCode, now: u64) -> LimitAction {
-        // The remainder is below PLACES, so the cast and the index always fit.
-        let place = &self.places[(self.spread.hash_one(prefix) % PLACES as u64) as usize];
+        // The remainder is below NETWORKS, so the cast and the index always fit.
+        let place = &self.networks[(self.spread.hash_one(prefix) % NETWORKS as u64) as usize];
         let (bucket, past_it) = match rcode {
             ResponseCode::NoError | ResponseCode::NXDomain => (&place.answers, LimitAction::Slip),
             _ => (&place.errors, LimitAction::Drop),
@@ -139,25 +139,25 @@ mod tests {
         Prefix::V4([192, 0, third])
     }
 
-    fn table(limits: &Limits) -> &Table {
+    fn table(limits: &ReplyLimits) -> &BucketTable {
         limits.0.as_ref().unwrap()
     }
 
     /// How many of 1,000 answers at one moment are sent, and what becomes of the last.
-    fn burst(limits: &Limits, prefix: Prefix, rcode: ResponseCode, now: u64) -> (usize, LimitAction) {
+    fn burst(limits: &ReplyLimits, prefix: Prefix, rcode: ResponseCode, now: u64) -> (usize, LimitAction) {
         let verdicts: Vec<_> = (0..1_000).map(|_| table(limits).judge(prefix, rcode, now)).collect();
         (verdicts.iter().filter(|verdict| **verdict == LimitAction::Send).count(), verdicts[999])
     }
 
     /// Another network that does not happen to share the first one's place.
-    fn elsewhere(limits: &Limits) -> Prefix {
-        let at = |prefix| table(limits).spread.hash_one(prefix) % PLACES as u64;
+    fn elsewhere(limits: &ReplyLimits) -> Prefix {
+        let at = |prefix| table(limits).spread.hash_one(prefix) % NETWORKS as u64;
         (1..=255).map(prefix).find(|other| at(*other) != at(prefix(0))).unwrap()
     }
 
     #[test]
     fn past_the_limit_answers_slip_and_errors_are_dropped() {
-        let limits = Limits::new(100);
+        let limits = ReplyLimits::new(100);
         assert_eq!(burst(&limits, prefix(0), NAME_ERROR, SECOND), (100, LimitAction::Slip));
         assert_eq!(
             burst(&limits, prefix(0), ResponseCode::NoError, SECOND),
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn the_rate_holds_over_time_and_nobody_saves_up_more_than_a_second() {
-        let limits = Limits::new(100);
+        let limits = ReplyLimits::new(100);
         assert_eq!(burst(&limits, prefix(0), NAME_ERROR, SECOND).0, 100);
         assert_eq!(burst(&limits, prefix(0), NAME_ERROR, SECOND + SECOND / 2).0, 50);
         assert_eq!(burst(&limits, prefix(0), NAME_ERROR, 900 * SECOND).0, 100);
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn threads_together_keep_to_the_limit() {
-        let limits = Limits::new(100);
+        let limits = ReplyLimits::new(100);
         let sent: usize = std::thread::scope(|scope| {
             let one = || scope.spawn(|| burst(&limits, prefix(0), NAME_ERROR, SECOND).0);
             let threads: Vec<_> = (0..4).map(|_| one()).collect();
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_flood_from_everywhere_limits_nobody() {
-        let limits = Limits::new(100);
+        let limits = ReplyLimits::new(100);
         // 20,000 a second from 65,536 networks, for three seconds.
         let slipped = (0..60_000_u64).filter(|turn| {
             let prefix = Prefix::V4([203, (turn >> 8) as u8, *turn as u8]);

@@ -15,7 +15,7 @@ use crate::model::time::Timestamp;
 use super::answer::{Answer, Records};
 use super::ede::Ede;
 use super::question::{Echo, Edns};
-use super::source::Source;
+use super::source::MessageSource;
 use super::tsig::{ReplyTsig, TsigError};
 
 /// What became of the reply to a message.
@@ -129,7 +129,7 @@ pub struct QueryEvent {
     /// When the reply was written.
     pub at: Timestamp,
     /// The sender and the transport.
-    pub source: Source,
+    pub source: MessageSource,
     /// The opcode: 0 for a query, 5 for an UPDATE.
     pub opcode: u8,
     /// The question; `None` where the message does not hold exactly one that can be read.
@@ -159,7 +159,7 @@ pub struct QueryEvent {
 /// What there is to observe of one message, borrowed from where the reply was written.
 #[derive(Debug)]
 pub struct Observed<'a> {
-    pub source: Source,
+    pub source: MessageSource,
     pub echo: &'a Echo<'a>,
     pub tsig: Option<&'a ReplyTsig>,
     pub updated: &'a [Name],

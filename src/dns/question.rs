@@ -1,4 +1,4 @@
-//! From the bytes of a message to a [`Request`], or to a [`Rejection`] that says what to reply instead.
+//! From the bytes of a message to a [`Request`], or to a [`RequestError`] that says what to reply instead.
 //!
 //! Nothing here allocates: a request borrows from its packet.
 
@@ -9,7 +9,7 @@ use crate::crypto::cookie::Presented;
 use crate::model::name::{MAX_NAME, NameRef};
 
 use super::ede::Ede;
-use super::refusal::Refusal;
+use super::error_reply::ErrorReply;
 use super::tsig::TSIG;
 use super::wire::{HEADER, RawRecord, Walk};
 
@@ -127,18 +127,18 @@ pub enum Request<'p> {
 
 /// Why a message is no request.
 #[derive(Clone, Copy, Debug)]
-pub enum Rejection<'p> {
+pub enum RequestError<'p> {
     /// There is no reply: the message is a response, or too short to hold a header. Two servers that replied to
     /// responses would loop.
     Ignored,
     /// The reply is a refusal.
-    Refused(Echo<'p>, Refusal),
+    Answered(Echo<'p>, ErrorReply),
 }
 
 impl<'p> Request<'p> {
     /// Reads a message. `lower` holds the question's name in lower case afterwards.
-    pub fn read(packet: &'p [u8], lower: &'p mut [u8; MAX_NAME]) -> Result<Self, Rejection<'p>> {
-        let header = Header::read(packet).filter(|header| !header.is_response).ok_or(Rejection::Ignored)?;
+    pub fn read(packet: &'p [u8], lower: &'p mut [u8; MAX_NAME]) -> Result<Self, RequestError<'p>> {
+        let header = Header::read(packet).filter(|header| !header.is_response).ok_or(RequestError::Ignored)?;
         let mut walk = Walk::behind_header(packet);
         let fields = if header.questions == 1 { QuestionFields::read(&mut walk) } else { None };
         let additional = header.additional(packet);
@@ -153,11 +153,11 @@ impl<'p> Request<'p> {
         }
         if header.opcode == u8::from(OpCode::Update) {
             // A message whose end is missing may have lost its TSIG record with it.
-            let malformed = Rejection::Refused(echo, ResponseCode::FormErr.into());
+            let malformed = RequestError::Answered(echo, ResponseCode::FormErr.into());
             return if additional.is_whole { Ok(Self::Update(echo)) } else { Err(malformed) };
         }
         if header.opcode != u8::from(OpCode::Query) {
-            return Err(Rejection::Refused(echo, ResponseCode::NotImp.into()));
+            return Err(RequestError::Answered(echo, ResponseCode::NotImp.into()));
         }
         let query = match fields {
             Some(fields) => Question::checked(fields, &header, walk, echo, lower).map(Self::Query),
@@ -165,7 +165,7 @@ impl<'p> Request<'p> {
             // RFC 9619: a query has exactly one question.
             None => Err(ResponseCode::FormErr.into()),
         };
-        query.map_err(|refusal| Rejection::Refused(echo, refusal))
+        query.map_err(|refusal| RequestError::Answered(echo, refusal))
     }
 
     /// What the reply repeats.
@@ -185,17 +185,17 @@ impl<'p> Question<'p> {
         walk: Walk<'_>,
         echo: Echo<'p>,
         lower: &'p mut [u8; MAX_NAME],
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, ErrorReply> {
         let rtype = RecordType::from(fields.rtype);
         if matches!(rtype, RecordType::AXFR | RecordType::IXFR) {
-            return Err(Refusal::new(ResponseCode::Refused, Ede::PROHIBITED));
+            return Err(ErrorReply::new(ResponseCode::Refused, Ede::PROHIBITED));
         }
         let edns = header.rest(walk).ok_or(ResponseCode::FormErr)?;
         if edns.is_some_and(|edns| edns.version > 0) {
             return Err(ResponseCode::BADVERS.into());
         }
         if is_meta(rtype) {
-            return Err(Refusal::new(ResponseCode::FormErr, Ede::INVALID_QUERY_TYPE));
+            return Err(ErrorReply::new(ResponseCode::FormErr, Ede::INVALID_QUERY_TYPE));
         }
         let class = Class::of(fields.class).ok_or(ResponseCode::Refused)?;
         Ok(Self { name: NameRef::lowered(fields.name, lower), rtype, class, echo })

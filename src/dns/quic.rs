@@ -10,8 +10,8 @@
 //! all; and all that a connection holds goes with its place. quinn would keep each for a while after its end, for as
 //! long as the peer's own timers say; here it gets a tenth of a second.
 
-mod conversation;
 mod handover;
+mod session;
 
 use std::io;
 use std::net::UdpSocket;
@@ -31,10 +31,10 @@ use crate::net::tls::Tls;
 
 use super::listener::{Heartbeat, StreamListener, stopped};
 use super::responder::Responder;
-use super::tcp::{MAX_QUERY, TURN, Talker};
+use super::tcp::{ConnectionHandler, MAX_QUERY, TURN};
 
-use conversation::converse;
 use handover::{Driver, Handover};
+use session::serve_connection;
 
 const WHAT: &str = "DNS over QUIC";
 
@@ -43,7 +43,7 @@ pub const MAX_CONNECTIONS: usize = 1_024;
 pub const MAX_PER_PREFIX: usize = 64;
 /// Connections on their way out beyond which newcomers are not heard: they ask again by themselves, soon after.
 const MAX_LEAVING: usize = 256;
-/// How long a connection that has ended is kept, so that its goodbye goes out.
+/// How long a connection that has ended is kept, so that its error goes out.
 const FAREWELL: Duration = Duration::from_millis(100);
 /// Queries of one connection at the same time. With [`MAX_QUERY`] this is memory for each connection.
 const MAX_STREAMS: u32 = 16;
@@ -63,21 +63,21 @@ pub fn serve(
     connections: Connections,
     shutdown: watch::Receiver<bool>,
 ) -> io::Result<StreamListener> {
-    start(socket, tls, connections, Talker::new(responder, shutdown))
+    start(socket, tls, connections, ConnectionHandler::new(responder, shutdown))
 }
 
 pub(super) fn start(
     socket: UdpSocket,
     tls: &Tls,
     connections: Connections,
-    talker: Talker,
+    handler: ConnectionHandler,
 ) -> io::Result<StreamListener> {
     let address = socket.local_addr()?;
-    let config = server_config(tls, talker.limits.idle).map_err(io::Error::other)?;
+    let config = server_config(tls, handler.timeouts.idle).map_err(io::Error::other)?;
     let handover = Arc::new(Handover::default());
     let endpoint = Endpoint::new(EndpointConfig::default(), Some(config), socket, handover.clone())?;
     let driver = tokio::spawn(handover.take().ok_or_else(|| io::Error::other("the QUIC endpoint has no driver"))?);
-    let server = QuicServer { endpoint, driver, handover, connections, talker };
+    let server = QuicServer { endpoint, driver, handover, connections, handler };
     Ok(StreamListener::start(WHAT, address, |heartbeat| server.serve(heartbeat)))
 }
 
@@ -112,12 +112,12 @@ struct QuicServer {
     driver: JoinHandle<()>,
     handover: Arc<Handover>,
     connections: Connections,
-    talker: Talker,
+    handler: ConnectionHandler,
 }
 
 impl QuicServer {
     async fn serve(self, heartbeat: Heartbeat) {
-        let mut shutdown = self.talker.shutdown.clone();
+        let mut shutdown = self.handler.shutdown.clone();
         let mut turns = interval(TURN);
         let mut open = JoinSet::new();
         loop {
@@ -156,15 +156,15 @@ impl QuicServer {
             && let Some(driver) = self.handover.take()
         {
             let permit = self.connections.admit(prefix);
-            open.spawn(hold(permit, driver, connecting, self.talker.clone()));
+            open.spawn(hold(permit, driver, connecting, self.handler.clone()));
         }
     }
 }
 
 /// All of one connection: it ends with this, whatever its peer still wishes.
-async fn hold(permit: ConnectionPermit, driver: Driver, connecting: Connecting, talker: Talker) {
+async fn hold(permit: ConnectionPermit, driver: Driver, connecting: Connecting, handler: ConnectionHandler) {
     let whole = async {
-        converse(connecting, talker, &permit).await;
+        serve_connection(connecting, handler, &permit).await;
         sleep(FAREWELL).await;
     };
     tokio::select! {

@@ -17,17 +17,17 @@ use crate::model::time::Clock;
 
 use super::answer::Answer;
 use super::encode::{Extras, encode, encode_fault, size_limit};
-use super::identity::Identity;
-use super::limits::{LimitAction, Limits};
+use super::identity::ServerIdentity;
+use super::limits::{LimitAction, ReplyLimits};
 use super::query_event::{CookieState, Observed, Verdict};
 use super::question::Echo;
-use super::source::{Source, Transport};
+use super::source::{MessageSource, Transport};
 use super::tsig::ReplyTsig;
 use super::watch::Watchers;
 
 /// A reply that has been written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Responded {
+pub struct WrittenReply {
     /// Its response code.
     pub rcode: ResponseCode,
     /// Whether it did not fit and says so (TC).
@@ -41,7 +41,7 @@ pub struct Responded {
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'a> {
     /// The sender and the transport.
-    pub source: Source,
+    pub source: MessageSource,
     /// What the reply repeats.
     pub echo: &'a Echo<'a>,
     /// The TSIG record that ends the reply to a signed message.
@@ -55,18 +55,18 @@ pub struct Received<'a> {
 #[derive(Clone, Debug)]
 pub struct ResponsePolicy {
     /// What the server tells of itself.
-    pub identity: Arc<Identity>,
+    pub identity: Arc<ServerIdentity>,
     /// Makes and checks DNS cookies.
     pub cookies: Cookies,
     /// How many replies a network gets whose clients show no valid cookie.
-    pub limits: Limits,
+    pub limits: ReplyLimits,
 }
 
 impl ResponsePolicy {
     /// A policy with a cookie secret of this process alone, without limits and without an identity.
     pub fn plain() -> Result<Self, RandomError> {
         let secrets = Secrets { current: CookieSecret::random()?, previous: None };
-        Ok(Self { identity: Arc::default(), cookies: Cookies::new(secrets), limits: Limits::new(0) })
+        Ok(Self { identity: Arc::default(), cookies: Cookies::new(secrets), limits: ReplyLimits::new(0) })
     }
 }
 
@@ -89,7 +89,7 @@ struct CookieCheck {
 
 impl ReplyWriter {
     /// Appends the reply to `out`. `None`: the rate limit drops it, and `out` is unchanged.
-    pub fn reply(&self, received: Received<'_>, answer: &Answer<'_>, out: &mut Vec<u8>) -> Option<Responded> {
+    pub fn reply(&self, received: Received<'_>, answer: &Answer<'_>, out: &mut Vec<u8>) -> Option<WrittenReply> {
         let cookie = self.check_cookie(received);
         let is_signed = received.tsig.is_some_and(ReplyTsig::is_signed);
         let is_known = cookie.state == CookieState::Valid || is_signed;
@@ -115,7 +115,7 @@ impl ReplyWriter {
     }
 
     /// Appends SERVFAIL for a message that met a fault of ours. `None`: it is too short to be replied to.
-    pub fn fault(&self, packet: &[u8], source: Source, out: &mut Vec<u8>) -> Option<Responded> {
+    pub fn fault(&self, packet: &[u8], source: MessageSource, out: &mut Vec<u8>) -> Option<WrittenReply> {
         let start = out.len();
         let echo = encode_fault(packet, out)?;
         let received = Received { source, echo: &echo, tsig: None, updated: &[] };
@@ -124,7 +124,13 @@ impl ReplyWriter {
         Some(self.record(&Observed { size: out.len() - start, ..sent }))
     }
 
-    fn send(&self, received: Received<'_>, answer: &Answer<'_>, cookie: CookieCheck, out: &mut Vec<u8>) -> Responded {
+    fn send(
+        &self,
+        received: Received<'_>,
+        answer: &Answer<'_>,
+        cookie: CookieCheck,
+        out: &mut Vec<u8>,
+    ) -> WrittenReply {
         let start = out.len();
         let carrier = received.source.transport.carrier();
         let fits = encode(received.echo, answer, self.extras(received, cookie), carrier, out);
@@ -140,7 +146,7 @@ impl ReplyWriter {
     }
 
     /// Appends an empty reply with TC. A client must not believe anything else that a truncated message says.
-    fn slip(&self, received: Received<'_>, cookie: CookieCheck, out: &mut Vec<u8>) -> Responded {
+    fn slip(&self, received: Received<'_>, cookie: CookieCheck, out: &mut Vec<u8>) -> WrittenReply {
         let start = out.len();
         let answer = Answer::bare(ResponseCode::NoError);
         let extras = Extras { cut: true, ..self.extras(received, cookie) };
@@ -172,13 +178,13 @@ impl ReplyWriter {
     }
 
     /// Counts what became of a reply, and tells the observers.
-    fn record(&self, observed: &Observed<'_>) -> Responded {
+    fn record(&self, observed: &Observed<'_>) -> WrittenReply {
         self.count(observed);
         if self.watchers.are_there() {
             self.watchers.tell(self.clock.now(), observed);
         }
         let rcode = observed.answer.rcode;
-        Responded { rcode, is_truncated: observed.is_truncated, pause: Duration::ZERO }
+        WrittenReply { rcode, is_truncated: observed.is_truncated, pause: Duration::ZERO }
     }
 
     fn count(&self, observed: &Observed<'_>) {

@@ -14,14 +14,14 @@ use crate::model::time::Clock;
 use crate::zone::{Zone, Zones};
 
 use super::answer::{Answer, answer};
-use super::dnssec::prove;
+use super::dnssec::sign_answer;
 use super::ede::Ede;
-use super::question::{Class, Echo, Question, Rejection, Request};
-use super::refusal::Refusal;
-use super::reply::{Received, ReplyWriter, Responded, ResponsePolicy};
-use super::signatures::Dnssec;
-use super::source::{Carrier, Source};
-use super::tsig::{Tsig, Unverified, Verified};
+use super::error_reply::ErrorReply;
+use super::question::{Class, Echo, Question, Request, RequestError};
+use super::reply::{Received, ReplyWriter, ResponsePolicy, WrittenReply};
+use super::signatures::SigningOutcome;
+use super::source::{Carrier, MessageSource};
+use super::tsig::{Tsig, Unverified, VerifiedRequest};
 use super::update::{NotAccepted, PendingUpdate, Updates, updated_names};
 use super::watch::Watchers;
 
@@ -31,14 +31,14 @@ pub enum Outcome {
     /// No reply.
     Silence,
     /// A reply, which has been written.
-    Replied(Responded),
+    Replied(WrittenReply),
     /// An UPDATE that waits for the disk; nothing has been written.
     Update(Box<PendingUpdate>),
 }
 
 impl Outcome {
     /// The reply that has been written, if one has.
-    pub fn replied(self) -> Option<Responded> {
+    pub fn replied(self) -> Option<WrittenReply> {
         match self {
             Self::Replied(responded) => Some(responded),
             Self::Silence | Self::Update(_) => None,
@@ -46,8 +46,8 @@ impl Outcome {
     }
 }
 
-impl From<Option<Responded>> for Outcome {
-    fn from(responded: Option<Responded>) -> Self {
+impl From<Option<WrittenReply>> for Outcome {
+    fn from(responded: Option<WrittenReply>) -> Self {
         responded.map_or(Self::Silence, Self::Replied)
     }
 }
@@ -74,14 +74,14 @@ impl Responder {
     /// Appends the reply to a message of any content to `out`, which is unchanged where there is none yet.
     ///
     /// A panic on the way is SERVFAIL for this one query, and the caller's loop goes on.
-    pub fn respond(&self, packet: &[u8], source: Source, out: &mut Vec<u8>) -> Outcome {
+    pub fn respond(&self, packet: &[u8], source: MessageSource, out: &mut Vec<u8>) -> Outcome {
         self.caught(packet, source, out, |out| self.respond_or_panic(packet, source, out))
     }
 
     pub(super) fn caught(
         &self,
         packet: &[u8],
-        source: Source,
+        source: MessageSource,
         out: &mut Vec<u8>,
         respond: impl FnOnce(&mut Vec<u8>) -> Outcome,
     ) -> Outcome {
@@ -95,7 +95,7 @@ impl Responder {
     }
 
     /// Appends the reply with its length before it, as streams carry it (RFC 1035 section 4.2.2).
-    pub(super) fn respond_framed(&self, packet: &[u8], source: Source, out: &mut Vec<u8>) -> Outcome {
+    pub(super) fn respond_framed(&self, packet: &[u8], source: MessageSource, out: &mut Vec<u8>) -> Outcome {
         let start = out.len();
         out.extend_from_slice(&[0; 2]);
         let outcome = self.respond(packet, source, out);
@@ -110,7 +110,7 @@ impl Responder {
         outcome
     }
 
-    pub(super) fn respond_or_panic(&self, packet: &[u8], source: Source, out: &mut Vec<u8>) -> Outcome {
+    pub(super) fn respond_or_panic(&self, packet: &[u8], source: MessageSource, out: &mut Vec<u8>) -> Outcome {
         let mut lower = [0; MAX_NAME];
         match Request::read(packet, &mut lower) {
             Ok(Request::Query(question)) => {
@@ -123,8 +123,8 @@ impl Responder {
             }
             Ok(Request::Signed(echo)) => self.respond_signed(packet, &echo, source, out),
             Ok(Request::Update(echo)) => self.refuse_unsigned_update(packet, &echo, source, out),
-            Err(Rejection::Refused(echo, refusal)) => self.refuse(unsigned(source, &echo), refusal, out),
-            Err(Rejection::Ignored) => {
+            Err(RequestError::Answered(echo, refusal)) => self.refuse(unsigned(source, &echo), refusal, out),
+            Err(RequestError::Ignored) => {
                 self.replies.ignore();
                 Outcome::Silence
             }
@@ -142,13 +142,13 @@ impl Responder {
         let zones = self.zones.load();
         let carrier = received.source.transport.carrier();
         let (answer, pause) = self.decide(&zones, question, is_virtual, carrier);
-        if matches!(answer.dnssec, Dnssec::Withheld) && carrier == Carrier::Stream {
+        if matches!(answer.signing, SigningOutcome::Withheld) && carrier == Carrier::Stream {
             // A client on a stream cannot be sent elsewhere by TC: it gets no answer, and asks again.
             self.replies.leave_unanswered(received, &answer);
             return Outcome::Silence;
         }
         let responded = self.replies.reply(received, &answer, out);
-        responded.map(|responded| Responded { pause, ..responded }).into()
+        responded.map(|responded| WrittenReply { pause, ..responded }).into()
     }
 
     /// The answer, and how long the next query of the same stream must wait for it.
@@ -163,18 +163,24 @@ impl Responder {
             return (self.replies.policy.identity.answer(question), Duration::ZERO);
         }
         let mut answer = answer(zones, question, is_virtual, self.replies.clock.now());
-        let pause = prove(zones, question, carrier.way(), &mut answer);
+        let pause = sign_answer(zones, question, carrier.way(), &mut answer);
         answer.is_authoritative &= question.class() == Class::In;
         (answer, pause)
     }
 
-    fn refuse(&self, received: Received<'_>, refusal: impl Into<Refusal>, out: &mut Vec<u8>) -> Outcome {
+    fn refuse(&self, received: Received<'_>, refusal: impl Into<ErrorReply>, out: &mut Vec<u8>) -> Outcome {
         self.replies.reply(received, &Answer::refused(refusal.into()), out).into()
     }
 
-    fn refuse_unsigned_update(&self, packet: &[u8], echo: &Echo<'_>, source: Source, out: &mut Vec<u8>) -> Outcome {
+    fn refuse_unsigned_update(
+        &self,
+        packet: &[u8],
+        echo: &Echo<'_>,
+        source: MessageSource,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
         let refusal = if self.updates.as_ref().is_some_and(Updates::are_on) {
-            Refusal::new(ResponseCode::Refused, Ede::NEEDS_TSIG)
+            ErrorReply::new(ResponseCode::Refused, Ede::NEEDS_TSIG)
         } else {
             ResponseCode::NotImp.into()
         };
@@ -183,7 +189,7 @@ impl Responder {
     }
 
     /// Answers a message with a TSIG record (RFC 8945 section 5).
-    fn respond_signed(&self, packet: &[u8], echo: &Echo<'_>, source: Source, out: &mut Vec<u8>) -> Outcome {
+    fn respond_signed(&self, packet: &[u8], echo: &Echo<'_>, source: MessageSource, out: &mut Vec<u8>) -> Outcome {
         let received = unsigned(source, echo);
         let Ok(Some(tsig)) = Tsig::read(packet) else {
             return self.refuse(received, ResponseCode::FormErr, out);
@@ -207,18 +213,18 @@ impl Responder {
     fn respond_verified(
         &self,
         packet: &[u8],
-        verified: &Verified,
+        verified: &VerifiedRequest,
         holder: &Arc<Holder>,
-        source: Source,
+        source: MessageSource,
         out: &mut Vec<u8>,
     ) -> Outcome {
         let mut lower = [0; MAX_NAME];
         let request = match Request::read(packet, &mut lower) {
             Ok(request) => request,
-            Err(Rejection::Refused(echo, refusal)) => {
+            Err(RequestError::Answered(echo, refusal)) => {
                 return self.refuse(signed(source, &echo, verified), refusal, out);
             }
-            Err(Rejection::Ignored) => {
+            Err(RequestError::Ignored) => {
                 self.replies.ignore();
                 return Outcome::Silence;
             }
@@ -227,7 +233,7 @@ impl Responder {
         let received = Received { updated: &updated, ..signed(source, request.echo(), verified) };
         let is_restricted = !matches!(request, Request::Cookie(_));
         if is_restricted && !holder.account.allow_from.allows(source.address) {
-            let refusal = Refusal::new(ResponseCode::Refused, Ede::WRONG_NETWORK);
+            let refusal = ErrorReply::new(ResponseCode::Refused, Ede::WRONG_NETWORK);
             return self.refuse(received, refusal, out);
         }
         match request {
@@ -248,7 +254,7 @@ impl Responder {
         &self,
         packet: &[u8],
         received: Received<'_>,
-        verified: &Verified,
+        verified: &VerifiedRequest,
         holder: &Arc<Holder>,
         out: &mut Vec<u8>,
     ) -> Outcome {
@@ -270,10 +276,10 @@ impl Responder {
     }
 }
 
-fn unsigned<'a>(source: Source, echo: &'a Echo<'a>) -> Received<'a> {
+fn unsigned<'a>(source: MessageSource, echo: &'a Echo<'a>) -> Received<'a> {
     Received { source, echo, tsig: None, updated: &[] }
 }
 
-fn signed<'a>(source: Source, echo: &'a Echo<'a>, verified: &'a Verified) -> Received<'a> {
+fn signed<'a>(source: MessageSource, echo: &'a Echo<'a>, verified: &'a VerifiedRequest) -> Received<'a> {
     Received { tsig: Some(&verified.reply), ..unsigned(source, echo) }
 }

@@ -8,7 +8,7 @@ use crate::zone::signing::Signed;
 
 /// The signatures of an answer.
 #[derive(Debug)]
-pub enum Dnssec {
+pub enum SigningOutcome {
     /// There are none: the zone is not signed, or the client has not set DO.
     Unsigned,
     /// No turn to sign is free, so the answer is not sent. A client over UDP is told to retry over TCP.

@@ -54,7 +54,7 @@ impl Carrier {
 
 /// The sender of a message, and the transport that brought it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Source {
+pub struct MessageSource {
     /// The address that the message came from.
     pub address: IpAddr,
     /// The kind of listener that received it.

@@ -15,7 +15,7 @@ use crate::net::connections::{ConnectionPermit, Connections};
 
 use super::listener::{Heartbeat, StreamListener, stopped};
 use super::responder::{Outcome, Responder};
-use super::source::{Source, Transport};
+use super::source::{MessageSource, Transport};
 use super::wire::HEADER;
 
 const WHAT: &str = "DNS over TCP";
@@ -44,47 +44,47 @@ pub fn serve(
     shutdown: watch::Receiver<bool>,
 ) -> io::Result<StreamListener> {
     let acceptor = Acceptor::new(WHAT, TcpListener::from_std(listener)?, connections);
-    start(WHAT, acceptor, Talker::new(responder, shutdown), Talker::serve_tcp)
+    start(WHAT, acceptor, ConnectionHandler::new(responder, shutdown), ConnectionHandler::serve_tcp)
 }
 
 /// Runs an accept loop that hands each connection to `serve`.
 pub(super) fn start<F>(
     what: &'static str,
     acceptor: Acceptor,
-    talker: Talker,
-    serve: impl FnMut(Talker, TcpStream, SocketAddr, ConnectionPermit) -> F + Send + 'static,
+    handler: ConnectionHandler,
+    serve: impl FnMut(ConnectionHandler, TcpStream, SocketAddr, ConnectionPermit) -> F + Send + 'static,
 ) -> io::Result<StreamListener>
 where
     F: Future<Output = ()> + Send + 'static,
 {
     let address = acceptor.address()?;
-    Ok(StreamListener::start(what, address, |heartbeat| accept_all(acceptor, talker, heartbeat, serve)))
+    Ok(StreamListener::start(what, address, |heartbeat| accept_all(acceptor, handler, heartbeat, serve)))
 }
 
-/// The limits of one connection, which the tests shorten.
+/// The timeouts of one connection, which the tests shorten.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct StreamTimeouts {
     pub idle: Duration,
     pub write: Duration,
 }
 
 /// What a connection needs to be served; a cheap clone for each.
 #[derive(Clone, Debug)]
-pub(super) struct Talker {
+pub(super) struct ConnectionHandler {
     pub responder: Responder,
-    pub limits: Limits,
+    pub timeouts: StreamTimeouts,
     pub shutdown: watch::Receiver<bool>,
 }
 
 pub(super) async fn accept_all<F>(
     mut acceptor: Acceptor,
-    talker: Talker,
+    handler: ConnectionHandler,
     heartbeat: Heartbeat,
-    mut serve: impl FnMut(Talker, TcpStream, SocketAddr, ConnectionPermit) -> F,
+    mut serve: impl FnMut(ConnectionHandler, TcpStream, SocketAddr, ConnectionPermit) -> F,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
-    let mut shutdown = talker.shutdown.clone();
+    let mut shutdown = handler.shutdown.clone();
     let mut turns = interval(TURN);
     let mut open = JoinSet::new();
     loop {
@@ -92,7 +92,7 @@ pub(super) async fn accept_all<F>(
         tokio::select! {
             () = stopped(&mut shutdown) => break,
             (stream, peer, permit) = acceptor.accept() => {
-                open.spawn(serve(talker.clone(), stream, peer, permit));
+                open.spawn(serve(handler.clone(), stream, peer, permit));
                 // The closed ones leave the set, or a flood would fill it.
                 while open.try_join_next().is_some() {}
             }
@@ -103,15 +103,15 @@ pub(super) async fn accept_all<F>(
     while open.join_next().await.is_some() {}
 }
 
-impl Talker {
+impl ConnectionHandler {
     pub fn new(responder: Responder, shutdown: watch::Receiver<bool>) -> Self {
-        Self { responder, limits: Limits { idle: IDLE, write: WRITE }, shutdown }
+        Self { responder, timeouts: StreamTimeouts { idle: IDLE, write: WRITE }, shutdown }
     }
 
     pub(super) async fn serve_tcp(self, stream: TcpStream, peer: SocketAddr, permit: ConnectionPermit) {
         // Answers are written whole; waiting for more to send would only delay them.
         _ = stream.set_nodelay(true);
-        let source = Source { address: peer.ip().to_canonical(), transport: Transport::Tcp };
+        let source = MessageSource { address: peer.ip().to_canonical(), transport: Transport::Tcp };
         self.serve(stream, source, &permit).await;
     }
 
@@ -119,45 +119,45 @@ impl Talker {
     pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         self,
         stream: S,
-        source: Source,
+        source: MessageSource,
         permit: &ConnectionPermit,
     ) {
-        let Self { responder, limits, shutdown } = self;
-        let conversation = Conversation { stream, source, responder, limits, shutdown, last_call: None, permit };
+        let Self { responder, timeouts, shutdown } = self;
+        let session = StreamSession { stream, source, responder, timeouts, shutdown, last_call: None, permit };
         tokio::select! {
             // How it ended matters to nobody: clients come and go.
-            _ = conversation.run() => {}
+            _ = session.run() => {}
             () = permit.evicted() => {}
         }
     }
 }
 
-struct Conversation<'s, S> {
+struct StreamSession<'s, S> {
     stream: S,
-    source: Source,
+    source: MessageSource,
     responder: Responder,
-    limits: Limits,
+    timeouts: StreamTimeouts,
     shutdown: watch::Receiver<bool>,
     /// Until when queries are still taken, once the shutdown has begun.
     last_call: Option<Instant>,
     permit: &'s ConnectionPermit,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> StreamSession<'_, S> {
     async fn run(mut self) -> io::Result<()> {
         let mut received = Vec::new();
         let mut answers = Vec::new();
-        let mut deadline = Instant::now() + self.limits.idle;
+        let mut deadline = Instant::now() + self.timeouts.idle;
         while self.read(&mut received, deadline).await? {
             if self.answer_all(&mut received, &mut answers).await? {
-                deadline = Instant::now() + self.limits.idle;
+                deadline = Instant::now() + self.timeouts.idle;
             }
         }
-        // Says goodbye in order: TLS has a message for it, and TCP a FIN.
-        timeout(self.limits.write, self.stream.shutdown()).await?
+        // Says error in order: TLS has a message for it, and TCP a FIN.
+        timeout(self.timeouts.write, self.stream.shutdown()).await?
     }
 
-    /// Reads more; false where the conversation is over: closed by the client, idle for too long, or a moment after
+    /// Reads more; false where the session is over: closed by the client, idle for too long, or a moment after
     /// our shutdown began.
     async fn read(&mut self, received: &mut Vec<u8>, deadline: Instant) -> io::Result<bool> {
         let deadline = self.last_call.unwrap_or(deadline).min(deadline);
@@ -226,7 +226,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
                 stream.write_all(answers).await?;
                 stream.flush().await
             };
-            timeout(self.limits.write, written).await??;
+            timeout(self.timeouts.write, written).await??;
             answers.clear();
         }
         Ok(())

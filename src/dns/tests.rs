@@ -31,7 +31,7 @@ use crate::model::txt::LiveValue;
 use crate::zone::live::OwnerState;
 use crate::zone::{Zone, Zones};
 
-use super::{Responder, ResponsePolicy, Source, Transport};
+use super::{MessageSource, Responder, ResponsePolicy, Transport};
 
 use fixture::*;
 

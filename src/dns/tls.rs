@@ -15,8 +15,8 @@ use crate::net::tls::Tls;
 
 use super::listener::{StreamListener, stopped};
 use super::responder::Responder;
-use super::source::{Source, Transport};
-use super::tcp::{Talker, start};
+use super::source::{MessageSource, Transport};
+use super::tcp::{ConnectionHandler, start};
 
 const WHAT: &str = "DNS over TLS";
 
@@ -32,20 +32,27 @@ pub fn serve(
     shutdown: watch::Receiver<bool>,
 ) -> io::Result<StreamListener> {
     let acceptor = Acceptor::new(WHAT, TcpListener::from_std(listener)?, connections);
-    let serve = move |talker: Talker, stream, peer, permit| serve_tls(tls.clone(), talker, stream, peer, permit);
-    start(WHAT, acceptor, Talker::new(responder, shutdown), serve)
+    let serve =
+        move |handler: ConnectionHandler, stream, peer, permit| serve_tls(tls.clone(), handler, stream, peer, permit);
+    start(WHAT, acceptor, ConnectionHandler::new(responder, shutdown), serve)
 }
 
-async fn serve_tls(tls: Tls, mut talker: Talker, stream: TcpStream, peer: SocketAddr, permit: ConnectionPermit) {
+async fn serve_tls(
+    tls: Tls,
+    mut handler: ConnectionHandler,
+    stream: TcpStream,
+    peer: SocketAddr,
+    permit: ConnectionPermit,
+) {
     _ = stream.set_nodelay(true);
-    let source = Source { address: peer.ip().to_canonical(), transport: Transport::Tls };
+    let source = MessageSource { address: peer.ip().to_canonical(), transport: Transport::Tls };
     let handshake = tokio::select! {
         done = timeout(HANDSHAKE, tls.acceptor().accept(stream)) => done,
         () = permit.evicted() => return,
-        () = stopped(&mut talker.shutdown) => return,
+        () = stopped(&mut handler.shutdown) => return,
     };
     match handshake {
-        Ok(Ok(stream)) => talker.serve(stream, source, &permit).await,
+        Ok(Ok(stream)) => handler.serve(stream, source, &permit).await,
         Ok(Err(error)) => debug!(%peer, "TLS handshake: {error}"),
         Err(_) => debug!(%peer, "TLS handshake: too slow"),
     }

@@ -38,7 +38,7 @@ impl TsigError {
 /// A TSIG record that is not whole, not the last record, not the only one, or has a MAC of a length that none may have
 /// (RFC 8945 sections 5.1 and 5.2.2.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Malformed;
+pub struct MalformedTsig;
 
 /// Why a request was not sent by whom it says, or not now.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub enum Unverified {
 
 /// A request that was sent by whom it says.
 #[derive(Debug)]
-pub struct Verified {
+pub struct VerifiedRequest {
     /// What the reply ends with.
     pub reply: ReplyTsig,
     /// The whole MAC, by which the request would be known again. Not the one that was sent: that may be cut.
@@ -83,11 +83,11 @@ struct TsigFields<'p> {
 
 impl<'p> Tsig<'p> {
     /// The TSIG record of a message; `None` where it has none, or its records cannot be told apart.
-    pub fn read(packet: &'p [u8]) -> Result<Option<Self>, Malformed> {
+    pub fn read(packet: &'p [u8]) -> Result<Option<Self>, MalformedTsig> {
         match first_tsig(packet) {
             None => Ok(None),
-            Some((walk, true)) => Self::parse(packet, walk).map(Some).ok_or(Malformed),
-            Some((_, false)) => Err(Malformed),
+            Some((walk, true)) => Self::parse(packet, walk).map(Some).ok_or(MalformedTsig),
+            Some((_, false)) => Err(MalformedTsig),
         }
     }
 
@@ -132,7 +132,7 @@ impl<'p> Tsig<'p> {
     }
 
     /// Judges a request by the key of that name, if there is one, in the order of RFC 8945 section 5.2.
-    pub fn verify(&self, key: Option<&TsigKey>, now: Timestamp) -> Result<Verified, Unverified> {
+    pub fn verify(&self, key: Option<&TsigKey>, now: Timestamp) -> Result<VerifiedRequest, Unverified> {
         let reject = |error, key| Err(Unverified::Rejected(error, self.reply(key, Some(error)).into()));
         let Some(key) = key.filter(|key| key.algorithm().as_wire() == self.algorithm.as_wire()) else {
             return reject(TsigError::BadKey, None);
@@ -148,7 +148,7 @@ impl<'p> Tsig<'p> {
             return reject(TsigError::BadTime, Some(key));
         }
         let expires = Timestamp::from_unix(self.fields.time_signed + fudge + 1);
-        Ok(Verified { reply: self.reply(Some(key), None), mac, expires })
+        Ok(VerifiedRequest { reply: self.reply(Some(key), None), mac, expires })
     }
 
     fn right_mac(&self, key: &TsigKey) -> Mac {

@@ -3,8 +3,8 @@
 //! No task per packet and no queue in between: a thread receives a batch, responds to each and sends the batch. The
 //! kernel's socket buffer is the only queue, and its length is bounded.
 
-mod back;
 mod batch;
+mod reply_path;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -19,7 +19,7 @@ use crate::net::bind::UdpSockets;
 
 use super::listener::Heartbeat;
 use super::responder::Responder;
-use super::source::{Source, Transport};
+use super::source::{MessageSource, Transport};
 
 use batch::Batch;
 
@@ -113,7 +113,7 @@ impl Worker {
             }
             let started = answered.is_multiple_of(TIMED).then(Instant::now);
             batch.answer(|query, address, out| {
-                let source = Source { address, transport: Transport::Udp };
+                let source = MessageSource { address, transport: Transport::Udp };
                 self.responder.respond(query, source, out)
             });
             let replies = batch.send();

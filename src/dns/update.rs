@@ -22,11 +22,11 @@ use crate::publisher::{Amended, Author, Publisher};
 use crate::zone::Zone;
 
 use super::answer::Answer;
+use super::error_reply::ErrorReply;
 use super::question::Echo;
-use super::refusal::Refusal;
-use super::reply::{Received, ReplyWriter, Responded};
-use super::source::Source;
-use super::tsig::{ReplyTsig, Verified};
+use super::reply::{Received, ReplyWriter, WrittenReply};
+use super::source::MessageSource;
+use super::tsig::{ReplyTsig, VerifiedRequest};
 
 use plan::UpdatePlan;
 use refusal::UpdateRefusal;
@@ -50,7 +50,7 @@ pub struct Updates {
 #[derive(Debug)]
 pub enum NotAccepted {
     /// The reply is a refusal, or repeats the reply to the same message.
-    Refused(Refusal),
+    Refused(ErrorReply),
     /// The same message is in progress, and its sender gets the one reply.
     InProgress,
 }
@@ -90,7 +90,7 @@ impl Updates {
         &self,
         message: &[u8],
         received: Received<'_>,
-        verified: &Verified,
+        verified: &VerifiedRequest,
         holder: &Arc<Holder>,
         zones: &[Zone],
         replies: &ReplyWriter,
@@ -137,7 +137,7 @@ pub struct PendingUpdate {
     /// Without its question, which is the next field.
     echo: Echo<'static>,
     question: Vec<u8>,
-    source: Source,
+    source: MessageSource,
     updated: Vec<Name>,
     permit: OwnedSemaphorePermit,
 }
@@ -157,7 +157,7 @@ impl PendingUpdate {
 
     /// The same for a caller that waits: appends the reply with its length before it. `None`: there is no reply, since
     /// the daemon ends.
-    pub(super) async fn carried_out(self, out: &mut Vec<u8>) -> Option<Responded> {
+    pub(super) async fn carried_out(self, out: &mut Vec<u8>) -> Option<WrittenReply> {
         let (sender, receiver) = oneshot::channel();
         self.runtime.clone().spawn(async move {
             let mut reply = Vec::new();
@@ -173,7 +173,7 @@ impl PendingUpdate {
         Some(responded)
     }
 
-    async fn run(self, out: &mut Vec<u8>) -> Option<Responded> {
+    async fn run(self, out: &mut Vec<u8>) -> Option<WrittenReply> {
         let Self { replies, publisher, holder, plan, ticket, tsig, echo, question, source, updated, permit, .. } = self;
         let UpdatePlan { conditions, unmet, changes } = plan;
         let username = holder.account.username;

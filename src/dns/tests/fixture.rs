@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use crate::dns::watch::Watchers;
-use crate::dns::{Responder, ResponsePolicy, Source, Transport};
+use crate::dns::{MessageSource, Responder, ResponsePolicy, Transport};
 use crate::metrics::Metrics;
 use crate::model::name::Name;
 use crate::model::serial::Serial;
@@ -101,6 +101,6 @@ pub fn responder_with(zones: Zones, policy: ResponsePolicy) -> Responder {
     Responder::new(zones, Clock::start(None), Arc::new(Metrics::default()), Watchers::default(), policy)
 }
 
-pub fn source(transport: Transport) -> Source {
-    Source { address: IpAddr::V4(Ipv4Addr::LOCALHOST), transport }
+pub fn source(transport: Transport) -> MessageSource {
+    MessageSource { address: IpAddr::V4(Ipv4Addr::LOCALHOST), transport }
 }

@@ -2,24 +2,28 @@
 
 use super::*;
 use crate::crypto::cookie::{CookieSecret, Cookies, Secrets};
-use crate::dns::identity::Identity;
-use crate::dns::limits::Limits;
+use crate::dns::identity::ServerIdentity;
+use crate::dns::limits::ReplyLimits;
 
 const CLIENT: &[u8; 8] = b"clientck";
 
-fn policy(per_second: u32, identity: Identity) -> ResponsePolicy {
-    ResponsePolicy { limits: Limits::new(per_second), identity: identity.into(), ..ResponsePolicy::plain().unwrap() }
+fn policy(per_second: u32, identity: ServerIdentity) -> ResponsePolicy {
+    ResponsePolicy {
+        limits: ReplyLimits::new(per_second),
+        identity: identity.into(),
+        ..ResponsePolicy::plain().unwrap()
+    }
 }
 
 fn limited() -> Responder {
-    responder_with(Zones::new(vec![zone()]), policy(3, Identity::default()))
+    responder_with(Zones::new(vec![zone()]), policy(3, ServerIdentity::default()))
 }
 
-fn from(address: &str, transport: Transport) -> Source {
-    Source { address: address.parse().unwrap(), transport }
+fn from(address: &str, transport: Transport) -> MessageSource {
+    MessageSource { address: address.parse().unwrap(), transport }
 }
 
-fn ask_of(responder: &Responder, packet: &[u8], source: Source) -> Option<Vec<u8>> {
+fn ask_of(responder: &Responder, packet: &[u8], source: MessageSource) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     responder.respond(packet, source, &mut out).replied().map(|_| out)
 }
@@ -39,7 +43,7 @@ fn with_cookie(name: &str, cookie: &[u8]) -> Vec<u8> {
 }
 
 /// The cookie that a client gets with its first answer.
-fn learn(responder: &Responder, source: Source) -> Vec<u8> {
+fn learn(responder: &Responder, source: MessageSource) -> Vec<u8> {
     let reply = ask_of(responder, &with_cookie("shop.auth.example.org", CLIENT), source).unwrap();
     let [(10, cookie)] = &options(&reply)[..] else { panic!("{reply:02x?}") };
     assert_eq!((&cookie[..8], cookie.len()), (&CLIENT[..], 24));
@@ -89,7 +93,7 @@ fn servers_with_one_secret_know_each_others_clients() {
 }
 
 /// Rcode, TC and whether there are records, of the last of ten.
-fn tenth(responder: &Responder, packet: &[u8], source: Source) -> Option<(u8, bool, bool)> {
+fn tenth(responder: &Responder, packet: &[u8], source: MessageSource) -> Option<(u8, bool, bool)> {
     let mut replies: Vec<_> = (0..10).map(|_| ask_of(responder, packet, source)).collect();
     let reply = replies.pop()??;
     let message = Message::from_vec(&reply).unwrap();
@@ -153,13 +157,13 @@ fn many_live_values_and_chains_of_aliases_are_limited() {
         let zone = zone();
         let letters = ('a'..='z').take(values).map(|letter| value(letter, true));
         zone.live.put("few", Some(OwnerState::of(&letters.collect::<Vec<_>>())));
-        let responder = responder_with(Zones::new(vec![zone]), policy(3, Identity::default()));
+        let responder = responder_with(Zones::new(vec![zone]), policy(3, ServerIdentity::default()));
         assert_eq!(tenth(&responder, &query("few.auth.example.org", 16), there).unwrap().1, values > 4, "{values}");
     }
     for (length, is_limited) in [(172, false), (173, true)] {
         let zone = zone();
         zone.live.put("long", Some(OwnerState::Empty.with(vec![persistent(length)])));
-        let responder = responder_with(Zones::new(vec![zone]), policy(3, Identity::default()));
+        let responder = responder_with(Zones::new(vec![zone]), policy(3, ServerIdentity::default()));
         assert_eq!(tenth(&responder, &query("long.auth.example.org", 16), there).unwrap().1, is_limited, "{length}");
     }
 }
@@ -186,7 +190,7 @@ fn nothing_is_said_of_ourselves_unless_configured() {
         assert_eq!(raw(&chaos(name, 16), Transport::Udp).unwrap()[3], 5);
     }
     assert_eq!(options(&raw(&nsid, Transport::Udp).unwrap()), []);
-    let identity = Identity { nsid: "ns1 a".into(), version: "txtgate 1".into() };
+    let identity = ServerIdentity { nsid: "ns1 a".into(), version: "txtgate 1".into() };
     let responder = responder_with(Zones::new(vec![zone()]), policy(0, identity));
     let here = source(Transport::Udp);
     for (name, told) in [

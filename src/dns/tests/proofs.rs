@@ -4,7 +4,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 
 use super::*;
 use crate::dns::answer::answer;
-use crate::dns::dnssec::prove;
+use crate::dns::dnssec::sign_answer;
 use crate::dns::encode::{Extras, encode};
 use crate::dns::question::Request;
 use crate::dns::source::Carrier;
@@ -200,7 +200,7 @@ fn a_commit_while_an_answer_is_made_does_not_part_its_soa_from_the_signature() {
         let mut answer = answer(&zones, &question, |_| false, now);
         let raise = || zones[0].live.raise_serial(zones[0].serial().next(now));
         raise();
-        prove(&zones, &question, Way::Datagram, &mut answer);
+        sign_answer(&zones, &question, Way::Datagram, &mut answer);
         raise();
         assert!(encode(&question.echo, &answer, Extras::default(), Carrier::Datagram, &mut out));
         assert!(is_soa_signed_by(&out, &key), "{label}{APEX} {rtype}");

@@ -9,10 +9,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
-use crate::dns::identity::Identity;
+use crate::dns::identity::ServerIdentity;
 use crate::dns::listener::StreamListener;
 use crate::dns::quic::start;
-use crate::dns::tcp::{Limits, Talker};
+use crate::dns::tcp::{ConnectionHandler, StreamTimeouts};
 use crate::net::connections::Connections;
 use crate::net::tls::tests::{Files, client_config};
 use crate::net::tls::{DOQ, DOT, Tls};
@@ -40,11 +40,11 @@ fn server_of(responder: Responder, connections: Connections, idle: Duration) -> 
     let files = Files::new();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let (shutdown, receiver) = watch::channel(false);
-    let limits = Limits { idle, write: Duration::from_millis(500) };
-    let talker = Talker { responder, limits, shutdown: receiver };
+    let timeouts = StreamTimeouts { idle, write: Duration::from_millis(500) };
+    let handler = ConnectionHandler { responder, timeouts, shutdown: receiver };
     // As the daemon has it: one certificate, of which DNS over TLS knows as well.
     let tls = Tls::load(files.files(), DOT).unwrap().speaking(DOQ).unwrap();
-    let listener = start(socket, &tls, connections.clone(), talker).unwrap();
+    let listener = start(socket, &tls, connections.clone(), handler).unwrap();
     Server { address: listener.address(), files, connections, shutdown, listener }
 }
 
@@ -122,7 +122,7 @@ async fn ended(connection: &Connection) -> u32 {
 async fn answers_are_byte_for_byte_those_of_tcp() {
     let signed = signed_by(Phase::Offered, vec![key(Algorithm::EcdsaP256)]);
     let policy = ResponsePolicy {
-        identity: Identity { nsid: "ns1".into(), version: String::new() }.into(),
+        identity: ServerIdentity { nsid: "ns1".into(), version: String::new() }.into(),
         ..ResponsePolicy::plain().unwrap()
     };
     let responder = responder_with(Zones::new(vec![signed]), policy);

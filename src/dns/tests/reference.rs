@@ -1,6 +1,6 @@
 //! Another codec, built on hickory-proto, to hold ours against.
 //!
-//! It reads the query, asks the same [`answer`] about it, has it proven by the same [`prove`], and writes the reply with
+//! It reads the query, asks the same [`answer`] about it, has it proven by the same [`sign_answer`], and writes the reply with
 //! an encoder of its own. Only the decisions are shared.
 
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable, B
 
 use crate::crypto::cookie::{Cookies, Presented, SERVER};
 use crate::dns::answer::{Answer, Records, answer};
-use crate::dns::dnssec::prove;
+use crate::dns::dnssec::sign_answer;
 use crate::dns::ede::Ede;
 use crate::dns::question::Request;
-use crate::dns::signatures::{Dnssec, NsecRole};
+use crate::dns::signatures::{NsecRole, SigningOutcome};
 use crate::dns::watch::Watchers;
-use crate::dns::{Responder, ResponsePolicy, Source, Transport};
+use crate::dns::{MessageSource, Responder, ResponsePolicy, Transport};
 use crate::metrics::Metrics;
 use crate::model::name::{MAX_NAME, Name};
 use crate::model::serial::Serial;
@@ -57,7 +57,7 @@ impl Reference {
     }
 
     /// What the responder says to a message, and what this says.
-    pub fn both(&self, responder: &Responder, packet: &[u8], source: Source) -> (Said, Said) {
+    pub fn both(&self, responder: &Responder, packet: &[u8], source: MessageSource) -> (Said, Said) {
         loop {
             let now = self.clock.now();
             // Whatever has to be signed is signed here first, and found by the responder: turns to sign are rationed.
@@ -72,7 +72,7 @@ impl Reference {
         }
     }
 
-    fn reply(&self, packet: &[u8], source: Source, now: Timestamp) -> Said {
+    fn reply(&self, packet: &[u8], source: MessageSource, now: Timestamp) -> Said {
         let mut decoder = BinDecoder::new(packet);
         let Some(query) = Message::read(&mut decoder).ok().filter(|query| is_whole(query, packet)) else {
             return Said::Unclear;
@@ -101,8 +101,8 @@ impl Reference {
         let way = if transport == Transport::Udp { Way::Datagram } else { Way::Stream };
         let zones = self.zones.load();
         let mut answer = answer(&zones, &question, |_| false, now);
-        prove(&zones, &question, way, &mut answer);
-        if matches!(answer.dnssec, Dnssec::Withheld) { Said::Unclear } else { reply(&answer) }
+        sign_answer(&zones, &question, way, &mut answer);
+        if matches!(answer.signing, SigningOutcome::Withheld) { Said::Unclear } else { reply(&answer) }
     }
 }
 
@@ -244,7 +244,7 @@ impl Reply<'_> {
         let mut edns = Edns::new();
         let answer = self.answer;
         edns.set_max_payload(1_232).set_dnssec_ok(asked.flags().dnssec_ok).set_rcode_high(answer.rcode.high());
-        if !matches!(answer.dnssec, Dnssec::Unsigned) {
+        if !matches!(answer.signing, SigningOutcome::Unsigned) {
             edns.flags_mut().z = asked.flags().z & COMPACT_OK;
         }
         let options = &mut edns.options_mut().options;
@@ -270,7 +270,7 @@ struct Writer<'o, 'q> {
 
 impl Writer<'_, '_> {
     fn all(&mut self, answer: &Answer<'_>) {
-        let proof = if let Dnssec::Signed(proof) = &answer.dnssec { Some(&**proof) } else { None };
+        let proof = if let SigningOutcome::Signed(proof) = &answer.signing { Some(&**proof) } else { None };
         let mut owner = self.asked.name().clone();
         for (index, alias) in answer.aliases.iter().enumerate() {
             self.set(0, &owner, alias);

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::dns::Heartbeat;
-use crate::dns::tcp::{IDLE, Limits, Talker, accept_all, serve};
+use crate::dns::tcp::{ConnectionHandler, IDLE, StreamTimeouts, accept_all, serve};
 use crate::model::prefix::Prefix;
 use crate::net::accept::Acceptor;
 use crate::net::bind;
@@ -33,10 +33,10 @@ async fn server(connections: Connections, idle: Duration) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (sender, shutdown) = watch::channel(false);
-    let limits = Limits { idle, write: Duration::from_millis(500) };
+    let timeouts = StreamTimeouts { idle, write: Duration::from_millis(500) };
     let acceptor = Acceptor::new("test", listener, connections.clone());
-    let talker = Talker { responder: responder(), limits, shutdown };
-    let task = tokio::spawn(accept_all(acceptor, talker, Heartbeat::default(), Talker::serve_tcp));
+    let handler = ConnectionHandler { responder: responder(), timeouts, shutdown };
+    let task = tokio::spawn(accept_all(acceptor, handler, Heartbeat::default(), ConnectionHandler::serve_tcp));
     Server { address, shutdown: sender, connections, task }
 }
 
@@ -269,11 +269,11 @@ async fn answers_that_are_ready_do_not_wait_behind_the_pause_for_a_signature() {
     // In this process, with one thread: while the server sleeps nobody writes, and nobody else has to be waited for.
     let (mut client, stream) = tokio::io::duplex(65_536);
     let (_keep, shutdown) = watch::channel(false);
-    let limits = Limits { idle: Duration::from_secs(5), write: Duration::from_secs(5) };
-    let talker = Talker { responder, limits, shutdown };
+    let timeouts = StreamTimeouts { idle: Duration::from_secs(5), write: Duration::from_secs(5) };
+    let handler = ConnectionHandler { responder, timeouts, shutdown };
     tokio::spawn(async move {
         let permit = Connections::new(1, 1).admit(Prefix::V4([127, 0, 0]));
-        talker.serve(stream, source(Transport::Tcp), &permit).await;
+        handler.serve(stream, source(Transport::Tcp), &permit).await;
     });
     let missing = missing(1_000);
     let missing = [&(missing.len() as u16).to_be_bytes()[..], &missing].concat();

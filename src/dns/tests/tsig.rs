@@ -3,7 +3,7 @@
 use super::mutated::{Dice, mutate};
 use super::*;
 use crate::crypto::tsig::TsigKey;
-use crate::dns::tsig::{Malformed, ReplyTsig, Tsig, TsigError, Unverified, Verified};
+use crate::dns::tsig::{MalformedTsig, ReplyTsig, Tsig, TsigError, Unverified, VerifiedRequest};
 use crate::model::tsig::Algorithm;
 
 const SECRET: &[u8] = b"secret-of-the-tests-32-octets-long";
@@ -43,7 +43,7 @@ fn later(at: Timestamp, seconds: i64) -> Timestamp {
     Timestamp::from_unix(at.as_unix().checked_add_signed(seconds).unwrap())
 }
 
-fn verify(packet: &[u8], key: Option<&TsigKey>, now: Timestamp) -> Result<Verified, Unverified> {
+fn verify(packet: &[u8], key: Option<&TsigKey>, now: Timestamp) -> Result<VerifiedRequest, Unverified> {
     Tsig::read(packet).unwrap().expect("a TSIG").verify(key, now)
 }
 
@@ -187,12 +187,12 @@ fn a_record_out_of_place_or_out_of_shape_is_malformed() {
         ("a MAC longer than the rest", changed(name + 10 + 13 + 8, 255)),
         ("other data longer than the rest", changed(record.len() - 1, 1)),
     ] {
-        assert_eq!(Tsig::read(&packet).err(), Some(Malformed), "{why}");
+        assert_eq!(Tsig::read(&packet).err(), Some(MalformedTsig), "{why}");
     }
     let mut answer = with(1, &record);
     (answer[11], answer[7]) = (0, 1);
     // The records are counted as one prerequisite too many, which is where the TSIG then stands.
-    assert!(matches!(Tsig::read(&answer), Ok(None) | Err(Malformed)));
+    assert!(matches!(Tsig::read(&answer), Ok(None) | Err(MalformedTsig)));
     assert!(Tsig::read(&request[..start]).unwrap().is_none(), "a record that is counted and not there");
     assert!(Tsig::read(&request[..11]).unwrap().is_none());
 }
@@ -230,7 +230,7 @@ fn whatever_comes_in_nothing_breaks_and_nothing_is_verified() {
         let Ok(Some(tsig)) = Tsig::read(&packet) else { continue };
         read += 1;
         let seal = match tsig.verify(Some(key), *at) {
-            Ok(Verified { reply: seal, .. }) => {
+            Ok(VerifiedRequest { reply: seal, .. }) => {
                 let is_same =
                     packet.get(2..).map(<[u8]>::to_ascii_lowercase) == Some(request[2..].to_ascii_lowercase());
                 assert!(is_same, "{packet:02x?}");

@@ -5,7 +5,7 @@ use super::*;
 use crate::api::credentials::tests::Fixture;
 use crate::crypto::keyring::Keyring;
 use crate::crypto::tsig::TsigKey;
-use crate::dns::limits::Limits;
+use crate::dns::limits::ReplyLimits;
 use crate::dns::query_event::Verdict;
 use crate::dns::tsig::{Tsig, TsigError};
 use crate::dns::update::Updates;
@@ -33,7 +33,7 @@ impl Site {
         let account = fixture.publisher.account(account.username).unwrap().unwrap();
         assert!(!keyring.put(account.username, Some(account.clone())));
         let key = keyring.key(account.username, &derivation).unwrap();
-        let policy = ResponsePolicy { limits: Limits::new(3), ..ResponsePolicy::plain().unwrap() };
+        let policy = ResponsePolicy { limits: ReplyLimits::new(3), ..ResponsePolicy::plain().unwrap() };
         let responder = responder_with(fixture.publisher.zones().clone(), policy);
         let responder = responder.with_updates(Updates::new(keyring, fixture.publisher.clone(), false));
         Self { responder, account, key, _house: fixture }
@@ -71,8 +71,8 @@ fn sign(packet: &[u8], who: Username, key: &TsigKey) -> Vec<u8> {
     signed
 }
 
-fn from_afar() -> Source {
-    Source { address: "192.0.2.9".parse().unwrap(), transport: Transport::Udp }
+fn from_afar() -> MessageSource {
+    MessageSource { address: "192.0.2.9".parse().unwrap(), transport: Transport::Udp }
 }
 
 #[tokio::test]

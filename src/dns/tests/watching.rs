@@ -1,8 +1,8 @@
 //! What observers see is what was sent: after rate limits, truncation and cookies, refusals included.
 
 use super::*;
-use crate::dns::identity::Identity;
-use crate::dns::limits::Limits;
+use crate::dns::identity::ServerIdentity;
+use crate::dns::limits::ReplyLimits;
 use crate::dns::query_event::{CookieState, QueryEvent, Verdict};
 use crate::dns::watch::NameWatch;
 use crate::metrics::Metrics;
@@ -15,15 +15,15 @@ fn ask_of(responder: &Responder, name: &str) {
 
 /// A responder that sends one reply a second to each network, and a watch over everything.
 fn limited() -> (Responder, NameWatch) {
-    let identity = Identity::default().into();
-    let policy = ResponsePolicy { limits: Limits::new(1), identity, ..ResponsePolicy::plain().unwrap() };
+    let identity = ServerIdentity::default().into();
+    let policy = ResponsePolicy { limits: ReplyLimits::new(1), identity, ..ResponsePolicy::plain().unwrap() };
     let responder = responder_with(Zones::new(vec![zone()]), policy);
     let watch = responder.replies.watchers.watch(name(".")).unwrap();
     (responder, watch)
 }
 
-fn from_afar() -> Source {
-    Source { address: "192.0.2.9".parse().unwrap(), transport: Transport::Udp }
+fn from_afar() -> MessageSource {
+    MessageSource { address: "192.0.2.9".parse().unwrap(), transport: Transport::Udp }
 }
 
 /// The reply to a message, and the one event that it makes.
@@ -178,7 +178,7 @@ async fn the_metrics_count_the_messages_that_were_sent() {
             mutated::mutate(&mut packet, &mut dice);
         }
         let transport = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Quic][dice.roll(4)];
-        let source = Source { transport, ..from_afar() };
+        let source = MessageSource { transport, ..from_afar() };
         sent += u64::from(responder.respond(&packet, source, &mut Vec::new()).replied().is_some());
         events.extend(next(&mut watch).await);
     }

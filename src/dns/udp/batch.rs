@@ -16,7 +16,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage};
 use nix::sys::socket::{recvmmsg, sendmmsg};
 
 use super::super::responder::Outcome;
-use super::back::{Asked, Back, from_asked};
+use super::reply_path::{LocalAddress, ReplyPath, with_source_address};
 
 /// Datagrams in one batch. More save nothing that can be measured.
 const BATCH: usize = 32;
@@ -29,7 +29,7 @@ const MAX_REPLY: usize = 1_232;
 /// A socket, and one batch of datagrams from it. Stays in the thread that made it.
 pub struct Batch {
     socket: Arc<UdpSocket>,
-    kind: Kind,
+    binding: LocalBinding,
     incoming: MultiHeaders<SockaddrStorage>,
     outgoing: MultiHeaders<SockaddrStorage>,
     buffers: Box<[[u8; MAX_QUERY]; BATCH]>,
@@ -39,14 +39,14 @@ pub struct Batch {
 
 /// Whether a socket has to say from which of the machine's addresses it replies.
 #[derive(Clone, Copy)]
-enum Kind {
+enum LocalBinding {
     /// It is bound to one.
     Bound,
     WildcardV4,
     WildcardV6,
 }
 
-impl Kind {
+impl LocalBinding {
     fn of(bound_to: IpAddr) -> Self {
         match bound_to {
             IpAddr::V4(ip) if ip.is_unspecified() => Self::WildcardV4,
@@ -71,7 +71,7 @@ impl Kind {
 struct Datagram {
     length: usize,
     peer: SockaddrStorage,
-    asked: Option<Asked>,
+    local: Option<LocalAddress>,
 }
 
 /// The batch's replies, one behind the other. A query that gets none leaves no gap: an empty datagram would be sent.
@@ -81,7 +81,7 @@ struct Replies {
     ranges: Vec<Range<usize>>,
     /// As long as `ranges`, in the form in which the kernel takes them.
     peers: Vec<Option<SockaddrStorage>>,
-    asked: Vec<Option<Asked>>,
+    local: Vec<Option<LocalAddress>>,
 }
 
 impl Replies {
@@ -90,7 +90,7 @@ impl Replies {
             bytes: Vec::with_capacity(BATCH * MAX_REPLY),
             ranges: Vec::with_capacity(BATCH),
             peers: Vec::with_capacity(BATCH),
-            asked: Vec::with_capacity(BATCH),
+            local: Vec::with_capacity(BATCH),
         }
     }
 
@@ -98,21 +98,21 @@ impl Replies {
         self.bytes.clear();
         self.ranges.clear();
         self.peers.clear();
-        self.asked.clear();
+        self.local.clear();
     }
 
     fn push(&mut self, range: Range<usize>, datagram: &Datagram) {
         self.ranges.push(range);
         self.peers.push(Some(datagram.peer));
-        self.asked.push(datagram.asked);
+        self.local.push(datagram.local);
     }
 
     /// The replies from `start` on that leave from one address. One call takes one control message for all of its
     /// datagrams.
     fn run_from(&self, start: usize) -> Range<usize> {
-        let asked = self.asked[start];
-        let others = self.asked[start..].iter().position(|other| *other != asked);
-        start..others.map_or(self.asked.len(), |others| start + others)
+        let local = self.local[start];
+        let others = self.local[start..].iter().position(|other| *other != local);
+        start..others.map_or(self.local.len(), |others| start + others)
     }
 
     fn bytes_of(&self, index: usize) -> &[u8] {
@@ -123,12 +123,12 @@ impl Replies {
 impl Batch {
     /// A batch of `socket`, which is bound to `bound_to`; blocking, with a read timeout.
     pub fn new(socket: UdpSocket, bound_to: IpAddr) -> Self {
-        let kind = Kind::of(bound_to);
+        let binding = LocalBinding::of(bound_to);
         Self {
             socket: Arc::new(socket),
-            kind,
-            incoming: kind.headers(),
-            outgoing: kind.headers(),
+            binding,
+            incoming: binding.headers(),
+            outgoing: binding.headers(),
             buffers: Box::new([[0; MAX_QUERY]; BATCH]),
             received: Vec::with_capacity(BATCH),
             replies: Replies::new(),
@@ -151,20 +151,20 @@ impl Batch {
         let mut slices = self.buffers.each_mut().map(|buffer| [IoSliceMut::new(buffer)]);
         let wait_for_one = MsgFlags::MSG_WAITFORONE;
         for message in recvmmsg(fd, &mut self.incoming, slices.iter_mut(), wait_for_one, None)? {
-            let asked = match self.kind {
-                Kind::Bound => None,
+            let local = match self.binding {
+                LocalBinding::Bound => None,
                 // An error says that there was no room for it, and concerns this one datagram alone.
-                Kind::WildcardV4 | Kind::WildcardV6 => {
-                    message.cmsgs().ok().and_then(|mut control| control.find_map(Asked::of))
+                LocalBinding::WildcardV4 | LocalBinding::WildcardV6 => {
+                    message.cmsgs().ok().and_then(|mut control| control.find_map(LocalAddress::of))
                 }
             };
             // A place without an address or a destination keeps its number, and gets no reply.
             let peer = message.address.unwrap_or_else(|| std::net::SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0).into());
-            self.received.push(Datagram { length: message.bytes, peer, asked });
+            self.received.push(Datagram { length: message.bytes, peer, local });
         }
         if self.received.iter().any(|datagram| !self.can_reply(datagram)) {
             // The kernel has left less room in that place than the next datagram needs.
-            self.incoming = self.kind.headers();
+            self.incoming = self.binding.headers();
             return Err(io::Error::other("a query came without the address that it was sent to, and gets no answer"));
         }
         Ok(())
@@ -184,15 +184,15 @@ impl Batch {
                 Outcome::Silence => {}
                 Outcome::Replied(_) => self.replies.push(start..self.replies.bytes.len(), datagram),
                 Outcome::Update(update) => {
-                    let back = Back { socket: self.socket.clone(), peer: datagram.peer, asked: datagram.asked };
-                    update.carry_out(move |reply| back.send(reply));
+                    let path = ReplyPath { socket: self.socket.clone(), peer: datagram.peer, local: datagram.local };
+                    update.carry_out(move |reply| path.send(reply));
                 }
             }
         }
     }
 
     fn can_reply(&self, datagram: &Datagram) -> bool {
-        datagram.asked.is_some() || matches!(self.kind, Kind::Bound)
+        datagram.local.is_some() || matches!(self.binding, LocalBinding::Bound)
     }
 
     /// Sends the replies. One that cannot be sent (no route, a full buffer) is lost like any datagram: the client asks
@@ -217,14 +217,14 @@ impl Batch {
         let send = |control: &[ControlMessage<'_>]| {
             sendmmsg(fd, &mut self.outgoing, slices, peers, control, MsgFlags::MSG_DONTWAIT).map(Iterator::count)
         };
-        Ok(from_asked(replies.asked[run.start], send)?)
+        Ok(with_source_address(replies.local[run.start], send)?)
     }
 }
 
-fn is_passing(kind: ErrorKind) -> bool {
+fn is_passing(binding: ErrorKind) -> bool {
     use ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable};
-    matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | Interrupted | ConnectionRefused | ConnectionReset)
-        || matches!(kind, HostUnreachable | NetworkUnreachable)
+    matches!(binding, ErrorKind::WouldBlock | ErrorKind::TimedOut | Interrupted | ConnectionRefused | ConnectionReset)
+        || matches!(binding, HostUnreachable | NetworkUnreachable)
 }
 
 fn address_of(peer: &SockaddrStorage) -> Option<(IpAddr, u16)> {
@@ -241,10 +241,10 @@ mod tests {
     use nix::sys::socket::setsockopt;
     use nix::sys::socket::sockopt::{Ipv6RecvPacketInfo, ReceiveTimestamp};
 
-    use super::super::super::reply::Responded;
+    use super::super::super::reply::WrittenReply;
     use super::*;
 
-    /// Queries that get themselves back, of one batch; and whether it was received without an error.
+    /// Queries that get themselves path, of one batch; and whether it was received without an error.
     fn echo(batch: &mut Batch) -> (usize, bool) {
         let mut count = 0;
         let received = batch.receive();
@@ -252,7 +252,7 @@ mod tests {
             count += 1;
             out.extend_from_slice(query);
             let (rcode, is_truncated, pause) = (ResponseCode::NoError, false, Duration::ZERO);
-            Outcome::Replied(Responded { rcode, is_truncated, pause })
+            Outcome::Replied(WrittenReply { rcode, is_truncated, pause })
         });
         batch.send();
         (count, received.is_ok())

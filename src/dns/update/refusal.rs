@@ -6,7 +6,7 @@ use tracing::error;
 use crate::publisher::PublishError;
 
 use super::super::ede::Ede;
-use super::super::refusal::Refusal;
+use super::super::error_reply::ErrorReply;
 
 /// Why an UPDATE is not carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl UpdateRefusal {
     }
 }
 
-impl From<UpdateRefusal> for Refusal {
+impl From<UpdateRefusal> for ErrorReply {
     fn from(refusal: UpdateRefusal) -> Self {
         Self { rcode: refusal.rcode(), ede: refusal.ede() }
     }
@@ -140,7 +140,7 @@ mod tests {
         ];
         let mut texts = Vec::new();
         for (refusal, rcode, code) in table {
-            let Refusal { rcode: said, ede } = refusal.into();
+            let ErrorReply { rcode: said, ede } = refusal.into();
             assert_eq!((said, ede.map(|ede| ede.code)), (rcode, code), "{refusal:?}");
             let Some(ede) = ede else { continue };
             // With names of 255 bytes and the largest MAC the reply still fits a datagram of 512 bytes or little more.

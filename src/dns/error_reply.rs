@@ -6,21 +6,21 @@ use super::ede::Ede;
 
 /// Why a message is refused, as the reply says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
+pub struct ErrorReply {
     /// The response code.
     pub rcode: ResponseCode,
     /// The explanation, where the response code alone does not say enough.
     pub ede: Option<Ede>,
 }
 
-impl Refusal {
+impl ErrorReply {
     /// A refusal with an explanation.
     pub const fn new(rcode: ResponseCode, ede: Ede) -> Self {
         Self { rcode, ede: Some(ede) }
     }
 }
 
-impl From<ResponseCode> for Refusal {
+impl From<ResponseCode> for ErrorReply {
     /// A refusal whose response code says everything.
     fn from(rcode: ResponseCode) -> Self {
         Self { rcode, ede: None }

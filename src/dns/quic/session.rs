@@ -11,14 +11,14 @@ use crate::net::connections::ConnectionPermit;
 use super::super::listener::stopped;
 use super::super::question;
 use super::super::responder::{Outcome, Responder};
-use super::super::source::{Source, Transport};
-use super::super::tcp::{LAST_CALL, Limits, MAX_QUERY, Talker};
+use super::super::source::{MessageSource, Transport};
+use super::super::tcp::{ConnectionHandler, LAST_CALL, MAX_QUERY, StreamTimeouts};
 use super::super::tls::HANDSHAKE;
 use super::super::wire::HEADER;
 
 /// Why a connection or a stream ends, as its client is told (RFC 9250 section 4.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Goodbye {
+enum DoqError {
     /// It was idle, or we stop.
     NoError = 0,
     /// There is no answer to this query.
@@ -29,16 +29,16 @@ enum Goodbye {
     ExcessiveLoad = 4,
 }
 
-impl Goodbye {
+impl DoqError {
     fn code(self) -> VarInt {
         VarInt::from_u32(self as u32)
     }
 }
 
 /// Serves a connection until it is idle for too long, breaks the rules, is told to make room, or closes.
-pub async fn converse(connecting: Connecting, talker: Talker, permit: &ConnectionPermit) {
+pub async fn serve_connection(connecting: Connecting, handler: ConnectionHandler, permit: &ConnectionPermit) {
     let peer = connecting.remote_address();
-    let Talker { responder, limits, mut shutdown } = talker;
+    let ConnectionHandler { responder, timeouts, mut shutdown } = handler;
     let handshake = tokio::select! {
         done = timeout(HANDSHAKE, connecting) => done,
         () = permit.evicted() => return,
@@ -49,36 +49,36 @@ pub async fn converse(connecting: Connecting, talker: Talker, permit: &Connectio
         Ok(Err(error)) => return debug!(%peer, "QUIC handshake: {error}"),
         Err(_) => return debug!(%peer, "QUIC handshake: too slow"),
     };
-    let source = Source { address: peer.ip().to_canonical(), transport: Transport::Quic };
-    let conversation = Conversation { connection: &connection, source, responder, limits, permit };
-    let goodbye = tokio::select! {
-        ended = conversation.run(shutdown) => ended.err().unwrap_or(Goodbye::NoError),
-        () = permit.evicted() => Goodbye::ExcessiveLoad,
+    let source = MessageSource { address: peer.ip().to_canonical(), transport: Transport::Quic };
+    let session = QuicSession { connection: &connection, source, responder, timeouts, permit };
+    let error = tokio::select! {
+        ended = session.run(shutdown) => ended.err().unwrap_or(DoqError::NoError),
+        () = permit.evicted() => DoqError::ExcessiveLoad,
     };
-    connection.close(goodbye.code(), b"");
+    connection.close(error.code(), b"");
 }
 
-struct Conversation<'s> {
+struct QuicSession<'s> {
     connection: &'s Connection,
-    source: Source,
+    source: MessageSource,
     responder: Responder,
-    limits: Limits,
+    timeouts: StreamTimeouts,
     permit: &'s ConnectionPermit,
 }
 
 /// A query, and the stream that its answer goes to.
-struct Asked {
+struct StreamQuery {
     message: Vec<u8>,
     reply: SendStream,
 }
 
-impl Conversation<'_> {
+impl QuicSession<'_> {
     /// Queries are read side by side, for one whose packet was lost must not hold up the others, and answered one by
     /// one, so that a connection holds one answer at a time.
-    async fn run(self, mut shutdown: watch::Receiver<bool>) -> Result<(), Goodbye> {
+    async fn run(self, mut shutdown: watch::Receiver<bool>) -> Result<(), DoqError> {
         let mut arriving = JoinSet::new();
         let mut answer = Vec::new();
-        let mut idle_at = Instant::now() + self.limits.idle;
+        let mut idle_at = Instant::now() + self.timeouts.idle;
         // Until when queries are still taken, once the shutdown has begun.
         let mut last_call = None;
         loop {
@@ -88,15 +88,15 @@ impl Conversation<'_> {
             }
             tokio::select! {
                 Some(read) = arriving.join_next() => {
-                    if let Some(asked) = read.map_err(|_| Goodbye::InternalError)?? {
-                        self.answer(asked, &mut answer).await?;
-                        idle_at = Instant::now() + self.limits.idle;
+                    if let Some(query) = read.map_err(|_| DoqError::InternalError)?? {
+                        self.answer(query, &mut answer).await?;
+                        idle_at = Instant::now() + self.timeouts.idle;
                     }
                 }
                 stream = self.connection.accept_bi() => {
                     // An error means that the connection is gone, and nobody hears the code.
-                    let (reply, query) = stream.map_err(|_| Goodbye::NoError)?;
-                    arriving.spawn(read(reply, query, self.limits));
+                    let (reply, query) = stream.map_err(|_| DoqError::NoError)?;
+                    arriving.spawn(read(reply, query, self.timeouts));
                 }
                 () = sleep_until(deadline) => {}
                 () = stopped(&mut shutdown), if last_call.is_none() => {
@@ -107,8 +107,8 @@ impl Conversation<'_> {
         }
     }
 
-    async fn answer(&self, asked: Asked, answer: &mut Vec<u8>) -> Result<(), Goodbye> {
-        let Asked { message, mut reply } = asked;
+    async fn answer(&self, query: StreamQuery, answer: &mut Vec<u8>) -> Result<(), DoqError> {
+        let StreamQuery { message, mut reply } = query;
         // Before the answer: who has it has been active, whatever comes in meanwhile.
         self.permit.touch();
         answer.clear();
@@ -118,14 +118,14 @@ impl Conversation<'_> {
         };
         let Some(responded) = responded else {
             // An error means that the client has let go of the stream already.
-            _ = reply.reset(Goodbye::InternalError.code());
+            _ = reply.reset(DoqError::InternalError.code());
             return Ok(());
         };
-        match timeout(self.limits.write, reply.write_all(answer)).await {
+        match timeout(self.timeouts.write, reply.write_all(answer)).await {
             Ok(Ok(())) => _ = reply.finish(),
             Ok(Err(WriteError::Stopped(_))) => {}
-            Ok(Err(_)) => return Err(Goodbye::NoError),
-            Err(_) => return Err(Goodbye::ExcessiveLoad),
+            Ok(Err(_)) => return Err(DoqError::NoError),
+            Err(_) => return Err(DoqError::ExcessiveLoad),
         }
         if !responded.pause.is_zero() {
             // It waits for us, so it is not idle.
@@ -138,8 +138,12 @@ impl Conversation<'_> {
 
 /// Reads a stream to its end: exactly one query, with its length before it (RFC 9250 section 4.2). `None`: the client
 /// does not want to know any more.
-async fn read(mut reply: SendStream, mut query: RecvStream, limits: Limits) -> Result<Option<Asked>, Goodbye> {
-    let message = match timeout(limits.idle, query.read_to_end(2 + MAX_QUERY)).await {
+async fn read(
+    mut reply: SendStream,
+    mut query: RecvStream,
+    timeouts: StreamTimeouts,
+) -> Result<Option<StreamQuery>, DoqError> {
+    let message = match timeout(timeouts.idle, query.read_to_end(2 + MAX_QUERY)).await {
         Ok(Ok(bytes)) => only_query(&bytes).map(<[u8]>::to_vec),
         Ok(Err(ReadToEndError::Read(_))) => return Ok(None),
         // It does not end, or not soon enough.
@@ -147,10 +151,10 @@ async fn read(mut reply: SendStream, mut query: RecvStream, limits: Limits) -> R
     };
     let Some(message) = message else {
         // Dropped as it is, it would end like an answer of no bytes, and before the connection does.
-        _ = reply.reset(Goodbye::ProtocolError.code());
-        return Err(Goodbye::ProtocolError);
+        _ = reply.reset(DoqError::ProtocolError.code());
+        return Err(DoqError::ProtocolError);
     };
-    Ok(Some(Asked { message, reply }))
+    Ok(Some(StreamQuery { message, reply }))
 }
 
 /// The message in a stream that breaks no rule of section 4.3.3: one, whole, with the id 0, and without the option by
