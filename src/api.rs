@@ -16,6 +16,7 @@ mod fields;
 mod health;
 pub mod http;
 mod httpreq;
+mod json_body;
 pub mod metrics;
 mod observe;
 mod own;
@@ -29,6 +30,7 @@ mod storage;
 mod subdomains;
 #[cfg(test)]
 mod tests;
+pub mod types;
 mod update;
 mod values;
 mod views;

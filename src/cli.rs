@@ -4,13 +4,18 @@ mod account;
 mod acme;
 mod cert;
 mod config;
+mod details;
 mod dnssec;
 mod enrol;
+mod error;
 mod export;
 mod generate;
 mod hook;
 mod import;
+mod named;
+mod networks;
 mod operator;
+mod output;
 mod persist;
 mod serve;
 mod settings;
@@ -21,19 +26,18 @@ mod txt;
 mod watch;
 
 use std::ffi::OsString;
-use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand};
-use thiserror::Error;
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::keyfile::KeyFileError;
-use crate::config::{Config, ConfigError};
-use crate::daemon::DaemonError;
-use crate::model::secret::{RandomError, SecretHash};
-use crate::publisher::{LoadError, PublishError};
-use crate::store::StoreError;
-use crate::store::import::ImportError;
+use crate::config::Config;
+use crate::model::secret::SecretHash;
+
+pub use error::CliError;
+pub use output::tell;
+
+use error::Result;
+use output::{Output, print};
 
 /// A DNS-01 challenge daemon: publish ACME challenges over an acme-dns API, answer them over DNS.
 #[derive(Debug, Parser)]
@@ -97,66 +101,6 @@ enum Command {
     Man,
 }
 
-/// How a command prints.
-#[derive(Debug, Clone, Copy, Args)]
-struct Output {
-    /// Print JSON for scripts
-    #[arg(long)]
-    json: bool,
-}
-
-/// Why a command failed.
-#[derive(Debug, Error)]
-pub enum CliError {
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error(transparent)]
-    Key(#[from] KeyFileError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Daemon(#[from] DaemonError),
-    #[error(transparent)]
-    Random(#[from] RandomError),
-    #[error(transparent)]
-    Hook(#[from] hook::HookError),
-    #[error(transparent)]
-    Import(#[from] ImportError),
-    #[error(transparent)]
-    Publish(#[from] PublishError),
-    #[error("{0}")]
-    Usage(String),
-    #[error("{0}")]
-    Refused(String),
-    /// Records that somebody must add to their zones first.
-    #[error("{0}")]
-    Missing(String),
-    #[error("no daemon answers at {}: {source}", path.display())]
-    NoDaemon { path: PathBuf, source: std::io::Error },
-    #[error("cannot write: {0}")]
-    Output(#[from] std::io::Error),
-    /// Nobody reads what the command prints any more, as behind `| head`.
-    #[error("nobody reads the output")]
-    Closed,
-}
-
-impl CliError {
-    /// The process's exit code: 2 for what the user wrote, 3 for records that are missing, 1 for what failed. What
-    /// nobody reads any more ends with 141, as a shell sees those that SIGPIPE kills; Rust ignores that signal.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Config(_) | Self::Key(_) | Self::Usage(_) => 2,
-            Self::Missing(_) => 3,
-            Self::Closed => 141,
-            Self::Hook(error) => error.exit_code(),
-            Self::Daemon(DaemonError::Load(LoadError::Owned { .. } | LoadError::Key(_)) | DaemonError::Keyring(_)) => 2,
-            _ => 1,
-        }
-    }
-}
-
-type Result<T> = std::result::Result<T, CliError>;
-
 /// The name under which this program is `txtgate hook`: some clients call a program by its path, with arguments of
 /// their own, so that there is no place for the word `hook`.
 const HOOK: &str = "txtgate-hook";
@@ -193,8 +137,8 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Import(command) => import::run(&command, named),
         Command::Export(wanted) => export::export(&wanted, &config()?),
         Command::Secret => secret(),
-        Command::Completions(completions) => generate::completions(&completions),
-        Command::Man => generate::man(),
+        Command::Completions(completions) => generate::completions(&completions, Cli::command()),
+        Command::Man => generate::man(Cli::command()),
     }
 }
 
@@ -207,18 +151,4 @@ fn secret() -> Result<()> {
          as the password or the path in their server's URL (https://txtgate:{secret}@HOST or https://HOST/{secret}),\n\
          or as `Authorization: Bearer {secret}`. It is not stored and not shown again."
     ))
-}
-
-/// Prints a line. Behind a closed pipe (`| head`) the command is over.
-fn print(text: &str) -> Result<()> {
-    match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(CliError::Closed),
-        done => Ok(done?),
-    }
-}
-
-/// Says on the standard error what is not asked for. Where nobody hears it there is nobody to tell that: `eprintln!`
-/// would panic.
-pub fn tell(what: &dyn std::fmt::Display) {
-    _ = writeln!(std::io::stderr(), "txtgate: {what}");
 }

@@ -1,6 +1,5 @@
 //! Starts everything, binds everything before it says so, reloads, and drains.
 
-mod acme;
 mod clock;
 mod error;
 mod query_events;
@@ -229,8 +228,7 @@ impl Daemon {
         let listener = tokio::net::UnixListener::from_std(listener)?;
         let facts = Facts { started: Some(Instant::now()), listeners: self.bound.lines() };
         let watch = query_events::hook(&self.services, &self.shutdown);
-        let acme = acme::hook(self.certificates.clone());
-        let router = self.services.operator_router(facts, Some(watch), Some(acme));
+        let router = self.services.operator_router(facts, Some(watch), Some(self.certificates.clone()));
         let (total, per_prefix) = PRIVATE_CONNECTIONS;
         let server = Server::new(router, Connections::new(total, per_prefix));
         self.http.spawn(server.serve_unix(listener, told(&self.shutdown)));

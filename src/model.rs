@@ -8,6 +8,7 @@ pub mod name;
 pub mod prefix;
 pub mod secret;
 pub mod serial;
+mod text;
 pub mod time;
 pub mod tsig;
 pub mod txt;

@@ -13,7 +13,7 @@ use super::auth::Login;
 use super::error::Failure;
 use super::fields::Fields;
 use super::reply;
-use super::views::AccountView;
+use super::types::accounts::AccountView;
 
 /// How long a deleted account can be restored by the operator.
 pub const RESTORABLE: Duration = Duration::from_secs(30 * 86_400);

@@ -10,6 +10,7 @@ mod clock;
 mod enrolments;
 mod names;
 mod persist;
+mod running;
 mod status;
 mod tsig;
 mod values;
@@ -25,6 +26,7 @@ use axum::http::request::Parts;
 use axum::routing::{delete, get, post};
 use axum::{Router, middleware};
 
+use crate::certificates::Certificates;
 use crate::crypto::hasher::Hasher;
 use crate::crypto::keyring::Keyring;
 use crate::metrics::Metrics;
@@ -33,7 +35,6 @@ use crate::publisher::{PublishError, Publisher};
 use super::body;
 use super::error::{Failure, method_not_allowed, no_such_page};
 
-pub use acme::{Acme, Ask, Refusal};
 pub use watch::Watch;
 #[cfg(test)]
 pub use watch::lines;
@@ -55,11 +56,11 @@ struct Handles {
     metrics: Arc<Metrics>,
     facts: Arc<Facts>,
     watch: Option<Watch>,
-    acme: Option<Acme>,
+    certificates: Option<Certificates>,
 }
 
-/// The operator's router. `watch` is where `/watch` hears of queries, `acme` whom `/acme` and `/certificates` ask; without them those are
-/// 404.
+/// The operator's router. Without `watch` and `certificates`, which only a daemon has, `/watch`, `/acme` and
+/// `/certificates` are 404.
 pub fn router(
     publisher: Publisher,
     hasher: Hasher,
@@ -67,7 +68,7 @@ pub fn router(
     metrics: Arc<Metrics>,
     facts: Facts,
     watch: Option<Watch>,
-    acme: Option<Acme>,
+    certificates: Option<Certificates>,
 ) -> Router {
     Router::new()
         .route("/accounts", get(accounts::list).post(accounts::create))
@@ -96,7 +97,7 @@ pub fn router(
         .fallback(no_such_page)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(body::whole))
-        .with_state(Handles { publisher, hasher, keyring, metrics, facts: Arc::new(facts), watch, acme })
+        .with_state(Handles { publisher, hasher, keyring, metrics, facts: Arc::new(facts), watch, certificates })
 }
 
 /// The query's parameters.

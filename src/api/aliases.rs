@@ -3,17 +3,19 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::json;
 
 use crate::model::account::Account;
-use crate::model::name::Owner;
+use crate::model::name::owner::OwnerText;
+use crate::model::name::{Alias, Owner, ZoneName};
 use crate::publisher::Publisher;
 
 use super::auth::Login;
 use super::error::Failure;
 use super::fields::Fields;
-use super::own::own;
+use super::own::own_named;
 use super::reply;
+use super::types::accounts::AliasView;
+use super::types::names::RemovedAliases;
 
 /// Has `alias` stand for `subdomain`, which an account with one may leave out. Doing it again succeeds; with another
 /// subdomain it moves the alias there.
@@ -22,14 +24,21 @@ pub async fn add(
     Login(account): Login,
     fields: Fields,
 ) -> Result<Response, Failure> {
-    with(&publisher, &account, &fields).await
+    let alias = fields.alias()?;
+    let owner = target(&account, fields.some_owner()?.as_ref(), fields.zone()?.as_ref())?;
+    add_alias(&publisher, &account, alias, owner).await
 }
 
-/// The same for whoever may change the account.
-pub async fn with(publisher: &Publisher, account: &Account, fields: &Fields) -> Result<Response, Failure> {
-    let (alias, owner) = (fields.alias()?, target(account, fields)?);
-    publisher.add_alias(account.username, alias.clone(), owner.clone()).await?;
-    Ok(reply::json(StatusCode::OK, &json!({ "alias": alias, "fulldomain": owner.to_string() })))
+/// Adds an alias of one of the account's owners, and shows it.
+pub async fn add_alias(
+    publisher: &Publisher,
+    account: &Account,
+    alias: Alias,
+    owner: Owner,
+) -> Result<Response, Failure> {
+    let view = AliasView { alias: alias.clone(), fulldomain: owner.to_string() };
+    publisher.add_alias(account.username, alias, owner).await?;
+    Ok(reply::json(StatusCode::OK, &view))
 }
 
 /// Takes `alias` away. Taking away what is gone already succeeds.
@@ -38,18 +47,20 @@ pub async fn remove(
     Login(account): Login,
     fields: Fields,
 ) -> Result<Response, Failure> {
-    without(&publisher, &account, &fields).await
+    remove_alias(&publisher, &account, fields.alias()?).await
 }
 
-/// The same for whoever may change the account.
-pub async fn without(publisher: &Publisher, account: &Account, fields: &Fields) -> Result<Response, Failure> {
-    let removed = publisher.remove_alias(account.username, fields.alias()?).await?;
-    Ok(reply::json(StatusCode::OK, &json!({ "removed": usize::from(removed) })))
+/// Removes an alias of the account, and says how many there were.
+pub async fn remove_alias(publisher: &Publisher, account: &Account, alias: Alias) -> Result<Response, Failure> {
+    let is_removed = publisher.remove_alias(account.username, alias).await?;
+    Ok(reply::json(StatusCode::OK, &RemovedAliases { removed: usize::from(is_removed) }))
 }
 
-fn target(account: &Account, fields: &Fields) -> Result<Owner, Failure> {
-    match (&account.given()[..], fields.text("subdomain")?) {
-        ([only], None) => Ok(Owner::clone(only)),
-        _ => own(account, fields),
+/// The owner that an alias is to stand for: the one that is named, or the account's only one.
+pub fn target(account: &Account, wanted: Option<&OwnerText>, zone: Option<&ZoneName>) -> Result<Owner, Failure> {
+    match (wanted, &account.given()[..]) {
+        (Some(wanted), _) => own_named(account, wanted, zone),
+        (None, [only]) => Ok(Owner::clone(only)),
+        (None, _) => Err(Failure::field("bad_subdomain", "subdomain", "write the account's subdomain")),
     }
 }

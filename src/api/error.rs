@@ -8,6 +8,7 @@ use thiserror::Error;
 use tracing::error;
 
 use crate::api::credentials::Denied;
+use crate::certificates::CertificateError;
 use crate::crypto::hasher::HasherError;
 use crate::model::enrolment::Over;
 use crate::model::name::Subdomain;
@@ -172,6 +173,20 @@ impl From<PublishError> for Failure {
             | PublishError::ApexTaken(_)
             | PublishError::LastOwner => Self::Conflict(error.to_string()),
             PublishError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<CertificateError> for Failure {
+    fn from(error: CertificateError) -> Self {
+        let message = error.explained();
+        match error {
+            CertificateError::NotFound(_) => Self::NotFound(message),
+            CertificateError::Configured(_) | CertificateError::Deleting(_) => Self::Conflict(message),
+            CertificateError::Invalid(_) | CertificateError::Password(_) => {
+                Self::field("bad_certificate", "certificate", message)
+            }
+            _ => Self::Authority(message),
         }
     }
 }

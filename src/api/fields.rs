@@ -1,6 +1,6 @@
 //! A request's JSON body: any Content-Type, keys in any case, absent and null alike, unknown keys ignored.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,11 +9,9 @@ use axum::extract::{FromRequest, Request};
 use serde_json::Value;
 
 use crate::model::account::{AllowFrom, Note};
-use crate::model::enrolment::{AllowedLabel, AllowedLabelError, MAX_LABELS, MAX_USES};
 use crate::model::name::owner::OwnerText;
 use crate::model::name::{Alias, Name, ZoneName};
 use crate::model::time::Span;
-use crate::model::tsig::Algorithm;
 use crate::model::txt::persist::PersistValue;
 use crate::model::txt::{KeyAuthorization, TxtValue};
 use crate::publisher::Choice;
@@ -23,7 +21,7 @@ use super::error::Failure;
 
 /// The members of a JSON object, under their names in lower case. Empty where there was no body, or `null`.
 #[derive(Debug, Default)]
-pub struct Fields(HashMap<String, Value>);
+pub struct Fields(BTreeMap<String, Value>);
 
 impl<S: Sync> FromRequest<S> for Fields {
     type Rejection = Failure;
@@ -36,7 +34,12 @@ impl<S: Sync> FromRequest<S> for Fields {
 }
 
 impl Fields {
-    fn parse(body: &[u8]) -> Result<Self, Failure> {
+    /// The members, for a typed request.
+    pub fn into_members(self) -> BTreeMap<String, Value> {
+        self.0
+    }
+
+    pub fn parse(body: &[u8]) -> Result<Self, Failure> {
         if body.trim_ascii().is_empty() {
             return Ok(Self::default());
         }
@@ -78,7 +81,12 @@ impl Fields {
     /// The subdomain that is acted upon, or the whole name of an owner.
     pub fn owner(&self) -> Result<OwnerText, Failure> {
         let missing = || Failure::field("bad_subdomain", "subdomain", "write the account's subdomain");
-        self.parsed("subdomain", "bad_subdomain")?.ok_or_else(missing)
+        self.some_owner()?.ok_or_else(missing)
+    }
+
+    /// The same, if one is named.
+    pub fn some_owner(&self) -> Result<Option<OwnerText>, Failure> {
+        self.parsed("subdomain", "bad_subdomain")
     }
 
     /// The subdomain that a registration asks for.
@@ -154,11 +162,6 @@ impl Fields {
         }
     }
 
-    /// The algorithm of a TSIG key, if one is named.
-    pub fn algorithm(&self) -> Result<Option<Algorithm>, Failure> {
-        self.parsed("algorithm", "bad_algorithm")
-    }
-
     /// A remark, if there is one.
     pub fn note(&self) -> Result<Option<Note>, Failure> {
         self.parsed("note", "bad_note")
@@ -176,24 +179,6 @@ impl Fields {
         AllowFrom::parse(&texts).map(Some).map_err(|error| Failure::field(code, "allowfrom", error))
     }
 
-    /// The labels that an enrolment token allows.
-    pub fn labels(&self) -> Result<Vec<AllowedLabel>, Failure> {
-        let wrong = |message: String| Failure::field("bad_labels", "labels", message);
-        let texts = self.list("labels", "bad_labels")?.unwrap_or_default();
-        if texts.len() > MAX_LABELS {
-            return Err(wrong(format!("at most {MAX_LABELS} labels; found {}", texts.len())));
-        }
-        texts.iter().map(|text| text.parse().map_err(|error: AllowedLabelError| wrong(error.to_string()))).collect()
-    }
-
-    /// How often an enrolment token may be used, if that is told.
-    pub fn uses(&self) -> Result<Option<u32>, Failure> {
-        let Some(value) = self.value("uses") else { return Ok(None) };
-        let number = value.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| *number <= MAX_USES);
-        let wrong = || Failure::field("bad_uses", "uses", format!("write a number from 0 to {MAX_USES}"));
-        number.map(Some).ok_or_else(wrong)
-    }
-
     /// A list of strings, if there is one.
     fn list(&self, field: &'static str, code: &'static str) -> Result<Option<Vec<String>>, Failure> {
         let wrong =
@@ -208,11 +193,6 @@ impl Fields {
             other => Err(wrong("each as a string", other)),
         };
         list.iter().map(text).collect::<Result<_, _>>().map(Some)
-    }
-
-    /// A list of plain texts; empty where there is none.
-    pub fn texts(&self, field: &'static str) -> Result<Vec<String>, Failure> {
-        Ok(self.list(field, "bad_field")?.unwrap_or_default())
     }
 
     /// A field that is plain text: a name to look up, which has no rules of its own.

@@ -17,6 +17,7 @@ use super::auth::Publishing;
 use super::error::Failure;
 use super::fields::Fields;
 use super::reply;
+use super::types::values::Retired;
 
 /// Owners that an error names.
 const NAMED: usize = 8;
@@ -40,7 +41,7 @@ pub async fn cleanup(
 ) -> Result<Response, Failure> {
     let (owner, txt) = challenge(&account, &fields)?;
     let retired = publisher.retire(Author::Account(account.username), owner, Some(txt)).await?;
-    Ok(reply::json(StatusCode::OK, &json!({ "retired": retired })))
+    Ok(reply::json(StatusCode::OK, &Retired { retired }))
 }
 
 /// Where the account means to prove something, and what it publishes for it.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::account::Account;
+use crate::model::name::owner::OwnerText;
 use crate::model::name::{Owner, ZoneName};
 
 use super::error::Failure;
@@ -11,9 +12,14 @@ use super::fields::Fields;
 /// The one of the account's owners that the body names by `subdomain`: a label, with `zone` where several zones have it,
 /// or a whole name. Looks at nothing but the account, so that it tells nothing of others.
 pub fn own(account: &Account, fields: &Fields) -> Result<Owner, Failure> {
-    let (wanted, zone) = (fields.owner()?, fields.zone()?);
+    let wanted = fields.owner()?;
+    own_named(account, &wanted, fields.zone()?.as_ref())
+}
+
+/// The one of the account's owners that `wanted` means, in `zone` if one is named.
+pub fn own_named(account: &Account, wanted: &OwnerText, zone: Option<&ZoneName>) -> Result<Owner, Failure> {
     let zones: BTreeSet<&ZoneName> = account.owners.iter().map(|owner| &owner.zone).collect();
-    let named = zones.into_iter().filter(|found| zone.as_ref().is_none_or(|zone| zone == *found));
+    let named = zones.into_iter().filter(|found| zone.is_none_or(|zone| zone == *found));
     let mut found: Vec<Owner> =
         named.filter_map(|zone| wanted.in_zone(zone)).filter(|owner| account.owns(owner)).collect();
     match (found.pop(), &found[..]) {

@@ -3,7 +3,6 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::json;
 
 use crate::publisher::{Author, Publisher};
 
@@ -12,7 +11,7 @@ use super::error::Failure;
 use super::fields::Fields;
 use super::own::own;
 use super::reply;
-use super::views::NamedPersistent;
+use super::types::values::{NamedPersistent, Retired};
 
 /// Publishes `value` at `subdomain`, for good or for a `lifetime`. It is a standing grant, so a key that has been replaced
 /// cannot leave one behind.
@@ -34,5 +33,5 @@ pub async fn retire(
 ) -> Result<Response, Failure> {
     let (owner, which) = (own(&account, &fields)?, fields.some_persistent()?);
     let retired = publisher.retire_persistent(Author::Account(account.username), owner, which).await?;
-    Ok(reply::json(StatusCode::OK, &json!({ "retired": retired })))
+    Ok(reply::json(StatusCode::OK, &Retired { retired }))
 }

@@ -1,6 +1,5 @@
 //! `POST /register`: an account, its key shown this once.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,12 +8,10 @@ use axum::extract::{FromRef, FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
-use serde::Serialize;
 
 use crate::config::Registration;
 use crate::crypto::hasher::Hasher;
-use crate::model::account::{Account, AllowFrom, Note, Username};
-use crate::model::name::Owner;
+use crate::model::account::{AllowFrom, Note};
 use crate::model::prefix::Prefix;
 use crate::model::secret::ApiKey;
 use crate::net::rate_limiter::{RateLimiter, Rule};
@@ -25,6 +22,7 @@ use super::error::Failure;
 use super::fields::Fields;
 use super::reply;
 use super::secrets::{Proof, Secrets, Unproved};
+use super::types::accounts::AccountCredentials;
 
 /// Registrations from one prefix where anybody may register.
 const REGISTRATIONS: Rule = Rule {
@@ -146,9 +144,12 @@ pub async fn register(
 
 /// What a registration asks for.
 pub struct Wanted {
-    place: Place,
-    allow_from: AllowFrom,
-    note: Note,
+    /// The account's first name.
+    pub place: Place,
+    /// The networks from which the account may be used.
+    pub allow_from: AllowFrom,
+    /// A remark.
+    pub note: Note,
 }
 
 impl Wanted {
@@ -167,33 +168,9 @@ impl Wanted {
         let hash = hasher.hash(key.clone(), client).await?;
         let Self { place, allow_from, note } = self;
         let account = publisher.register(Registering { place, allow_from, note, key: hash }).await?;
-        Ok(reply::json(StatusCode::CREATED, &Registered::of(&account, &key)))
+        Ok(reply::json(StatusCode::CREATED, &AccountCredentials::of(&account, &key)))
     }
 }
 
 /// The operator's own address stands for requests that do not come over the network.
 pub const OPERATOR: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-
-/// The reply that shows a key: acme-dns's members in acme-dns's order.
-#[derive(Serialize)]
-pub struct Registered<'a> {
-    username: Username,
-    password: &'a str,
-    fulldomain: String,
-    subdomain: Cow<'a, str>,
-    allowfrom: &'a AllowFrom,
-}
-
-impl<'a> Registered<'a> {
-    /// An account and its key.
-    pub fn of(account: &'a Account, key: &'a ApiKey) -> Self {
-        let owner = account.owners.first();
-        Self {
-            username: account.username,
-            password: key.reveal(),
-            fulldomain: owner.map(ToString::to_string).unwrap_or_default(),
-            subdomain: owner.map(Owner::short).unwrap_or_default(),
-            allowfrom: &account.allow_from,
-        }
-    }
-}

@@ -16,8 +16,8 @@ use super::auth::Login;
 use super::client_ip::ClientIp;
 use super::error::Failure;
 use super::fields::Fields;
-use super::register::Registered;
 use super::reply;
+use super::types::accounts::AccountCredentials;
 
 /// The grace time where none is asked for: whoever loses the reply can come again with the key before.
 const GRACE: Duration = Duration::from_secs(60 * 60);
@@ -31,7 +31,7 @@ pub async fn rotate(
     Login(account): Login,
     fields: Fields,
 ) -> Result<Response, Failure> {
-    with_new_key(&publisher, &hasher, &account, &fields, Prefix::of(client)).await
+    with_new_key(&publisher, &hasher, &account, fields.grace()?, Prefix::of(client)).await
 }
 
 /// Gives the account another key, and shows it like a registration does.
@@ -39,15 +39,15 @@ pub async fn with_new_key(
     publisher: &Publisher,
     hasher: &Hasher,
     account: &Account,
-    fields: &Fields,
+    grace: Option<Duration>,
     client: Prefix,
 ) -> Result<Response, Failure> {
-    let grace = fields.grace()?.unwrap_or(GRACE);
+    let grace = grace.unwrap_or(GRACE);
     if grace > MAX_GRACE {
         return Err(Failure::field("bad_grace", "grace", "write at most 7d; 0s ends the former key at once"));
     }
     let key = ApiKey::random()?;
     let hash = hasher.hash(key.clone(), client).await?;
     publisher.rotate(account.username, hash, grace).await?;
-    Ok(reply::json(StatusCode::OK, &Registered::of(account, &key)))
+    Ok(reply::json(StatusCode::OK, &AccountCredentials::of(account, &key)))
 }

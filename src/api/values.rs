@@ -3,7 +3,6 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::json;
 
 use crate::publisher::{Author, Publisher};
 
@@ -12,6 +11,7 @@ use super::error::Failure;
 use super::fields::Fields;
 use super::own::own;
 use super::reply;
+use super::types::values::Retired;
 
 /// Retires the value `txt` at `subdomain`, or all values there. Retiring what is gone already succeeds.
 pub async fn retire(
@@ -21,5 +21,5 @@ pub async fn retire(
 ) -> Result<Response, Failure> {
     let (owner, which) = (own(&account, &fields)?, fields.some_txt()?);
     let retired = publisher.retire(Author::Account(account.username), owner, which).await?;
-    Ok(reply::json(StatusCode::OK, &json!({ "retired": retired })))
+    Ok(reply::json(StatusCode::OK, &Retired { retired }))
 }

@@ -2,15 +2,15 @@
 
 use axum::http::Method;
 use clap::Subcommand;
-use serde_json::json;
 
 use crate::acme::client::AcmeClient;
+use crate::api::types::acme::{AcmeAccountReport, UpdateContact};
 use crate::config::Config;
 
+use super::details::details;
+use super::error::{CliError, Result};
 use super::operator::Operator;
-use super::status::rows;
-use super::table::table;
-use super::{CliError, Output, Result, print};
+use super::output::{Output, print};
 
 /// `acme ...`
 #[derive(Debug, Subcommand)]
@@ -19,12 +19,12 @@ pub enum Command {
     Directory(Output),
     /// The daemon's account with the CA
     #[command(subcommand)]
-    Account(Account),
+    Account(AccountCommand),
 }
 
 /// `acme account ...`
 #[derive(Debug, Subcommand)]
-pub enum Account {
+pub enum AccountCommand {
     /// Show the account as the CA sees it, and the CAA record that binds a domain to it
     Show(Output),
     /// Give the account a new key
@@ -55,34 +55,32 @@ fn directory(output: Output, config: &Config) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let connect = AcmeClient::connect(&config.acme.directory, config.acme.ca_root.as_deref());
     let client = runtime.block_on(connect).map_err(|error| CliError::Refused(error.explained()))?;
-    // invariant: a directory has only texts and lists of them
-    shown(output, &serde_json::to_value(client.directory()).unwrap_or_default())
+    output.print(client.directory(), details)
 }
 
-fn account(command: Account, config: &Config) -> Result<()> {
-    if matches!(&command, Account::Deactivate(Deactivate { yes: false })) {
+fn account(command: AccountCommand, config: &Config) -> Result<()> {
+    if matches!(&command, AccountCommand::Deactivate(Deactivate { yes: false })) {
         let problem = "a deactivated account can never be used again; add --yes if that is what you want";
         return Err(CliError::Usage(problem.into()));
     }
     let operator = Operator::of_daemon(config)?;
-    let post = |what: &str, body| operator.call(Method::POST, &format!("/acme/account/{what}"), body);
     match command {
-        Account::Show(output) => shown(output, &operator.call(Method::GET, "/acme/account", None)?),
-        Account::Rollover => {
-            post("rollover", None)?;
+        AccountCommand::Show(output) => {
+            let report: AcmeAccountReport = operator.ask(Method::GET, "/acme/account")?;
+            output.print(&report, details)
+        }
+        AccountCommand::Rollover => {
+            operator.ask::<()>(Method::POST, "/acme/account/rollover")?;
             print("the CA has the account's new key")
         }
-        Account::UpdateContact => {
-            post("contact", Some(&json!({ "contact": config.acme.contact })))?;
+        AccountCommand::UpdateContact => {
+            let body = UpdateContact { contact: config.acme.contact.clone() };
+            operator.send::<()>(Method::POST, "/acme/account/contact", &body)?;
             print(&format!("the CA has the contacts: {}", config.acme.contact.join(" ")))
         }
-        Account::Deactivate(_) => {
-            post("deactivate", None)?;
+        AccountCommand::Deactivate(_) => {
+            operator.ask::<()>(Method::POST, "/acme/account/deactivate")?;
             print("the account is deactivated")
         }
     }
-}
-
-fn shown(output: Output, value: &serde_json::Value) -> Result<()> {
-    print(&if output.json { value.to_string() } else { table(&["what", "value"], &rows(value)) })
 }

@@ -9,7 +9,8 @@ use crate::config::{Certificate, Config, Registration, ZoneSettings};
 use crate::model::identifier::Identifier;
 use crate::net::tls::{self, Tls};
 
-use super::{CliError, Result};
+use super::error::{CliError, Result};
+use super::output::print;
 
 /// `config ...`
 #[derive(Debug, Subcommand)]
@@ -34,7 +35,7 @@ pub fn run(command: &Command, config: &Config) -> Result<()> {
     for pkcs12 in config.certificates.iter().filter_map(|certificate| certificate.pkcs12.as_ref()) {
         pkcs12.password().map_err(|error| CliError::Usage(error.to_string()))?;
     }
-    super::print(&describe(config))
+    print(&describe(config))
 }
 
 fn describe(config: &Config) -> String {

@@ -14,8 +14,9 @@ use axum::http::Method;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde::Serialize;
 
+use crate::api::types::clock::TrustedClock;
 use crate::config::keyfile::{KeyFile, KeyFileError};
 use crate::config::{Config, Dnssec, ZoneSettings};
 use crate::model::name::ZoneName;
@@ -23,8 +24,9 @@ use crate::model::time::{Clock, Timestamp};
 use crate::zone::signing::key::{Algorithm, ZoneKey};
 use crate::zone::signing::phase::{Offer, Phase};
 
+use super::error::{CliError, Result};
 use super::operator::Operator;
-use super::{CliError, Output, Result, print};
+use super::output::{Output, print, print_json};
 use servers::{ParentDs, is_served, wait_until_served};
 use walk::{Need, Way, need};
 
@@ -108,9 +110,8 @@ pub fn run(command: Command, config: &Config) -> Result<()> {
 }
 
 fn trust_clock(config: &Config) -> Result<()> {
-    let reply = Operator::connect(config)?.call(Method::POST, "/clock/trust", None)?;
-    let clock = reply["clock"].as_str().unwrap_or_default();
-    print(&match reply["was_behind_seconds"].as_u64() {
+    let TrustedClock { clock, was_behind_seconds } = Operator::connect(config)?.ask(Method::POST, "/clock/trust")?;
+    print(&match was_behind_seconds {
         None => {
             format!("the machine's clock says {clock}, which is not behind the last change: it is believed already")
         }
@@ -259,7 +260,7 @@ fn status(output: Output, place: &Place<'_>) -> Result<()> {
     let mut file = place.read()?;
     note_if_served(&mut file, place)?;
     if output.json {
-        return print(&as_json(&file, place).to_string());
+        return print_json(&dnssec_status(&file, place));
     }
     print(&report(&file, place))
 }
@@ -293,18 +294,37 @@ fn report(file: &KeyFile, place: &Place<'_>) -> String {
     out.trim_end().to_owned()
 }
 
-fn as_json(file: &KeyFile, place: &Place<'_>) -> Value {
-    let key = |key: &Arc<ZoneKey>| json!({"tag": key.tag(), "algorithm": key.algorithm().number()});
-    json!({
-        "zone": file.zone,
-        "phase": file.phase,
-        "meaning": file.phase.meaning(),
-        "keys": file.keys.iter().map(key).collect::<Vec<_>>(),
-        "served": is_served(place.config, file, place.dnssec).is_ok(),
-        "since": file.seen.map(|seen| seen.to_string()),
-        "ds": records(file).lines().next(),
-        "next": what_next(file, place),
-    })
+/// How far a zone has come, for scripts.
+#[derive(Debug, Serialize)]
+struct DnssecStatus {
+    zone: ZoneName,
+    phase: Phase,
+    meaning: &'static str,
+    keys: Vec<DnssecKey>,
+    served: bool,
+    since: Option<String>,
+    ds: Option<String>,
+    next: String,
+}
+
+#[derive(Debug, Serialize)]
+struct DnssecKey {
+    tag: u16,
+    algorithm: u8,
+}
+
+fn dnssec_status(file: &KeyFile, place: &Place<'_>) -> DnssecStatus {
+    let keys = file.keys.iter().map(|key| DnssecKey { tag: key.tag(), algorithm: key.algorithm().number() });
+    DnssecStatus {
+        zone: file.zone.clone(),
+        phase: file.phase,
+        meaning: file.phase.meaning(),
+        keys: keys.collect(),
+        served: is_served(place.config, file, place.dnssec).is_ok(),
+        since: file.seen.map(|seen| seen.to_string()),
+        ds: records(file).lines().next().map(str::to_owned),
+        next: what_next(file, place),
+    }
 }
 
 fn at_the_parent(file: &KeyFile) -> String {

@@ -2,13 +2,19 @@
 
 use axum::http::Method;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
 
+use crate::api::types;
+use crate::api::types::enrolments::{CreateEnrolment, CreatedEnrolment, EnrolmentView, RevokedEnrolment};
 use crate::config::{Config, Registration};
+use crate::model::account::Note;
+use crate::model::enrolment::{AllowedLabel, EnrolmentId};
+use crate::model::time::Span;
 
+use super::error::Result;
+use super::networks::networks;
 use super::operator::Operator;
+use super::output::Output;
 use super::table::{cell, table};
-use super::{Output, Result, print};
 
 /// `enrol ...`
 #[derive(Debug, Subcommand)]
@@ -29,16 +35,16 @@ pub struct Create {
     count: u32,
     /// For how long, like 24h
     #[arg(long, value_name = "SPAN", default_value = "7d")]
-    lifetime: String,
+    lifetime: Span,
     /// A network from which it may be used; may be repeated
     #[arg(long, value_name = "CIDR")]
     allowfrom: Vec<String>,
     /// A label that it gives, or with a star at the end labels that it lets choose; may be repeated [default: random ones]
     #[arg(long, value_name = "LABEL")]
-    label: Vec<String>,
+    label: Vec<AllowedLabel>,
     /// A remark
     #[arg(long)]
-    note: Option<String>,
+    note: Option<Note>,
     #[command(flatten)]
     output: Output,
 }
@@ -47,7 +53,7 @@ pub struct Create {
 #[derive(Debug, Args)]
 pub struct Revoke {
     /// Its id, as the list shows it
-    id: i64,
+    id: EnrolmentId,
     #[command(flatten)]
     output: Output,
 }
@@ -57,45 +63,57 @@ pub fn run(command: Command, config: &Config) -> Result<()> {
     let operator = Operator::connect(config)?;
     match command {
         Command::Create(wanted) => create(&operator, &wanted, config),
-        Command::List(output) => list(output, &operator.call(Method::GET, "/enrolments", None)?),
+        Command::List(output) => list(output, &operator.ask(Method::GET, "/enrolments")?),
         Command::Revoke(Revoke { id, output }) => {
-            let reply = operator.call(Method::DELETE, &format!("/enrolments/{id}"), None)?;
-            if output.json { print(&reply.to_string()) } else { print(&format!("{id} revoked")) }
+            let reply: RevokedEnrolment = operator.ask(Method::DELETE, &format!("/enrolments/{id}"))?;
+            output.print(&reply, |reply| format!("{} revoked", reply.revoked))
         }
     }
 }
 
 fn create(operator: &Operator, wanted: &Create, config: &Config) -> Result<()> {
-    let body = json!({
-        "uses": wanted.count,
-        "lifetime": wanted.lifetime,
-        "allowfrom": wanted.allowfrom,
-        "labels": wanted.label,
-        "note": wanted.note,
-    });
-    let reply = operator.call(Method::POST, "/enrolments", Some(&body))?;
-    if wanted.output.json {
-        return print(&reply.to_string());
-    }
-    let (token, id, expires) = (cell(&reply["token"]), cell(&reply["id"]), cell(&reply["expires"]));
-    print(&format!(
-        "token:   {token}\nid:      {id}\nexpires: {expires}\n\n\
-         Give the token to who may register, as the password or the path in their server's URL\n\
-         (https://txtgate:{token}@HOST or https://HOST/{token}), or as `Authorization: Bearer {token}`.\n\
-         It is not stored and not shown again."
-    ))?;
-    if config.api.registration == Registration::Open {
-        print("\nRegistration is open here: nobody needs it, but for lego's storage.")?;
-    }
-    Ok(())
+    let body = CreateEnrolment {
+        uses: Some(wanted.count),
+        lifetime: Some(wanted.lifetime),
+        allowfrom: Some(networks(&wanted.allowfrom)?),
+        labels: wanted.label.clone(),
+        note: wanted.note.clone(),
+    };
+    let reply: CreatedEnrolment = operator.send(Method::POST, "/enrolments", &body)?;
+    let is_open = config.api.registration == Registration::Open;
+    wanted.output.print(&reply, |reply| instructions(reply, is_open))
 }
 
-fn list(output: Output, reply: &Value) -> Result<()> {
-    if output.json {
-        return print(&reply["enrolments"].to_string());
-    }
-    let columns = ["id", "used", "uses", "expires", "allowfrom", "labels", "state", "note"];
-    let row = |enrolment: &Value| columns.map(|column| cell(&enrolment[column])).to_vec();
-    let rows: Vec<_> = reply["enrolments"].as_array().into_iter().flatten().map(row).collect();
-    print(&table(&columns, &rows))
+/// What to do with a new token.
+fn instructions(reply: &CreatedEnrolment, is_open: bool) -> String {
+    let token = reply.token.as_str();
+    let EnrolmentView { id, expires, .. } = &reply.enrolment;
+    let note =
+        if is_open { "\n\nRegistration is open here: nobody needs a token, except for lego's storage." } else { "" };
+    format!(
+        "token:   {token}\nid:      {id}\nexpires: {expires}\n\n\
+         Give the token to those who may register, as the password or the path in their server's URL\n\
+         (https://txtgate:{token}@HOST or https://HOST/{token}), or as `Authorization: Bearer {token}`.\n\
+         It is not stored and not shown again.{note}"
+    )
+}
+
+fn list(output: Output, reply: &types::list::List<EnrolmentView>) -> Result<()> {
+    output.print(reply, |list| {
+        let rows: Vec<_> = list.items.iter().map(list_row).collect();
+        table(&["id", "used", "uses", "expires", "allowfrom", "labels", "state", "note"], &rows)
+    })
+}
+
+fn list_row(enrolment: &EnrolmentView) -> Vec<String> {
+    vec![
+        cell(&enrolment.id),
+        cell(&enrolment.used),
+        cell(&enrolment.uses),
+        cell(&enrolment.expires),
+        cell(&enrolment.allowfrom),
+        cell(&enrolment.labels),
+        cell(&enrolment.state),
+        cell(&enrolment.note),
+    ]
 }

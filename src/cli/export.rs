@@ -8,7 +8,8 @@ use crate::config::Config;
 use crate::model::name::ZoneName;
 use crate::store::export;
 
-use super::{CliError, Result, print};
+use super::error::{CliError, Result};
+use super::output::print;
 
 /// `export --format FORMAT FILE`
 #[derive(Debug, Args)]

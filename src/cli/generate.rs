@@ -1,9 +1,10 @@
 //! Completion scripts and the manual page, made from the command line's own definition.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::{Cli, Result};
+use super::error::Result;
+use super::output::print;
 
 /// `completions SHELL`
 #[derive(Debug, Args)]
@@ -13,21 +14,20 @@ pub struct Completions {
 }
 
 /// Prints a completion script.
-pub fn completions(wanted: &Completions) -> Result<()> {
+pub fn completions(wanted: &Completions, mut command: Command) -> Result<()> {
     let mut out = Vec::new();
-    clap_complete::generate(wanted.shell, &mut Cli::command(), "txtgate", &mut out);
-    super::print(String::from_utf8_lossy(&out).trim_end())
+    clap_complete::generate(wanted.shell, &mut command, "txtgate", &mut out);
+    print(String::from_utf8_lossy(&out).trim_end())
 }
 
 /// Prints the manual page, its subcommands' pages behind it.
-pub fn man() -> Result<()> {
+pub fn man(mut command: Command) -> Result<()> {
     let mut out = Vec::new();
-    let mut command = Cli::command();
     command.build();
     clap_mangen::Man::new(command.clone()).render(&mut out)?;
     for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
         clap_mangen::Man::new(sub.clone().name(format!("txtgate-{}", sub.get_name()).leak() as &str))
             .render(&mut out)?;
     }
-    super::print(String::from_utf8_lossy(&out).trim_end())
+    print(String::from_utf8_lossy(&out).trim_end())
 }

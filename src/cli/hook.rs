@@ -6,7 +6,7 @@
 
 mod accounts;
 mod call;
-mod error;
+pub mod error;
 mod seen;
 mod server;
 mod settings;
@@ -19,7 +19,7 @@ use clap::Args;
 
 use crate::model::name::Name;
 
-use super::tell;
+use super::output::tell;
 use accounts::{Account, AccountFile};
 use call::{Call, Challenge, Target};
 use server::Server;

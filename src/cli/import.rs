@@ -22,7 +22,8 @@ use crate::publisher::Plan;
 use crate::store::backup;
 use crate::store::import::{ForeignAccount, Left, Postgres, Source};
 
-use super::{CliError, Result, print};
+use super::error::{CliError, Result};
+use super::output::print;
 
 use made::{Made, made};
 use old::Old;

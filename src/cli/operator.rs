@@ -10,16 +10,18 @@ use axum::http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
 
 use crate::api::admin::Facts;
+use crate::api::types::failure::FailureReply;
 use crate::config::Config;
 use crate::daemon::Services;
 
-use super::{CliError, Result};
+use super::error::{CliError, Result};
 
 /// A way to the operator's router.
 #[derive(Debug)]
@@ -61,10 +63,20 @@ impl Operator {
         Ok(Self { runtime, route: Route::Socket(path) })
     }
 
-    /// Sends a request; its JSON reply, or the sentence that refused it.
-    pub fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+    /// Sends a request without a body, and returns the reply. An error has the message of the refusal.
+    pub fn ask<R: DeserializeOwned>(&self, method: Method, path: &str) -> Result<R> {
+        self.exchange(request(method, path, Body::empty())?)
+    }
+
+    /// Sends a request with a body, and returns the reply. An error has the message of the refusal.
+    pub fn send<R: DeserializeOwned>(&self, method: Method, path: &str, body: &impl Serialize) -> Result<R> {
+        let body = serde_json::to_vec(body).map_err(|error| refused(&error))?;
+        self.exchange(request(method, path, Body::from(body))?)
+    }
+
+    fn exchange<R: DeserializeOwned>(&self, request: Request<Body>) -> Result<R> {
         self.runtime.block_on(async {
-            let reply = self.send(request(method, path, body)?).await?;
+            let reply = self.deliver(request).await?;
             if reply.status().is_success() { json(reply).await } else { Err(refusal(reply).await) }
         })
     }
@@ -72,7 +84,7 @@ impl Operator {
     /// Sends a request and hands each line of the reply to `line` as it comes, until the reply ends or `line` fails.
     pub fn follow(&self, path: &str, mut line: impl FnMut(&str) -> Result<()>) -> Result<()> {
         self.runtime.block_on(async {
-            let reply = self.send(request(Method::GET, path, None)?).await?;
+            let reply = self.deliver(request(Method::GET, path, Body::empty())?).await?;
             if !reply.status().is_success() {
                 return Err(refusal(reply).await);
             }
@@ -90,7 +102,7 @@ impl Operator {
         })
     }
 
-    async fn send(&self, request: Request<Body>) -> Result<Response<Body>> {
+    async fn deliver(&self, request: Request<Body>) -> Result<Response<Body>> {
         match &self.route {
             Route::Socket(path) => over_socket(path, request).await,
             // A router cannot fail: its errors are replies.
@@ -109,24 +121,24 @@ impl Drop for Operator {
     }
 }
 
-async fn json(reply: Response<Body>) -> Result<Value> {
+async fn json<R: DeserializeOwned>(reply: Response<Body>) -> Result<R> {
     let bytes = reply.into_body().collect().await.map_err(|error| refused(&error))?.to_bytes();
-    if bytes.is_empty() {
-        return Ok(Value::Null);
-    }
-    serde_json::from_slice(&bytes).map_err(|error| refused(&format!("an unreadable reply: {error}")))
+    serde_json::from_slice(&bytes).map_err(|error| {
+        refused(&format!(
+            "the daemon's reply cannot be read: {error}; restart the daemon if it is of another version than this command"
+        ))
+    })
 }
 
-/// The sentence with which a request was refused.
+/// The message with which a request was refused.
 async fn refusal(reply: Response<Body>) -> CliError {
     let status = reply.status();
-    let value = match json(reply).await {
-        Ok(value) => value,
+    let failure: FailureReply = match json(reply).await {
+        Ok(failure) => failure,
         Err(error) => return error,
     };
-    let message = value["message"].as_str().or(value["error"].as_str());
-    let message = message.map_or_else(|| status.to_string(), str::to_owned);
-    // What was typed is wrong, or it could not be done.
+    let message = failure.message.unwrap_or(failure.error);
+    // A bad request is an error in what was typed.
     if status == StatusCode::BAD_REQUEST { CliError::Usage(message) } else { CliError::Refused(message) }
 }
 
@@ -134,8 +146,7 @@ fn nobody_listens(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused)
 }
 
-fn request(method: Method, path: &str, body: Option<&Value>) -> Result<Request<Body>> {
-    let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+fn request(method: Method, path: &str, body: Body) -> Result<Request<Body>> {
     let request = Request::builder().method(method).uri(path).header("Host", "txtgate");
     request.body(body).map_err(|error| refused(&error))
 }

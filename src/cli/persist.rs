@@ -2,14 +2,17 @@
 
 use axum::http::Method;
 use clap::{Args, Subcommand};
-use serde_json::json;
 
+use crate::api::types;
+use crate::api::types::values::{NamedPersistent, PublishPersistent, RetirePersistent, Retired};
 use crate::config::Config;
+use crate::model::time::Span;
+use crate::model::txt::persist::PersistValue;
 
-use super::operator::{Operator, encoded};
-use super::table::cell;
-use super::txt::{listed, said};
-use super::{Output, Result};
+use super::error::Result;
+use super::named::{list_path, list_table};
+use super::operator::Operator;
+use super::output::Output;
 
 /// `persist ...`
 #[derive(Debug, Subcommand)]
@@ -28,10 +31,10 @@ pub struct Publish {
     /// A subdomain or a fulldomain
     name: String,
     /// Like "letsencrypt.org; accounturi=https://...; policy=wildcard; persistUntil=1767225600"
-    value: String,
+    value: PersistValue,
     /// How long it lives, like 365d; until it is retired without
     #[arg(long)]
-    lifetime: Option<String>,
+    lifetime: Option<Span>,
     #[command(flatten)]
     output: Output,
 }
@@ -51,7 +54,7 @@ pub struct Retire {
     /// A subdomain or a fulldomain
     name: String,
     /// The value; all of the name's without it
-    value: Option<String>,
+    value: Option<PersistValue>,
     #[command(flatten)]
     output: Output,
 }
@@ -60,23 +63,20 @@ pub struct Retire {
 pub fn run(command: Command, config: &Config) -> Result<()> {
     let operator = Operator::connect(config)?;
     match command {
-        Command::Publish(wanted) => {
-            let body = json!({ "name": wanted.name, "value": wanted.value, "lifetime": wanted.lifetime });
-            let reply = operator.call(Method::POST, "/persist", Some(&body))?;
-            said(wanted.output, &reply, || match reply["expires"].as_str() {
-                Some(expires) => format!("published until {expires}"),
-                None => "published until it is retired".into(),
+        Command::Publish(Publish { name, value, lifetime, output }) => {
+            let body = PublishPersistent { name, value, lifetime };
+            let reply: NamedPersistent = operator.send(Method::POST, "/persist", &body)?;
+            output.print(&reply, |reply| {
+                format!("published until {}", reply.value.expires.as_deref().unwrap_or("it is retired"))
             })
         }
-        Command::List(wanted) => {
-            let query = wanted.name.map(|name| format!("?name={}", encoded(&name))).unwrap_or_default();
-            let reply = operator.call(Method::GET, &format!("/persist{query}"), None)?;
-            said(wanted.output, &reply, || listed(&reply, ["name", "value", "published", "expires"]))
+        Command::List(List { name, output }) => {
+            let reply: types::list::List<NamedPersistent> = operator.ask(Method::GET, &list_path("/persist", name))?;
+            output.print(&reply, |reply| list_table(reply, ["name", "value", "published", "expires"]))
         }
-        Command::Retire(wanted) => {
-            let body = json!({ "name": wanted.name, "value": wanted.value });
-            let reply = operator.call(Method::DELETE, "/persist", Some(&body))?;
-            said(wanted.output, &reply, || format!("{} retired", cell(&reply["retired"])))
+        Command::Retire(Retire { name, value, output }) => {
+            let reply: Retired = operator.send(Method::DELETE, "/persist", &RetirePersistent { name, value })?;
+            output.print(&reply, |reply| format!("{} retired", reply.retired))
         }
     }
 }

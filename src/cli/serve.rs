@@ -14,7 +14,8 @@ use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 use crate::config::{Config, Log, LogFormat};
 use crate::daemon::Daemon;
 
-use super::{CliError, Result};
+use super::error::{CliError, Result};
+use super::output::print;
 
 type Level = Handle<EnvFilter, Registry>;
 
@@ -33,14 +34,14 @@ async fn run(config: Config, level: &Level) -> Result<()> {
     // Before the sockets: a signal that comes while they are bound must not be lost.
     let mut signals = Signals::new()?;
     let daemon = Daemon::start(config).await?;
-    match super::print(&format!("{}\nready", daemon.bound().lines().join("\n"))) {
+    match print(&format!("{}\nready", daemon.bound().lines().join("\n"))) {
         // Whoever has started it may read as little as they like.
         Err(CliError::Closed) => {}
         done => done?,
     }
     notify(&[NotifyState::Ready, NotifyState::Status("serving")]);
     let watchdog = tokio::spawn(watchdog(daemon.watchdog()));
-    while signals.next().await == Asked::Reload {
+    while signals.next().await == Signalled::Reload {
         let since = NotifyState::monotonic_usec_now().ok();
         notify(&[NotifyState::Reloading].into_iter().chain(since).collect::<Vec<_>>());
         reload_from(&path, &daemon, level).await;
@@ -84,18 +85,18 @@ impl Signals {
         Ok(Self { hangup: hangup?, terminate: terminate?, interrupt: interrupt? })
     }
 
-    async fn next(&mut self) -> Asked {
+    async fn next(&mut self) -> Signalled {
         tokio::select! {
-            _ = self.terminate.recv() => Asked::Stop,
-            _ = self.interrupt.recv() => Asked::Stop,
-            _ = self.hangup.recv() => Asked::Reload,
+            _ = self.terminate.recv() => Signalled::Stop,
+            _ = self.interrupt.recv() => Signalled::Stop,
+            _ = self.hangup.recv() => Signalled::Reload,
         }
     }
 }
 
 /// What a signal asks for.
 #[derive(PartialEq, Eq)]
-enum Asked {
+enum Signalled {
     Stop,
     Reload,
 }

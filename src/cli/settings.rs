@@ -5,6 +5,11 @@ mod update;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
+use crate::api::types::accounts::AccountCredentials;
+
+use super::output::as_line;
+use update::UpdateSettings;
+
 /// Where `txtgate hook` looks for accounts when root runs it.
 const HOOK_ACCOUNTS: &str = "/etc/txtgate/accounts.json";
 
@@ -50,7 +55,7 @@ impl Format {
 
 /// A new account, the domain that it is for, and the API's address.
 #[derive(Debug)]
-pub struct Registered<'a> {
+pub struct ClientSettings<'a> {
     /// The certificate's domain, without `*.`.
     pub domain: &'a str,
     /// What to add to the domain's DNS, a record a line.
@@ -59,16 +64,16 @@ pub struct Registered<'a> {
     pub server: &'a str,
     /// The DNS listener's host and port.
     pub dns: String,
-    /// The reply to the registration, and the TSIG key as `tsig` in it, if there is one.
-    pub reply: &'a Value,
+    /// The account with its keys.
+    pub account: &'a AccountCredentials,
 }
 
-impl Registered<'_> {
+impl ClientSettings<'_> {
     /// The settings in a client's form.
     pub fn settings(&self, format: Format) -> String {
         match format {
             Format::Text => self.everything(),
-            Format::Json => self.reply.to_string(),
+            Format::Json => as_line(self.account),
             Format::Goacmedns => format!("{:#}", self.account_file()),
             Format::Lego => self.with_account_file("acme-dns.json", &self.lego()),
             Format::Traefik => self.with_account_file("/etc/traefik/acme-dns.json", &self.traefik()),
@@ -79,15 +84,17 @@ impl Registered<'_> {
                 format!("mkdir -p /etc/txtgate\n{}", self.with_account_file(HOOK_ACCOUNTS, &self.certbot()))
             }
             Format::AcmeSh => self.acme_sh(),
-            Format::LegoRfc2136 => self.lego_rfc2136(),
-            Format::CertbotRfc2136 => self.certbot_rfc2136(),
-            Format::CertManagerRfc2136 => self.cert_manager_rfc2136(),
-            Format::Nsupdate => self.nsupdate(),
+            Format::LegoRfc2136 => self.by_update(UpdateSettings::lego),
+            Format::CertbotRfc2136 => self.by_update(UpdateSettings::certbot),
+            Format::CertManagerRfc2136 => self.by_update(UpdateSettings::cert_manager),
+            Format::Nsupdate => self.by_update(UpdateSettings::nsupdate),
         }
     }
 
-    fn get(&self, key: &str) -> &str {
-        self.reply[key].as_str().unwrap_or_default()
+    /// Settings for a client that sends DNS UPDATEs; empty for an account without a TSIG key.
+    fn by_update<'s>(&'s self, settings: fn(&UpdateSettings<'s>) -> String) -> String {
+        let Some(key) = &self.account.tsig else { return String::new() };
+        settings(&UpdateSettings { domain: self.domain, dns: &self.dns, key })
     }
 
     fn everything(&self) -> String {
@@ -97,10 +104,10 @@ impl Registered<'_> {
              subdomain  {}\n  fulldomain {}\n  server     {}\n",
             self.domain,
             self.records.join("\n  "),
-            self.get("username"),
-            self.get("password"),
-            self.get("subdomain"),
-            self.get("fulldomain"),
+            self.account.username,
+            self.account.password.as_str(),
+            self.account.subdomain,
+            self.account.fulldomain,
             self.server,
         );
         out += &part(
@@ -124,7 +131,7 @@ impl Registered<'_> {
             ("cert-manager, by DNS UPDATE", Format::CertManagerRfc2136),
             ("nsupdate", Format::Nsupdate),
         ];
-        for (title, format) in by_update.into_iter().filter(|_| self.has_tsig()) {
+        for (title, format) in by_update.into_iter().filter(|_| self.account.tsig.is_some()) {
             out += &part(title, self.settings(format));
         }
         out.trim_end().to_owned()
@@ -133,10 +140,10 @@ impl Registered<'_> {
     /// The map, keyed by domain, that goacmedns keeps.
     fn account_file(&self) -> Value {
         let account = json!({
-            "fulldomain": self.get("fulldomain"),
-            "subdomain": self.get("subdomain"),
-            "username": self.get("username"),
-            "password": self.get("password"),
+            "fulldomain": self.account.fulldomain,
+            "subdomain": self.account.subdomain,
+            "username": self.account.username,
+            "password": self.account.password.as_str(),
             "server_url": self.server,
         });
         json!({ self.domain: account })
@@ -176,8 +183,8 @@ impl Registered<'_> {
             "HTTPREQ_ENDPOINT={} HTTPREQ_USERNAME={} \\\n  HTTPREQ_PASSWORD={} \\\n  \
              lego --email you@example.org --dns httpreq -d {domain} -d '*.{domain}' run",
             self.server,
-            self.get("username"),
-            self.get("password"),
+            self.account.username,
+            self.account.password.as_str(),
             domain = self.domain,
         )
     }
@@ -198,9 +205,9 @@ impl Registered<'_> {
         format!(
             "# Caddy with the module github.com/caddy-dns/acmedns\n{domain}, *.{domain} {{\n\ttls {{\n\t\tdns acmedns {{\n\t\t\t\
              username {}\n\t\t\tpassword {}\n\t\t\tsubdomain {}\n\t\t\tserver_url {}\n\t\t}}\n\t}}\n}}",
-            self.get("username"),
-            self.get("password"),
-            self.get("subdomain"),
+            self.account.username,
+            self.account.password.as_str(),
+            self.account.subdomain,
             self.server,
             domain = self.domain,
         )
@@ -222,9 +229,9 @@ impl Registered<'_> {
             "export ACMEDNS_BASE_URL={}\nexport ACMEDNS_USERNAME={}\nexport ACMEDNS_PASSWORD={}\n\
              export ACMEDNS_SUBDOMAIN={}\nacme.sh --issue --dns dns_acmedns -d {domain} -d '*.{domain}'",
             self.server,
-            self.get("username"),
-            self.get("password"),
-            self.get("subdomain"),
+            self.account.username,
+            self.account.password.as_str(),
+            self.account.subdomain,
             domain = self.domain,
         )
     }
@@ -236,26 +243,26 @@ mod tests {
 
     #[test]
     fn every_form_names_what_its_client_needs() {
-        let tsig = json!({"name": "U.", "algorithm": "hmac-sha256", "secret": "TSIGKEY"});
-        let reply = json!({
-            "username": "U", "password": "KEY", "fulldomain": "s.auth.test", "subdomain": "S", "allowfrom": [], "tsig": tsig
-        });
-        let records = vec!["_acme-challenge.example.com. CNAME s.auth.test.".to_owned()];
-        let registered = Registered {
+        let account: AccountCredentials = serde_json::from_value(json!({
+            "username": "00000000-0000-4000-8000-000000000001", "password": "KEY", "fulldomain": "s.auth.test", "subdomain": "S",
+            "allowfrom": [], "tsig": {"name": "U.", "algorithm": "hmac-sha256", "secret": "TSIGKEY"}
+        }))
+        .unwrap();
+        let settings = ClientSettings {
             domain: "example.com",
-            records,
+            records: vec!["_acme-challenge.example.com. CNAME s.auth.test.".to_owned()],
             server: "https://api.test",
             dns: "192.0.2.1:53".into(),
-            reply: &reply,
+            account: &account,
         };
         for format in Format::value_variants() {
-            let text = registered.settings(*format);
+            let text = settings.settings(*format);
             assert!(text.contains("KEY"), "{format:?}: {text}");
             let is_for_updates = format.needs_tsig() || *format == Format::Text || *format == Format::Json;
             assert_eq!(text.contains("TSIGKEY"), is_for_updates, "{format:?}: {text}");
         }
-        assert!(registered.settings(Format::Text).contains("_acme-challenge.example.com. CNAME s.auth.test."));
-        let file: Value = serde_json::from_str(&registered.settings(Format::Goacmedns)).unwrap();
+        assert!(settings.settings(Format::Text).contains("_acme-challenge.example.com. CNAME s.auth.test."));
+        let file: Value = serde_json::from_str(&settings.settings(Format::Goacmedns)).unwrap();
         assert_eq!(file["example.com"]["server_url"], "https://api.test");
     }
 }

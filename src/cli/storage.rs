@@ -7,7 +7,8 @@ use clap::Args;
 use crate::config::Config;
 use crate::store::backup;
 
-use super::Result;
+use super::error::Result;
+use super::output::print;
 
 /// `backup FILE`
 #[derive(Debug, Args)]
@@ -27,12 +28,12 @@ pub struct Restore {
 pub fn backup(wanted: &Backup, config: &Config) -> Result<()> {
     let counts = backup::backup(&config.database, &wanted.file)?;
     let (accounts, values) = (counts.accounts, counts.values);
-    super::print(&format!("{}: {accounts} accounts and {values} values, verified", wanted.file.display()))
+    print(&format!("{}: {accounts} accounts and {values} values, verified", wanted.file.display()))
 }
 
 /// Puts a copy in the database's place.
 pub fn restore(wanted: &Restore, config: &Config) -> Result<()> {
     let old = backup::restore(&wanted.file, &config.database)?;
     let kept = old.map(|old| format!("; the one before is {}", old.display())).unwrap_or_default();
-    super::print(&format!("{} restored{kept}", config.database.display()))
+    print(&format!("{} restored{kept}", config.database.display()))
 }

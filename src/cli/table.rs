@@ -2,6 +2,7 @@
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width};
 use rustix::termios::tcgetwinsize;
+use serde::Serialize;
 use serde_json::Value;
 
 /// Between two columns.
@@ -78,14 +79,24 @@ fn without_borders(mut table: Table) -> Table {
     table
 }
 
-/// A JSON value as a cell: text without quotes, lists with commas, nothing as `-`.
-pub fn cell(value: &Value) -> String {
+/// A row of a name and a value.
+pub fn row(name: &str, value: &impl Serialize) -> Vec<String> {
+    vec![name.to_owned(), cell(value)]
+}
+
+/// A value as a cell: text without quotes, lists with commas, nothing as `-`.
+pub fn cell(value: &impl Serialize) -> String {
+    // invariant: what commands print has no map with keys that are not strings, the one thing that fails here
+    json_cell(&serde_json::to_value(value).unwrap_or_default())
+}
+
+fn json_cell(value: &Value) -> String {
     match value {
         Value::Null => "-".into(),
         Value::String(text) if text.is_empty() => "-".into(),
         Value::String(text) => printable(text),
         Value::Array(items) if items.is_empty() => "-".into(),
-        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(","),
+        Value::Array(items) => items.iter().map(json_cell).collect::<Vec<_>>().join(","),
         other => other.to_string(),
     }
 }

@@ -2,13 +2,16 @@
 
 use axum::http::Method;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
 
+use crate::api::types;
+use crate::api::types::values::{NamedValue, PublishValue, RetireValue, Retired};
 use crate::config::Config;
+use crate::model::txt::TxtValue;
 
-use super::operator::{Operator, encoded};
-use super::table::{cell, table};
-use super::{Output, Result, print};
+use super::error::Result;
+use super::named::{list_path, list_table};
+use super::operator::Operator;
+use super::output::Output;
 
 /// `txt ...`
 #[derive(Debug, Subcommand)]
@@ -28,7 +31,7 @@ pub struct Publish {
     name: String,
     /// 43 characters: base64url(SHA-256(key authorization))
     #[arg(allow_hyphen_values = true)]
-    txt: String,
+    txt: TxtValue,
     #[command(flatten)]
     output: Output,
 }
@@ -49,7 +52,7 @@ pub struct Retire {
     name: String,
     /// The value; all of the name's values without it
     #[arg(allow_hyphen_values = true)]
-    txt: Option<String>,
+    txt: Option<TxtValue>,
     #[command(flatten)]
     output: Output,
 }
@@ -58,33 +61,17 @@ pub struct Retire {
 pub fn run(command: Command, config: &Config) -> Result<()> {
     let operator = Operator::connect(config)?;
     match command {
-        Command::Publish(wanted) => {
-            let body = json!({ "name": wanted.name, "txt": wanted.txt });
-            let reply = operator.call(Method::POST, "/txt", Some(&body))?;
-            said(wanted.output, &reply, || format!("published until {}", cell(&reply["expires"])))
+        Command::Publish(Publish { name, txt, output }) => {
+            let reply: NamedValue = operator.send(Method::POST, "/txt", &PublishValue { name, txt })?;
+            output.print(&reply, |reply| format!("published until {}", reply.value.expires))
         }
-        Command::List(wanted) => {
-            let query = wanted.name.map(|name| format!("?name={}", encoded(&name))).unwrap_or_default();
-            let reply = operator.call(Method::GET, &format!("/txt{query}"), None)?;
-            said(wanted.output, &reply, || listed(&reply, ["name", "txt", "published", "expires"]))
+        Command::List(List { name, output }) => {
+            let reply: types::list::List<NamedValue> = operator.ask(Method::GET, &list_path("/txt", name))?;
+            output.print(&reply, |reply| list_table(reply, ["name", "txt", "published", "expires"]))
         }
-        Command::Retire(wanted) => {
-            let body = json!({ "name": wanted.name, "txt": wanted.txt });
-            let reply = operator.call(Method::DELETE, "/txt", Some(&body))?;
-            said(wanted.output, &reply, || format!("{} retired", cell(&reply["retired"])))
+        Command::Retire(Retire { name, txt, output }) => {
+            let reply: Retired = operator.send(Method::DELETE, "/txt", &RetireValue { name, txt })?;
+            output.print(&reply, |reply| format!("{} retired", reply.retired))
         }
     }
-}
-
-/// Values as a table.
-pub fn listed(reply: &Value, columns: [&str; 4]) -> String {
-    let row = |value: &Value| columns.map(|column| cell(&value[column])).to_vec();
-    let rows: Vec<Vec<String>> = reply["values"].as_array().into_iter().flatten().map(row).collect();
-    let more = if reply["truncated"] == true { "\n(and more; name one)" } else { "" };
-    table(&columns, &rows) + more
-}
-
-/// Prints a reply as JSON, or what it says.
-pub fn said(output: Output, reply: &Value, text: impl FnOnce() -> String) -> Result<()> {
-    if output.json { print(&reply.to_string()) } else { print(&text()) }
 }

@@ -340,6 +340,29 @@ pub struct Certificate {
     pub hook_timeout: String,
 }
 
+impl Certificate {
+    /// A certificate for these names, with the defaults of all other keys.
+    pub fn of_names(names: Vec<String>) -> Self {
+        Self {
+            name: None,
+            names,
+            directory: certificates(),
+            key_type: None,
+            challenge: None,
+            profile: None,
+            owner: None,
+            group: None,
+            mode: private_mode(),
+            pkcs12: false,
+            pkcs12_password_file: None,
+            hook: Vec::new(),
+            hook_user: None,
+            hook_group: None,
+            hook_timeout: hook_timeout(),
+        }
+    }
+}
+
 fn certificates() -> PathBuf {
     "certificates".into()
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use axum::Router;
 use tracing::error;
 
-use crate::api::admin::{self, Acme, Facts, Watch};
+use crate::api::admin::{self, Facts, Watch};
 use crate::api::credentials::Credentials;
+use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::crypto::credential_cache::CredentialCache;
 use crate::crypto::hasher::Hasher;
@@ -87,9 +88,9 @@ impl Services {
     }
 
     /// The operator's router over this services.
-    pub fn operator_router(&self, facts: Facts, watch: Option<Watch>, acme: Option<Acme>) -> Router {
+    pub fn operator_router(&self, facts: Facts, watch: Option<Watch>, certificates: Option<Certificates>) -> Router {
         let (publisher, hasher, keyring) = (self.publisher.clone(), self.hasher.clone(), self.keyring.clone());
-        admin::router(publisher, hasher, keyring, self.metrics.clone(), facts, watch, acme)
+        admin::router(publisher, hasher, keyring, self.metrics.clone(), facts, watch, certificates)
     }
 
     /// Writes what waits and closes the store. Blocks.

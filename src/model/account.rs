@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::model::name::{Alias, Name, Owner};
 use crate::model::secret::ApiKeyHash;
+use crate::model::text::serde_as_text;
 use crate::model::time::Timestamp;
 use crate::model::tsig::Derivation;
 
@@ -51,11 +52,7 @@ impl fmt::Debug for Username {
     }
 }
 
-impl Serialize for Username {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
+serde_as_text!(Username);
 
 /// Why a text is not a network.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -80,7 +77,8 @@ fn unmapped(net: IpNet) -> IpNet {
 pub const MAX_ALLOW_FROM: usize = 64;
 
 /// The networks from which an account may be used; empty means from anywhere.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(try_from = "Vec<String>")]
 pub struct AllowFrom(Vec<IpNet>);
 
 /// Why a list is not an [`AllowFrom`].
@@ -116,6 +114,14 @@ impl AllowFrom {
     /// The networks.
     pub fn networks(&self) -> &[IpNet] {
         &self.0
+    }
+}
+
+impl TryFrom<Vec<String>> for AllowFrom {
+    type Error = AllowFromError;
+
+    fn try_from(texts: Vec<String>) -> Result<Self, AllowFromError> {
+        Self::parse(&texts)
     }
 }
 

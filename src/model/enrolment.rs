@@ -4,11 +4,12 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::model::account::{AllowFrom, Note};
 use crate::model::name::{MAX_LABEL, Subdomain};
+use crate::model::text::serde_as_text;
 use crate::model::time::Timestamp;
 
 /// The most registrations that one token is good for.
@@ -17,7 +18,7 @@ pub const MAX_USES: u32 = 100_000;
 pub const MAX_LABELS: usize = 64;
 
 /// What a token is called by; never given again.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct EnrolmentId(pub i64);
 
 impl FromStr for EnrolmentId {
@@ -79,11 +80,13 @@ impl FromStr for AllowedLabel {
     }
 }
 
-impl Serialize for AllowedLabel {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
+impl fmt::Display for AllowedLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
+
+serde_as_text!(AllowedLabel);
 
 /// What a token is good for.
 #[derive(Clone, PartialEq, Eq, Debug)]

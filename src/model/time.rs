@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
 /// A moment in whole seconds since 1970-01-01T00:00:00Z.
@@ -187,6 +187,12 @@ impl FromStr for Span {
         };
         let number: u32 = number.parse().map_err(|_| wrong())?;
         Ok(Self(Duration::from_secs(u64::from(number) * unit)))
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{}s", self.0.as_secs()))
     }
 }
 

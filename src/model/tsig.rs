@@ -10,6 +10,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use thiserror::Error;
 
+use crate::model::text::serde_as_text;
+
 /// Bytes of a derivation's salt.
 pub const SALT: usize = 16;
 /// Bytes of a master secret's identifier.
@@ -85,6 +87,8 @@ impl fmt::Display for Algorithm {
         f.write_str(self.as_str())
     }
 }
+
+serde_as_text!(Algorithm);
 
 /// Identifies a master secret without revealing anything of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -32,12 +32,12 @@ fn an_accounts_life(home: &Home) {
     let edited = json_of(home, &["account", "edit", "shop", "--allow-all", "--note", "the shop"]);
     assert_eq!((&edited["allowfrom"], &edited["note"]), (&json!([]), &json!("the shop")));
     let list = json_of(home, &["account", "list", "--search", "the sh"]);
-    assert_eq!(list.as_array().map(Vec::len), Some(1));
+    assert_eq!((list["items"].as_array().map(Vec::len), &list["truncated"]), (Some(1), &json!(false)), "{list}");
     let rotated = Account::of(&json_of(home, &["account", "rotate", "shop", "--grace", "1h"]));
     assert_ne!(rotated.password, account.password);
     let published = json_of(home, &["txt", "publish", "shop", &value(1)]);
     assert_eq!(published["txt"], json!(value(1)));
-    assert_eq!(json_of(home, &["txt", "list", "shop"])["values"][0]["txt"], json!(value(1)));
+    assert_eq!(json_of(home, &["txt", "list", "shop"])["items"][0]["txt"], json!(value(1)));
     assert_eq!(json_of(home, &["txt", "retire", "shop", &value(1)]), json!({"retired": 1}));
     for (command, state) in [("disable", "disabled"), ("enable", "active"), ("delete", "deleted"), ("enable", "active")]
     {

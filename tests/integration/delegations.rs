@@ -228,12 +228,12 @@ fn the_operator_publishes_at_an_apex_and_below_it_once_it_is_somebodys() {
     let account = owner_of_the_apex(home);
     for name in [APEX, &below] {
         home.run_ok(&["txt", "publish", name, &value(1)]);
-        assert_eq!(json_of(home, &["txt", "list", &name.to_uppercase()])["values"][0]["txt"], json!(value(1)));
+        assert_eq!(json_of(home, &["txt", "list", &name.to_uppercase()])["items"][0]["txt"], json!(value(1)));
         assert_eq!(json_of(home, &["account", "show", name])["username"], json!(account.username));
     }
-    assert_eq!(json_of(home, &["txt", "list"])["values"].as_array().map(Vec::len), Some(2));
+    assert_eq!(json_of(home, &["txt", "list"])["items"].as_array().map(Vec::len), Some(2));
     let found = json_of(home, &["account", "list", "--search", "challenge.Example.com"]);
-    assert_eq!(found[0]["username"], json!(account.username), "{found}");
+    assert_eq!(found["items"][0]["username"], json!(account.username), "{found}");
     home.run_ok(&["txt", "retire", &below]);
     assert_eq!((txts(daemon.dns(), APEX).len(), txts(daemon.dns(), &below).len()), (1, 0));
 }

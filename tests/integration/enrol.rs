@@ -46,7 +46,7 @@ fn twenty_clients_at_once_get_one_account_of_a_token_of_one_use() {
     refused.iter().for_each(|reply| reply.assert_error(401, "forbidden"));
     Account::of(&made[0].json()).publish(api, &crate::harness::value(1));
     let accounts: Value = serde_json::from_str(&daemon.home().run_ok(&["account", "list", "--json"])).unwrap();
-    assert_eq!(accounts.as_array().unwrap().len(), 1);
+    assert_eq!(accounts["items"].as_array().unwrap().len(), 1);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn tokens_are_made_listed_and_revoked_with_a_daemon_and_without() {
     let register = |token: &str| post(daemon.api(), "/register", &[&bearer(token)], "");
     assert_eq!(register(&first).json()["subdomain"], "shop");
     let listed = json_of(&home, &["list"]);
-    let row = &listed[0];
+    let row = &listed["items"][0];
     assert_eq!((&row["used"], &row["uses"], &row["note"]), (&json!(1), &json!(2), &json!("the shop")));
     assert_eq!((&row["labels"], &row["state"]), (&json!(["shop"]), &json!("valid")));
     assert_eq!(register(&first).status, 400, "nobody has told another label");

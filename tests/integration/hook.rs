@@ -231,7 +231,7 @@ fn two_hooks_at_once_register_once_and_lose_nothing() {
     }
     assert_eq!(machine.accounts().as_object().unwrap().len(), 3);
     let list: Value = serde_json::from_str(&daemon.home().run_ok(&["account", "list", "--json"])).unwrap();
-    assert_eq!(list.as_array().unwrap().len(), 3, "{list}");
+    assert_eq!(list["items"].as_array().unwrap().len(), 3, "{list}");
 }
 
 #[test]

@@ -158,7 +158,7 @@ fn the_operator_publishes_lists_and_retires() {
     let ends = json_of(home, &["persist", "publish", name, &authorization(61), "--lifetime", "365d"]);
     assert!(ends["expires"].is_string(), "{ends}");
     for list in [&["persist", "list"][..], &["persist", "list", &account.subdomain]] {
-        let values = json_of(home, list)["values"].clone();
+        let values = json_of(home, list)["items"].clone();
         assert_eq!((values.as_array().map(Vec::len), &values[1]["value"]), (Some(2), &json!(text)), "{values}");
     }
     assert!(home.run_ok(&["persist", "list"]).contains(&text));

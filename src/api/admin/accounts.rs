@@ -5,19 +5,19 @@ use std::time::Duration;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::json;
 
 use crate::crypto::hasher::Hasher;
 use crate::model::account::Username;
 use crate::model::prefix::Prefix;
-use crate::publisher::{Edit, Place, Publisher};
+use crate::publisher::{Choice, Edit, Place, Publisher};
 
 use super::super::account::{RESTORABLE, read, shown};
-use super::super::fields::Fields;
+use super::super::json_body::JsonBody;
 use super::super::register::{OPERATOR, Wanted};
 use super::super::reply;
 use super::super::rotate::with_new_key;
-use super::super::views::AccountView;
+use super::super::types::accounts::{AccountState, AccountView, CreateAccount, EditAccount, RemovedAccount, RotateKey};
+use super::super::types::list::List;
 use super::{Failure, Params, refused, who};
 
 /// Accounts in one reply where the request names no limit, and at most.
@@ -27,21 +27,27 @@ const MAX_PAGE: usize = 1_000;
 pub async fn create(
     State(publisher): State<Publisher>,
     State(hasher): State<Hasher>,
-    fields: Fields,
+    JsonBody(request): JsonBody<CreateAccount>,
 ) -> Result<Response, Failure> {
-    let place = Place::of_operator(fields.choice()?);
-    Wanted::read(place, &fields)?.register(&publisher, &hasher, Prefix::of(OPERATOR)).await
+    let choice = Choice { zone: request.zone, subdomain: request.subdomain, enrolment: None };
+    let wanted = Wanted {
+        place: Place::of_operator(choice),
+        allow_from: request.allowfrom.unwrap_or_default(),
+        note: request.note.unwrap_or_default(),
+    };
+    wanted.register(&publisher, &hasher, Prefix::of(OPERATOR)).await
 }
 
-/// A page of accounts by username; `next` is what to write as `after` for the page behind it.
+/// A page of accounts by username. The page behind it has `after=` the last username of this one.
 pub async fn list(State(publisher): State<Publisher>, params: Params) -> Result<Response, Failure> {
     let after: Option<Username> = parameter(&params, "after")?;
     let limit = parameter(&params, "limit")?.unwrap_or(PAGE).clamp(1, MAX_PAGE);
     let search = params.text("search").unwrap_or_default().to_owned();
-    let accounts = read(&publisher, move |publisher| publisher.accounts(after, limit, &search)).await?;
-    let next = accounts.last().filter(|_| accounts.len() == limit).map(|account| account.username);
-    let views: Vec<_> = accounts.iter().map(|account| AccountView::listed(account, &publisher)).collect();
-    Ok(reply::json(StatusCode::OK, &json!({ "accounts": views, "next": next })))
+    // One account more than the page holds tells whether the list goes on.
+    let accounts = read(&publisher, move |publisher| publisher.accounts(after, limit + 1, &search)).await?;
+    let views = accounts.iter().take(limit).map(|account| AccountView::listed(account, &publisher));
+    let list = List { items: views.collect(), truncated: accounts.len() > limit };
+    Ok(reply::json(StatusCode::OK, &list))
 }
 
 fn parameter<T: std::str::FromStr>(params: &Params, name: &'static str) -> Result<Option<T>, Failure> {
@@ -58,9 +64,9 @@ pub async fn show(State(publisher): State<Publisher>, Path(who): Path<String>) -
 pub async fn edit(
     State(publisher): State<Publisher>,
     Path(who): Path<String>,
-    fields: Fields,
+    JsonBody(request): JsonBody<EditAccount>,
 ) -> Result<Response, Failure> {
-    let edit = Edit { allow_from: fields.allow_from()?, note: fields.note()? };
+    let edit = Edit { allow_from: request.allowfrom, note: request.note };
     let account = who::account(&publisher, who).await?;
     let account = publisher.edit(account.username, edit).await.map_err(refused)?;
     Ok(reply::json(StatusCode::OK, &AccountView::of(&account, &publisher)))
@@ -70,10 +76,11 @@ pub async fn rotate(
     State(publisher): State<Publisher>,
     State(hasher): State<Hasher>,
     Path(who): Path<String>,
-    fields: Fields,
+    JsonBody(request): JsonBody<RotateKey>,
 ) -> Result<Response, Failure> {
     let account = who::account(&publisher, who).await?;
-    with_new_key(&publisher, &hasher, &account, &fields, Prefix::of(OPERATOR)).await
+    let grace = request.grace.map(|grace| grace.0);
+    with_new_key(&publisher, &hasher, &account, grace, Prefix::of(OPERATOR)).await
 }
 
 pub async fn disable(State(publisher): State<Publisher>, Path(who): Path<String>) -> Result<Response, Failure> {
@@ -100,7 +107,8 @@ pub async fn delete(
     let after = if now { Duration::ZERO } else { RESTORABLE };
     publisher.delete(account.username, after).await.map_err(refused)?;
     if now {
-        return Ok(reply::json(StatusCode::OK, &json!({ "username": account.username, "state": "removed" })));
+        let removed = RemovedAccount { username: account.username, state: AccountState::Removed };
+        return Ok(reply::json(StatusCode::OK, &removed));
     }
     shown(&publisher, account.username).await
 }

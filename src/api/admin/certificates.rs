@@ -2,39 +2,74 @@
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::super::fields::Fields;
-use super::acme::answered;
-use super::{Acme, Ask, Failure};
+use crate::acme::revocation::RevocationReason;
+use crate::certificates::{CertificateError, Certificates};
+use crate::config::certificate::CertificateName;
 
-pub async fn list(State(acme): State<Option<Acme>>) -> Result<Response, Failure> {
-    answered(acme, Ask::List).await
+use super::super::error::Failure;
+use super::super::json_body::JsonBody;
+use super::super::reply;
+use super::super::types::certificates::RevokeCertificate;
+use super::super::types::list::List;
+use super::running::running;
+
+/// Lists all certificates by name.
+pub async fn list(State(certificates): State<Option<Certificates>>) -> Result<Response, Failure> {
+    let list = List::whole(running(&certificates)?.managed().list());
+    Ok(reply::json(StatusCode::OK, &list))
 }
 
-/// The body is what stands in a `[[certificate]]`, as JSON.
-pub async fn issue(State(acme): State<Option<Acme>>, body: Bytes) -> Result<Response, Failure> {
-    let wanted = serde_json::from_slice(&body).map_err(|error| Failure::Malformed(error.to_string()))?;
-    answered(acme, Ask::Issue(wanted)).await
+/// Requests a certificate. The body is a `[[certificate]]` of the configuration, as JSON.
+pub async fn issue(State(certificates): State<Option<Certificates>>, body: Bytes) -> Result<Response, Failure> {
+    let managed = running(&certificates)?.managed();
+    let value: serde_json::Value =
+        serde_json::from_slice(&body).map_err(|error| Failure::Malformed(error.to_string()))?;
+    let request = serde_json::from_value(value).map_err(|error| CertificateError::Invalid(error.to_string()))?;
+    Ok(reply::json(StatusCode::OK, &managed.request(request).await?))
 }
 
-pub async fn show(State(acme): State<Option<Acme>>, Path(name): Path<String>) -> Result<Response, Failure> {
-    answered(acme, Ask::Show(name)).await
-}
-
-pub async fn renew(State(acme): State<Option<Acme>>, Path(name): Path<String>) -> Result<Response, Failure> {
-    answered(acme, Ask::Renew(name)).await
-}
-
-pub async fn revoke(
-    State(acme): State<Option<Acme>>,
+/// Shows one certificate with the progress of its names.
+pub async fn show(
+    State(certificates): State<Option<Certificates>>,
     Path(name): Path<String>,
-    fields: Fields,
 ) -> Result<Response, Failure> {
-    let reason = fields.parsed("reason", "bad_reason")?;
-    answered(acme, Ask::Revoke(name, reason)).await
+    let managed = running(&certificates)?.managed();
+    Ok(reply::json(StatusCode::OK, &managed.show(&parsed(&name)?)?))
 }
 
-pub async fn delete(State(acme): State<Option<Acme>>, Path(name): Path<String>) -> Result<Response, Failure> {
-    answered(acme, Ask::Delete(name)).await
+/// Gets another certificate now, or tries again what has failed.
+pub async fn renew(
+    State(certificates): State<Option<Certificates>>,
+    Path(name): Path<String>,
+) -> Result<Response, Failure> {
+    let managed = running(&certificates)?.managed();
+    Ok(reply::json(StatusCode::OK, &managed.renew(&parsed(&name)?).await?))
+}
+
+/// Revokes a certificate.
+pub async fn revoke(
+    State(certificates): State<Option<Certificates>>,
+    Path(name): Path<String>,
+    JsonBody(request): JsonBody<RevokeCertificate>,
+) -> Result<Response, Failure> {
+    let managed = running(&certificates)?.managed();
+    let reason = request.reason.unwrap_or(RevocationReason::Unspecified);
+    Ok(reply::json(StatusCode::OK, &managed.revoke(&parsed(&name)?, reason).await?))
+}
+
+/// Forgets a certificate that a command has requested, and deletes its files.
+pub async fn delete(
+    State(certificates): State<Option<Certificates>>,
+    Path(name): Path<String>,
+) -> Result<Response, Failure> {
+    let managed = running(&certificates)?.managed();
+    Ok(reply::json(StatusCode::OK, &managed.delete(&parsed(&name)?).await?))
+}
+
+/// A text that cannot name a certificate names none.
+fn parsed(name: &str) -> Result<CertificateName, CertificateError> {
+    name.parse().map_err(|_| CertificateError::NotFound(name.to_owned()))
 }

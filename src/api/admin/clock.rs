@@ -3,17 +3,17 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::json;
 
 use crate::publisher::Publisher;
 
 use super::super::reply;
+use super::super::types::clock::TrustedClock;
 use super::{Failure, refused};
 
 /// Where the clock is behind the last change that is stored, believes it all the same from now on.
 pub async fn trust(State(publisher): State<Publisher>) -> Result<Response, Failure> {
     let behind = publisher.trust_clock().await.map_err(refused)?;
     let clock = publisher.machine_clock().unwrap_or_else(|behind| behind.clock);
-    let was_behind = behind.map(|behind| behind.lag().as_secs());
-    Ok(reply::json(StatusCode::OK, &json!({ "clock": clock.to_string(), "was_behind_seconds": was_behind })))
+    let was_behind_seconds = behind.map(|behind| behind.lag().as_secs());
+    Ok(reply::json(StatusCode::OK, &TrustedClock { clock: clock.to_string(), was_behind_seconds }))
 }

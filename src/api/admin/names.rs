@@ -4,10 +4,11 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use crate::publisher::{Place, Publisher};
+use crate::publisher::{Choice, Place, Publisher};
 
-use super::super::fields::Fields;
-use super::super::subdomains::Added;
+use super::super::json_body::JsonBody;
+use super::super::own::own_named;
+use super::super::types::names::{AddAlias, AddSubdomain, AddedSubdomain, RemoveAlias, RemoveSubdomain};
 use super::super::{aliases, reply, subdomains};
 use super::{Failure, refused, who};
 
@@ -15,37 +16,39 @@ use super::{Failure, refused, who};
 pub async fn add_subdomain(
     State(publisher): State<Publisher>,
     Path(who): Path<String>,
-    fields: Fields,
+    JsonBody(request): JsonBody<AddSubdomain>,
 ) -> Result<Response, Failure> {
     let account = who::account(&publisher, who).await?;
-    let place = Place::of_operator(fields.choice()?);
+    let place = Place::of_operator(Choice { zone: request.zone, subdomain: request.subdomain, enrolment: None });
     let owner = publisher.add_owner(account.username, place).await.map_err(refused)?;
-    Ok(reply::json(StatusCode::CREATED, &Added::of(&owner)))
+    Ok(reply::json(StatusCode::CREATED, &AddedSubdomain::of(&owner)))
 }
 
 pub async fn remove_subdomain(
     State(publisher): State<Publisher>,
     Path(who): Path<String>,
-    fields: Fields,
+    JsonBody(request): JsonBody<RemoveSubdomain>,
 ) -> Result<Response, Failure> {
     let account = who::account(&publisher, who).await?;
-    subdomains::without(&publisher, &account, &fields).await
+    let owner = own_named(&account, &request.subdomain, request.zone.as_ref())?;
+    subdomains::remove_owner(&publisher, &account, owner).await
 }
 
 pub async fn add_alias(
     State(publisher): State<Publisher>,
     Path(who): Path<String>,
-    fields: Fields,
+    JsonBody(request): JsonBody<AddAlias>,
 ) -> Result<Response, Failure> {
     let account = who::account(&publisher, who).await?;
-    aliases::with(&publisher, &account, &fields).await
+    let owner = aliases::target(&account, request.subdomain.as_ref(), request.zone.as_ref())?;
+    aliases::add_alias(&publisher, &account, request.alias, owner).await
 }
 
 pub async fn remove_alias(
     State(publisher): State<Publisher>,
     Path(who): Path<String>,
-    fields: Fields,
+    JsonBody(request): JsonBody<RemoveAlias>,
 ) -> Result<Response, Failure> {
     let account = who::account(&publisher, who).await?;
-    aliases::without(&publisher, &account, &fields).await
+    aliases::remove_alias(&publisher, &account, request.alias).await
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::{Value, json};
 
+use crate::certificates::Certificates;
+use crate::certificates::api_certificate::ApiCertificate;
 use crate::metrics::Metrics;
 use crate::model::time::Behind;
 use crate::publisher::Publisher;
@@ -15,48 +16,53 @@ use crate::zone::Zone;
 
 use super::super::account::read;
 use super::super::reply;
-use super::{Acme, Ask, Facts, Failure};
+use super::super::types::status::{Counters, OwnCertificates, Status, ZoneStatus};
+use super::{Facts, Failure};
 
 pub async fn status(
     State(publisher): State<Publisher>,
     State(metrics): State<Arc<Metrics>>,
     State(facts): State<Arc<Facts>>,
-    State(acme): State<Option<Acme>>,
+    State(certificates): State<Option<Certificates>>,
 ) -> Result<Response, Failure> {
     let (counts, in_place) = read(&publisher, |publisher| {
         let counts = publisher.store().read(|rows| rows.counts())?;
         Ok::<_, StoreError>((counts, publisher.store().is_in_place().map_err(|error| error.to_string())))
     })
     .await?;
-    let certificates = match acme {
-        Some(acme) => acme.ask(Ask::Certificates).await?,
-        None => Value::Null,
-    };
     let zones = publisher.zones().load();
-    let listed: Vec<_> = zones.iter().map(|zone| json!({ "name": zone.name, "serial": zone.serial().0 })).collect();
-    let body = json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "uptime_seconds": facts.started.map(|started| started.elapsed().as_secs()),
-        "listeners": facts.listeners,
-        "database": publisher.store().path(),
-        "database_problem": in_place.err(),
-        "clock_problem": publisher.machine_clock().err().map(|behind| clock_problem(&zones, behind)),
-        "zones": listed,
-        "certificates": certificates,
-        "accounts": counts.accounts,
-        "values": counts.values,
-        "counters": {
-            "updates": metrics.updates.value(),
-            "registrations": metrics.registrations.value(),
-            "denials": metrics.denials.value(),
-            "refusals": metrics.refusals.value(),
-            "faults": metrics.faults.value(),
-            "commits": metrics.committed.value(),
-            "dns_dropped": metrics.dropped.value(),
-            "dns_truncated": metrics.truncated.value(),
-        },
-    });
-    Ok(reply::json(StatusCode::OK, &body))
+    let status = Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        uptime_seconds: facts.started.map(|started| started.elapsed().as_secs()),
+        listeners: facts.listeners.clone(),
+        database: publisher.store().path().to_owned(),
+        database_problem: in_place.err(),
+        clock_problem: publisher.machine_clock().err().map(|behind| clock_problem(&zones, behind)),
+        zones: zones.iter().map(zone_status).collect(),
+        certificates: certificates
+            .map(|certificates| OwnCertificates { api: certificates.api().map(ApiCertificate::report) }),
+        accounts: counts.accounts,
+        values: counts.values,
+        counters: counters(&metrics),
+    };
+    Ok(reply::json(StatusCode::OK, &status))
+}
+
+fn zone_status(zone: &Zone) -> ZoneStatus {
+    ZoneStatus { name: zone.name.clone(), serial: zone.serial().0 }
+}
+
+fn counters(metrics: &Metrics) -> Counters {
+    Counters {
+        updates: metrics.updates.value(),
+        registrations: metrics.registrations.value(),
+        denials: metrics.denials.value(),
+        refusals: metrics.refusals.value(),
+        faults: metrics.faults.value(),
+        commits: metrics.committed.value(),
+        dns_dropped: metrics.dropped.value(),
+        dns_truncated: metrics.truncated.value(),
+    }
 }
 
 /// What the operator can do about a clock that is behind.

@@ -3,15 +3,16 @@
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::json;
 
 use crate::crypto::keyring::{Keyring, KeyringError};
 use crate::model::tsig::Algorithm;
 use crate::publisher::Publisher;
 
 use super::super::account::shown;
-use super::super::fields::Fields;
+use super::super::json_body::JsonBody;
 use super::super::reply;
+use super::super::types::revealed::RevealedSecret;
+use super::super::types::tsig::{CreateTsigKey, TsigKeyReply};
 use super::{Failure, refused, who};
 
 /// What everybody knows (RFC 8945 section 6).
@@ -22,9 +23,9 @@ pub async fn create(
     State(publisher): State<Publisher>,
     State(keyring): State<Keyring>,
     Path(who): Path<String>,
-    fields: Fields,
+    JsonBody(request): JsonBody<CreateTsigKey>,
 ) -> Result<Response, Failure> {
-    let algorithm = fields.algorithm()?.unwrap_or(DEFAULT);
+    let algorithm = request.algorithm.unwrap_or(DEFAULT);
     let username = who::account(&publisher, who).await?.username;
     let making = keyring.clone();
     // The first one makes a file.
@@ -35,7 +36,8 @@ pub async fn create(
     })?;
     publisher.set_tsig(username, Some(derivation.clone())).await.map_err(refused)?;
     let key = keyring.key(username, &derivation).ok_or_else(|| fault(&"the key that was just made is unusable"))?;
-    let shown = json!({ "name": format!("{username}."), "algorithm": algorithm.as_str(), "secret": key.reveal() });
+    let secret = RevealedSecret::new(key.reveal());
+    let shown = TsigKeyReply { name: format!("{username}."), algorithm, secret };
     Ok(reply::json(StatusCode::CREATED, &shown))
 }
 

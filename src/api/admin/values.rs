@@ -4,15 +4,15 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
-use serde_json::json;
 
 use crate::model::name::Owner;
 use crate::publisher::{Author, Publisher};
 
 use super::super::account::read;
-use super::super::fields::Fields;
+use super::super::json_body::JsonBody;
 use super::super::reply;
-use super::super::views::NamedValue;
+use super::super::types::list::List;
+use super::super::types::values::{NamedValue, PublishValue, RetireValue, Retired};
 use super::{Failure, Params, refused, who};
 
 /// Values in the list of all that are live.
@@ -22,7 +22,7 @@ const STEP: usize = 1_000;
 
 /// One name's values, or all of them.
 pub async fn list(State(publisher): State<Publisher>, params: Params) -> Result<Response, Failure> {
-    listed(&publisher, params, |owner, publisher| NamedValue::all_of(owner, publisher).collect()).await
+    listed(&publisher, params, NamedValue::all_of).await
 }
 
 /// What there is at the name in the parameters, or at all names.
@@ -31,11 +31,11 @@ pub async fn listed<T: Serialize + Send + 'static>(
     params: Params,
     of: fn(&Owner, &Publisher) -> Vec<T>,
 ) -> Result<Response, Failure> {
-    let (values, truncated) = match params.text("name") {
+    let (items, truncated) = match params.text("name") {
         Some(name) => (of(&who::owner(publisher, name.to_owned()).await?, publisher), false),
         None => read(publisher, move |publisher| all(publisher, of)).await?,
     };
-    Ok(reply::json(StatusCode::OK, &json!({ "values": values, "truncated": truncated })))
+    Ok(reply::json(StatusCode::OK, &List { items, truncated }))
 }
 
 fn all<T>(publisher: &Publisher, of: fn(&Owner, &Publisher) -> Vec<T>) -> Result<(Vec<T>, bool), Failure> {
@@ -58,23 +58,21 @@ fn all<T>(publisher: &Publisher, of: fn(&Owner, &Publisher) -> Vec<T>) -> Result
     }
 }
 
-pub async fn publish(State(publisher): State<Publisher>, fields: Fields) -> Result<Response, Failure> {
-    let txt = fields.txt()?;
-    let owner = named(&publisher, &fields).await?;
-    let value = publisher.publish(Author::Operator, owner.clone(), txt).await.map_err(refused)?;
+pub async fn publish(
+    State(publisher): State<Publisher>,
+    JsonBody(request): JsonBody<PublishValue>,
+) -> Result<Response, Failure> {
+    let owner = who::owner(&publisher, request.name).await?;
+    let value = publisher.publish(Author::Operator, owner.clone(), request.txt).await.map_err(refused)?;
     Ok(reply::json(StatusCode::OK, &NamedValue::of(&owner, &value, publisher.now())))
 }
 
 /// Retires the value `txt` at a name, or all values there.
-pub async fn retire(State(publisher): State<Publisher>, fields: Fields) -> Result<Response, Failure> {
-    let which = fields.some_txt()?;
-    let owner = named(&publisher, &fields).await?;
-    let retired = publisher.retire(Author::Operator, owner, which).await.map_err(refused)?;
-    Ok(reply::json(StatusCode::OK, &json!({ "retired": retired })))
-}
-
-/// The owner that the body names.
-pub async fn named(publisher: &Publisher, fields: &Fields) -> Result<Owner, Failure> {
-    let missing = || Failure::field("bad_name", "name", "write a subdomain, a fulldomain, or `_acme-challenge`");
-    who::owner(publisher, fields.text("name")?.ok_or_else(missing)?).await
+pub async fn retire(
+    State(publisher): State<Publisher>,
+    JsonBody(request): JsonBody<RetireValue>,
+) -> Result<Response, Failure> {
+    let owner = who::owner(&publisher, request.name).await?;
+    let retired = publisher.retire(Author::Operator, owner, request.txt).await.map_err(refused)?;
+    Ok(reply::json(StatusCode::OK, &Retired { retired }))
 }

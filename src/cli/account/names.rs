@@ -1,38 +1,40 @@
-//! `account add-subdomain`, `remove-subdomain` and `alias ...`: further names of an account.
+//! `account add-subdomain`, `remove-subdomain`, `grant`, `revoke` and `alias ...`: further names of an account.
 
 use axum::http::Method;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
 
+use crate::api::types::accounts::AliasView;
+use crate::api::types::names::{AddAlias, AddSubdomain, AddedSubdomain, RemoveAlias, RemoveSubdomain, RemovedAliases};
+use crate::cli::error::{CliError, Result};
 use crate::cli::operator::Operator;
-use crate::cli::table::cell;
-use crate::cli::{CliError, Output, Result, print};
-use crate::model::name::ZoneName;
+use crate::model::name::owner::OwnerText;
+use crate::model::name::{Alias, Subdomain, ZoneName};
 
-use super::{Who, path, shown};
+use super::shown::print_account;
+use super::who::Who;
 
 /// `account add-subdomain WHO [LABEL]`
 #[derive(Debug, Args)]
-pub struct AddSubdomain {
+pub struct AddLabel {
     #[command(flatten)]
     who: Who,
     /// A label of choice, in place of a random one
-    label: Option<String>,
+    label: Option<Subdomain>,
     /// The zone, in place of the first one
     #[arg(long)]
-    zone: Option<String>,
+    zone: Option<ZoneName>,
 }
 
 /// `account remove-subdomain WHO LABEL`
 #[derive(Debug, Args)]
-pub struct RemoveSubdomain {
+pub struct RemoveLabel {
     #[command(flatten)]
     who: Who,
     /// The label
-    label: String,
+    label: OwnerText,
     /// Its zone, where the account has the label in several
     #[arg(long)]
-    zone: Option<String>,
+    zone: Option<ZoneName>,
 }
 
 /// `account grant WHO ZONE`, `account revoke WHO ZONE`
@@ -46,9 +48,9 @@ pub struct Grant {
 
 impl Grant {
     /// The zone as it is sent. An ordinary one belongs to nobody: a subdomain must not be added or lost by mistake.
-    fn zone(&self) -> Result<String> {
+    fn zone(&self) -> Result<&ZoneName> {
         if self.zone.is_challenge() {
-            return Ok(self.zone.to_string());
+            return Ok(&self.zone);
         }
         let problem = "is no challenge zone, like _acme-challenge.example.com; see `account add-subdomain`";
         Err(CliError::Usage(format!("{} {problem}", self.zone)))
@@ -57,74 +59,81 @@ impl Grant {
 
 /// `account alias ...`
 #[derive(Debug, Subcommand)]
-pub enum Alias {
+pub enum AliasCommand {
     /// Have a name like _acme-challenge.example.com stand for a subdomain of the account
-    Add(AddAlias),
+    Add(Add),
     /// Take an alias away
-    Remove(RemoveAlias),
+    Remove(Remove),
 }
 
 /// `account alias add WHO ALIAS [SUBDOMAIN]`
 #[derive(Debug, Args)]
-pub struct AddAlias {
+pub struct Add {
     #[command(flatten)]
     who: Who,
     /// The name, like _acme-challenge.example.com
-    alias: String,
+    alias: Alias,
     /// The label that it stands for, where the account has several
-    subdomain: Option<String>,
+    subdomain: Option<OwnerText>,
     /// Its zone, where the account has the label in several
     #[arg(long)]
-    zone: Option<String>,
+    zone: Option<ZoneName>,
 }
 
 /// `account alias remove WHO ALIAS`
 #[derive(Debug, Args)]
-pub struct RemoveAlias {
+pub struct Remove {
     #[command(flatten)]
     who: Who,
     /// The name
-    alias: String,
+    alias: Alias,
 }
 
-pub fn add_subdomain(operator: &Operator, wanted: &AddSubdomain) -> Result<()> {
-    let body = json!({ "subdomain": wanted.label, "zone": wanted.zone });
-    let reply = operator.call(Method::POST, &path(&wanted.who, "/subdomains"), Some(&body))?;
-    said(wanted.who.output, &reply, &cell(&reply["fulldomain"]))
+/// Gives the account another subdomain.
+pub fn add_subdomain(operator: &Operator, wanted: &AddLabel) -> Result<()> {
+    let body = AddSubdomain { subdomain: wanted.label.clone(), zone: wanted.zone.clone() };
+    add(operator, &wanted.who, &body)
 }
 
-pub fn remove_subdomain(operator: &Operator, wanted: &RemoveSubdomain) -> Result<()> {
-    let body = json!({ "subdomain": wanted.label, "zone": wanted.zone });
-    shown(wanted.who.output, &operator.call(Method::DELETE, &path(&wanted.who, "/subdomains"), Some(&body))?)
+/// Takes a subdomain away.
+pub fn remove_subdomain(operator: &Operator, wanted: &RemoveLabel) -> Result<()> {
+    let body = RemoveSubdomain { subdomain: wanted.label.clone(), zone: wanted.zone.clone() };
+    remove(operator, &wanted.who, &body)
 }
 
+/// Gives the account a challenge zone.
 pub fn grant(operator: &Operator, wanted: &Grant) -> Result<()> {
-    let body = json!({ "zone": wanted.zone()? });
-    let reply = operator.call(Method::POST, &path(&wanted.who, "/subdomains"), Some(&body))?;
-    said(wanted.who.output, &reply, &cell(&reply["fulldomain"]))
+    let body = AddSubdomain { subdomain: None, zone: Some(wanted.zone()?.clone()) };
+    add(operator, &wanted.who, &body)
 }
 
+/// Takes a challenge zone away.
 pub fn revoke(operator: &Operator, wanted: &Grant) -> Result<()> {
-    let body = json!({ "subdomain": wanted.zone()? });
-    shown(wanted.who.output, &operator.call(Method::DELETE, &path(&wanted.who, "/subdomains"), Some(&body))?)
+    let body = RemoveSubdomain { subdomain: OwnerText::Name(wanted.zone()?.apex().clone()), zone: None };
+    remove(operator, &wanted.who, &body)
 }
 
-pub fn alias(operator: &Operator, wanted: &Alias) -> Result<()> {
+fn add(operator: &Operator, who: &Who, body: &AddSubdomain) -> Result<()> {
+    let reply: AddedSubdomain = operator.send(Method::POST, &who.path("/subdomains"), body)?;
+    who.output.print(&reply, |reply| reply.fulldomain.clone())
+}
+
+fn remove(operator: &Operator, who: &Who, body: &RemoveSubdomain) -> Result<()> {
+    print_account(who.output, &operator.send(Method::DELETE, &who.path("/subdomains"), body)?)
+}
+
+/// Adds or removes an alias.
+pub fn alias(operator: &Operator, wanted: &AliasCommand) -> Result<()> {
     match wanted {
-        Alias::Add(wanted) => {
-            let body = json!({ "alias": wanted.alias, "subdomain": wanted.subdomain, "zone": wanted.zone });
-            let reply = operator.call(Method::POST, &path(&wanted.who, "/aliases"), Some(&body))?;
-            let line = format!("{} stands for {}", cell(&reply["alias"]), cell(&reply["fulldomain"]));
-            said(wanted.who.output, &reply, &line)
+        AliasCommand::Add(Add { who, alias, subdomain, zone }) => {
+            let body = AddAlias { alias: alias.clone(), subdomain: subdomain.clone(), zone: zone.clone() };
+            let reply: AliasView = operator.send(Method::POST, &who.path("/aliases"), &body)?;
+            who.output.print(&reply, |reply| format!("{} stands for {}", reply.alias, reply.fulldomain))
         }
-        Alias::Remove(wanted) => {
-            let body = json!({ "alias": wanted.alias });
-            let reply = operator.call(Method::DELETE, &path(&wanted.who, "/aliases"), Some(&body))?;
-            said(wanted.who.output, &reply, &format!("{} removed", cell(&reply["removed"])))
+        AliasCommand::Remove(Remove { who, alias }) => {
+            let body = RemoveAlias { alias: alias.clone() };
+            let reply: RemovedAliases = operator.send(Method::DELETE, &who.path("/aliases"), &body)?;
+            who.output.print(&reply, |reply| format!("{} removed", reply.removed))
         }
     }
-}
-
-fn said(output: Output, reply: &Value, line: &str) -> Result<()> {
-    if output.json { print(&reply.to_string()) } else { print(line) }
 }

@@ -2,51 +2,53 @@
 
 use axum::http::Method;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
 
+use crate::api::types::tsig::{CreateTsigKey, TsigKeyReply};
+use crate::cli::error::Result;
 use crate::cli::operator::{Operator, encoded};
-use crate::cli::table::cell;
-use crate::cli::{Result, print};
+use crate::model::tsig::Algorithm;
 
-use super::{Who, path, shown};
+use super::shown::print_account;
+use super::who::Who;
 
 /// `account tsig ...`
 #[derive(Debug, Subcommand)]
 pub enum Tsig {
     /// Give an account a key, in place of the one it may have; prints it in the form of nsupdate -k
-    Create(Create),
+    Create(CreateKey),
     /// Take an account's key away
     Delete(Who),
 }
 
 /// `account tsig create WHO`
 #[derive(Debug, Args)]
-pub struct Create {
+pub struct CreateKey {
     #[command(flatten)]
     who: Who,
     /// hmac-sha256, hmac-sha384, hmac-sha512 or hmac-sha1; hmac-md5 where the configuration allows it
     #[arg(long, default_value = "hmac-sha256")]
-    algorithm: String,
+    algorithm: Algorithm,
 }
 
+/// Runs a command.
 pub fn tsig(operator: &Operator, wanted: &Tsig) -> Result<()> {
     match wanted {
         Tsig::Create(wanted) => {
-            let key = create(operator, &wanted.who.who, &wanted.algorithm)?;
-            print(&if wanted.who.output.json { key.to_string() } else { key_file(&key) })
+            let key = create(operator, &wanted.who.who, wanted.algorithm)?;
+            wanted.who.output.print(&key, key_file)
         }
-        Tsig::Delete(who) => shown(who.output, &operator.call(Method::DELETE, &path(who, "/tsig"), None)?),
+        Tsig::Delete(who) => print_account(who.output, &operator.ask(Method::DELETE, &who.path("/tsig"))?),
     }
 }
 
-/// Gives an account a key: its `name`, `algorithm` and `secret`.
-pub fn create(operator: &Operator, who: &str, algorithm: &str) -> Result<Value> {
+/// Gives an account a key.
+pub fn create(operator: &Operator, who: &str, algorithm: Algorithm) -> Result<TsigKeyReply> {
     let path = format!("/accounts/{}/tsig", encoded(who));
-    operator.call(Method::POST, &path, Some(&json!({ "algorithm": algorithm })))
+    operator.send(Method::POST, &path, &CreateTsigKey { algorithm: Some(algorithm) })
 }
 
-/// As BIND's tools take a key from a file.
-fn key_file(key: &Value) -> String {
-    let [name, algorithm, secret] = ["name", "algorithm", "secret"].map(|field| cell(&key[field]));
-    format!("key \"{name}\" {{\n\talgorithm {algorithm};\n\tsecret \"{secret}\";\n}};")
+/// The key as BIND's tools take it from a file.
+fn key_file(key: &TsigKeyReply) -> String {
+    let TsigKeyReply { name, algorithm, secret } = key;
+    format!("key \"{name}\" {{\n\talgorithm {algorithm};\n\tsecret \"{}\";\n}};", secret.as_str())
 }

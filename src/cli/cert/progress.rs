@@ -2,13 +2,13 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rustix::termios::tcgetwinsize;
-use serde::Deserialize;
-use serde_json::Value;
 
+use crate::api::types::certificates::ManagedCertificateView;
 use crate::certificates::progress::{NameProgress, NameState};
 
-use super::super::table::printable;
-use super::super::{Result, print};
+use crate::cli::error::Result;
+use crate::cli::output::print;
+use crate::cli::table::printable;
 
 /// A terminal that does not say how large it is: rows and columns.
 const USUAL: (usize, usize) = (24, 80);
@@ -18,18 +18,17 @@ const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '�
 pub struct Progress {
     /// What the certificate is called.
     title: String,
-    seen: View,
+    seen: Seen,
     /// The lines that move; hidden where the output is no terminal, or a dumb one.
     bar: ProgressBar,
     is_coloured: bool,
     turn: usize,
 }
 
-/// What the daemon says of it.
-#[derive(Debug, Default, Deserialize)]
-struct View {
+/// What was last shown.
+#[derive(Debug, Default)]
+struct Seen {
     stage: Option<String>,
-    #[serde(default)]
     progress: Vec<NameProgress>,
 }
 
@@ -41,13 +40,12 @@ impl Progress {
         bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
         // https://no-color.org: whatever it is set to, but for nothing.
         let is_coloured = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { title: title.to_owned(), seen: View::default(), bar, is_coloured, turn: 0 }
+        Self { title: title.to_owned(), seen: Seen::default(), bar, is_coloured, turn: 0 }
     }
 
     /// Shows what is new in the daemon's view of the certificate.
-    pub fn update(&mut self, now: &Value) -> Result<()> {
-        // A daemon of another version may say what this one does not know: that is not shown.
-        let now: View = View::deserialize(now).unwrap_or_default();
+    pub fn update(&mut self, now: &ManagedCertificateView) -> Result<()> {
+        let now = Seen { stage: now.report.stage.clone(), progress: now.progress.clone() };
         if self.bar.is_hidden() {
             self.print_news(&now)?
         } else {
@@ -68,14 +66,14 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 
-    fn print_news(&self, now: &View) -> Result<()> {
+    fn print_news(&self, now: &Seen) -> Result<()> {
         if let Some(stage) = now.stage.as_ref().filter(|_| now.stage != self.seen.stage) {
             print(&format!("{}: {}", self.title, printable(stage)))?;
         }
         news(&self.seen.progress, &now.progress).try_for_each(|step| print(&format!("{}: {}", self.title, line(step))))
     }
 
-    fn draw(&mut self, now: &View) {
+    fn draw(&mut self, now: &Seen) {
         let stage = now.stage.as_ref().or(self.seen.stage.as_ref()).map(|stage| printable(stage)).unwrap_or_default();
         let spinner = SPINNER[self.turn % SPINNER.len()];
         // First of all: what ends now has no line among those that move when its last one is printed above them.

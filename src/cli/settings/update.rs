@@ -1,31 +1,33 @@
 //! Settings for clients that send DNS UPDATEs (RFC 2136), signed with the account's TSIG key.
 
-use super::Registered;
+use crate::api::types::tsig::TsigKeyReply;
 
-impl Registered<'_> {
-    /// Whether the account has a key to sign with.
-    pub fn has_tsig(&self) -> bool {
-        self.reply["tsig"].is_object()
-    }
+/// An account with a TSIG key, for a client that sends DNS UPDATEs.
+#[derive(Debug)]
+pub struct UpdateSettings<'a> {
+    /// The certificate's domain, without `*.`.
+    pub domain: &'a str,
+    /// The DNS listener's host and port.
+    pub dns: &'a str,
+    /// The key.
+    pub key: &'a TsigKeyReply,
+}
 
-    fn tsig(&self, field: &str) -> &str {
-        self.reply["tsig"][field].as_str().unwrap_or_default()
-    }
-
-    pub(super) fn lego_rfc2136(&self) -> String {
+impl UpdateSettings<'_> {
+    pub fn lego(&self) -> String {
         format!(
             "RFC2136_NAMESERVER={} RFC2136_TSIG_KEY={} \\\n  RFC2136_TSIG_ALGORITHM={}. RFC2136_TSIG_SECRET={} \\\n  \
              lego --email you@example.org --dns rfc2136 -d {domain} -d '*.{domain}' run",
             self.dns,
-            self.tsig("name"),
-            self.tsig("algorithm"),
-            self.tsig("secret"),
+            self.key.name,
+            self.key.algorithm,
+            self.key.secret.as_str(),
             domain = self.domain,
         )
     }
 
-    pub(super) fn certbot_rfc2136(&self) -> String {
-        let (host, port) = self.dns.rsplit_once(':').unwrap_or((&self.dns, "53"));
+    pub fn certbot(&self) -> String {
+        let (host, port) = self.dns.rsplit_once(':').unwrap_or((self.dns, "53"));
         format!(
             "# rfc2136.ini (mode 0600): certbot certonly --dns-rfc2136 --dns-rfc2136-credentials rfc2136.ini \\\n\
              #   -d {domain} -d '*.{domain}'\n\
@@ -33,28 +35,28 @@ impl Registered<'_> {
              dns_rfc2136_server = {}\ndns_rfc2136_port = {port}\ndns_rfc2136_name = {}\ndns_rfc2136_secret = {}\n\
              dns_rfc2136_algorithm = {}\ndns_rfc2136_sign_query = true",
             host.trim_matches(['[', ']']),
-            self.tsig("name"),
-            self.tsig("secret"),
-            self.tsig("algorithm").to_ascii_uppercase(),
+            self.key.name,
+            self.key.secret.as_str(),
+            self.key.algorithm.as_str().to_ascii_uppercase(),
             domain = self.domain,
         )
     }
 
-    pub(super) fn nsupdate(&self) -> String {
-        let (host, port) = self.dns.rsplit_once(':').unwrap_or((&self.dns, "53"));
+    pub fn nsupdate(&self) -> String {
+        let (host, port) = self.dns.rsplit_once(':').unwrap_or((self.dns, "53"));
         format!(
             "# tsig.key (mode 0600)\nkey \"{}\" {{\n\talgorithm {};\n\tsecret \"{}\";\n}};\n\
              # and with it, for each VALUE:\n\
              # printf 'server {} {port}\\nupdate add _acme-challenge.{}. 60 TXT \"%s\"\\nsend\\n' VALUE | nsupdate -k tsig.key",
-            self.tsig("name"),
-            self.tsig("algorithm"),
-            self.tsig("secret"),
+            self.key.name,
+            self.key.algorithm,
+            self.key.secret.as_str(),
             host.trim_matches(['[', ']']),
             self.domain,
         )
     }
 
-    pub(super) fn cert_manager_rfc2136(&self) -> String {
+    pub fn cert_manager(&self) -> String {
         format!(
             "apiVersion: v1\nkind: Secret\nmetadata:\n  name: tsig\nstringData:\n  secret: {}\n---\n\
              apiVersion: cert-manager.io/v1\nkind: Issuer\nmetadata:\n  name: letsencrypt\nspec:\n  acme:\n    \
@@ -62,10 +64,10 @@ impl Registered<'_> {
              privateKeySecretRef:\n      name: letsencrypt-account\n    solvers:\n      - dns01:\n          \
              cnameStrategy: Follow\n          rfc2136:\n            nameserver: {}\n            tsigKeyName: {}\n            \
              tsigAlgorithm: {}\n            tsigSecretSecretRef:\n              name: tsig\n              key: secret",
-            self.tsig("secret"),
+            self.key.secret.as_str(),
             self.dns,
-            self.tsig("name").trim_end_matches('.'),
-            self.tsig("algorithm").to_ascii_uppercase().replace('-', ""),
+            self.key.name.trim_end_matches('.'),
+            self.key.algorithm.as_str().to_ascii_uppercase().replace('-', ""),
         )
     }
 }

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
 use thiserror::Error;
+
+use crate::model::text::serde_as_text;
 
 use super::{CHALLENGE_LABEL, Name, NameError};
 
@@ -67,11 +68,7 @@ impl fmt::Display for Alias {
     }
 }
 
-impl Serialize for Alias {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
+serde_as_text!(Alias);
 
 #[cfg(test)]
 mod tests {

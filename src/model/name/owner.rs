@@ -6,10 +6,10 @@ use std::str::FromStr;
 
 use data_encoding::BASE32_NOPAD;
 use ring::digest::{SHA256, digest};
-use serde::Deserialize;
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::model::text::serde_as_text;
 use crate::model::url::Url;
 
 use super::{CHALLENGE_LABEL, MAX_LABEL, Name, NameError, PERSIST_LABEL, ZoneName};
@@ -26,8 +26,7 @@ impl SubdomainError {
 }
 
 /// One label below the apex that an account owns: letters, digits and inner hyphens (LDH), kept in lower case.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Subdomain(Box<str>);
 
 impl Subdomain {
@@ -65,13 +64,7 @@ impl FromStr for Subdomain {
     }
 }
 
-impl TryFrom<String> for Subdomain {
-    type Error = SubdomainError;
-
-    fn try_from(text: String) -> Result<Self, SubdomainError> {
-        text.parse()
-    }
-}
+serde_as_text!(Subdomain);
 
 impl fmt::Display for Subdomain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -284,6 +277,17 @@ impl OwnerText {
         }
     }
 }
+
+impl fmt::Display for OwnerText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Label(label) => f.write_str(label.as_str()),
+            Self::Name(name) => name.fmt(f),
+        }
+    }
+}
+
+serde_as_text!(OwnerText);
 
 impl FromStr for OwnerText {
     type Err = OwnerTextError;

@@ -5,10 +5,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 use crate::model::name::{MAX_LABEL, MAX_NAME};
+use crate::model::text::serde_as_text;
 use crate::model::time::Timestamp;
 
 /// Characters of a persistent authorization. An owner's share of them, beside the most challenges that it may have, fits
@@ -193,11 +193,7 @@ impl fmt::Debug for PersistValue {
     }
 }
 
-impl Serialize for PersistValue {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text)
-    }
-}
+serde_as_text!(PersistValue);
 
 /// A published persistent authorization and its times.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -45,7 +45,7 @@ fn one_damaged_certificate_keeps_neither_dns_nor_another_from_starting() {
     let daemon = home.start();
     assert_eq!(ask(daemon.dns(), &query(&format!("x.{ZONE}"), TXT)).rcode(), ResponseCode::NXDomain, "DNS is served");
     let list: Value = serde_json::from_str(&home.run_ok(&["cert", "list", "--json"])).unwrap();
-    let names: Vec<&Value> = list.as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    let names: Vec<&Value> = list["items"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
     assert_eq!(names, ["a.example.com", "lent", "record", "text", "user"]);
     assert!(problem(&home, "user").contains("this machine has no user \"ghostuser\"; correct it, or"));
     assert!(problem(&home, "lent").contains("others can read ") && problem(&home, "lent").contains("chmod 600"));
@@ -115,7 +115,7 @@ fn a_deletion_that_fails_is_told_of_and_finished_by_the_keeper() {
     until("it has failed again", || problem(&home, "a.example.com").contains("Is a directory"));
     fs::remove_dir(&live).unwrap();
     daemon.signal(Signal::HUP);
-    until("it is gone", || home.run_ok(&["cert", "list", "--json"]).trim() == "[]");
+    until("it is gone", || home.run_ok(&["cert", "list", "--json"]).trim() == r#"{"items":[],"truncated":false}"#);
     assert_eq!(fs::read_dir(home.path().join("acme/certificates")).unwrap().count(), 0);
     let (code, _) = home.run_err(&["cert", "issue", "--name", "a.example.com"]);
     assert_eq!(code, Some(3), "it can be asked for again");

@@ -221,7 +221,7 @@ fn certificates_of_the_configuration_come_change_and_go_with_a_reload() {
     };
     let kept = || -> Vec<(Value, Value)> {
         let list: Value = serde_json::from_str(&home.run_ok(&["cert", "list", "--json"])).unwrap();
-        list.as_array().unwrap().iter().map(|one| (one["names"].clone(), one["configured"].clone())).collect()
+        list["items"].as_array().unwrap().iter().map(|one| (one["names"].clone(), one["configured"].clone())).collect()
     };
     let (both, asked) = (json!(["a.example.com", "b.example.com"]), pair(&home, "a.example.com").unwrap().info);
 
@@ -293,7 +293,7 @@ fn renewal_revocation_and_deletion() {
     assert_eq!(show(&home, "a.example.com")["revoked"], false);
 
     home.run_ok(&["cert", "delete", "a.example.com"]);
-    assert_eq!(home.run_ok(&["cert", "list", "--json"]).trim(), "[]");
+    assert_eq!(home.run_ok(&["cert", "list", "--json"]).trim(), r#"{"items":[],"truncated":false}"#);
     let left = |folder: &str| std::fs::read_dir(home.path().join(folder)).unwrap().count();
     assert_eq!((left("certificates/live"), left("certificates/archive"), left("acme/certificates")), (0, 0, 0));
     // Its label is as it was: the record is still right.

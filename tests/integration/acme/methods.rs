@@ -58,13 +58,13 @@ fn issue(home: &Home, more: &[&str]) -> (Option<i32>, String, String) {
 /// The persistent authorizations that are published, with their names.
 fn published(home: &Home) -> Vec<(String, String)> {
     let list: Value = serde_json::from_str(&home.run_ok(&["persist", "list", "--json"])).unwrap();
-    let values = list["values"].as_array().unwrap_or_else(|| panic!("{list}"));
+    let values = list["items"].as_array().unwrap_or_else(|| panic!("{list}"));
     values.iter().map(|value| (text(value, "name"), text(value, "value"))).collect()
 }
 
 fn values(home: &Home) -> usize {
     let list: Value = serde_json::from_str(&home.run_ok(&["txt", "list", "--json"])).unwrap();
-    list["values"].as_array().unwrap().len()
+    list["items"].as_array().unwrap().len()
 }
 
 #[test]

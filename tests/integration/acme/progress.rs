@@ -114,7 +114,7 @@ fn each_change_of_a_name_is_a_line_where_there_is_no_terminal() {
     let seen = |name: &str| json!({ "name": name, "state": "seen", "problem": null });
     assert_eq!(shown["progress"], json!([seen(ZONE), seen(&format!("*.{ZONE}"))]));
     let listed: Value = serde_json::from_str(&daemon.home().run_ok(&["cert", "list", "--json"])).unwrap();
-    assert_eq!(listed[0]["progress"], Value::Null);
+    assert_eq!(listed["items"][0]["progress"], Value::Null);
     ca.fault("/authorization/0", What::Hold);
     ca.release("/challenge/0");
     ca.hangs();

@@ -1,0 +1,68 @@
+//! Why a command fails, and the exit codes.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::config::ConfigError;
+use crate::config::keyfile::KeyFileError;
+use crate::daemon::DaemonError;
+use crate::model::secret::RandomError;
+use crate::publisher::{LoadError, PublishError};
+use crate::store::StoreError;
+use crate::store::import::ImportError;
+
+use super::hook::error::HookError;
+
+/// Why a command failed.
+#[derive(Debug, Error)]
+pub enum CliError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    #[error(transparent)]
+    Hook(#[from] HookError),
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Refused(String),
+    /// Records that somebody must add to their zones first.
+    #[error("{0}")]
+    Missing(String),
+    #[error("no daemon answers at {}: {source}", path.display())]
+    NoDaemon { path: PathBuf, source: std::io::Error },
+    #[error("cannot write: {0}")]
+    Output(#[from] std::io::Error),
+    /// Nobody reads what the command prints any more, as behind `| head`.
+    #[error("nobody reads the output")]
+    Closed,
+}
+
+impl CliError {
+    /// The process's exit code: 2 for what the user wrote, 3 for records that are missing, 1 for what failed. What
+    /// nobody reads any more ends with 141, as a shell sees those that SIGPIPE kills; Rust ignores that signal.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Key(_) | Self::Usage(_) => 2,
+            Self::Missing(_) => 3,
+            Self::Closed => 141,
+            Self::Hook(error) => error.exit_code(),
+            Self::Daemon(DaemonError::Load(LoadError::Owned { .. } | LoadError::Key(_)) | DaemonError::Keyring(_)) => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// What a command returns.
+pub type Result<T> = std::result::Result<T, CliError>;
