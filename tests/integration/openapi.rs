@@ -69,7 +69,7 @@ fn each_path_takes_the_methods_that_are_described_and_no_others() {
 }
 
 /// Codes that only the operator's own requests can have.
-const OPERATORS_CODES: [&str; 3] = ["bad_algorithm", "bad_labels", "bad_uses"];
+const OPERATORS_CODES: [&str; 1] = ["bad_certificate"];
 
 #[test]
 fn each_code_of_an_error_is_described() {
