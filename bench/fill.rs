@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
 
+use std::convert::Infallible;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -12,11 +13,12 @@ use std::time::Duration;
 
 use txtgate::metrics::Metrics;
 use txtgate::model::account::{Account, AccountStatus, AllowFrom, Note, Username};
+use txtgate::model::actor::Actor;
 use txtgate::model::name::{Owner, Subdomain, ZoneName};
 use txtgate::model::secret::ApiKeyHash;
 use txtgate::model::time::{Clock, Timestamp};
 use txtgate::model::txt::{LiveValue, TxtValue};
-use txtgate::store::writer::{Tx, Writer};
+use txtgate::store::writer::{Abort, Tx, Writer};
 use txtgate::store::{Store, StoreError};
 use txtgate::zone::Zones;
 
@@ -34,7 +36,8 @@ fn main() -> Result<(), Failure> {
     let [database, zone, count] = &arguments[..] else { return Err("fill <database> <zone> <count>".into()) };
     let (zone, count): (ZoneName, usize) = (zone.parse()?, count.parse()?);
     let (store, clock) = (Store::open(Path::new(database))?, Clock::start(None));
-    let (writer, thread) = Writer::start(store, Zones::default(), clock.clone(), Arc::new(Metrics::default()))?;
+    let (writer, thread) =
+        Writer::start(store, Zones::default(), clock.clone(), Arc::new(Metrics::default()), Box::new(|_, _| {}))?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     for start in (0..count).step_by(BATCH) {
@@ -43,9 +46,11 @@ fn main() -> Result<(), Failure> {
         for (account, txt) in &accounts {
             writeln!(out, "{} {txt}", account.owners[0])?;
         }
-        let insert =
-            move |tx: &Tx<'_>| accounts.iter().try_for_each(|(account, txt)| insert(tx, account, *txt)).map(Ok);
-        runtime.block_on(writer.write::<(), StoreError, _, _>(insert, |()| {}))??;
+        let insert_all = move |tx: &Tx<'_>| {
+            accounts.iter().try_for_each(|(account, txt)| insert(tx, account, *txt))?;
+            Ok::<_, Abort<Infallible>>(())
+        };
+        runtime.block_on(writer.write(Actor::COMMAND_LINE, insert_all))?;
     }
     thread.stop();
     Ok(out.flush()?)

@@ -33,6 +33,7 @@ use crate::dns::udp::UdpListener;
 use crate::dns::update::Updates;
 use crate::dns::{self, Responder, ResponsePolicy, quic, tcp, udp};
 use crate::file::folder_of;
+use crate::model::actor::Actor;
 use crate::model::secret::RandomError;
 use crate::net::connections::Connections;
 use crate::net::inherited::Inherited;
@@ -128,10 +129,11 @@ impl Daemon {
     /// Takes over the zones and the certificates of another reading of the configuration. What else has changed is
     /// named in the log: it needs a restart.
     pub async fn reload(&self, config: Config) -> Result<(), DaemonError> {
+        self.services.publisher.reload(Actor::UPKEEP, config.zones.clone()).await?;
+        // From here on nothing fails: a reading that is refused leaves the cookies valid, too.
         if let (Some(_), Some(secrets)) = (self.config.cookie_secrets, config.cookie_secrets) {
             self.policy.cookies.replace(secrets);
         }
-        self.services.publisher.reload(config.zones.clone()).await?;
         // A certificate that cannot be used must not hold up the zones, nor they it.
         for tls in self.api_tls.iter().chain(&self.dns_tls) {
             if let Err(error) = tls.reload() {

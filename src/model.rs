@@ -2,6 +2,7 @@
 //! of each other's users.
 
 pub mod account;
+pub mod actor;
 pub mod enrolment;
 pub mod identifier;
 pub mod name;

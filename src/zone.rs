@@ -4,11 +4,13 @@
 //! of a copy; an update of one name never stops the readers of the others.
 
 pub mod aliases;
+pub mod change;
 pub mod live;
 pub mod signing;
 pub mod soa;
 pub mod zonefile;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
@@ -20,6 +22,7 @@ use crate::model::serial::Serial;
 use crate::model::txt::RecordSet;
 
 use aliases::Aliases;
+use change::{Change, Subject};
 use live::{APEX, Live, OwnerState};
 use signing::{Dnssec, Signing};
 use soa::Soa;
@@ -59,16 +62,20 @@ pub enum Node<'z> {
 }
 
 impl Zone {
-    /// What stands at `name`; `None` where it is not in this zone.
-    pub fn locate(&self, name: NameRef<'_>) -> Option<Node<'_>> {
+    /// What stands at `name`, with the zone's serial at the same moment; `None` where the name is not in this zone.
+    pub fn locate(&self, name: NameRef<'_>) -> Option<(Node<'_>, Serial)> {
         let mut labels = name.below(self.name.apex().as_ref())?;
         let statics = self.statics.at(name);
         let Some(first) = labels.next() else {
-            let owned = self.name.is_challenge().then(|| self.live.at(APEX)).flatten();
-            return Some(Node::Apex(statics.unwrap_or_default(), owned));
+            let statics = statics.unwrap_or_default();
+            if !self.name.is_challenge() {
+                return Some((Node::Apex(statics, None), self.serial()));
+            }
+            let (owned, serial) = self.live.at_with_serial(APEX);
+            return Some((Node::Apex(statics, owned), serial));
         };
         if let Some(sets) = statics {
-            return Some(Node::Static(sets));
+            return Some((Node::Static(sets), self.serial()));
         }
         // In a challenge zone the label of an ACME account stands right below the apex, in others below `_acme-challenge`.
         let is_below_challenge = !self.name.is_challenge() && AcmeAccountLabel::is_one(first);
@@ -77,13 +84,16 @@ impl Zone {
             Some(above) => is_below_challenge && above == CHALLENGE_LABEL.as_bytes() && labels.next().is_none(),
         };
         if !is_owners {
-            return Some(Node::Nowhere);
+            return Some((Node::Nowhere, self.serial()));
         }
-        Some(match self.live.at(first) {
-            Some(slot) => Node::Owner(slot),
-            None if first == CHALLENGE_LABEL.as_bytes() && !self.name.is_challenge() => Node::Owner(OwnerState::Empty),
+        let (state, serial) = self.live.at_with_serial(first);
+        let is_challenge_label = first == CHALLENGE_LABEL.as_bytes() && !self.name.is_challenge();
+        let node = match state {
+            Some(state) => Node::Owner(state),
+            None if is_challenge_label => Node::Owner(OwnerState::Empty),
             None => Node::Nowhere,
-        })
+        };
+        Some((node, serial))
     }
 
     /// The nameservers of its NS set.
@@ -134,6 +144,31 @@ impl Zones {
     /// The zones as of now, without a lock.
     pub fn load(&self) -> Guard<Arc<Vec<Zone>>> {
         self.0.zones.load()
+    }
+
+    /// Applies committed changes, in their order. For each zone the states of the owners and the serial become visible
+    /// in one step. Owners of zones that are not served are left out.
+    pub fn apply(&self, changes: &[Change]) {
+        let mut by_zone = BTreeMap::<&ZoneName, (Serial, Vec<_>)>::new();
+        for change in changes {
+            match &change.subject {
+                Subject::AliasAdded(alias) => self.aliases().add(alias),
+                Subject::AliasRemoved(alias) => self.aliases().remove(alias),
+                Subject::Owner { .. } | Subject::Zone { .. } | Subject::Account(_) | Subject::Enrolment(_) => {}
+            }
+            if let Some((zone, serial)) = change.subject.zone() {
+                let (_, states) = by_zone.entry(zone).or_insert((serial, Vec::new()));
+                if let Subject::Owner { owner, state, .. } = &change.subject {
+                    states.push((owner.label.below_apex(), state.clone()));
+                }
+            }
+        }
+        let zones = self.load();
+        for (name, (serial, states)) in by_zone {
+            if let Some(zone) = zone_named(&zones, name) {
+                zone.live.apply(states, serial);
+            }
+        }
     }
 
     /// Puts another generation in place; readers see the old one or the new one, whole.

@@ -14,8 +14,9 @@ use tokio::runtime::{self, Runtime};
 use tower::ServiceExt;
 use txtgate::api::http::Peer;
 use txtgate::model::account::{AllowFrom, Note};
+use txtgate::model::actor::Actor;
 use txtgate::model::secret::{ApiKey, ApiKeyHash, SecretHash};
-use txtgate::publisher::{Choice, Place, Registering};
+use txtgate::publisher::{Choice, OwnerRequest, Registration};
 use txtgate_fuzz::api_fixture::Fixture;
 use txtgate_fuzz::routers::{nobody, operator, public};
 
@@ -67,10 +68,10 @@ impl Site {
     fn new() -> Self {
         let _house = Fixture::new();
         let subdomain = Some("shop".parse().expect("a label"));
-        let place = Place::Subdomain(Choice { subdomain, ..Choice::default() });
+        let name = OwnerRequest::Subdomain(Choice { subdomain, ..Choice::default() });
         let (allow_from, note) = (AllowFrom::default(), Note::default());
-        let wanted = Registering { place, allow_from, note, key: KEY.1.clone() };
-        let account = RUNTIME.block_on(_house.publisher.register(wanted)).expect("an account");
+        let wanted = Registration { name, allow_from, note, key: KEY.1.clone(), tsig: None };
+        let account = RUNTIME.block_on(_house.publisher.register(Actor::OPERATOR, wanted)).expect("an account");
         let secret = SecretHash::of(SECRET).expect("a secret");
         let secret = format!("registration = \"secret\"\nregistration-secrets = [\"{secret}\"]\n{PROXIES}");
         Self {

@@ -9,7 +9,8 @@ use crate::file::state::FileError;
 use crate::model::name::Name;
 use crate::model::txt::persist::PersistValueError;
 use crate::model::url::Url;
-use crate::publisher::PublishError;
+use crate::publisher::{Abort, OwnerError, PersistError, ValueError};
+use crate::store::StoreError;
 
 use super::key::JwsKeyError;
 use super::problem::Problem;
@@ -68,7 +69,13 @@ pub enum AcmeError {
     #[error("CAA records forbid this CA ({identities}): {findings}")]
     Caa { findings: String, identities: String, allowing: String },
     #[error(transparent)]
-    Publish(#[from] PublishError),
+    Value(#[from] Abort<ValueError>),
+    #[error(transparent)]
+    Owner(#[from] Abort<OwnerError>),
+    #[error(transparent)]
+    Grant(#[from] Abort<PersistError>),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// The result of a request to a CA.

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::model::account::Username;
-use crate::publisher::{Edit, PublishError, Publisher};
+use crate::publisher::{AccessError, AccountEdit, Publisher};
 
 use super::auth::Login;
 use super::error::Failure;
@@ -19,7 +19,7 @@ use super::types::accounts::AccountView;
 pub const RESTORABLE: Duration = Duration::from_secs(30 * 86_400);
 
 /// Shows the account and its live values.
-pub async fn show(State(publisher): State<Publisher>, Login(account): Login) -> Result<Response, Failure> {
+pub async fn show(State(publisher): State<Publisher>, Login(account, _): Login) -> Result<Response, Failure> {
     // Read again: what is remembered of an account knows nothing of its latest update.
     shown(&publisher, account.username).await
 }
@@ -27,24 +27,24 @@ pub async fn show(State(publisher): State<Publisher>, Login(account): Login) -> 
 /// Changes `note`, and narrows `allowfrom`: a stolen key must not be able to open the account to its thief.
 pub async fn edit(
     State(publisher): State<Publisher>,
-    Login(account): Login,
+    Login(account, actor): Login,
     fields: Fields,
 ) -> Result<Response, Failure> {
-    let edit = Edit { allow_from: fields.allow_from()?, note: fields.note()? };
-    let account = publisher.narrow(account.username, edit).await?;
+    let edit = AccountEdit { allow_from: fields.allow_from()?, note: fields.note()? };
+    let account = publisher.narrow(actor, account.username, edit).await?;
     Ok(reply::json(StatusCode::OK, &AccountView::of(&account, &publisher)))
 }
 
 /// Deletes the account; the operator can restore it for [`RESTORABLE`].
-pub async fn delete(State(publisher): State<Publisher>, Login(account): Login) -> Result<Response, Failure> {
-    publisher.delete(account.username, RESTORABLE).await?;
+pub async fn delete(State(publisher): State<Publisher>, Login(account, actor): Login) -> Result<Response, Failure> {
+    publisher.delete(actor, account.username, RESTORABLE).await?;
     shown(&publisher, account.username).await
 }
 
 /// An account as it is stored now.
 pub async fn shown(publisher: &Publisher, who: Username) -> Result<Response, Failure> {
     let account = read(publisher, move |publisher| publisher.account(who)).await?;
-    let account = account.ok_or(PublishError::NoAccount)?;
+    let account = account.ok_or(AccessError::NoAccount)?;
     Ok(reply::json(StatusCode::OK, &AccountView::of(&account, publisher)))
 }
 

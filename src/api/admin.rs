@@ -30,7 +30,8 @@ use crate::certificates::Certificates;
 use crate::crypto::hasher::Hasher;
 use crate::crypto::keyring::Keyring;
 use crate::metrics::Metrics;
-use crate::publisher::{PublishError, Publisher};
+use crate::model::actor::Actor;
+use crate::publisher::{AccessError, Publisher};
 
 use super::body;
 use super::error::{Failure, method_not_allowed, no_such_page};
@@ -51,6 +52,8 @@ pub struct Facts {
 #[derive(Clone, FromRef)]
 struct Handles {
     publisher: Publisher,
+    /// As whom all requests act.
+    actor: Actor,
     hasher: Hasher,
     keyring: Keyring,
     metrics: Arc<Metrics>,
@@ -70,6 +73,7 @@ pub fn router(
     watch: Option<Watch>,
     certificates: Option<Certificates>,
 ) -> Router {
+    let actor = if facts.started.is_some() { Actor::OPERATOR } else { Actor::COMMAND_LINE };
     Router::new()
         .route("/accounts", get(accounts::list).post(accounts::create))
         .route("/accounts/{who}", get(accounts::show).patch(accounts::edit).delete(accounts::delete))
@@ -97,7 +101,7 @@ pub fn router(
         .fallback(no_such_page)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(body::whole))
-        .with_state(Handles { publisher, hasher, keyring, metrics, facts: Arc::new(facts), watch, certificates })
+        .with_state(Handles { publisher, actor, hasher, keyring, metrics, facts: Arc::new(facts), watch, certificates })
 }
 
 /// The query's parameters.
@@ -119,10 +123,12 @@ impl<S: Sync> FromRequestParts<S> for Params {
 }
 
 /// Refusals as the operator should read them: there are no credentials here that could be wrong.
-fn refused(error: PublishError) -> Failure {
-    match error {
-        PublishError::NotOwner => Failure::NotFound("that name belongs to nobody, or to another account".into()),
-        PublishError::Disabled => Failure::Conflict("the account is disabled; enable it first".into()),
-        other => other.into(),
+fn refused(error: impl Into<Failure>) -> Failure {
+    match error.into() {
+        Failure::Access(AccessError::NotOwner) => {
+            Failure::NotFound("that name belongs to nobody, or to another account".into())
+        }
+        Failure::Access(AccessError::Disabled) => Failure::Conflict("the account is disabled; enable it first".into()),
+        other => other,
     }
 }

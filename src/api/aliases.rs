@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::model::account::Account;
+use crate::model::actor::Actor;
 use crate::model::name::owner::OwnerText;
 use crate::model::name::{Alias, Owner, ZoneName};
 use crate::publisher::Publisher;
@@ -21,38 +22,44 @@ use super::types::names::RemovedAliases;
 /// subdomain it moves the alias there.
 pub async fn add(
     State(publisher): State<Publisher>,
-    Login(account): Login,
+    Login(account, actor): Login,
     fields: Fields,
 ) -> Result<Response, Failure> {
     let alias = fields.alias()?;
     let owner = target(&account, fields.some_owner()?.as_ref(), fields.zone()?.as_ref())?;
-    add_alias(&publisher, &account, alias, owner).await
+    add_alias(&publisher, actor, &account, alias, owner).await
 }
 
 /// Adds an alias of one of the account's owners, and shows it.
 pub async fn add_alias(
     publisher: &Publisher,
+    actor: Actor,
     account: &Account,
     alias: Alias,
     owner: Owner,
 ) -> Result<Response, Failure> {
     let view = AliasView { alias: alias.clone(), fulldomain: owner.to_string() };
-    publisher.add_alias(account.username, alias, owner).await?;
+    publisher.add_alias(actor, account.username, alias, owner).await?;
     Ok(reply::json(StatusCode::OK, &view))
 }
 
 /// Takes `alias` away. Taking away what is gone already succeeds.
 pub async fn remove(
     State(publisher): State<Publisher>,
-    Login(account): Login,
+    Login(account, actor): Login,
     fields: Fields,
 ) -> Result<Response, Failure> {
-    remove_alias(&publisher, &account, fields.alias()?).await
+    remove_alias(&publisher, actor, &account, fields.alias()?).await
 }
 
 /// Removes an alias of the account, and says how many there were.
-pub async fn remove_alias(publisher: &Publisher, account: &Account, alias: Alias) -> Result<Response, Failure> {
-    let is_removed = publisher.remove_alias(account.username, alias).await?;
+pub async fn remove_alias(
+    publisher: &Publisher,
+    actor: Actor,
+    account: &Account,
+    alias: Alias,
+) -> Result<Response, Failure> {
+    let is_removed = publisher.remove_alias(actor, account.username, alias).await?;
     Ok(reply::json(StatusCode::OK, &RemovedAliases { removed: usize::from(is_removed) }))
 }
 

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use crate::api::credentials::Verified;
 use crate::model::account::Account;
+use crate::model::actor::{Actor, FrontEnd, KeyUsed};
 
 use super::Shared;
 use super::client_ip::ClientIp;
@@ -18,22 +19,23 @@ use super::error::Failure;
 /// An account by `X-Api-User` and `X-Api-Key`, as acme-dns's clients send them. An `Authorization` beside them is
 /// ignored: it is meant for a proxy on the way, and some clients send a broken one.
 #[derive(Debug)]
-pub struct Authenticated(pub Arc<Account>);
+pub struct Authenticated(pub Arc<Account>, pub Actor);
 
 /// The same, or by the username and key as HTTP Basic credentials: for other protocols that publish.
 #[derive(Debug)]
-pub struct Publishing(pub Arc<Account>);
+pub struct Publishing(pub Arc<Account>, pub Actor);
 
 /// The same by the present key alone: for what changes the account.
 #[derive(Debug)]
-pub struct Login(pub Arc<Account>);
+pub struct Login(pub Arc<Account>, pub Actor);
 
 impl FromRequestParts<Shared> for Authenticated {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, Failure> {
         let (username, key) = api_headers(&parts.headers).unwrap_or_default();
-        verify(parts, state, username, key).await.map(|verified| Self(verified.account))
+        let (verified, actor) = verify(parts, state, username, key).await?;
+        Ok(Self(verified.account, actor))
     }
 }
 
@@ -41,7 +43,8 @@ impl FromRequestParts<Shared> for Publishing {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, Failure> {
-        verify_any(parts, state).await.map(|verified| Self(verified.account))
+        let (verified, actor) = verify_any(parts, state).await?;
+        Ok(Self(verified.account, actor))
     }
 }
 
@@ -49,23 +52,31 @@ impl FromRequestParts<Shared> for Login {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, Failure> {
-        let verified = verify_any(parts, state).await?;
+        let (verified, actor) = verify_any(parts, state).await?;
         if verified.by_former_key {
             return Err(Failure::Forbidden("this key has been replaced; until it ends it only publishes"));
         }
-        Ok(Self(verified.account))
+        Ok(Self(verified.account, actor))
     }
 }
 
 /// By the API's headers, or as HTTP Basic credentials.
-async fn verify_any(parts: &mut Parts, state: &Shared) -> Result<Verified, Failure> {
+async fn verify_any(parts: &mut Parts, state: &Shared) -> Result<(Verified, Actor), Failure> {
     let (username, key) = api_headers(&parts.headers).or_else(|| basic(&parts.headers)).unwrap_or_default();
     verify(parts, state, username, key).await
 }
 
-async fn verify(parts: &mut Parts, state: &Shared, username: String, key: String) -> Result<Verified, Failure> {
+async fn verify(
+    parts: &mut Parts,
+    state: &Shared,
+    username: String,
+    key: String,
+) -> Result<(Verified, Actor), Failure> {
     let ClientIp(client) = ClientIp::from_request_parts(parts, state).await?;
-    Ok(state.credentials.verify(&username, &key, client).await?)
+    let verified = state.credentials.verify(&username, &key, client).await?;
+    let key = if verified.by_former_key { KeyUsed::Former } else { KeyUsed::Current };
+    let actor = Actor::account(verified.account.username, FrontEnd::Api, client, key);
+    Ok((verified, actor))
 }
 
 fn api_headers(headers: &HeaderMap) -> Option<(String, String)> {

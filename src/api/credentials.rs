@@ -10,11 +10,13 @@ use tracing::{info, warn};
 use crate::crypto::credential_cache::CredentialCache;
 use crate::crypto::hasher::{Hasher, HasherError};
 use crate::model::account::{Account, AccountStatus, Username};
+use crate::model::actor::{Actor, FrontEnd, KeyUsed};
 use crate::model::prefix::Prefix;
 use crate::model::secret::{ApiKey, ApiKeyHash, HashError};
 use crate::model::time::Clock;
 use crate::net::rate_limiter::{RateLimiter, Rule};
-use crate::publisher::{PublishError, Publisher};
+use crate::publisher::Publisher;
+use crate::store::StoreError;
 
 /// Wrong keys of one account from one prefix: a stranger elsewhere never delays the owner, and one broken client does
 /// not delay its neighbours' accounts.
@@ -35,7 +37,7 @@ pub enum Denied {
     #[error("the server is busy; try again in {} seconds", retry_after.as_secs())]
     Busy { retry_after: Duration },
     #[error(transparent)]
-    Fault(#[from] PublishError),
+    Fault(#[from] StoreError),
 }
 
 /// An account whose key was shown.
@@ -92,7 +94,7 @@ impl Credentials {
         };
         let verified = match self.0.remembered.check(username, &key) {
             Some(account) => Verified { account, by_former_key: false },
-            None => self.verify_slowly(username, key, Prefix::of(client)).await?,
+            None => self.verify_slowly(username, key, client).await?,
         };
         // Only after the key: whether an account is limited to networks is its owner's business.
         if !verified.account.allow_from.allows(client) {
@@ -102,8 +104,9 @@ impl Credentials {
         Ok(verified)
     }
 
-    async fn verify_slowly(&self, username: Username, key: ApiKey, prefix: Prefix) -> Result<Verified, Denied> {
+    async fn verify_slowly(&self, username: Username, key: ApiKey, client: IpAddr) -> Result<Verified, Denied> {
         let inner = &self.0;
+        let prefix = Prefix::of(client);
         let limiter = (prefix, username);
         inner.wrong_keys.try_now(&limiter, Instant::now()).map_err(|retry_after| Denied::TooOften { retry_after })?;
         // Before the account is read: a change from here on keeps what is found below from being remembered.
@@ -121,7 +124,7 @@ impl Credentials {
         // A former key works for a limited time and is not remembered: its time would have to be remembered as well.
         if found == 0 {
             inner.remembered.remember(generation, &key, account.clone());
-            self.modernise(&account, key, prefix);
+            self.modernise(&account, key, client);
         }
         Ok(Verified { account, by_former_key: found != 0 })
     }
@@ -145,15 +148,18 @@ impl Credentials {
     }
 
     /// Replaces acme-dns's bcrypt by Argon2id in the background, now that the key is at hand.
-    fn modernise(&self, account: &Account, key: ApiKey, prefix: Prefix) {
+    fn modernise(&self, account: &Account, key: ApiKey, client: IpAddr) {
         if !matches!(account.key, ApiKeyHash::Bcrypt(_)) {
             return;
         }
-        let (inner, who, old) = (self.0.clone(), account.username, account.key.clone());
+        let inner = self.0.clone();
+        let who = account.username;
+        let old = account.key.clone();
+        let actor = Actor::account(who, FrontEnd::Api, client, KeyUsed::Current);
         tokio::spawn(async move {
             // Where this cannot be done now, the next login does it.
-            let Ok(new) = inner.hasher.hash(key, prefix).await else { return };
-            if let Err(error) = inner.publisher.rehash(who, old, new).await {
+            let Ok(new) = inner.hasher.hash(key, Prefix::of(client)).await else { return };
+            if let Err(error) = inner.publisher.rehash(actor, who, old, new).await {
                 warn!(username = %who, "cannot replace a bcrypt hash: {error}");
             }
         });

@@ -13,7 +13,10 @@ use crate::crypto::hasher::HasherError;
 use crate::model::enrolment::Over;
 use crate::model::name::Subdomain;
 use crate::model::secret::{RandomError, SealError};
-use crate::publisher::PublishError;
+use crate::publisher::{
+    Abort, AccessError, AccountError, AliasChangeError, ClientStorageError, EnrolmentError, OwnerError, PersistError,
+    ValueError,
+};
 use crate::store::StoreError;
 
 use super::reply;
@@ -30,6 +33,8 @@ pub enum Failure {
     Field { code: &'static str, field: &'static str, message: String },
     #[error("{0}")]
     Forbidden(&'static str),
+    #[error(transparent)]
+    Access(#[from] AccessError),
     #[error(transparent)]
     Over(#[from] Over),
     #[error("an account can only narrow its own allowfrom, to networks within it; ask the operator to widen it")]
@@ -78,6 +83,9 @@ impl Failure {
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed_json_payload"),
             Self::Field { code, .. } => (StatusCode::BAD_REQUEST, code),
             Self::Forbidden(_) | Self::Over(_) => (StatusCode::UNAUTHORIZED, "forbidden"),
+            Self::Access(AccessError::NotOwner | AccessError::Disabled) => (StatusCode::UNAUTHORIZED, "forbidden"),
+            Self::Access(AccessError::NoAccount) => (StatusCode::NOT_FOUND, "not_found"),
+            Self::Access(AccessError::NoZone(_)) => (StatusCode::BAD_REQUEST, "bad_zone"),
             Self::Wider => (StatusCode::FORBIDDEN, "allowfrom_can_only_narrow"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
@@ -93,6 +101,15 @@ impl Failure {
         }
     }
 
+    /// The field of the body that is wrong.
+    fn wrong_field(&self) -> Option<&'static str> {
+        match self {
+            Self::Field { field, .. } => Some(field),
+            Self::Access(AccessError::NoZone(_)) => Some("zone"),
+            _ => None,
+        }
+    }
+
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::TooOften { retry_after } | Self::Busy { retry_after } => Some(*retry_after),
@@ -104,7 +121,7 @@ impl Failure {
     /// `{"error": "...", "message": "..."}` with acme-dns's space after the colon; one line.
     fn body(&self, code: &str) -> String {
         let mut body = format!("{{\"error\": \"{code}\", \"message\": {}", reply::quoted(&self.to_string()));
-        if let Self::Field { field, .. } = self {
+        if let Some(field) = self.wrong_field() {
             body.push_str(&format!(", \"field\": \"{field}\""));
         }
         body.push('}');
@@ -145,38 +162,6 @@ impl From<Denied> for Failure {
     }
 }
 
-impl From<PublishError> for Failure {
-    fn from(error: PublishError) -> Self {
-        match error {
-            PublishError::NotOwner => Self::Forbidden("this account does not own that name"),
-            PublishError::Disabled => Self::Forbidden("this account is disabled"),
-            PublishError::NoAccount => Self::NotFound("there is no such account".into()),
-            PublishError::Wider => Self::Wider,
-            PublishError::NoZone(_) | PublishError::ChallengeZone(_) | PublishError::NoOrdinaryZone => {
-                Self::field("bad_zone", "zone", error)
-            }
-            PublishError::PersistOff => Self::NotFound(error.to_string()),
-            PublishError::PersistNowhere(_) => Self::field("bad_subdomain", "subdomain", error),
-            PublishError::PersistOver => Self::field("bad_value", "value", error),
-            PublishError::LabelTaken(subdomain) => Self::Taken(subdomain),
-            PublishError::LabelReserved(..) => Self::field("bad_subdomain", "subdomain", error),
-            PublishError::AliasOfOurs(_) | PublishError::PassingOwner(_) => Self::field("bad_alias", "alias", error),
-            PublishError::NoLabelLeft => Self::field("bad_subdomain", "subdomain", error),
-            PublishError::Enrolment(over) => Self::Over(over),
-            PublishError::TooManyOwners
-            | PublishError::TooManyAliases
-            | PublishError::TooManyEnrolments
-            | PublishError::TooManyKept
-            | PublishError::TooManyLabels(_)
-            | PublishError::TooManyPersistent
-            | PublishError::Hidden(_)
-            | PublishError::ApexTaken(_)
-            | PublishError::LastOwner => Self::Conflict(error.to_string()),
-            PublishError::Store(error) => error.into(),
-        }
-    }
-}
-
 impl From<CertificateError> for Failure {
     fn from(error: CertificateError) -> Self {
         let message = error.explained();
@@ -188,6 +173,82 @@ impl From<CertificateError> for Failure {
             }
             _ => Self::Authority(message),
         }
+    }
+}
+
+impl<R: std::error::Error + Into<Failure>> From<Abort<R>> for Failure {
+    fn from(abort: Abort<R>) -> Self {
+        match abort {
+            Abort::Store(error) => error.into(),
+            Abort::Refused(refusal) => refusal.into(),
+        }
+    }
+}
+
+impl From<ValueError> for Failure {
+    fn from(error: ValueError) -> Self {
+        match error {
+            ValueError::Access(error) => error.into(),
+            ValueError::TooManyLabels(_) | ValueError::Unmet(_) => Self::Conflict(error.to_string()),
+        }
+    }
+}
+
+impl From<PersistError> for Failure {
+    fn from(error: PersistError) -> Self {
+        match error {
+            PersistError::Value(error) => error.into(),
+            PersistError::Off => Self::NotFound(error.to_string()),
+            PersistError::Nowhere(_) => Self::field("bad_subdomain", "subdomain", error),
+            PersistError::Over => Self::field("bad_value", "value", error),
+            PersistError::Hidden(_) | PersistError::TooMany => Self::Conflict(error.to_string()),
+        }
+    }
+}
+
+impl From<AccountError> for Failure {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::NoAccount => AccessError::NoAccount.into(),
+            AccountError::Wider => Self::Wider,
+        }
+    }
+}
+
+impl From<OwnerError> for Failure {
+    fn from(error: OwnerError) -> Self {
+        match error {
+            OwnerError::Access(error) => error.into(),
+            OwnerError::Enrolment(over) => Self::Over(over),
+            OwnerError::LabelTaken(subdomain) => Self::Taken(subdomain),
+            OwnerError::ChallengeZone(_) | OwnerError::NoOrdinaryZone => Self::field("bad_zone", "zone", error),
+            OwnerError::LabelReserved(..) | OwnerError::NoLabelLeft => Self::field("bad_subdomain", "subdomain", error),
+            OwnerError::TooMany | OwnerError::Last | OwnerError::ApexTaken(_) => Self::Conflict(error.to_string()),
+        }
+    }
+}
+
+impl From<AliasChangeError> for Failure {
+    fn from(error: AliasChangeError) -> Self {
+        match error {
+            AliasChangeError::Access(error) => error.into(),
+            AliasChangeError::OwnZone(_) | AliasChangeError::PassingOwner(_) => {
+                Self::field("bad_alias", "alias", error)
+            }
+            AliasChangeError::TooMany => Self::Conflict(error.to_string()),
+        }
+    }
+}
+
+impl From<EnrolmentError> for Failure {
+    fn from(error: EnrolmentError) -> Self {
+        Self::Conflict(error.to_string())
+    }
+}
+
+impl From<ClientStorageError> for Failure {
+    fn from(error: ClientStorageError) -> Self {
+        Self::Conflict(error.to_string())
     }
 }
 

@@ -35,7 +35,7 @@ use crate::net::accept::{Acceptor, Backoff};
 use crate::net::connections::{ConnectionPermit, Connections};
 
 use super::error::Failure;
-use super::register::OPERATOR;
+use crate::model::actor::Actor;
 use crate::net::tls::Tls;
 
 /// Bytes of a request's head.
@@ -130,7 +130,7 @@ impl Server {
                 () = &mut shutdown => break,
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => {
-                        let permit = self.connections.admit(Prefix::of(OPERATOR));
+                        let permit = self.connections.admit(Prefix::of(Actor::OPERATOR.limited_address()));
                         let connection = open.connection(&self, Peer::Unix, permit);
                         open.tasks.spawn(connection.http1(TokioIo::new(stream)));
                     }

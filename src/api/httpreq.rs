@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::model::account::Account;
 use crate::model::name::{Alias, Name, Owner};
 use crate::model::txt::TxtValue;
-use crate::publisher::{Author, Publisher};
+use crate::publisher::Publisher;
 
 use super::auth::Publishing;
 use super::error::Failure;
@@ -25,22 +25,22 @@ const NAMED: usize = 8;
 /// Publishes the challenge's value.
 pub async fn present(
     State(publisher): State<Publisher>,
-    Publishing(account): Publishing,
+    Publishing(account, actor): Publishing,
     fields: Fields,
 ) -> Result<Response, Failure> {
     let (owner, txt) = challenge(&account, &fields)?;
-    publisher.publish(Author::Account(account.username), owner, txt).await?;
+    publisher.publish(actor, owner, txt).await?;
     Ok(reply::json(StatusCode::OK, &json!({ "txt": txt })))
 }
 
 /// Retires the challenge's value and no other; one that is gone already is as good.
 pub async fn cleanup(
     State(publisher): State<Publisher>,
-    Publishing(account): Publishing,
+    Publishing(account, actor): Publishing,
     fields: Fields,
 ) -> Result<Response, Failure> {
     let (owner, txt) = challenge(&account, &fields)?;
-    let retired = publisher.retire(Author::Account(account.username), owner, Some(txt)).await?;
+    let retired = publisher.retire(actor, owner, Some(txt)).await?;
     Ok(reply::json(StatusCode::OK, &Retired { retired }))
 }
 

@@ -11,7 +11,7 @@ use rustix::fs::{Access, access, statvfs};
 use serde_json::json;
 
 use crate::metrics::{CONTENT_TYPE, Metrics};
-use crate::publisher::{PublishError, Publisher};
+use crate::publisher::Publisher;
 use crate::store::StoreError;
 
 use super::account::read;
@@ -82,7 +82,7 @@ async fn ready(State(publisher): State<Publisher>) -> Response {
 
 /// Whether the database can be read and its file written to. Nothing is written: a probe each second would be a
 /// commit each second.
-fn database(publisher: &Publisher) -> Result<(), PublishError> {
+fn database(publisher: &Publisher) -> Result<(), StoreError> {
     let store = publisher.store();
     store.is_in_place()?;
     store.read(|rows| rows.newest())?;
@@ -92,7 +92,7 @@ fn database(publisher: &Publisher) -> Result<(), PublishError> {
     };
     access(store.path(), Access::WRITE_OK).map_err(failed)?;
     if statvfs(store.path()).map_err(failed)?.f_bavail == 0 {
-        return Err(StoreError::Full(store.path().display().to_string()).into());
+        return Err(StoreError::Full(store.path().display().to_string()));
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use crate::publisher::{Author, Publisher};
+use crate::publisher::Publisher;
 
 use super::auth::Login;
 use super::error::Failure;
@@ -17,21 +17,21 @@ use super::types::values::{NamedPersistent, Retired};
 /// cannot leave one behind.
 pub async fn publish(
     State(publisher): State<Publisher>,
-    Login(account): Login,
+    Login(account, actor): Login,
     fields: Fields,
 ) -> Result<Response, Failure> {
     let (owner, value, lifetime) = (own(&account, &fields)?, fields.persistent()?, fields.lifetime()?);
-    let value = publisher.persist(Author::Account(account.username), owner.clone(), value, lifetime).await?;
+    let value = publisher.persist(actor, owner.clone(), value, lifetime).await?;
     Ok(reply::json(StatusCode::OK, &NamedPersistent::of(&owner, &value)))
 }
 
 /// Retires the `value` at `subdomain`, or all persistent ones there. Retiring what is gone already succeeds.
 pub async fn retire(
     State(publisher): State<Publisher>,
-    Login(account): Login,
+    Login(account, actor): Login,
     fields: Fields,
 ) -> Result<Response, Failure> {
     let (owner, which) = (own(&account, &fields)?, fields.some_persistent()?);
-    let retired = publisher.retire_persistent(Author::Account(account.username), owner, which).await?;
+    let retired = publisher.retire_persistent(actor, owner, which).await?;
     Ok(reply::json(StatusCode::OK, &Retired { retired }))
 }

@@ -9,13 +9,14 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 
-use crate::config::Registration;
+use crate::config::Registration as Openness;
 use crate::crypto::hasher::Hasher;
 use crate::model::account::{AllowFrom, Note};
+use crate::model::actor::{Actor, KeyUsed};
 use crate::model::prefix::Prefix;
 use crate::model::secret::ApiKey;
 use crate::net::rate_limiter::{RateLimiter, Rule};
-use crate::publisher::{Choice, Place, Publisher, Registering};
+use crate::publisher::{Choice, OwnerRequest, Publisher, Registration};
 
 use super::client_ip::{ClientIp, Clients};
 use super::error::Failure;
@@ -57,15 +58,15 @@ struct Policy {
 
 impl Registrar {
     /// One that follows the configuration's policy.
-    pub fn new(registration: &Registration, publisher: Publisher, hasher: Hasher) -> Self {
+    pub fn new(registration: &Openness, publisher: Publisher, hasher: Hasher) -> Self {
         let (valid, rule) = match registration {
-            Registration::Open => (&[][..], REGISTRATIONS),
-            Registration::Secret(valid) => (valid.as_slice(), REGISTRATIONS_WITH_SECRET),
-            Registration::Closed => (&[][..], REGISTRATIONS_WITH_SECRET),
+            Openness::Open => (&[][..], REGISTRATIONS),
+            Openness::Secret(valid) => (valid.as_slice(), REGISTRATIONS_WITH_SECRET),
+            Openness::Closed => (&[][..], REGISTRATIONS_WITH_SECRET),
         };
         let policy = Policy {
-            is_open: *registration == Registration::Open,
-            is_closed: *registration == Registration::Closed,
+            is_open: *registration == Openness::Open,
+            is_closed: *registration == Openness::Closed,
             secrets: Secrets::new(valid),
             limiter: RateLimiter::new(rule),
         };
@@ -78,7 +79,7 @@ impl Registrar {
             let message = "a subdomain can be chosen only with a registration secret; leave it out";
             return Err(Failure::field("bad_subdomain", "subdomain", message));
         }
-        let wait = self.policy.limiter.take(&registrant.client, Instant::now());
+        let wait = self.policy.limiter.take(&Prefix::of(registrant.client), Instant::now());
         wait.map_err(|retry_after| Failure::TooOften { retry_after })?;
         let token = registrant.proof.as_ref().and_then(|proof| proof.token.as_ref());
         Ok(Choice { enrolment: token.map(|token| token.id), ..choice })
@@ -113,8 +114,16 @@ impl Registrar {
 /// Somebody who may register.
 #[derive(Debug)]
 pub struct Registrant {
-    client: Prefix,
+    client: IpAddr,
     proof: Option<Proof>,
+}
+
+impl Registrant {
+    /// The registrant, as changes name it.
+    pub fn actor(&self) -> Actor {
+        let key = self.proof.as_ref().map_or(KeyUsed::None, Proof::key);
+        Actor::registrant(self.client, key)
+    }
 }
 
 impl<S> FromRequestParts<S> for Registrant
@@ -128,7 +137,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let ClientIp(client) = ClientIp::from_request_parts(parts, state).await?;
         let proof = Registrar::from_ref(state).proof(parts, client).await?;
-        Ok(Self { client: Prefix::of(client), proof })
+        Ok(Self { client, proof })
     }
 }
 
@@ -138,14 +147,14 @@ pub async fn register(
     fields: Fields,
 ) -> Result<Response, Failure> {
     let choice = registrar.admit(&registrant, fields.choice()?)?;
-    let wanted = Wanted::read(Place::Subdomain(choice), &fields)?;
-    wanted.register(&registrar.publisher, &registrar.hasher, registrant.client).await
+    let wanted = Wanted::read(OwnerRequest::Subdomain(choice), &fields)?;
+    wanted.register(&registrar.publisher, &registrar.hasher, registrant.actor()).await
 }
 
 /// What a registration asks for.
 pub struct Wanted {
     /// The account's first name.
-    pub place: Place,
+    pub name: OwnerRequest,
     /// The networks from which the account may be used.
     pub allow_from: AllowFrom,
     /// A remark.
@@ -154,23 +163,21 @@ pub struct Wanted {
 
 impl Wanted {
     /// Reads the rest of the body; all of it is optional.
-    pub fn read(place: Place, fields: &Fields) -> Result<Self, Failure> {
+    pub fn read(name: OwnerRequest, fields: &Fields) -> Result<Self, Failure> {
         Ok(Self {
-            place,
+            name,
             allow_from: fields.allow_from()?.unwrap_or_default(),
             note: fields.note()?.unwrap_or_default(),
         })
     }
 
     /// Makes a key and the account, and shows both.
-    pub async fn register(self, publisher: &Publisher, hasher: &Hasher, client: Prefix) -> Result<Response, Failure> {
+    pub async fn register(self, publisher: &Publisher, hasher: &Hasher, actor: Actor) -> Result<Response, Failure> {
         let key = ApiKey::random()?;
-        let hash = hasher.hash(key.clone(), client).await?;
-        let Self { place, allow_from, note } = self;
-        let account = publisher.register(Registering { place, allow_from, note, key: hash }).await?;
+        let hash = hasher.hash(key.clone(), Prefix::of(actor.limited_address())).await?;
+        let Self { name, allow_from, note } = self;
+        let registration = Registration { name, allow_from, note, key: hash, tsig: None };
+        let account = publisher.register(actor, registration).await?;
         Ok(reply::json(StatusCode::CREATED, &AccountCredentials::of(&account, &key)))
     }
 }
-
-/// The operator's own address stands for requests that do not come over the network.
-pub const OPERATOR: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);

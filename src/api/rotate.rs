@@ -8,12 +8,12 @@ use axum::response::Response;
 
 use crate::crypto::hasher::Hasher;
 use crate::model::account::Account;
+use crate::model::actor::Actor;
 use crate::model::prefix::Prefix;
 use crate::model::secret::ApiKey;
 use crate::publisher::Publisher;
 
 use super::auth::Login;
-use super::client_ip::ClientIp;
 use super::error::Failure;
 use super::fields::Fields;
 use super::reply;
@@ -27,27 +27,26 @@ const MAX_GRACE: Duration = Duration::from_secs(7 * 86_400);
 pub async fn rotate(
     State(publisher): State<Publisher>,
     State(hasher): State<Hasher>,
-    ClientIp(client): ClientIp,
-    Login(account): Login,
+    Login(account, actor): Login,
     fields: Fields,
 ) -> Result<Response, Failure> {
-    with_new_key(&publisher, &hasher, &account, fields.grace()?, Prefix::of(client)).await
+    with_new_key(&publisher, &hasher, actor, &account, fields.grace()?).await
 }
 
 /// Gives the account another key, and shows it like a registration does.
 pub async fn with_new_key(
     publisher: &Publisher,
     hasher: &Hasher,
+    actor: Actor,
     account: &Account,
     grace: Option<Duration>,
-    client: Prefix,
 ) -> Result<Response, Failure> {
     let grace = grace.unwrap_or(GRACE);
     if grace > MAX_GRACE {
         return Err(Failure::field("bad_grace", "grace", "write at most 7d; 0s ends the former key at once"));
     }
     let key = ApiKey::random()?;
-    let hash = hasher.hash(key.clone(), client).await?;
-    publisher.rotate(account.username, hash, grace).await?;
+    let hash = hasher.hash(key.clone(), Prefix::of(actor.limited_address())).await?;
+    publisher.rotate(actor, account.username, hash, grace).await?;
     Ok(reply::json(StatusCode::OK, &AccountCredentials::of(account, &key)))
 }

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 
+use crate::model::actor::KeyUsed;
 use crate::model::enrolment::Enrolment;
 use crate::model::prefix::Prefix;
 use crate::model::secret::{SecretHash, ShownSecret};
 use crate::net::rate_limiter::{RateLimiter, Rule};
-use crate::publisher::{PublishError, Publisher};
+use crate::publisher::Publisher;
+use crate::store::StoreError;
 
 use super::account::read;
 use super::auth::{basic, bearer};
@@ -45,6 +47,13 @@ pub struct Proof {
     pub secret: ShownSecret,
     /// The token that it is, used up or expired as it may be; `None`: a secret of the configuration.
     pub token: Option<Enrolment>,
+}
+
+impl Proof {
+    /// The key that it is.
+    pub fn key(&self) -> KeyUsed {
+        self.token.as_ref().map_or(KeyUsed::RegistrationSecret, |token| KeyUsed::Enrolment(token.id))
+    }
 }
 
 /// The secrets that are valid, and who has tried others.
@@ -90,7 +99,7 @@ impl Secrets {
 }
 
 /// The first secret that is an enrolment token.
-fn token_of(shown: Vec<ShownSecret>, publisher: &Publisher) -> Result<Option<(ShownSecret, Enrolment)>, PublishError> {
+fn token_of(shown: Vec<ShownSecret>, publisher: &Publisher) -> Result<Option<(ShownSecret, Enrolment)>, StoreError> {
     for secret in shown {
         if let Some(token) = publisher.enrolment_of(&secret.hash())? {
             return Ok(Some((secret, token)));

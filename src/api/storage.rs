@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use tracing::info;
 
 use crate::model::account::Username;
+use crate::model::actor::Actor;
 use crate::model::name::{Alias, Name};
 use crate::model::secret::{ApiKey, SealError, SecretHash, ShownSecret};
 use crate::net::dns_client::DnsClient;
@@ -35,7 +36,10 @@ const MAX_URL: usize = 1_024;
 /// Who may keep accounts: whoever shows a registration secret or an enrolment token. A token's count and end limit what
 /// is registered with it; its storage lasts until it is revoked.
 #[derive(Debug)]
-pub struct Holder(ShownSecret);
+pub struct Holder {
+    secret: ShownSecret,
+    actor: Actor,
+}
 
 impl FromRequestParts<Shared> for Holder {
     type Rejection = Failure;
@@ -43,7 +47,10 @@ impl FromRequestParts<Shared> for Holder {
     async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, Failure> {
         let ClientIp(client) = ClientIp::from_request_parts(parts, state).await?;
         match state.registrar.secrets().check(parts, client, &state.publisher).await {
-            Ok(proof) => Ok(Self(proof.secret)),
+            Ok(proof) => {
+                let actor = Actor::registrant(client, proof.key());
+                Ok(Self { secret: proof.secret, actor })
+            }
             Err(Unproved::Refused(failure)) => Err(failure),
             Err(Unproved::Nothing) => Err(Failure::Forbidden(
                 "storage needs an enrolment token or a registration secret, as the password in its URL",
@@ -55,24 +62,24 @@ impl FromRequestParts<Shared> for Holder {
 
 impl Holder {
     fn hash(&self) -> SecretHash {
-        self.0.hash()
+        self.secret.hash()
     }
 
-    fn seal(&self, domain: &Name, account: &Kept) -> Result<Vec<u8>, Failure> {
+    fn seal(&self, domain: &Name, account: &StoredAccount) -> Result<Vec<u8>, Failure> {
         // invariant: a struct of strings always becomes JSON
         let text = serde_json::to_vec(account).unwrap_or_default();
-        Ok(self.0.sealing_key()?.seal(&domain.to_string(), &text)?)
+        Ok(self.secret.sealing_key()?.seal(&domain.to_string(), &text)?)
     }
 
     fn open(&self, domain: &Name, sealed: &[u8]) -> Result<Value, Failure> {
-        let text = self.0.sealing_key()?.open(&domain.to_string(), sealed)?;
+        let text = self.secret.sealing_key()?.open(&domain.to_string(), sealed)?;
         serde_json::from_slice(&text).map_err(|_| SealError::Open.into())
     }
 }
 
 /// An account as goacmedns writes it.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct StoredAccount {
     fulldomain: String,
     subdomain: String,
     username: String,
@@ -80,7 +87,7 @@ struct Kept {
     server_url: String,
 }
 
-impl Kept {
+impl StoredAccount {
     /// Reads an account, which must be one of this server, and its fulldomain.
     fn read(fields: &Fields, publisher: &Publisher) -> Result<(Self, Name), Failure> {
         let missing = |field| move || Failure::field("bad_account", field, "write the account as it was registered");
@@ -96,14 +103,14 @@ impl Kept {
             return Err(Failure::field("bad_account", "server_url", message));
         }
         fields.owner()?;
-        let kept = Self {
+        let stored = Self {
             fulldomain: fulldomain.to_string(),
             subdomain: fields.text("subdomain")?.unwrap_or_default(),
             username: username.to_string(),
             password: password.reveal().to_owned(),
             server_url,
         };
-        Ok((kept, fulldomain))
+        Ok((stored, fulldomain))
     }
 }
 
@@ -114,7 +121,7 @@ pub async fn fetch(
     Domain(domain, _): Domain,
 ) -> Result<Response, Failure> {
     let (asked, hash) = (domain.clone(), holder.hash());
-    let sealed = read(&publisher, move |publisher| publisher.kept(&hash, &asked)).await?;
+    let sealed = read(&publisher, move |publisher| publisher.stored(&hash, &asked)).await?;
     let sealed = sealed.ok_or_else(|| Failure::NotFound("no account is kept for this domain".into()))?;
     Ok(reply::json(StatusCode::OK, &holder.open(&domain, &sealed)?))
 }
@@ -122,7 +129,7 @@ pub async fn fetch(
 /// All accounts, by domain.
 pub async fn fetch_all(State(publisher): State<Publisher>, holder: Holder) -> Result<Response, Failure> {
     let hash = holder.hash();
-    let all = read(&publisher, move |publisher| publisher.all_kept(&hash)).await?;
+    let all = read(&publisher, move |publisher| publisher.all_stored(&hash)).await?;
     let open = |(domain, sealed): &(Name, Vec<u8>)| Ok((domain.to_string(), holder.open(domain, sealed)?));
     let accounts = all.iter().map(open).collect::<Result<Map<String, Value>, Failure>>()?;
     Ok(reply::json(StatusCode::OK, &Value::Object(accounts)))
@@ -136,9 +143,9 @@ pub async fn put(
     Domain(domain, alias): Domain,
     fields: Fields,
 ) -> Result<Response, Failure> {
-    let (account, fulldomain) = Kept::read(&fields, &publisher)?;
+    let (account, fulldomain) = StoredAccount::read(&fields, &publisher)?;
     let sealed = holder.seal(&domain, &account)?;
-    publisher.keep(holder.hash(), domain, sealed).await?;
+    publisher.put_stored(holder.actor, holder.hash(), domain, sealed).await?;
     let chain = lookup.cname_chain(alias.name(), |target| *target == fulldomain).await;
     if chain.as_ref().is_ok_and(|chain| chain.contains(&fulldomain)) {
         return Ok(reply::json(StatusCode::CREATED, &json!({ "cname": "in place" })));
@@ -159,7 +166,7 @@ pub async fn remove(
     holder: Holder,
     Domain(domain, _): Domain,
 ) -> Result<Response, Failure> {
-    let removed = publisher.unkeep(holder.hash(), domain).await?;
+    let removed = publisher.delete_stored(holder.actor, holder.hash(), domain).await?;
     Ok(reply::json(StatusCode::OK, &json!({ "removed": usize::from(removed) })))
 }
 

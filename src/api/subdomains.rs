@@ -5,8 +5,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::model::account::Account;
+use crate::model::actor::Actor;
 use crate::model::name::Owner;
-use crate::publisher::{Place, Publisher};
+use crate::publisher::{OwnerRequest, Publisher};
 
 use super::account::shown;
 use super::auth::Login;
@@ -22,25 +23,30 @@ pub async fn add(
     State(registrar): State<Registrar>,
     State(publisher): State<Publisher>,
     registrant: Registrant,
-    Login(account): Login,
+    Login(account, actor): Login,
     fields: Fields,
 ) -> Result<Response, Failure> {
     let choice = registrar.admit(&registrant, fields.choice()?)?;
-    let owner = publisher.add_owner(account.username, Place::Subdomain(choice)).await?;
+    let owner = publisher.add_owner(actor, account.username, OwnerRequest::Subdomain(choice)).await?;
     Ok(reply::json(StatusCode::CREATED, &AddedSubdomain::of(&owner)))
 }
 
 /// Takes a subdomain away, with its values and the aliases that stand for it; shows the account as it is then.
 pub async fn remove(
     State(publisher): State<Publisher>,
-    Login(account): Login,
+    Login(account, actor): Login,
     fields: Fields,
 ) -> Result<Response, Failure> {
-    remove_owner(&publisher, &account, own(&account, &fields)?).await
+    remove_owner(&publisher, actor, &account, own(&account, &fields)?).await
 }
 
 /// Removes one of the account's owners, and shows the account as it is then.
-pub async fn remove_owner(publisher: &Publisher, account: &Account, owner: Owner) -> Result<Response, Failure> {
-    publisher.remove_owner(account.username, owner).await?;
+pub async fn remove_owner(
+    publisher: &Publisher,
+    actor: Actor,
+    account: &Account,
+    owner: Owner,
+) -> Result<Response, Failure> {
+    publisher.remove_owner(actor, account.username, owner).await?;
     shown(publisher, account.username).await
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use crate::publisher::{Author, Publisher};
+use crate::publisher::Publisher;
 
 use super::auth::Authenticated;
 use super::error::Failure;
@@ -14,12 +14,12 @@ use super::reply;
 
 pub async fn update(
     State(publisher): State<Publisher>,
-    Authenticated(account): Authenticated,
+    Authenticated(account, actor): Authenticated,
     fields: Fields,
 ) -> Result<Response, Failure> {
     let owner = own(&account, &fields)?;
     let txt = fields.txt()?;
-    publisher.publish(Author::Account(account.username), owner, txt).await?;
+    publisher.publish(actor, owner, txt).await?;
     // acme.sh looks for the value in quotes, others for exactly acme-dns's text.
     Ok(reply::text(StatusCode::OK, format!("{{\"txt\": \"{txt}\"}}")))
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use crate::publisher::{Author, Publisher};
+use crate::publisher::Publisher;
 
 use super::auth::Login;
 use super::error::Failure;
@@ -16,10 +16,10 @@ use super::types::values::Retired;
 /// Retires the value `txt` at `subdomain`, or all values there. Retiring what is gone already succeeds.
 pub async fn retire(
     State(publisher): State<Publisher>,
-    Login(account): Login,
+    Login(account, actor): Login,
     fields: Fields,
 ) -> Result<Response, Failure> {
     let (owner, which) = (own(&account, &fields)?, fields.some_txt()?);
-    let retired = publisher.retire(Author::Account(account.username), owner, which).await?;
+    let retired = publisher.retire(actor, owner, which).await?;
     Ok(reply::json(StatusCode::OK, &Retired { retired }))
 }

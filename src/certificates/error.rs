@@ -10,7 +10,7 @@ use crate::acme::key::JwsKeyError;
 use crate::config::pkcs12::PasswordError;
 use crate::delegation::challenge_target::Missing;
 use crate::file::state::FileError;
-use crate::publisher::PublishError;
+use crate::publisher::{Abort, PersistError, ValueError};
 
 /// Why a certificate cannot be issued, put in place, changed or deleted. The message says what was found, and
 /// [`CertificateError::advice`] what to do about it.
@@ -21,7 +21,9 @@ pub enum CertificateError {
     #[error(transparent)]
     File(#[from] FileError),
     #[error(transparent)]
-    Publish(#[from] PublishError),
+    Value(#[from] Abort<ValueError>),
+    #[error(transparent)]
+    Persist(#[from] Abort<PersistError>),
     #[error(transparent)]
     Password(#[from] PasswordError),
     #[error("the CA requires proof of {0}, which was not ordered")]

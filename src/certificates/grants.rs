@@ -11,9 +11,10 @@ use tracing::{info, warn};
 use crate::delegation::challenge_target::owner_at;
 use crate::delegation::persist::{covers, lasts, quoted};
 use crate::file::state::{FileError, blocking, read_toml, write_toml};
+use crate::model::actor::Actor;
 use crate::model::name::Owner;
 use crate::model::txt::persist::PersistValue;
-use crate::publisher::{Author, Publisher};
+use crate::publisher::Publisher;
 
 use super::error::Result;
 
@@ -34,11 +35,11 @@ impl PersistentGrant {
     pub async fn publish(publisher: &Publisher, owner: &Owner, value: &PersistValue) -> Result<()> {
         let published = publisher.persistent(owner);
         if !published.iter().any(|standing| standing.value == *value && lasts(standing, value)) {
-            publisher.persist(Author::Operator, owner.clone(), value.clone(), None).await?;
+            publisher.persist(Actor::CERTIFICATES, owner.clone(), value.clone(), None).await?;
         }
         for standing in publisher.persistent(owner) {
             if standing.value != *value && covers(value, &standing.value) {
-                publisher.retire_persistent(Author::Operator, owner.clone(), Some(standing.value)).await?;
+                publisher.retire_persistent(Actor::CERTIFICATES, owner.clone(), Some(standing.value)).await?;
             }
         }
         Ok(())
@@ -57,7 +58,7 @@ impl PersistentGrant {
             );
             return Ok(true);
         };
-        publisher.retire_persistent(Author::Operator, owner, Some(value)).await?;
+        publisher.retire_persistent(Actor::CERTIFICATES, owner, Some(value)).await?;
         Ok(true)
     }
 }

@@ -11,11 +11,12 @@ use crate::config::Method;
 use crate::delegation::challenge_target::{self, Missing, Placed};
 use crate::delegation::nameservers::Delegation;
 use crate::delegation::persist::{Grantee, Sought};
+use crate::model::actor::Actor;
 use crate::model::name::{Owner, ZoneName};
 use crate::model::txt::TxtValue;
 use crate::model::txt::persist::PersistValue;
 use crate::net::dns_client::DnsClient;
-use crate::publisher::{Author, Publisher};
+use crate::publisher::Publisher;
 
 use super::error::{CertificateError, Result};
 use super::grants::{self, PersistentGrant};
@@ -133,7 +134,7 @@ impl Prover<'_> {
             let (Some(value), Some(owner)) = (value, owner) else {
                 return Err(CertificateError::Unordered(authorization.name()));
             };
-            self.context.publisher.publish(Author::Operator, owner.clone(), value).await?;
+            self.context.publisher.publish(Actor::CERTIFICATES, owner.clone(), value).await?;
             self.request.progress.reach(&authorization.name(), NameState::Published);
             self.published.push((owner, ProofValue::Challenge(value)));
         }
@@ -245,7 +246,7 @@ impl Prover<'_> {
     async fn retire(self) {
         for (owner, value) in self.published {
             let ProofValue::Challenge(value) = value else { continue };
-            if let Err(error) = self.context.publisher.retire(Author::Operator, owner.clone(), Some(value)).await {
+            if let Err(error) = self.context.publisher.retire(Actor::CERTIFICATES, owner.clone(), Some(value)).await {
                 warn!(%owner, "the challenge's value stays until it expires: {error}");
             }
         }

@@ -8,7 +8,7 @@ use crate::config::ConfigError;
 use crate::config::keyfile::KeyFileError;
 use crate::daemon::DaemonError;
 use crate::model::secret::RandomError;
-use crate::publisher::{LoadError, PublishError};
+use crate::publisher::{Abort, AccessError};
 use crate::store::StoreError;
 use crate::store::import::ImportError;
 
@@ -32,7 +32,7 @@ pub enum CliError {
     #[error(transparent)]
     Import(#[from] ImportError),
     #[error(transparent)]
-    Publish(#[from] PublishError),
+    Access(#[from] Abort<AccessError>),
     #[error("{0}")]
     Usage(String),
     #[error("{0}")]
@@ -58,7 +58,7 @@ impl CliError {
             Self::Missing(_) => 3,
             Self::Closed => 141,
             Self::Hook(error) => error.exit_code(),
-            Self::Daemon(DaemonError::Load(LoadError::Owned { .. } | LoadError::Key(_)) | DaemonError::Keyring(_)) => 2,
+            Self::Daemon(DaemonError::Load(Abort::Refused(_)) | DaemonError::Keyring(_)) => 2,
             _ => 1,
         }
     }

@@ -17,8 +17,9 @@ use tempfile::TempDir;
 use crate::config::Config;
 use crate::daemon::Services;
 use crate::file;
+use crate::model::actor::Actor;
 use crate::model::name::ZoneName;
-use crate::publisher::Plan;
+use crate::publisher::ImportPlan;
 use crate::store::backup;
 use crate::store::import::{ForeignAccount, Left, Postgres, Source};
 
@@ -128,7 +129,7 @@ impl Target {
         Ok(Self { zone, config, text: Some(text), left })
     }
 
-    fn moved_in(&self, accounts: Vec<ForeignAccount>) -> Result<Plan> {
+    fn moved_in(&self, accounts: Vec<ForeignAccount>) -> Result<ImportPlan> {
         DirBuilder::new().recursive(true).mode(0o700).create(file::folder_of(&self.config.database))?;
         let services = Services::open(&self.config)?;
         let outcome = carry_out(&services, &self.zone, accounts);
@@ -137,7 +138,7 @@ impl Target {
     }
 
     /// The plan, made on a copy of the database: nothing is written, and a daemon may be running.
-    fn rehearsed(&self, accounts: Vec<ForeignAccount>) -> Result<Plan> {
+    fn rehearsed(&self, accounts: Vec<ForeignAccount>) -> Result<ImportPlan> {
         let folder = TempDir::with_prefix("txtgate-import-")?;
         let config = Config { database: folder.path().join("txtgate.db"), ..self.config.clone() };
         if self.config.database.exists() {
@@ -162,11 +163,11 @@ impl Target {
     }
 }
 
-fn carry_out(services: &Services, zone: &ZoneName, accounts: Vec<ForeignAccount>) -> Result<Plan> {
+fn carry_out(services: &Services, zone: &ZoneName, accounts: Vec<ForeignAccount>) -> Result<ImportPlan> {
     let plan = Arc::new(services.publisher().plan_import(zone, accounts)?);
     if !plan.is_empty() {
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-        runtime.block_on(services.publisher().import(plan.clone()))?;
+        runtime.block_on(services.publisher().import(Actor::COMMAND_LINE, plan.clone()))?;
     }
     Ok(Arc::unwrap_or_clone(plan))
 }
@@ -176,7 +177,7 @@ struct Report<'a> {
     wanted: &'a AcmeDns,
     target: &'a Target,
     source: &'a Source,
-    plan: &'a Plan,
+    plan: &'a ImportPlan,
     /// Accounts that could be read.
     count: usize,
     left: &'a [Left],

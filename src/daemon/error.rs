@@ -9,7 +9,7 @@ use crate::crypto::keyring::KeyringError;
 use crate::model::secret::{HashError, RandomError};
 use crate::net::bind::BindError;
 use crate::net::tls::TlsError;
-use crate::publisher::LoadError;
+use crate::publisher::{Abort, LoadError};
 use crate::store::StoreError;
 
 /// Why the daemon did not start.
@@ -18,7 +18,7 @@ pub enum DaemonError {
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error(transparent)]
-    Load(#[from] LoadError),
+    Load(#[from] Abort<LoadError>),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]

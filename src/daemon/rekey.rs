@@ -9,7 +9,8 @@ use std::time::Duration;
 use tracing::{error, info};
 
 use crate::config::ZoneSettings;
-use crate::publisher::{LoadError, Publisher};
+use crate::model::actor::Actor;
+use crate::publisher::{Abort, Publisher};
 use crate::zone::Zone;
 
 /// Between two looks.
@@ -47,13 +48,13 @@ impl KeyFiles {
         if self.0.insert(dnssec.key.clone(), found) == Some(found) {
             return;
         }
-        match publisher.rekey(&zone.name).await {
+        match publisher.rekey(Actor::UPKEEP, &zone.name).await {
             Ok(false) => {}
             Ok(true) => info!(zone = %zone.name, "the key file has changed and is in use"),
             // Said once for each version; what was read before stays in use.
             Err(error) => {
                 error!(zone = %zone.name, %error, "the zone is signed with its former keys");
-                if matches!(error, LoadError::Store(_)) {
+                if matches!(error, Abort::Store(_)) {
                     self.0.remove(&dnssec.key); // not the file's fault: look again
                 }
             }

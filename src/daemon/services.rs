@@ -15,12 +15,12 @@ use crate::crypto::hasher::Hasher;
 use crate::crypto::keyring::Keyring;
 use crate::dns::watch::Watchers;
 use crate::metrics::Metrics;
-use crate::model::account::{Account, Username};
+use crate::model::account::Username;
 use crate::model::time::Clock;
 use crate::net::dns_client::DnsClient;
 use crate::publisher::{Publisher, load};
 use crate::store::Store;
-use crate::store::writer::{Writer, WriterThread};
+use crate::store::writer::{AccountListener, Writer, WriterThread};
 use crate::zone::Zones;
 
 use super::error::DaemonError;
@@ -50,19 +50,12 @@ impl Services {
         let (newest, last_commit) = store.read(|rows| Ok((rows.newest()?, rows.last_commit()?)))?;
         let clock = Clock::start(newest).after(last_commit);
         let zones = load(&store, &config.zones, &config.values, &clock)?;
-        let (writer, thread) = Writer::start(store.clone(), zones.clone(), clock.clone(), metrics.clone())?;
         let remembered = CredentialCache::new()?;
         let keyring = keyring(&store, config)?;
-        let changed = changed(remembered.clone(), keyring.clone());
-        let publisher = Publisher::new(
-            store,
-            writer.clone(),
-            zones.clone(),
-            clock.clone(),
-            config.values,
-            metrics.clone(),
-            changed,
-        );
+        let listener = account_listener(remembered.clone(), keyring.clone());
+        let (writer, thread) = Writer::start(store.clone(), zones.clone(), clock.clone(), metrics.clone(), listener)?;
+        let publisher =
+            Publisher::new(store, writer.clone(), zones.clone(), clock.clone(), config.values, metrics.clone());
         let hasher = Hasher::start(metrics.clone())?;
         let credentials = Credentials::new(publisher.clone(), hasher.clone(), remembered, clock.clone())?;
         let watchers = Watchers::default();
@@ -119,10 +112,10 @@ fn keyring(store: &Store, config: &Config) -> Result<Keyring, DaemonError> {
     Ok(keyring)
 }
 
-/// What becomes of all that is kept in memory of an account which has just changed.
-fn changed(remembered: CredentialCache, keyring: Keyring) -> impl Fn(Username, Option<Account>) + Send + Sync {
-    move |who, account| {
+/// Removes from memory what a commit has made untrue of an account: the verified key, and the TSIG key.
+fn account_listener(remembered: CredentialCache, keyring: Keyring) -> AccountListener {
+    Box::new(move |who, account| {
         remembered.forget(who);
         keyring.put(who, account);
-    }
+    })
 }

@@ -9,16 +9,16 @@ use tokio::task::JoinSet;
 use tracing::warn;
 
 use crate::config::{self, Method};
+use crate::model::actor::Actor;
 use crate::model::identifier::Identifier;
 use crate::model::name::owner::AcmeAccountLabel;
 use crate::model::name::{CHALLENGE_LABEL, Name, Owner, PERSIST_LABEL, ZoneName};
 use crate::net::dns_client::DnsClient;
-use crate::publisher::{PublishError, Publisher};
+use crate::publisher::{Abort, PersistError, Publisher};
 use crate::zone::zone_of;
 use crate::zone::zonefile::cname_target;
 
 use super::persist::{Grantee, Seen, Sought, quoted};
-use crate::acme::account::blocking;
 use crate::acme::authority::Authority;
 use crate::acme::error::{AcmeError, Result};
 
@@ -183,7 +183,7 @@ impl Search {
         };
         match &self.proof {
             Proof::Challenge | Proof::AcmeAccount(_) => {
-                let target = Some(self.publisher.managed_owner(base.clone()).await?.to_string());
+                let target = Some(self.publisher.managed_owner(Actor::CERTIFICATES, base.clone()).await?.to_string());
                 Ok(Err(Missing { name: looked_at.to_string(), target, txt: None, found }))
             }
             // Without the CA's name nothing can be said of a record; its challenges will tell that.
@@ -199,7 +199,7 @@ impl Search {
 
     fn at(&self, looked_at: Name, owner: Owner) -> Result<std::result::Result<Found, Missing>> {
         let is_off = self.proof.is_persistent() && !self.publisher.persists();
-        if is_off { Err(PublishError::PersistOff.into()) } else { Ok(Ok((looked_at, Some(owner)))) }
+        if is_off { Err(Abort::Refused(PersistError::Off).into()) } else { Ok(Ok((looked_at, Some(owner)))) }
     }
 
     /// The owner of a name in a zone of ours, which needs no CNAME.
@@ -266,7 +266,11 @@ pub async fn theirs(
     };
     // What the configuration has in a zone of ours stays there.
     let may_lead_here = publisher.persists() && zone_at(publisher, of.looked_at).is_none();
-    let target = if may_lead_here { Some(publisher.managed_owner(of.base.clone()).await?.to_string()) } else { None };
+    let target = if may_lead_here {
+        Some(publisher.managed_owner(Actor::CERTIFICATES, of.base.clone()).await?.to_string())
+    } else {
+        None
+    };
     Ok(Err(Missing { name: of.looked_at.to_string(), target, txt: Some(quoted(&wanted)), found }))
 }
 
@@ -291,11 +295,8 @@ fn zone_at(publisher: &Publisher, name: &Name) -> Option<ZoneName> {
 
 /// Whether there is one that can be published at.
 async fn is_stored(publisher: &Publisher, owner: &Owner) -> bool {
-    let (publisher, wanted) = (publisher.clone(), owner.clone());
-    let reading =
-        move || -> Result<_> { Ok(publisher.store().read(|rows| rows.owner(&wanted)).map_err(PublishError::from)?) };
-    let read = blocking(reading);
-    match read.await {
+    let wanted = owner.clone();
+    match publisher.read(move |rows| rows.owner(&wanted)).await {
         Ok(row) => row.is_some_and(|row| row.is_served()),
         Err(error) => {
             warn!(%owner, "cannot be read: {error}");

@@ -10,10 +10,11 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use tracing::{debug, warn};
 
+use crate::model::actor::Actor;
 use crate::model::name::{Name, Owner, ZoneName};
 use crate::model::txt::TxtValue;
 use crate::net::dns_client::{DnsClient, DnsReply, Protocol};
-use crate::publisher::{Author, PublishError, Publisher};
+use crate::publisher::{Abort, AccessError, Publisher, ValueError};
 use crate::zone::{Zone, zone_named};
 
 use super::challenge_target::Placed;
@@ -127,12 +128,12 @@ pub async fn verified(
             continue;
         }
         let zone = zone_named(&publisher.zones().load(), &owner.zone).cloned();
-        let zone = zone.ok_or_else(|| PublishError::NoZone(owner.zone.clone()))?;
+        let zone = zone.ok_or_else(|| Abort::<ValueError>::from(AccessError::NoZone(owner.zone.clone())))?;
         let mut delegation = Delegation::find(&zone, lookup).await?;
         let probe = probe()?;
-        publisher.publish(Author::Operator, owner.clone(), probe).await?;
+        publisher.publish(Actor::CERTIFICATES, owner.clone(), probe).await?;
         let shown = delegation.shows(lookup, owner, &[probe.to_string()]).await;
-        publisher.retire(Author::Operator, owner.clone(), Some(probe)).await?;
+        publisher.retire(Actor::CERTIFICATES, owner.clone(), Some(probe)).await?;
         shown?;
         found.push((owner.zone.clone(), delegation));
     }

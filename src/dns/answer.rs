@@ -29,7 +29,8 @@ pub struct Answer<'z> {
     pub records: Records<'z>,
     /// The zone whose SOA goes into the authority section (RFC 2308 section 3).
     pub negative: Option<&'z Zone>,
-    /// The serial of the SOA in this answer, read once: a commit between signing and writing must not part the two.
+    /// The serial of the SOA in this answer, read together with the records: a commit in between must part neither the
+    /// SOA from what it describes nor the SOA from its signature.
     pub serial: Serial,
     /// Why, where the rcode does not say it all.
     pub ede: Option<Ede>,
@@ -98,25 +99,25 @@ pub fn answer<'z>(
     };
     let Some(zone) = zone_of(zones, question.name()) else {
         let is_soa = question.rtype() == RecordType::SOA && is_virtual(question.name());
-        return if is_soa { Answer::found(Records::Soa(first)) } else { Answer::not_ours() };
+        return if is_soa { Answer::soa(first, first.serial()) } else { Answer::not_ours() };
     };
     let mut aliases = Vec::new();
     let mut buffer = [0; MAX_NAME];
     let mut name = question.name();
     loop {
-        let Some(node) = zone.locate(name) else {
+        let Some((node, serial)) = zone.locate(name) else {
             return Answer::found(Records::None).with(aliases); // the chain leaves the zone: others go on from there
         };
         let sets = match node {
             Node::Apex(..) if question.rtype() == RecordType::SOA || question.rtype() == RecordType::ANY => {
-                return Answer::found(Records::Soa(zone)).with(aliases);
+                return Answer::soa(zone, serial).with(aliases);
             }
             Node::Apex(_, Some(slot)) if question.rtype() == RecordType::TXT => {
-                return at_owner(zone, question.rtype(), slot, now).with(aliases);
+                return at_owner(zone, serial, question.rtype(), slot, now).with(aliases);
             }
             Node::Apex(sets, _) | Node::Static(sets) => sets,
-            Node::Owner(slot) => return at_owner(zone, question.rtype(), slot, now).with(aliases),
-            Node::Nowhere => return Answer::name_error(zone).with(aliases),
+            Node::Owner(slot) => return at_owner(zone, serial, question.rtype(), slot, now).with(aliases),
+            Node::Nowhere => return Answer::name_error(zone, serial).with(aliases),
         };
         if let Some(set) = sets.iter().find(|set| is_asked(set, question.rtype())) {
             return Answer::found(Records::Static(set)).with(aliases);
@@ -126,7 +127,7 @@ pub fn answer<'z>(
         }
         let alias = sets.iter().find(|set| set.rtype == RecordType::CNAME);
         let Some(alias) = alias.filter(|_| !is_beside_an_alias(zone, question.rtype())) else {
-            return Answer::no_data(zone).with(aliases);
+            return Answer::no_data(zone, serial).with(aliases);
         };
         aliases.push(alias);
         match cname_target(sets) {
@@ -151,46 +152,40 @@ fn is_beside_an_alias(zone: &Zone, rtype: RecordType) -> bool {
 
 /// A registered name is never a name error: clients and resolvers ask for other types first, or before the first
 /// value, and would remember that (RFC 8020).
-fn at_owner(zone: &Zone, rtype: RecordType, slot: OwnerState, now: Timestamp) -> Answer<'_> {
+fn at_owner(zone: &Zone, serial: Serial, rtype: RecordType, slot: OwnerState, now: Timestamp) -> Answer<'_> {
     if slot == OwnerState::Disabled {
-        return Answer { ede: Some(Ede::DISABLED), ..Answer::no_data(zone) };
+        return Answer { ede: Some(Ede::DISABLED), ..Answer::no_data(zone, serial) };
     }
     if !matches!(rtype, RecordType::TXT | RecordType::ANY) {
-        return Answer::no_data(zone);
+        return Answer::no_data(zone, serial);
     }
     let live = LiveTxt { slot, now, ttl: zone.txt_ttl };
     if live.texts().next().is_some() {
         return Answer::found(Records::Live(live));
     }
     let ede = live.slot.last_expiry().map_or(Ede::NO_VALUE, |at| Ede::expired(now.since(at)));
-    Answer { ede: Some(ede), ..Answer::no_data(zone) }
+    Answer { ede: Some(ede), ..Answer::no_data(zone, serial) }
 }
 
 impl<'z> Answer<'z> {
     /// Records, or the end of a chain that leads out of the zone.
     pub fn found(records: Records<'z>) -> Self {
-        let serial = if let Records::Soa(zone) = &records { zone.serial() } else { Serial(0) };
-        Self { is_authoritative: true, serial, records, ..Self::bare(ResponseCode::NoError) }
+        Self { is_authoritative: true, records, ..Self::bare(ResponseCode::NoError) }
+    }
+
+    /// The zone's SOA.
+    pub fn soa(zone: &'z Zone, serial: Serial) -> Self {
+        Self { serial, ..Self::found(Records::Soa(zone)) }
     }
 
     /// The name is there and has no records of this type (NOERROR, RFC 2308 section 2.2).
-    pub fn no_data(zone: &'z Zone) -> Self {
-        Self {
-            is_authoritative: true,
-            negative: Some(zone),
-            serial: zone.serial(),
-            ..Self::bare(ResponseCode::NoError)
-        }
+    pub fn no_data(zone: &'z Zone, serial: Serial) -> Self {
+        Self { is_authoritative: true, negative: Some(zone), serial, ..Self::bare(ResponseCode::NoError) }
     }
 
     /// Nothing is at the name or below it (NXDOMAIN, RFC 8020).
-    pub fn name_error(zone: &'z Zone) -> Self {
-        Self {
-            is_authoritative: true,
-            negative: Some(zone),
-            serial: zone.serial(),
-            ..Self::bare(ResponseCode::NXDomain)
-        }
+    pub fn name_error(zone: &'z Zone, serial: Serial) -> Self {
+        Self { is_authoritative: true, negative: Some(zone), serial, ..Self::bare(ResponseCode::NXDomain) }
     }
 
     /// The name is in no zone of ours.

@@ -137,7 +137,7 @@ impl<'z> AnswerSigner<'z> {
     /// a TXT too much makes the cache ask. A question for TXT itself is denied without it (RFC 9824 section 3.2).
     fn types_at(&self, name: NameRef<'_>) -> Vec<RecordType> {
         let of = |sets: &[RecordSet]| sets.iter().map(|set| set.rtype).collect::<Vec<_>>();
-        let mut types = match self.zone.locate(name) {
+        let mut types = match self.zone.locate(name).map(|(node, _)| node) {
             Some(Node::Apex(sets, _)) => [&[RecordType::SOA][..], &of(sets), &of(self.signing.sets())].concat(),
             Some(Node::Static(sets)) => of(sets),
             Some(Node::Owner(_)) => vec![RecordType::TXT],

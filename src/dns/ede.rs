@@ -47,8 +47,6 @@ impl Ede {
     pub const ONLY_TXT: Self = Self::other("only TXT records can be changed");
     /// An UPDATE would add one name too many.
     pub const TOO_MANY_LABELS: Self = Self::other("too many ACME accounts below this name");
-    /// Records of the configuration would hide a value.
-    pub const HIDDEN: Self = Self::other("the configuration has records at this name");
     /// Many UPDATEs of the same account are in progress.
     pub const ACCOUNT_BUSY: Self = Self::other("too many UPDATEs of this account, try again");
     /// Many UPDATEs are in progress.
@@ -69,8 +67,6 @@ impl Ede {
     pub const ACCOUNT_DISABLED: Self = Self::prohibited("this account is disabled");
     /// The account that signed may not be used from the client's address.
     pub const WRONG_NETWORK: Self = Self::prohibited("the account is not for use from this network");
-    /// Another rule of the write path.
-    pub const CHANGE_NOT_ALLOWED: Self = Self::prohibited("this account may not make this change");
 
     /// RFC 8914 section 4.21.
     pub const NOT_AUTHORITATIVE: Self = Self::fixed(20, "not in a zone of this server");

@@ -17,8 +17,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tracing::debug;
 
 use crate::crypto::keyring::{Admission, Holder, Keyring, Ticket};
+use crate::model::actor::{Actor, FrontEnd, KeyUsed};
 use crate::model::name::{Name, NameRef};
-use crate::publisher::{Amended, Author, Publisher};
+use crate::publisher::{Abort, Publisher};
 use crate::zone::Zone;
 
 use super::answer::Answer;
@@ -175,16 +176,14 @@ impl PendingUpdate {
 
     async fn run(self, out: &mut Vec<u8>) -> Option<WrittenReply> {
         let Self { replies, publisher, holder, plan, ticket, tsig, echo, question, source, updated, permit, .. } = self;
-        let UpdatePlan { conditions, unmet, changes } = plan;
+        let UpdatePlan { plan, unmet } = plan;
         let username = holder.account.username;
-        let count = changes.len();
-        let answer = match publisher.amend(Author::Account(username), conditions, changes).await {
-            Ok(Amended::Done) => Answer::bare(ResponseCode::NoError),
-            Ok(Amended::Unmet(index)) => {
-                let rcode = unmet.get(index).copied().unwrap_or(ResponseCode::NXRRSet);
-                Answer::refused(UpdateRefusal::Unmet(rcode).into())
-            }
-            Err(error) => Answer::refused(UpdateRefusal::from(error).into()),
+        let count = plan.edits.len();
+        let actor = Actor::account(username, FrontEnd::Update, source.address, KeyUsed::Tsig);
+        let answer = match publisher.amend(actor, plan).await {
+            Ok(_) => Answer::bare(ResponseCode::NoError),
+            Err(Abort::Refused(rule)) => Answer::refused(UpdateRefusal::of_rule(&rule, &unmet).into()),
+            Err(Abort::Store(error)) => Answer::refused(UpdateRefusal::of_store(&error).into()),
         };
         let rcode = answer.rcode;
         debug!(%username, changes = count, ?rcode, client = %source.address, "an UPDATE was carried out");

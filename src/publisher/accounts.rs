@@ -1,213 +1,232 @@
-//! Changes of accounts: their limits, keys and status.
+//! Changes of accounts: their networks, notes, keys and status.
 
 use std::time::Duration;
 
 use tracing::info;
 
 use crate::model::account::{Account, AccountStatus, AllowFrom, FormerKey, Note, Username};
+use crate::model::actor::Actor;
 use crate::model::name::Owner;
 use crate::model::secret::ApiKeyHash;
 use crate::model::tsig::Derivation;
 use crate::store::StoreError;
 use crate::store::writer::Tx;
+use crate::zone::change::Action;
 
-use super::{Decided, Inner, PublishError, Publisher, Result, Shown};
+use super::names::give_up;
+use super::{Abort, AccountError, Inner, Publisher};
 
-/// What is to change of an account; `None` leaves it as it is.
+/// What changes of an account; `None` leaves a part as it is.
 #[derive(Debug, Clone, Default)]
-pub struct Edit {
-    /// From where it may be used.
+pub struct AccountEdit {
+    /// The networks that the account may be used from.
     pub allow_from: Option<AllowFrom>,
     /// The remark.
     pub note: Option<Note>,
 }
 
-impl Edit {
+impl AccountEdit {
     fn apply(&self, account: &mut Account) {
-        account.allow_from = self.allow_from.clone().unwrap_or_else(|| account.allow_from.clone());
-        account.note = self.note.clone().unwrap_or_else(|| account.note.clone());
+        if let Some(allow_from) = &self.allow_from {
+            account.allow_from = allow_from.clone();
+        }
+        if let Some(note) = &self.note {
+            account.note = note.clone();
+        }
     }
 }
 
 impl Publisher {
-    /// An account as it is stored.
-    pub fn account(&self, who: Username) -> Result<Option<Account>> {
-        Ok(self.0.store.read(|rows| rows.account(who))?)
+    /// An account as it is stored. Blocks for microseconds.
+    pub fn account(&self, who: Username) -> Result<Option<Account>, StoreError> {
+        self.0.store.read(|rows| rows.account(who))
     }
 
-    /// The account that may publish at a name.
-    pub fn account_at(&self, owner: &Owner) -> Result<Option<Account>> {
-        let found = self.0.store.read(|rows| {
+    /// The account that may publish at a name. Blocks for microseconds.
+    pub fn account_at(&self, owner: &Owner) -> Result<Option<Account>, StoreError> {
+        self.0.store.read(|rows| {
             let row = rows.owner(owner.above().as_ref().unwrap_or(owner))?;
             row.and_then(|row| row.account).map_or(Ok(None), |(username, _)| rows.account(username))
-        })?;
-        Ok(found)
+        })
     }
 
-    /// At most `limit` accounts by name, from behind `after`; with `search` in their name, note or a label.
-    pub fn accounts(&self, after: Option<Username>, limit: usize, search: &str) -> Result<Vec<Account>> {
-        Ok(self.0.store.read(|rows| rows.accounts(after, limit, search))?)
+    /// At most `limit` accounts after `after`, in the order of their usernames; with `search` in their name, note or a
+    /// label. Blocks.
+    pub fn accounts(&self, after: Option<Username>, limit: usize, search: &str) -> Result<Vec<Account>, StoreError> {
+        self.0.store.read(|rows| rows.accounts(after, limit, search))
     }
 
-    /// Changes the note, and narrows the networks: [`PublishError::Wider`] where they would let in anybody else.
-    /// Decided on what is stored, so that two changes at once cannot undo each other.
-    pub async fn narrow(&self, who: Username, edit: Edit) -> Result<Account> {
-        self.alter(who, move |account, _| {
+    /// Changes the note and narrows the networks, as the account itself may. The rule looks at what is stored, so that
+    /// two edits at the same time cannot undo each other.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::Wider`] where the new networks would admit a client that the stored ones do not.
+    pub async fn narrow(&self, actor: Actor, who: Username, edit: AccountEdit) -> Result<Account, Abort<AccountError>> {
+        let narrow = move |account: &mut Account, _: &Tx<'_>| {
             if edit.allow_from.as_ref().is_some_and(|wanted| !wanted.is_within(&account.allow_from)) {
-                return Err(PublishError::Wider);
+                return Err(AccountError::Wider);
             }
             edit.apply(account);
             Ok(())
-        })
-        .await
+        };
+        self.alter(actor, Action::EditAccount, who, narrow).await
     }
 
-    /// Changes limits and note, as the operator may.
-    pub async fn edit(&self, who: Username, edit: Edit) -> Result<Account> {
-        self.alter(who, move |account, _| {
+    /// Changes the networks and the note, as the operator may.
+    pub async fn edit(&self, actor: Actor, who: Username, edit: AccountEdit) -> Result<Account, Abort<AccountError>> {
+        let apply = move |account: &mut Account, _: &Tx<'_>| {
             edit.apply(account);
             Ok(())
-        })
-        .await
+        };
+        self.alter(actor, Action::EditAccount, who, apply).await
     }
 
-    /// Gives an account another key; the one before works for `grace` more.
-    pub async fn rotate(&self, who: Username, key: ApiKeyHash, grace: Duration) -> Result<()> {
-        self.alter(who, move |account, inner| {
+    /// Gives an account another key. The key before it works for `grace` more.
+    pub async fn rotate(
+        &self,
+        actor: Actor,
+        who: Username,
+        key: ApiKeyHash,
+        grace: Duration,
+    ) -> Result<(), Abort<AccountError>> {
+        let rotate = move |account: &mut Account, tx: &Tx<'_>| {
             let former = std::mem::replace(&mut account.key, key.clone());
-            let until = inner.clock.now().plus(grace);
+            let until = tx.now().plus(grace);
             account.former_key = (!grace.is_zero()).then_some(FormerKey { hash: former, until });
             Ok(())
-        })
-        .await?;
-        info!(username = %who, grace_seconds = grace.as_secs(), "key rotated");
+        };
+        self.alter(actor, Action::RotateKey, who, rotate).await?;
+        info!(username = %who, grace_seconds = grace.as_secs(), %actor, "key rotated");
         Ok(())
     }
 
     /// Replaces the hash of an unchanged key, unless the key has changed meanwhile.
-    pub async fn rehash(&self, who: Username, old: ApiKeyHash, new: ApiKeyHash) -> Result<()> {
-        self.alter(who, move |account, _| {
+    pub async fn rehash(
+        &self,
+        actor: Actor,
+        who: Username,
+        old: ApiKeyHash,
+        new: ApiKeyHash,
+    ) -> Result<(), Abort<AccountError>> {
+        let rehash = move |account: &mut Account, _: &Tx<'_>| {
             if account.key == old {
                 account.key = new.clone();
             }
             Ok(())
-        })
-        .await
-        .map(drop)
+        };
+        self.alter(actor, Action::Rehash, who, rehash).await?;
+        Ok(())
     }
 
-    /// Gives an account a TSIG key, or takes it away.
-    pub async fn set_tsig(&self, who: Username, tsig: Option<Derivation>) -> Result<()> {
+    /// Gives an account a TSIG key; `None` removes the one that it has.
+    pub async fn set_tsig(
+        &self,
+        actor: Actor,
+        who: Username,
+        tsig: Option<Derivation>,
+    ) -> Result<(), Abort<AccountError>> {
         let algorithm = tsig.as_ref().map(|tsig| tsig.algorithm);
-        let set = move |account: &mut Account, _: &Inner| {
+        let set = move |account: &mut Account, _: &Tx<'_>| {
             account.tsig = tsig.clone();
             Ok(())
         };
-        self.alter(who, set).await?;
+        self.alter(actor, Action::SetTsig, who, set).await?;
         match algorithm {
-            Some(algorithm) => info!(username = %who, %algorithm, "TSIG key made"),
-            None => info!(username = %who, "TSIG key taken away"),
+            Some(algorithm) => info!(username = %who, %algorithm, %actor, "TSIG key created"),
+            None => info!(username = %who, %actor, "TSIG key removed"),
         }
         Ok(())
     }
 
-    /// Stops an account: its credentials fail, its names give no data.
-    pub async fn disable(&self, who: Username) -> Result<()> {
-        self.stand(who, |_| AccountStatus::Disabled).await
+    /// Disables an account: its credentials fail, and its names hold no data.
+    pub async fn disable(&self, actor: Actor, who: Username) -> Result<(), Abort<AccountError>> {
+        self.set_status(actor, Action::DisableAccount, who, |_| AccountStatus::Disabled).await
     }
 
-    /// Lets a disabled or deleted account work again, with the values that are left.
-    pub async fn enable(&self, who: Username) -> Result<()> {
-        self.stand(who, |_| AccountStatus::Active).await
+    /// Enables a disabled or deleted account, with the values that have not expired.
+    pub async fn enable(&self, actor: Actor, who: Username) -> Result<(), Abort<AccountError>> {
+        self.set_status(actor, Action::EnableAccount, who, |_| AccountStatus::Active).await
     }
 
-    /// Deletes an account: disabled now and removed for good `after` that; at once where that is zero.
-    pub async fn delete(&self, who: Username, after: Duration) -> Result<()> {
+    /// Deletes an account: disabled now, and removed for good `after` that, or at once where that is zero.
+    pub async fn delete(&self, actor: Actor, who: Username, after: Duration) -> Result<(), Abort<AccountError>> {
         if after.is_zero() {
-            return self.remove(who).await;
+            return self.remove(actor, who).await;
         }
-        self.stand(who, move |inner| AccountStatus::Deleted { at: inner.clock.now().plus(after) }).await
+        let deleted = move |tx: &Tx<'_>| AccountStatus::Deleted { at: tx.now().plus(after) };
+        self.set_status(actor, Action::DeleteAccount, who, deleted).await
     }
 
-    async fn stand(&self, who: Username, status: impl Fn(&Inner) -> AccountStatus + Send + 'static) -> Result<()> {
-        let stand = move |account: &mut Account, inner: &Inner| {
-            account.status = status(inner);
+    async fn set_status(
+        &self,
+        actor: Actor,
+        action: Action,
+        who: Username,
+        status: impl Fn(&Tx<'_>) -> AccountStatus + Send + 'static,
+    ) -> Result<(), Abort<AccountError>> {
+        let set = move |account: &mut Account, tx: &Tx<'_>| {
+            account.status = status(tx);
             Ok(())
         };
-        let account = self.alter(who, stand).await?;
-        info!(username = %who, status = ?account.status, "account changed");
+        let account = self.alter(actor, action, who, set).await?;
+        info!(username = %who, status = ?account.status, %actor, "account status changed");
         Ok(())
     }
 
-    /// Changes an account in place; DNS then shows its names as its status says.
+    /// Changes an account in place. DNS then answers for its names as its status says.
     async fn alter(
         &self,
+        actor: Actor,
+        action: Action,
         who: Username,
-        alter: impl Fn(&mut Account, &Inner) -> Result<()> + Send + 'static,
-    ) -> Result<Account> {
+        alter: impl Fn(&mut Account, &Tx<'_>) -> Result<(), AccountError> + Send + 'static,
+    ) -> Result<Account, Abort<AccountError>> {
         let inner = self.0.clone();
-        let change = move |tx: &Tx<'_>| {
-            let Some(mut account) = tx.account(who)? else { return Ok(Err(PublishError::NoAccount)) };
+        let operation = move |tx: &Tx<'_>| {
+            let mut account = tx.account(who)?.ok_or(AccountError::NoAccount)?;
             let before = account.status;
-            if let Err(refusal) = alter(&mut account, &inner) {
-                return Ok(Err(refusal));
-            }
+            alter(&mut account, tx)?;
             tx.update_account(&account)?;
-            let shown = if account.status == before { Vec::new() } else { inner.reshow(tx, &account)? };
-            Ok(Ok((account, shown)))
+            if account.status != before {
+                inner.settle_all(tx, &account, action)?;
+            }
+            tx.record_account(action, who, Some(account.clone()));
+            Ok(account)
         };
-        self.change_account(who, change).await
+        self.write(actor, operation).await
     }
 
-    async fn remove(&self, who: Username) -> Result<()> {
+    async fn remove(&self, actor: Actor, who: Username) -> Result<(), Abort<AccountError>> {
         let inner = self.0.clone();
-        let change = move |tx: &Tx<'_>| {
-            let Some(account) = tx.account(who)? else { return Ok(Err(PublishError::NoAccount)) };
-            Ok(Ok(((), inner.remove(tx, &account)?)))
+        let operation = move |tx: &Tx<'_>| {
+            let account = tx.account(who)?.ok_or(AccountError::NoAccount)?;
+            Ok(inner.remove(tx, &account)?)
         };
-        self.change_account(who, change).await?;
-        info!(username = %who, "account removed");
+        self.write(actor, operation).await?;
+        info!(username = %who, %actor, "account removed");
         Ok(())
-    }
-
-    /// Makes a change of an account's, after which nothing is remembered of it as it was.
-    pub(super) async fn change_account<T: Send + 'static>(
-        &self,
-        who: Username,
-        mut change: impl FnMut(&Tx<'_>) -> Decided<(T, Vec<Shown>)> + Send + 'static,
-    ) -> Result<T> {
-        let inner = self.0.clone();
-        let change = move |tx: &Tx<'_>| match change(tx)? {
-            Ok((changed, shown)) => Ok(Ok((changed, shown, tx.account(who)?))),
-            Err(refusal) => Ok(Err(refusal)),
-        };
-        let shown = move |(_, shown, account): &(T, Vec<Shown>, Option<Account>)| {
-            (inner.changed)(who, account.clone());
-            shown.clone()
-        };
-        self.change(change, shown).await.map(|(changed, ..)| changed)
     }
 }
 
 impl Inner {
-    /// How all names of an account are seen, as it stands now in the transaction.
-    fn reshow(&self, tx: &Tx<'_>, account: &Account) -> std::result::Result<Vec<Shown>, StoreError> {
-        let mut shown = Vec::new();
+    /// Settles all names of an account, as its status in the transaction asks.
+    fn settle_all(&self, tx: &Tx<'_>, account: &Account, action: Action) -> Result<(), StoreError> {
         for owner in &account.owners {
             if let Some(row) = tx.owner(owner)? {
-                shown.push(self.settle(tx, &row, owner)?);
+                self.settle(tx, &row, owner, action)?;
             }
         }
-        Ok(shown)
+        Ok(())
     }
 
-    /// Removes an account for good.
-    pub(super) fn remove(&self, tx: &Tx<'_>, account: &Account) -> std::result::Result<Vec<Shown>, StoreError> {
-        let mut shown = Vec::new();
+    /// Removes an account for good, with its names.
+    pub(super) fn remove(&self, tx: &Tx<'_>, account: &Account) -> Result<(), StoreError> {
         for owner in &account.owners {
-            shown.extend(self.give_up(tx, account, owner)?);
+            give_up(tx, Action::RemoveAccount, account, owner)?;
         }
         tx.remove_account(account.username)?;
-        Ok(shown)
+        tx.record_account(Action::RemoveAccount, account.username, None);
+        Ok(())
     }
 }

@@ -1,43 +1,46 @@
-//! Challenge zones: the apex that an account is given, and the labels of ACME accounts below it; and owners that pass.
+//! Challenge zones: the apex that an account is given, and the labels of ACME accounts below it.
 
 use crate::model::name::{Owner, OwnerLabel, ZoneName};
 use crate::store::writer::Tx;
 use crate::store::{OwnerRow, StoreError};
 use crate::zone::zone_named;
 
-use super::{Decided, Inner, PublishError};
+use super::{Abort, AccessError, Inner, OwnerError, ValueError};
 
-/// ACME accounts that hold values below one apex at a time: each is a name that whoever owns the apex makes as he likes.
+/// ACME accounts that hold values below one apex at a time. The account that owns the apex chooses their names, so
+/// without a limit it could store without bound.
 pub const MAX_ACME_ACCOUNTS: usize = 16;
 
 impl Inner {
     /// The apex of a challenge zone, if it is nobody's.
-    pub(super) fn free_apex(&self, tx: &Tx<'_>, zone: &ZoneName) -> Decided<Owner> {
+    pub(super) fn free_apex(&self, tx: &Tx<'_>, zone: &ZoneName) -> Result<Owner, Abort<OwnerError>> {
         if zone_named(&self.zones.load(), zone).is_none() {
-            return Ok(Err(PublishError::NoZone(zone.clone())));
+            return Err(AccessError::NoZone(zone.clone()).into());
         }
         let apex = Owner::apex(zone.clone());
-        let is_taken = tx.owner(&apex)?.is_some();
-        Ok(if is_taken { Err(PublishError::ApexTaken(zone.clone())) } else { Ok(apex) })
-    }
-
-    /// Makes the row of an ACME account's label, of the account that owns the apex above it.
-    pub(super) fn row_below(&self, tx: &Tx<'_>, owner: &Owner, apex: &Owner) -> Decided<OwnerRow> {
-        let account = tx.owner(apex)?.and_then(|row| row.account);
-        let Some((username, _)) = account else { return Ok(Err(PublishError::NotOwner)) };
-        if tx.count_below_apex(&owner.zone)? >= MAX_ACME_ACCOUNTS {
-            return Ok(Err(PublishError::TooManyLabels(owner.zone.clone())));
+        match tx.owner(&apex)? {
+            Some(_) => Err(OwnerError::ApexTaken(zone.clone()).into()),
+            None => Ok(apex),
         }
-        Ok(Ok(OwnerRow { id: tx.add_owner(owner, username)?, account }))
     }
 
-    /// Takes an owner that is there only while it holds something away if it holds nothing any more; whether it was one.
-    pub(super) fn is_left(&self, tx: &Tx<'_>, row: &OwnerRow, owner: &Owner) -> std::result::Result<bool, StoreError> {
+    /// Makes the row of an ACME account's label. It belongs to the account that owns the apex above it.
+    pub(super) fn row_below(&self, tx: &Tx<'_>, owner: &Owner, apex: &Owner) -> Result<OwnerRow, Abort<ValueError>> {
+        let account = tx.owner(apex)?.and_then(|row| row.account);
+        let Some((username, _)) = account else { return Err(AccessError::NotOwner.into()) };
+        if tx.count_below_apex(&owner.zone)? >= MAX_ACME_ACCOUNTS {
+            return Err(ValueError::TooManyLabels(owner.zone.clone()).into());
+        }
+        Ok(OwnerRow { id: tx.add_owner(owner, username)?, account })
+    }
+
+    /// Removes an owner that exists only while it holds values, if it holds none; whether it did so.
+    pub(super) fn remove_if_empty(&self, tx: &Tx<'_>, row: &OwnerRow, owner: &Owner) -> Result<bool, StoreError> {
         let is_passing = matches!(owner.label, OwnerLabel::AcmeAccount(_) | OwnerLabel::Persist);
-        let is_left = is_passing && tx.values(row.id)?.is_empty();
-        if is_left {
+        let is_empty = is_passing && tx.values(row.id)?.is_empty();
+        if is_empty {
             tx.remove_owner(owner)?;
         }
-        Ok(is_left)
+        Ok(is_empty)
     }
 }

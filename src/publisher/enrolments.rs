@@ -1,82 +1,102 @@
-//! Enrolment tokens: made and revoked by the operator, counted with the registrations that they pay for.
+//! Enrolment tokens: created and revoked by the operator, counted with the registrations that use them.
 
 use tracing::info;
 
+use crate::model::actor::Actor;
 use crate::model::enrolment::{Enrolment, EnrolmentId, Over, Terms};
 use crate::model::name::{Owner, Subdomain, ZoneName};
 use crate::model::secret::SecretHash;
+use crate::store::StoreError;
 use crate::store::writer::Tx;
+use crate::zone::change::{Action, Subject};
 
-use super::{Choice, Decided, Inner, PublishError, Publisher, Result};
+use super::{Abort, Choice, EnrolmentError, Inner, OwnerError, Publisher};
 
-/// The most tokens that are kept; used up and expired ones count until they are revoked.
+/// The most tokens that are stored. Tokens that are used up or expired count until they are revoked.
 pub const MAX_ENROLMENTS: i64 = 10_000;
 
 impl Publisher {
-    /// Keeps the hash of a new token, and what it is good for.
-    pub async fn enrol(&self, hash: SecretHash, terms: Terms) -> Result<Enrolment> {
-        let inner = self.0.clone();
-        let change = move |tx: &Tx<'_>| {
+    /// Stores the hash of a new token, and its terms.
+    pub async fn enrol(
+        &self,
+        actor: Actor,
+        hash: SecretHash,
+        terms: Terms,
+    ) -> Result<Enrolment, Abort<EnrolmentError>> {
+        let operation = move |tx: &Tx<'_>| {
             if tx.count_enrolments()? >= MAX_ENROLMENTS {
-                return Ok(Err(PublishError::TooManyEnrolments));
+                return Err(EnrolmentError::TooMany.into());
             }
-            let created = inner.clock.now();
+            let created = tx.now();
             let id = tx.insert_enrolment(&hash, &terms, created)?;
-            Ok(Ok(Enrolment { id, terms: terms.clone(), used: 0, created }))
+            tx.record(Action::CreateEnrolment, Subject::Enrolment(id));
+            Ok(Enrolment { id, terms: terms.clone(), used: 0, created })
         };
-        let enrolment = self.change(change, |_| Vec::new()).await?;
-        info!(id = %enrolment.id, "enrolment token made");
+        let enrolment = self.write(actor, operation).await?;
+        info!(id = %enrolment.id, %actor, "enrolment token created");
         Ok(enrolment)
     }
 
     /// Revokes a token; false where there is none of that id. What was registered with it stays.
-    pub async fn revoke(&self, id: EnrolmentId) -> Result<bool> {
-        let change = move |tx: &Tx<'_>| Ok(Ok(tx.remove_enrolment(id)?));
-        let was_there = self.change(change, |_| Vec::new()).await?;
+    pub async fn revoke(&self, actor: Actor, id: EnrolmentId) -> Result<bool, StoreError> {
+        let operation = move |tx: &Tx<'_>| {
+            let was_there = tx.remove_enrolment(id)?;
+            if was_there {
+                tx.record(Action::RevokeEnrolment, Subject::Enrolment(id));
+            }
+            Ok(was_there)
+        };
+        let was_there = self.write_freely(actor, operation).await?;
         if was_there {
-            info!(%id, "enrolment token revoked");
+            info!(%id, %actor, "enrolment token revoked");
         }
         Ok(was_there)
     }
 
-    /// All tokens, the oldest first.
-    pub fn enrolments(&self) -> Result<Vec<Enrolment>> {
-        Ok(self.0.store.read(|rows| rows.enrolments())?)
+    /// All tokens, the oldest first. Blocks.
+    pub fn enrolments(&self) -> Result<Vec<Enrolment>, StoreError> {
+        self.0.store.read(|rows| rows.enrolments())
     }
 
-    /// The token with a hash.
-    pub fn enrolment_of(&self, hash: &SecretHash) -> Result<Option<Enrolment>> {
-        Ok(self.0.store.read(|rows| rows.enrolment_of(hash))?)
+    /// The token with a hash. Blocks for microseconds.
+    pub fn enrolment_of(&self, hash: &SecretHash) -> Result<Option<Enrolment>, StoreError> {
+        self.0.store.read(|rows| rows.enrolment_of(hash))
     }
 }
 
 impl Inner {
-    /// The label that is to be given: the chosen one, or one that the token names; `None`: a random one. Counts the
-    /// token's use, in the transaction of the registration: raced for, it is used no more often than it may be.
-    pub(super) fn label_wanted(&self, tx: &Tx<'_>, choice: &Choice, zone: &ZoneName) -> Decided<Option<Subdomain>> {
-        let Some(id) = choice.enrolment else { return Ok(Ok(choice.subdomain.clone())) };
-        let Some(enrolment) = tx.enrolment(id)? else { return Ok(Err(PublishError::Enrolment(Over::Revoked))) };
-        if let Some(over) = enrolment.over(self.clock.now()) {
-            return Ok(Err(PublishError::Enrolment(over)));
+    /// The label to give: the chosen one, or one that the token names; `None`: a random one. Counts the token's use in
+    /// the transaction of the registration, so that no race uses it more often than its terms allow.
+    pub(super) fn label_wanted(
+        &self,
+        tx: &Tx<'_>,
+        choice: &Choice,
+        zone: &ZoneName,
+    ) -> Result<Option<Subdomain>, Abort<OwnerError>> {
+        let Some(id) = choice.enrolment else { return Ok(choice.subdomain.clone()) };
+        let enrolment = tx.enrolment(id)?.ok_or(Over::Revoked)?;
+        if let Some(over) = enrolment.over(tx.now()) {
+            return Err(over.into());
         }
         tx.use_enrolment(id)?;
+        tx.record(Action::UseEnrolment, Subject::Enrolment(id));
         match &choice.subdomain {
             Some(chosen) if !enrolment.allows_label(chosen) => {
-                Ok(Err(PublishError::LabelReserved(chosen.clone(), "the enrolment token does not allow it")))
+                Err(OwnerError::LabelReserved(chosen.clone(), "the enrolment token does not allow it").into())
             }
-            None if !enrolment.terms.labels.is_empty() => self.first_free(tx, &enrolment, zone),
-            chosen => Ok(Ok(chosen.clone())),
+            None if !enrolment.terms.labels.is_empty() => Ok(Some(self.first_free(tx, &enrolment, zone)?)),
+            chosen => Ok(chosen.clone()),
         }
     }
 
-    /// For clients that cannot choose: the first label that the token names, that may be had and that nobody has.
-    fn first_free(&self, tx: &Tx<'_>, enrolment: &Enrolment, zone: &ZoneName) -> Decided<Option<Subdomain>> {
+    /// For clients that cannot choose: the first label that the token names, that may be chosen and that is free.
+    fn first_free(&self, tx: &Tx<'_>, enrolment: &Enrolment, zone: &ZoneName) -> Result<Subdomain, Abort<OwnerError>> {
         for label in enrolment.exact_labels() {
             let owner = Owner::subdomain(zone.clone(), label.clone());
-            if self.refusal_of_choice(&label, zone).is_none() && !Self::is_taken(tx, &owner)? {
-                return Ok(Ok(Some(label)));
+            if self.check_choice(&label, zone).is_ok() && !Self::is_taken(tx, &owner)? {
+                return Ok(label);
             }
         }
-        Ok(Err(PublishError::NoLabelLeft))
+        Err(OwnerError::NoLabelLeft.into())
     }
 }

@@ -3,41 +3,42 @@
 use tracing::info;
 
 use crate::model::account::{Account, AccountStatus, MAX_ALIASES, MAX_OWNERS, OwnAlias, Username};
+use crate::model::actor::Actor;
 use crate::model::enrolment::EnrolmentId;
 use crate::model::name::{Alias, Owner, OwnerLabel, Subdomain, ZoneName};
 use crate::store::StoreError;
 use crate::store::writer::Tx;
+use crate::zone::change::{Action, Subject};
 use crate::zone::live::OwnerState;
 use crate::zone::{is_static, zone_named, zone_of};
 
-use super::{Decided, Inner, PublishError, Publisher, Result, Shown};
+use super::{Abort, AccessError, AliasChangeError, Inner, OwnerError, Publisher};
 
-/// Labels that nobody may choose: programs look for them in every domain, and would trust what they find.
+/// Labels that nobody may choose: programs look them up in every domain, and would trust what they find.
 const RESERVED: [&str; 8] = ["autoconfig", "autodiscover", "imap", "isatap", "localhost", "mail", "mta-sts", "wpad"];
 
-/// A subdomain that is asked for.
+/// A request for a subdomain.
 #[derive(Debug, Clone, Default)]
 pub struct Choice {
-    /// The zone; the first one that is no challenge zone where none is named.
+    /// The zone; `None`: the first one that is no challenge zone.
     pub zone: Option<ZoneName>,
-    /// A label of choice; a random UUID where none is named.
+    /// The chosen label; `None`: a random UUID.
     pub subdomain: Option<Subdomain>,
-    /// The enrolment token that pays for it.
+    /// The enrolment token that the request uses.
     pub enrolment: Option<EnrolmentId>,
 }
 
-/// Where an account is to publish.
+/// A request for an owner.
 #[derive(Debug, Clone)]
-pub enum Place {
-    /// At a subdomain.
+pub enum OwnerRequest {
+    /// A subdomain.
     Subdomain(Choice),
-    /// At the apex of a challenge zone. Whoever owns it gets certificates for the domain, so nobody but the operator
-    /// decides that.
+    /// The apex of a challenge zone. Whoever owns it gets certificates for the domain, so only the operator gives it.
     Apex(ZoneName),
 }
 
-impl Place {
-    /// What the operator asks for: a challenge zone is given as a whole.
+impl OwnerRequest {
+    /// The operator's request: a challenge zone is given as a whole.
     pub fn of_operator(choice: Choice) -> Self {
         match choice {
             Choice { zone: Some(zone), subdomain: None, .. } if zone.is_challenge() => Self::Apex(zone),
@@ -45,7 +46,7 @@ impl Place {
         }
     }
 
-    /// The enrolment token that pays for it.
+    /// The enrolment token that the request uses.
     pub(super) fn enrolment(&self) -> Option<EnrolmentId> {
         match self {
             Self::Subdomain(choice) => choice.enrolment,
@@ -56,178 +57,193 @@ impl Place {
 
 impl Publisher {
     /// Gives an active account another owner. The name exists in DNS from then on, without a value.
-    pub async fn add_owner(&self, who: Username, place: Place) -> Result<Owner> {
+    pub async fn add_owner(
+        &self,
+        actor: Actor,
+        who: Username,
+        request: OwnerRequest,
+    ) -> Result<Owner, Abort<OwnerError>> {
         let inner = self.0.clone();
-        let change = move |tx: &Tx<'_>| {
-            let account = match active(tx, who)? {
-                Ok(account) => account,
-                Err(refusal) => return Ok(Err(refusal)),
-            };
+        let operation = move |tx: &Tx<'_>| {
+            let account = active::<OwnerError>(tx, who)?;
             if account.given().len() >= MAX_OWNERS {
-                return Ok(Err(PublishError::TooManyOwners));
+                return Err(OwnerError::TooMany.into());
             }
-            let owner = match inner.free_owner(tx, &place)? {
-                Ok(owner) => owner,
-                Err(refusal) => return Ok(Err(refusal)),
-            };
+            let owner = inner.free_owner(tx, &request)?;
             tx.add_owner(&owner, who)?;
-            tx.touch(&owner.zone);
-            Ok(Ok((owner.clone(), vec![Shown::Owner(owner, Some(OwnerState::Empty))])))
+            tx.record_owner(Action::AddOwner, owner.clone(), Some(OwnerState::Empty))?;
+            tx.record_account(Action::AddOwner, who, tx.account(who)?);
+            Ok(owner)
         };
-        let owner = self.change_account(who, change).await?;
-        info!(username = %who, %owner, "name added");
+        let owner = self.write(actor, operation).await?;
+        info!(username = %who, %owner, %actor, "name added");
         Ok(owner)
     }
 
-    /// Takes an owner away from an account, with its values and the aliases that stand for it; and with an apex the
+    /// Removes an owner of an account, with its values and the aliases that stand for it; an apex takes with it the
     /// labels of ACME accounts below it. An account keeps its last owner.
-    pub async fn remove_owner(&self, who: Username, owner: Owner) -> Result<()> {
-        let inner = self.0.clone();
+    pub async fn remove_owner(&self, actor: Actor, who: Username, owner: Owner) -> Result<(), Abort<OwnerError>> {
         let gone = owner.clone();
-        let change = move |tx: &Tx<'_>| {
-            let Some(account) = tx.account(who)? else { return Ok(Err(PublishError::NoAccount)) };
-            if !account.owners.contains(&gone) {
-                return Ok(Err(PublishError::NotOwner));
-            }
-            let with_it = |owner: &&Owner| **owner == gone || owner.above().as_ref() == Some(&gone);
-            let all: Vec<&Owner> = account.owners.iter().filter(with_it).collect();
-            if all.len() == account.owners.len() {
-                return Ok(Err(PublishError::LastOwner));
-            }
-            let mut shown = Vec::new();
-            for owner in all {
-                shown.extend(inner.give_up(tx, &account, owner)?);
-                tx.remove_owner(owner)?;
-            }
-            Ok(Ok(((), shown)))
-        };
-        self.change_account(who, change).await?;
-        info!(username = %who, %owner, "name removed");
+        self.write(actor, move |tx| remove_owner(tx, who, &gone)).await?;
+        info!(username = %who, %owner, %actor, "name removed");
         Ok(())
     }
 
-    /// Has an alias stand for one of an active account's owners, in place of the one that it stood for so far.
-    pub async fn add_alias(&self, who: Username, alias: Alias, owner: Owner) -> Result<()> {
+    /// Lets an alias stand for one of an active account's owners, in place of the one that it stood for so far.
+    pub async fn add_alias(
+        &self,
+        actor: Actor,
+        who: Username,
+        alias: Alias,
+        owner: Owner,
+    ) -> Result<(), Abort<AliasChangeError>> {
         let inner = self.0.clone();
-        let change = move |tx: &Tx<'_>| {
-            let account = match active(tx, who)? {
-                Ok(account) => account,
-                Err(refusal) => return Ok(Err(refusal)),
-            };
-            if !account.owners.contains(&owner) {
-                return Ok(Err(PublishError::NotOwner));
-            }
-            if owner.above().is_some() {
-                return Ok(Err(PublishError::PassingOwner(owner.clone())));
-            }
-            if zone_of(&inner.zones.load(), alias.name().as_ref()).is_some() {
-                return Ok(Err(PublishError::AliasOfOurs(alias.clone())));
-            }
-            let is_new = account.owner_behind(&alias).is_none();
-            if is_new && account.aliases.len() >= MAX_ALIASES {
-                return Ok(Err(PublishError::TooManyAliases));
-            }
-            tx.put_alias(&alias, &owner)?;
-            Ok(Ok(((), is_new.then(|| Shown::Alias(alias.clone())).into_iter().collect())))
-        };
-        self.change_account(who, change).await
+        self.write(actor, move |tx| inner.add_alias(tx, who, &alias, &owner)).await
     }
 
-    /// Takes an alias away from an account; whether it had it.
-    pub async fn remove_alias(&self, who: Username, alias: Alias) -> Result<bool> {
-        let change = move |tx: &Tx<'_>| {
-            let Some(account) = tx.account(who)? else { return Ok(Err(PublishError::NoAccount)) };
+    /// Removes an alias of an account; whether the account had it.
+    pub async fn remove_alias(
+        &self,
+        actor: Actor,
+        who: Username,
+        alias: Alias,
+    ) -> Result<bool, Abort<AliasChangeError>> {
+        let operation = move |tx: &Tx<'_>| {
+            let account = tx.account(who)?.ok_or(AccessError::NoAccount)?;
+            if account.owner_behind(&alias).is_none() {
+                return Ok(false);
+            }
             tx.remove_alias(&alias, who)?;
-            let had = account.owner_behind(&alias).is_some();
-            Ok(Ok((had, had.then(|| Shown::NoAlias(alias.clone())).into_iter().collect())))
+            tx.record(Action::RemoveAlias, Subject::AliasRemoved(alias.clone()));
+            tx.record_account(Action::RemoveAlias, who, tx.account(who)?);
+            Ok(true)
         };
-        self.change_account(who, change).await
+        self.write(actor, operation).await
     }
 }
 
-fn active(tx: &Tx<'_>, who: Username) -> Decided<Account> {
-    Ok(match tx.account(who)? {
-        None => Err(PublishError::NoAccount),
-        Some(account) if account.status != AccountStatus::Active => Err(PublishError::Disabled),
+/// An account that is active in the transaction.
+fn active<R>(tx: &Tx<'_>, who: Username) -> Result<Account, Abort<R>>
+where
+    R: std::error::Error + From<AccessError>,
+{
+    match tx.account(who)? {
+        None => Err(Abort::Refused(AccessError::NoAccount.into())),
+        Some(account) if account.status != AccountStatus::Active => Err(Abort::Refused(AccessError::Disabled.into())),
         Some(account) => Ok(account),
-    })
+    }
+}
+
+fn remove_owner(tx: &Tx<'_>, who: Username, gone: &Owner) -> Result<(), Abort<OwnerError>> {
+    let account = tx.account(who)?.ok_or(AccessError::NoAccount)?;
+    if !account.owners.contains(gone) {
+        return Err(AccessError::NotOwner.into());
+    }
+    let goes_too = |owner: &&Owner| *owner == gone || owner.above().as_ref() == Some(gone);
+    let all: Vec<&Owner> = account.owners.iter().filter(goes_too).collect();
+    if all.len() == account.owners.len() {
+        return Err(OwnerError::Last.into());
+    }
+    for owner in all {
+        give_up(tx, Action::RemoveOwner, &account, owner)?;
+        tx.remove_owner(owner)?;
+    }
+    tx.record_account(Action::RemoveOwner, who, tx.account(who)?);
+    Ok(())
+}
+
+/// Records that an account gives up one of its owners. A label that was chosen leaves a tombstone: a CNAME that still
+/// leads to it must not find a stranger behind it. Random labels are never given twice.
+pub(super) fn give_up(tx: &Tx<'_>, action: Action, account: &Account, owner: &Owner) -> Result<(), StoreError> {
+    let chosen = matches!(&owner.label, OwnerLabel::Subdomain(subdomain) if !subdomain.is_uuid_shaped());
+    if chosen {
+        tx.bury(owner, tx.now())?;
+    }
+    for OwnAlias { alias, .. } in account.aliases.iter().filter(|own| own.owner == *owner) {
+        tx.record(action, Subject::AliasRemoved(alias.clone()));
+    }
+    tx.record_owner(action, owner.clone(), None)
 }
 
 impl Inner {
-    /// The owner that is asked for, if it may be had.
-    pub(super) fn free_owner(&self, tx: &Tx<'_>, place: &Place) -> Decided<Owner> {
-        match place {
-            Place::Subdomain(choice) => self.free_subdomain(tx, choice),
-            Place::Apex(zone) => self.free_apex(tx, zone),
+    fn add_alias(
+        &self,
+        tx: &Tx<'_>,
+        who: Username,
+        alias: &Alias,
+        owner: &Owner,
+    ) -> Result<(), Abort<AliasChangeError>> {
+        let account = active::<AliasChangeError>(tx, who)?;
+        if !account.owners.contains(owner) {
+            return Err(AccessError::NotOwner.into());
+        }
+        if owner.above().is_some() {
+            return Err(AliasChangeError::PassingOwner(owner.clone()).into());
+        }
+        if zone_of(&self.zones.load(), alias.name().as_ref()).is_some() {
+            return Err(AliasChangeError::OwnZone(alias.clone()).into());
+        }
+        let is_new = account.owner_behind(alias).is_none();
+        if is_new && account.aliases.len() >= MAX_ALIASES {
+            return Err(AliasChangeError::TooMany.into());
+        }
+        tx.put_alias(alias, owner)?;
+        if is_new {
+            tx.record(Action::AddAlias, Subject::AliasAdded(alias.clone()));
+        }
+        tx.record_account(Action::AddAlias, who, tx.account(who)?);
+        Ok(())
+    }
+
+    /// The owner that is requested, if it is free and may be given.
+    pub(super) fn free_owner(&self, tx: &Tx<'_>, request: &OwnerRequest) -> Result<Owner, Abort<OwnerError>> {
+        match request {
+            OwnerRequest::Subdomain(choice) => self.free_subdomain(tx, choice),
+            OwnerRequest::Apex(zone) => self.free_apex(tx, zone),
         }
     }
 
-    fn free_subdomain(&self, tx: &Tx<'_>, choice: &Choice) -> Decided<Owner> {
-        let zone = match self.zone_wanted(choice.zone.as_ref()) {
-            Ok(zone) => zone,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        let chosen = match self.label_wanted(tx, choice, &zone)? {
-            Ok(chosen) => chosen,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        if let Some(refusal) = chosen.as_ref().and_then(|chosen| self.refusal_of_choice(chosen, &zone)) {
-            return Ok(Err(refusal));
+    fn free_subdomain(&self, tx: &Tx<'_>, choice: &Choice) -> Result<Owner, Abort<OwnerError>> {
+        let zone = self.zone_wanted(choice.zone.as_ref())?;
+        let chosen = self.label_wanted(tx, choice, &zone)?;
+        if let Some(chosen) = &chosen {
+            self.check_choice(chosen, &zone)?;
         }
         let subdomain = chosen.unwrap_or_else(Subdomain::random);
         let owner = Owner::subdomain(zone, subdomain.clone());
-        Ok(if Self::is_taken(tx, &owner)? { Err(PublishError::LabelTaken(subdomain)) } else { Ok(owner) })
+        if Self::is_taken(tx, &owner)? { Err(OwnerError::LabelTaken(subdomain).into()) } else { Ok(owner) }
     }
 
-    /// Whether somebody has an owner, or has had it and may still be meant by a CNAME.
-    pub(super) fn is_taken(tx: &Tx<'_>, owner: &Owner) -> std::result::Result<bool, StoreError> {
+    /// Whether an account has an owner, or has had it, so that a CNAME may still lead to it.
+    pub(super) fn is_taken(tx: &Tx<'_>, owner: &Owner) -> Result<bool, StoreError> {
         Ok(tx.owner(owner)?.is_some() || tx.is_buried(owner)?)
     }
 
-    fn zone_wanted(&self, wanted: Option<&ZoneName>) -> Result<ZoneName> {
+    fn zone_wanted(&self, wanted: Option<&ZoneName>) -> Result<ZoneName, OwnerError> {
         let zones = self.zones.load();
         match wanted {
-            Some(name) if zone_named(&zones, name).is_none() => Err(PublishError::NoZone(name.clone())),
-            Some(name) if name.is_challenge() => Err(PublishError::ChallengeZone(name.clone())),
+            Some(name) if zone_named(&zones, name).is_none() => Err(AccessError::NoZone(name.clone()).into()),
+            Some(name) if name.is_challenge() => Err(OwnerError::ChallengeZone(name.clone())),
             Some(name) => Ok(name.clone()),
             None => {
                 let first = zones.iter().map(|zone| &zone.name).find(|name| !name.is_challenge());
-                first.cloned().ok_or(PublishError::NoOrdinaryZone)
+                first.cloned().ok_or(OwnerError::NoOrdinaryZone)
             }
         }
     }
 
-    /// Why a label of choice may not be had, whoever has it.
-    pub(super) fn refusal_of_choice(&self, chosen: &Subdomain, zone: &ZoneName) -> Option<PublishError> {
-        let reserved = |why| Some(PublishError::LabelReserved(chosen.clone(), why));
-        if chosen.is_uuid_shaped() {
-            return reserved("labels in the form of a UUID are given, not chosen");
-        }
-        if RESERVED.contains(&chosen.as_str()) {
-            return reserved("programs look for that name of their own accord");
-        }
+    /// Whether a label may be chosen at all, whoever has it.
+    pub(super) fn check_choice(&self, chosen: &Subdomain, zone: &ZoneName) -> Result<(), OwnerError> {
         let zones = self.zones.load();
-        if zone_named(&zones, zone).is_some_and(|zone| is_static(zone, chosen.as_str())) {
-            return reserved("the server's configuration has records there");
-        }
-        None
-    }
-
-    /// What DNS sees when an account gives up one of its owners. A label that was chosen leaves a tombstone: whoever
-    /// still has a CNAME to it must not find a stranger behind it. Random ones are never given twice.
-    pub(super) fn give_up(
-        &self,
-        tx: &Tx<'_>,
-        account: &Account,
-        owner: &Owner,
-    ) -> std::result::Result<Vec<Shown>, StoreError> {
-        let chosen = matches!(&owner.label, OwnerLabel::Subdomain(subdomain) if !subdomain.is_uuid_shaped());
-        if chosen {
-            tx.bury(owner, self.clock.now())?;
-        }
-        tx.touch(&owner.zone);
-        let aliases = account.aliases.iter().filter(|own| own.owner == *owner);
-        let aliases = aliases.map(|OwnAlias { alias, .. }| Shown::NoAlias(alias.clone()));
-        Ok(aliases.chain([Shown::Owner(owner.clone(), None)]).collect())
+        let why = if chosen.is_uuid_shaped() {
+            "labels in the form of a UUID are given, not chosen"
+        } else if RESERVED.contains(&chosen.as_str()) {
+            "programs look for that name of their own accord"
+        } else if zone_named(&zones, zone).is_some_and(|zone| is_static(zone, chosen.as_str())) {
+            "the server's configuration has records there"
+        } else {
+            return Ok(());
+        };
+        Err(OwnerError::LabelReserved(chosen.clone(), why))
     }
 }

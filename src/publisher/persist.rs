@@ -1,81 +1,88 @@
-//! Persistent authorizations (dns-persist-01): status grants, which only their own operations touch.
+//! Persistent authorizations (dns-persist-01): stored apart from the values of challenges, and changed by their own
+//! operations alone.
 
 use std::time::Duration;
 
 use tracing::info;
 
+use crate::model::actor::Actor;
 use crate::model::name::{Owner, OwnerLabel};
 use crate::model::time::Timestamp;
 use crate::model::txt::persist::{PersistValue, PersistentValue};
 use crate::store::writer::Tx;
 use crate::store::{StoreError, Stored};
+use crate::zone::change::Action;
 use crate::zone::{is_static, zone_named};
 
-use super::{Author, Decided, Inner, PublishError, Publisher, Result};
+use super::{Abort, Inner, PersistError, Publisher, ValueError};
 
-/// Persistent authorizations of one owner: a few CAs and ACME accounts.
+/// Persistent authorizations of one owner: enough for a few CAs and ACME accounts.
 pub const MAX_PERSISTENT: usize = 16;
 
 impl Publisher {
-    /// Publishes a persistent authorization at an owner: until it is retired, until its `persistUntil` or for a
-    /// `lifetime`, whichever ends first. One that is there already begins anew.
+    /// Publishes a persistent authorization at an owner. The authorization ends when it is retired, at its
+    /// `persistUntil`, or after `lifetime`, whichever comes first. One that exists already starts again.
     pub async fn persist(
         &self,
-        by: Author,
+        actor: Actor,
         owner: Owner,
         value: PersistValue,
         lifetime: Option<Duration>,
-    ) -> Result<PersistentValue> {
+    ) -> Result<PersistentValue, Abort<PersistError>> {
         let inner = self.0.clone();
         let at = owner.clone();
-        let change = move |tx: &Tx<'_>| inner.store_persistent(tx, by, &at, &value, lifetime);
-        let (value, _) = self.change(change, |(_, shown)| vec![shown.clone()]).await?;
+        let value = self.write(actor, move |tx| inner.store_persistent(tx, &at, &value, lifetime)).await?;
         self.0.metrics.updates.one();
-        // Not a secret, and the trace of what may stand for years.
-        info!(%owner, value = %value.value, ?by, "persistent authorization published");
+        // The value is no secret, and the record may authorize a CA for years: the log says who published it.
+        info!(%owner, value = %value.value, %actor, "persistent authorization published");
         Ok(value)
     }
 
-    /// Takes one persistent authorization away from an owner, or all of them; returns how many there were. Goes on
-    /// working where none may be published.
-    pub async fn retire_persistent(&self, by: Author, owner: Owner, which: Option<PersistValue>) -> Result<usize> {
+    /// Retires one persistent authorization of an owner, or all of them; returns how many there were. This works also
+    /// where the configuration no longer allows new ones.
+    pub async fn retire_persistent(
+        &self,
+        actor: Actor,
+        owner: Owner,
+        which: Option<PersistValue>,
+    ) -> Result<usize, Abort<ValueError>> {
         let inner = self.0.clone();
         let at = owner.clone();
-        let change = move |tx: &Tx<'_>| {
-            let row = match inner.row_for(tx, by, &at)? {
-                Ok(Some(row)) => row,
-                Ok(None) => return Ok(Ok((0, Vec::new()))),
-                Err(refusal) => return Ok(Err(refusal)),
-            };
-            let stored = tx.values(row.id)?.persistent;
-            let gone = stored.iter().filter(|stored| which.as_ref().is_none_or(|which| *which == stored.value.value));
-            let gone: Vec<i64> = gone.map(|stored| stored.id).collect();
-            gone.iter().try_for_each(|id| tx.remove_value(*id))?;
-            Ok(Ok((gone.len(), vec![inner.settle(tx, &row, &at)?])))
+        let operation = move |tx: &Tx<'_>| {
+            let Some(row) = inner.row_for(tx, &at)? else { return Ok(0) };
+            let mut retired = 0;
+            for stored in tx.values(row.id)?.persistent {
+                if which.as_ref().is_none_or(|which| *which == stored.value.value) {
+                    tx.remove_value(stored.id)?;
+                    retired += 1;
+                }
+            }
+            inner.settle(tx, &row, &at, Action::RetirePersistent)?;
+            Ok(retired)
         };
-        let (gone, _) = self.change(change, |(_, shown)| shown.clone()).await?;
-        if gone > 0 {
-            info!(%owner, gone, ?by, "persistent authorizations retired");
+        let retired = self.write(actor, operation).await?;
+        if retired > 0 {
+            info!(%owner, retired, %actor, "persistent authorizations retired");
         }
-        Ok(gone)
+        Ok(retired)
     }
 
-    /// Whether any are published.
+    /// Whether the configuration allows persistent authorizations.
     pub fn persists(&self) -> bool {
         self.0.limits.persist
     }
 
     /// The persistent authorizations that are served at an owner now, newest first; from memory.
     pub fn persistent(&self, owner: &Owner) -> Vec<PersistentValue> {
-        let (zones, now) = (self.0.zones.load(), self.now());
-        let slot = zone_named(&zones, &owner.zone).and_then(|zone| zone.live.at(owner.label.below_apex().as_bytes()));
-        let slot = slot.iter().flat_map(|slot| slot.persistent());
-        slot.filter(|value| value.is_live(now)).cloned().collect()
+        let now = self.now();
+        let state = self.0.state(owner);
+        let persistent = state.iter().flat_map(|state| state.persistent());
+        persistent.filter(|value| value.is_live(now)).cloned().collect()
     }
 }
 
 impl Inner {
-    /// Whether records of the configuration are served in place of what the owner holds.
+    /// Whether records of the configuration hide what the owner holds.
     fn is_hidden(&self, owner: &Owner) -> bool {
         zone_named(&self.zones.load(), &owner.zone).is_some_and(|zone| is_static(zone, owner.label.below_apex()))
     }
@@ -83,50 +90,52 @@ impl Inner {
     fn store_persistent(
         &self,
         tx: &Tx<'_>,
-        by: Author,
         owner: &Owner,
         value: &PersistValue,
         lifetime: Option<Duration>,
-    ) -> Decided<(PersistentValue, super::Shown)> {
+    ) -> Result<PersistentValue, Abort<PersistError>> {
         if !self.limits.persist {
-            return Ok(Err(PublishError::PersistOff));
+            return Err(PersistError::Off.into());
         }
         if !owner.may_persist() {
-            return Ok(Err(PublishError::PersistNowhere(owner.clone())));
+            return Err(PersistError::Nowhere(owner.clone()).into());
         }
         if owner.label == OwnerLabel::Persist && self.is_hidden(owner) {
-            return Ok(Err(PublishError::Hidden(owner.clone())));
+            return Err(PersistError::Hidden(owner.clone()).into());
         }
-        let row = match self.row_to_fill(tx, by, owner)? {
-            Ok(row) => row,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        let now = self.clock.now();
+        let row = self.row_to_fill(tx, owner)?;
+        let now = tx.now();
         let ends = value.persist_until().into_iter().chain(lifetime.map(|lifetime| now.plus(lifetime)));
         let expires = ends.min().filter(|at| *at != Timestamp::MAX);
         let value = PersistentValue { value: value.clone(), published: now, expires };
         if !value.is_live(now) {
-            return Ok(Err(PublishError::PersistOver));
+            return Err(PersistError::Over.into());
         }
         tx.put_persistent(row.id, &value)?;
         if tx.values(row.id)?.persistent.len() > MAX_PERSISTENT {
-            return Ok(Err(PublishError::TooManyPersistent));
+            return Err(PersistError::TooMany.into());
         }
         if let Some((username, _)) = row.account {
             tx.published_at(username, now)?;
         }
-        Ok(Ok((value, self.settle(tx, &row, owner)?)))
+        self.settle(tx, &row, owner, Action::Persist)?;
+        Ok(value)
     }
 
-    /// The persistent authorizations that are left, as far as they may be served.
+    /// Removes the persistent authorizations that have expired, and returns those to serve.
     pub(super) fn settle_persistent(
         &self,
         tx: &Tx<'_>,
         stored: Vec<Stored<PersistentValue>>,
-    ) -> std::result::Result<Vec<PersistentValue>, StoreError> {
-        let (live, expired): (Vec<_>, Vec<_>) =
-            stored.into_iter().partition(|stored| stored.value.is_live(self.clock.now()));
-        expired.iter().try_for_each(|stored| tx.remove_value(stored.id))?;
-        Ok(if self.limits.persist { live.into_iter().map(|stored| stored.value).collect() } else { Vec::new() })
+    ) -> Result<Vec<PersistentValue>, StoreError> {
+        let mut live = Vec::new();
+        for stored in stored {
+            if stored.value.is_live(tx.now()) {
+                live.push(stored.value);
+            } else {
+                tx.remove_value(stored.id)?;
+            }
+        }
+        Ok(if self.limits.persist { live } else { Vec::new() })
     }
 }

@@ -1,7 +1,8 @@
-mod amend;
+mod changes;
 mod names;
 mod persist;
 mod rekey;
+mod values;
 
 use std::path::Path;
 
@@ -9,8 +10,11 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::Config;
+use crate::model::account::{Account, AllowFrom, Note, Username};
+use crate::model::actor::{FrontEnd, KeyUsed};
 use crate::model::name::OwnerLabel;
-use crate::model::secret::ApiKey;
+use crate::model::secret::{ApiKey, ApiKeyHash};
+use crate::model::txt::TxtValue;
 use crate::store::writer::WriterThread;
 use crate::zone::Zone;
 
@@ -41,8 +45,9 @@ impl Fixture {
         let clock = Clock::start(store.read(|rows| rows.newest()).unwrap());
         let zones = load(&store, &config("").zones, &limits, &clock).unwrap();
         let metrics = Arc::new(Metrics::default());
-        let (writer, thread) = Writer::start(store.clone(), zones.clone(), clock.clone(), metrics.clone()).unwrap();
-        let publisher = Publisher::new(store, writer, zones, clock, limits, metrics, |_, _| {});
+        let (writer, thread) =
+            Writer::start(store.clone(), zones.clone(), clock.clone(), metrics.clone(), Box::new(|_, _| {})).unwrap();
+        let publisher = Publisher::new(store, writer, zones, clock, limits, metrics);
         Self { publisher, thread: Some(thread), folder, limits }
     }
 
@@ -53,23 +58,23 @@ impl Fixture {
         Self::at(folder, limits)
     }
 
-    async fn register(&self, label: Option<&str>) -> Result<Account> {
-        let wanted = Registering {
-            place: Place::Subdomain(Choice {
+    async fn register(&self, label: Option<&str>) -> Result<Account, Abort<OwnerError>> {
+        let wanted = Registration {
+            name: OwnerRequest::Subdomain(Choice {
                 subdomain: label.map(|label| label.parse().unwrap()),
                 ..Choice::default()
             }),
             allow_from: AllowFrom::default(),
             note: Note::default(),
             key: ApiKeyHash::of(&ApiKey::random().unwrap()).unwrap(),
+            tsig: None,
         };
-        self.publisher.register(wanted).await
+        self.publisher.register(Actor::OPERATOR, wanted).await
     }
 
     async fn publish(&self, account: &Account, letters: &str) {
         for letter in letters.chars() {
-            let by = Author::Account(account.username);
-            self.publisher.publish(by, account.owners[0].clone(), txt(letter)).await.unwrap();
+            self.publisher.publish(acting(account), account.owners[0].clone(), txt(letter)).await.unwrap();
         }
     }
 
@@ -85,6 +90,15 @@ impl Fixture {
     fn zone(&self) -> Zone {
         self.publisher.zones().load()[0].clone()
     }
+}
+
+/// An account that uses its key over the API.
+fn acting(account: &Account) -> Actor {
+    by_key(account.username)
+}
+
+fn by_key(username: Username) -> Actor {
+    Actor::account(username, FrontEnd::Api, "192.0.2.1".parse().unwrap(), KeyUsed::Current)
 }
 
 fn txt(letter: char) -> TxtValue {
@@ -120,7 +134,7 @@ async fn the_two_newest_live_longer() {
     };
     assert_eq!(lifetimes(), [604_800, 604_800, 86_400]);
     // A value that becomes one of the two newest again gets its time back.
-    fixture.publisher.retire(Author::Operator, account.owners[0].clone(), Some(txt('c'))).await.unwrap();
+    fixture.publisher.retire(Actor::OPERATOR, account.owners[0].clone(), Some(txt('c'))).await.unwrap();
     assert_eq!(lifetimes(), [604_800, 604_800]);
 }
 
@@ -150,13 +164,13 @@ async fn expired_values_leave_memory_store_and_raise_the_serial() {
 async fn nobody_publishes_at_a_strangers_name() {
     let fixture = Fixture::new(|_| {});
     let (mine, theirs) = (fixture.register(None).await.unwrap(), fixture.register(None).await.unwrap());
-    let by = Author::Account(mine.username);
+    let by = acting(&mine);
     let refused = fixture.publisher.publish(by, theirs.owners[0].clone(), txt('a')).await;
-    assert!(matches!(refused, Err(PublishError::NotOwner)), "{refused:?}");
+    assert!(matches!(refused, Err(Abort::Refused(ValueError::Access(AccessError::NotOwner)))), "{refused:?}");
     let challenge = Owner { label: OwnerLabel::Challenge, ..mine.owners[0].clone() };
     let refused = fixture.publisher.publish(by, challenge.clone(), txt('a')).await;
-    assert!(matches!(refused, Err(PublishError::NotOwner)), "{refused:?}");
-    fixture.publisher.publish(Author::Operator, challenge.clone(), txt('b')).await.unwrap();
+    assert!(matches!(refused, Err(Abort::Refused(ValueError::Access(AccessError::NotOwner)))), "{refused:?}");
+    fixture.publisher.publish(Actor::OPERATOR, challenge.clone(), txt('b')).await.unwrap();
     assert_eq!(fixture.publisher.values(&challenge).len(), 1);
 }
 
@@ -170,14 +184,14 @@ async fn the_daemons_own_names_are_nobody_elses_and_go_with_their_values() {
         let owner = Owner::at(&name.parse().unwrap(), &zone).unwrap();
         assert_eq!(owner.to_string(), name);
         assert!(owner.is_daemons() && !mine.owns(&owner));
-        let refused = fixture.publisher.publish(Author::Account(mine.username), owner.clone(), txt('a')).await;
-        assert!(matches!(refused, Err(PublishError::NotOwner)), "{refused:?}");
-        fixture.publisher.publish(Author::Operator, owner.clone(), txt('b')).await.unwrap();
-        let refused = fixture.publisher.publish(Author::Account(mine.username), owner.clone(), txt('a')).await;
-        assert!(matches!(refused, Err(PublishError::NotOwner)), "{refused:?}");
+        let refused = fixture.publisher.publish(acting(&mine), owner.clone(), txt('a')).await;
+        assert!(matches!(refused, Err(Abort::Refused(ValueError::Access(AccessError::NotOwner)))), "{refused:?}");
+        fixture.publisher.publish(Actor::OPERATOR, owner.clone(), txt('b')).await.unwrap();
+        let refused = fixture.publisher.publish(acting(&mine), owner.clone(), txt('a')).await;
+        assert!(matches!(refused, Err(Abort::Refused(ValueError::Access(AccessError::NotOwner)))), "{refused:?}");
         assert_eq!(fixture.publisher.values(&owner).len(), 1);
         assert!(fixture.publisher.daemons_owners().unwrap().contains(&owner));
-        fixture.publisher.retire(Author::Operator, owner.clone(), None).await.unwrap();
+        fixture.publisher.retire(Actor::OPERATOR, owner.clone(), None).await.unwrap();
         assert!(!fixture.publisher.daemons_owners().unwrap().contains(&owner));
     }
 }
@@ -187,26 +201,29 @@ async fn a_disabled_name_has_no_data_and_a_removed_one_is_gone_for_good() {
     let fixture = Fixture::new(|_| {});
     let account = fixture.register(Some("shop")).await.unwrap();
     fixture.publish(&account, "a").await;
-    fixture.publisher.disable(account.username).await.unwrap();
+    fixture.publisher.disable(Actor::OPERATOR, account.username).await.unwrap();
     assert_eq!(fixture.slot(&account), Some(OwnerState::Disabled));
     let fixture = fixture.restart();
     assert_eq!(fixture.slot(&account), Some(OwnerState::Disabled), "after a restart");
-    fixture.publisher.enable(account.username).await.unwrap();
+    fixture.publisher.enable(Actor::OPERATOR, account.username).await.unwrap();
     assert_eq!(fixture.live(&account), "a");
-    fixture.publisher.delete(account.username, std::time::Duration::ZERO).await.unwrap();
+    fixture.publisher.delete(Actor::OPERATOR, account.username, std::time::Duration::ZERO).await.unwrap();
     assert_eq!(fixture.slot(&account), None);
     let again = fixture.register(Some("shop")).await;
-    assert!(matches!(again, Err(PublishError::LabelTaken(_))), "{again:?}");
+    assert!(matches!(again, Err(Abort::Refused(OwnerError::LabelTaken(_)))), "{again:?}");
 }
 
 #[tokio::test]
 async fn labels_of_choice_are_not_uuids_nor_taken_nor_static() {
     let fixture = Fixture::new(|_| {});
-    fixture.publisher.reload(config("www A 192.0.2.1\na.ent A 192.0.2.1").zones).await.unwrap();
+    fixture.publisher.reload(Actor::OPERATOR, config("www A 192.0.2.1\na.ent A 192.0.2.1").zones).await.unwrap();
     fixture.register(Some("shop")).await.unwrap();
-    assert!(matches!(fixture.register(Some("shop")).await, Err(PublishError::LabelTaken(_))));
+    assert!(matches!(fixture.register(Some("shop")).await, Err(Abort::Refused(OwnerError::LabelTaken(_)))));
     for label in ["www", "ent", "0f8fad5b-d9cb-469f-a165-70867728950e"] {
-        assert!(matches!(fixture.register(Some(label)).await, Err(PublishError::LabelReserved(..))), "{label}");
+        assert!(
+            matches!(fixture.register(Some(label)).await, Err(Abort::Refused(OwnerError::LabelReserved(..)))),
+            "{label}"
+        );
     }
 }
 
@@ -215,8 +232,8 @@ async fn records_at_a_registered_label_keep_the_old_configuration() {
     let fixture = Fixture::new(|_| {});
     fixture.register(Some("shop")).await.unwrap();
     for records in ["shop A 192.0.2.1", "www.shop A 192.0.2.1"] {
-        let refused = fixture.publisher.reload(config(records).zones).await;
-        assert!(matches!(refused, Err(LoadError::Owned { .. })), "{refused:?}");
+        let refused = fixture.publisher.reload(Actor::OPERATOR, config(records).zones).await;
+        assert!(matches!(refused, Err(Abort::Refused(LoadError::Owned { .. }))), "{refused:?}");
     }
     assert_eq!(fixture.zone().statics.names().count(), 1);
 }
@@ -227,8 +244,8 @@ async fn a_deleted_database_file_is_noticed_before_the_acknowledgement() {
         let fixture = Fixture::new(|_| {});
         let account = fixture.register(None).await.unwrap();
         std::fs::remove_file(fixture.folder.path().join(format!("t.db{suffix}"))).unwrap();
-        let refused = fixture.publisher.publish(Author::Operator, account.owners[0].clone(), txt('a')).await;
-        assert!(matches!(refused, Err(PublishError::Store(StoreError::Replaced(_)))), "{suffix}: {refused:?}");
+        let refused = fixture.publisher.publish(Actor::OPERATOR, account.owners[0].clone(), txt('a')).await;
+        assert!(matches!(refused, Err(Abort::Store(StoreError::Replaced(_)))), "{suffix}: {refused:?}");
         assert_eq!(fixture.live(&account), "");
     }
 }
@@ -237,14 +254,14 @@ async fn a_deleted_database_file_is_noticed_before_the_acknowledgement() {
 async fn a_refused_change_leaves_no_trace_in_its_group() {
     let fixture = Fixture::new(|_| {});
     let account = fixture.register(None).await.unwrap();
-    let stranger = Author::Account(Username::random());
+    let stranger = by_key(Username::random());
     let owner = &account.owners[0];
     // Sent together, so that they share a transaction.
     let (good, bad) = tokio::join!(
-        fixture.publisher.publish(Author::Operator, owner.clone(), txt('a')),
+        fixture.publisher.publish(Actor::OPERATOR, owner.clone(), txt('a')),
         fixture.publisher.publish(stranger, owner.clone(), txt('b')),
     );
-    assert!(good.is_ok() && matches!(bad, Err(PublishError::NotOwner)));
+    assert!(good.is_ok() && matches!(bad, Err(Abort::Refused(ValueError::Access(AccessError::NotOwner)))));
     assert_eq!(fixture.restart().live(&account), "a");
 }
 
@@ -255,17 +272,21 @@ async fn a_change_that_is_refused_after_it_has_written_leaves_no_trace() {
     let owner = &account.owners[0];
     let half = || {
         let (owner, published) = (owner.clone(), fixture.publisher.now());
-        let change = move |tx: &Tx<'_>| {
+        let operation = move |tx: &Tx<'_>| {
             let row = tx.owner(&owner)?.unwrap();
             tx.put_value(row.id, &LiveValue { txt: txt('b'), published, expires: Timestamp::MAX })?;
-            Ok(Err::<(), _>(PublishError::NotOwner))
+            Err::<(), Abort<ValueError>>(AccessError::NotOwner.into())
         };
-        fixture.publisher.change(change, |()| Vec::new())
+        fixture.publisher.write(Actor::OPERATOR, operation)
     };
-    let good = || fixture.publisher.publish(Author::Operator, owner.clone(), txt('a'));
+    let good = || fixture.publisher.publish(Actor::OPERATOR, owner.clone(), txt('a'));
     let (before, after, one, other) = tokio::join!(good(), half(), half(), good());
     assert!(before.is_ok() && other.is_ok());
-    assert!([after, one].iter().all(|refused| matches!(refused, Err(PublishError::NotOwner))));
+    assert!(
+        [after, one]
+            .iter()
+            .all(|refused| matches!(refused, Err(Abort::Refused(ValueError::Access(AccessError::NotOwner)))))
+    );
     assert_eq!(fixture.restart().live(&account), "a");
 }
 
@@ -276,8 +297,8 @@ async fn a_locked_database_refuses_updates_and_serves_on() {
     fixture.publish(&account, "a").await;
     let other = rusqlite::Connection::open(fixture.folder.path().join("t.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let refused = fixture.publisher.publish(Author::Operator, account.owners[0].clone(), txt('b')).await;
-    assert!(matches!(refused, Err(PublishError::Store(StoreError::Busy(_)))), "{refused:?}");
+    let refused = fixture.publisher.publish(Actor::OPERATOR, account.owners[0].clone(), txt('b')).await;
+    assert!(matches!(refused, Err(Abort::Store(StoreError::Busy(_)))), "{refused:?}");
     assert_eq!(fixture.live(&account), "a");
     other.execute_batch("ROLLBACK").unwrap();
     fixture.publish(&account, "c").await;
@@ -332,23 +353,22 @@ async fn nothing_is_published_in_a_zone_that_the_configuration_no_longer_has() {
     let account = fixture.register(None).await.unwrap();
     let mut zones = config("").zones;
     zones[0].name = "other.test".parse().unwrap();
-    fixture.publisher.reload(zones).await.unwrap();
-    let refused =
-        fixture.publisher.publish(Author::Account(account.username), account.owners[0].clone(), txt('a')).await;
-    assert!(matches!(refused, Err(PublishError::NoZone(_))), "{refused:?}");
+    fixture.publisher.reload(Actor::OPERATOR, zones).await.unwrap();
+    let refused = fixture.publisher.publish(acting(&account), account.owners[0].clone(), txt('a')).await;
+    assert!(matches!(refused, Err(Abort::Refused(ValueError::Access(AccessError::NoZone(_))))), "{refused:?}");
 }
 
 #[tokio::test]
 async fn an_account_narrows_its_networks_and_never_widens_them() {
     let fixture = Fixture::new(|_| {});
     let account = fixture.register(None).await.unwrap();
-    let to = |network: &str| Edit { allow_from: Some(AllowFrom::parse(&[network]).unwrap()), note: None };
-    fixture.publisher.narrow(account.username, to("10.0.0.0/8")).await.unwrap();
-    let refused = fixture.publisher.narrow(account.username, to("0.0.0.0/0")).await;
-    assert!(matches!(refused, Err(PublishError::Wider)), "{refused:?}");
+    let to = |network: &str| AccountEdit { allow_from: Some(AllowFrom::parse(&[network]).unwrap()), note: None };
+    fixture.publisher.narrow(Actor::OPERATOR, account.username, to("10.0.0.0/8")).await.unwrap();
+    let refused = fixture.publisher.narrow(Actor::OPERATOR, account.username, to("0.0.0.0/0")).await;
+    assert!(matches!(refused, Err(Abort::Refused(AccountError::Wider))), "{refused:?}");
     let kept = fixture.publisher.account(account.username).unwrap().unwrap();
     assert_eq!(kept.allow_from.networks().len(), 1);
-    fixture.publisher.edit(account.username, to("0.0.0.0/0")).await.unwrap();
+    fixture.publisher.edit(Actor::OPERATOR, account.username, to("0.0.0.0/0")).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! The statements: rows to domain types and back.
 
 mod accounts;
+mod client_storage;
 mod enrolments;
-mod kept;
 mod managed;
 mod names;
 

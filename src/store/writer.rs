@@ -1,50 +1,58 @@
 //! The one writer: a thread that commits whatever waits as one transaction with one fsync.
+//!
+//! An operation is a closure that runs inside the transaction and records the [`Change`]s that it makes. After the commit
+//! the zones apply them, then the listener and the subscribers hear of them, and only then do the callers.
 
-use std::collections::BTreeSet;
-use std::ops::Deref;
+mod transaction;
+
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
+use thiserror::Error;
 use tokio::sync::oneshot;
 use tracing::error;
 
 use crate::metrics::Metrics;
-use crate::model::name::ZoneName;
-use crate::model::serial::Serial;
+use crate::model::account::{Account, Username};
+use crate::model::actor::Actor;
 use crate::model::time::Clock;
-use crate::zone::{Zones, zone_named};
+use crate::zone::Zones;
+use crate::zone::change::{ChangeStream, Subscription};
 
 use super::{Rows, Store, StoreError, connect};
 
-/// The most changes that wait; one more is refused with [`StoreError::Overloaded`].
+pub use transaction::Tx;
+
+use transaction::{Group, Recorded};
+
+/// The most operations that wait; one more is refused with [`StoreError::Overloaded`].
 const QUEUE: usize = 4_096;
-/// The most changes in one transaction, so that the first of them is not kept waiting.
+/// The most operations in one transaction, so that the first of them is not kept waiting.
 const GROUP: usize = 256;
 
-/// A group's open transaction, as one change sees it.
-#[derive(Debug)]
-pub struct Tx<'t> {
-    rows: Rows<'t>,
-    touched: &'t Mutex<BTreeSet<ZoneName>>,
+/// Why an operation has changed nothing.
+#[derive(Debug, Clone, Error)]
+pub enum Abort<R: std::error::Error> {
+    /// The store could not write or read.
+    #[error(transparent)]
+    Store(StoreError),
+    /// The rules of the operation forbid it.
+    #[error(transparent)]
+    Refused(R),
 }
 
-impl Tx<'_> {
-    /// Says that a zone's content changes: its serial rises once with the commit.
-    pub fn touch(&self, zone: &ZoneName) {
-        self.touched.lock().unwrap_or_else(PoisonError::into_inner).insert(zone.clone());
+impl<R: std::error::Error> From<StoreError> for Abort<R> {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
     }
 }
 
-impl<'t> Deref for Tx<'t> {
-    type Target = Rows<'t>;
-
-    fn deref(&self) -> &Rows<'t> {
-        &self.rows
-    }
-}
+/// What hears of every account that a commit has changed, before the commit is acknowledged: nothing that memory holds
+/// of the account outlives the change. `None`: the account is removed.
+pub type AccountListener = Box<dyn Fn(Username, Option<Account>) + Send + Sync>;
 
 /// Sends changes to the writer thread. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -52,6 +60,7 @@ pub struct Writer {
     queue: SyncSender<Message>,
     /// Lives as long as the thread does.
     thread: Weak<()>,
+    changes: ChangeStream,
 }
 
 /// Ends the writer thread, and waits for it.
@@ -79,17 +88,19 @@ impl Writer {
         zones: Zones,
         clock: Clock,
         metrics: Arc<Metrics>,
+        accounts: AccountListener,
     ) -> Result<(Self, WriterThread), StoreError> {
         let connection = connect(store.path())?;
+        let changes = ChangeStream::default();
         let (queue, messages) = sync_channel(QUEUE);
         let alive = Arc::new(());
         let weak = Arc::downgrade(&alive);
-        let core = Core { store, connection, zones, clock, metrics, _alive: alive };
+        let core = Core { store, connection, zones, clock, metrics, accounts, changes: changes.clone(), _alive: alive };
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || core.run(&messages))
             .map_err(|error| StoreError::Sqlite(format!("cannot start the writer thread: {error}")))?;
-        Ok((Self { queue: queue.clone(), thread: weak }, WriterThread { queue, thread }))
+        Ok((Self { queue: queue.clone(), thread: weak, changes }, WriterThread { queue, thread }))
     }
 
     /// Whether the thread is there. It may wait for the disk for as long as that takes: DNS goes on meanwhile.
@@ -97,72 +108,106 @@ impl Writer {
         self.thread.strong_count() > 0
     }
 
-    /// Makes a change durable, then visible, then returns.
+    /// A subscription to the changes of all commits from now on.
+    pub fn subscribe(&self) -> Subscription {
+        self.changes.subscribe()
+    }
+
+    /// Makes an operation durable, then visible, then returns what it gives.
     ///
-    /// `change` runs inside the group's transaction, and runs again if that has to be repeated. The outer result is
-    /// the store's; a refusal (`Ok(Err(_))`) leaves no trace of the change. `visible` runs after the commit, in the
-    /// order of the changes. Fails at once where 4,096 changes wait already.
-    pub async fn write<T, E, C, V>(&self, change: C, visible: V) -> Result<Result<T, E>, StoreError>
+    /// `operation` runs inside the group's transaction, and runs again if that has to be repeated. One that returns an
+    /// error leaves no trace. Fails at once where 4,096 operations wait already.
+    pub async fn write<T, R>(
+        &self,
+        actor: Actor,
+        operation: impl FnMut(&Tx<'_>) -> Result<T, Abort<R>> + Send + 'static,
+    ) -> Result<T, Abort<R>>
     where
         T: Send + 'static,
-        E: Send + 'static,
-        C: FnMut(&Tx<'_>) -> Result<Result<T, E>, StoreError> + Send + 'static,
-        V: FnOnce(&T) + Send + 'static,
+        R: std::error::Error + Send + 'static,
     {
-        let (reply, answer) = oneshot::channel();
-        let work = Work { change, visible: Some(visible), outcome: None, reply: Some(reply) };
-        self.queue.try_send(Message::Change(Box::new(work))).map_err(|error| match error {
+        self.write_then(actor, operation, |_| {}).await
+    }
+
+    /// The same. `committed` runs after the commit, before the zones apply the changes of its group.
+    pub async fn write_then<T, R>(
+        &self,
+        actor: Actor,
+        operation: impl FnMut(&Tx<'_>) -> Result<T, Abort<R>> + Send + 'static,
+        committed: impl FnOnce(&T) + Send + 'static,
+    ) -> Result<T, Abort<R>>
+    where
+        T: Send + 'static,
+        R: std::error::Error + Send + 'static,
+    {
+        let (reply, outcome) = oneshot::channel();
+        let work = Work { actor, operation, committed: Some(committed), outcome: None, reply: Some(reply) };
+        self.queue.try_send(Message::Operation(Box::new(work))).map_err(|error| match error {
             TrySendError::Full(_) => StoreError::Overloaded,
             TrySendError::Disconnected(_) => StoreError::Stopped,
         })?;
-        answer.await.unwrap_or(Err(StoreError::Stopped))
+        outcome.await.unwrap_or(Err(StoreError::Stopped.into()))
     }
 }
 
 enum Message {
-    Change(Box<dyn Change>),
+    Operation(Box<dyn Operation>),
     Stop,
 }
 
-/// A change whatever its types: what the thread needs of it.
-trait Change: Send {
-    /// Runs it; whether it may be kept (it was not refused).
-    fn apply(&mut self, tx: &Tx<'_>) -> Result<bool, StoreError>;
-    /// Shows it to DNS.
-    fn make_visible(&mut self);
+/// An operation whatever its types: what the thread needs of it.
+trait Operation: Send {
+    fn actor(&self) -> Actor;
+    /// Runs inside the transaction. False: refused, and what it has written must be undone.
+    fn run(&mut self, tx: &Tx<'_>) -> Result<bool, StoreError>;
+    /// Runs after the commit.
+    fn committed(&mut self);
     /// Tells the caller.
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
-struct Work<T, E, C, V> {
-    change: C,
-    visible: Option<V>,
-    outcome: Option<Result<T, E>>,
-    reply: Option<oneshot::Sender<Result<Result<T, E>, StoreError>>>,
+struct Work<T, R: std::error::Error, O, C> {
+    actor: Actor,
+    operation: O,
+    committed: Option<C>,
+    outcome: Option<Result<T, R>>,
+    reply: Option<oneshot::Sender<Result<T, Abort<R>>>>,
 }
 
-impl<T, E, C, V> Change for Work<T, E, C, V>
+impl<T, R, O, C> Operation for Work<T, R, O, C>
 where
     T: Send,
-    E: Send,
-    C: FnMut(&Tx<'_>) -> Result<Result<T, E>, StoreError> + Send,
-    V: FnOnce(&T) + Send,
+    R: std::error::Error + Send,
+    O: FnMut(&Tx<'_>) -> Result<T, Abort<R>> + Send,
+    C: FnOnce(&T) + Send,
 {
-    fn apply(&mut self, tx: &Tx<'_>) -> Result<bool, StoreError> {
-        let outcome = (self.change)(tx)?;
-        let keep = outcome.is_ok();
-        self.outcome = Some(outcome);
-        Ok(keep)
+    fn actor(&self) -> Actor {
+        self.actor
     }
 
-    fn make_visible(&mut self) {
-        if let (Some(Ok(value)), Some(visible)) = (&self.outcome, self.visible.take()) {
-            visible(value);
+    fn run(&mut self, tx: &Tx<'_>) -> Result<bool, StoreError> {
+        let outcome = match (self.operation)(tx) {
+            Ok(value) => Ok(value),
+            Err(Abort::Refused(refusal)) => Err(refusal),
+            Err(Abort::Store(error)) => return Err(error),
+        };
+        let is_accepted = outcome.is_ok();
+        self.outcome = Some(outcome);
+        Ok(is_accepted)
+    }
+
+    fn committed(&mut self) {
+        if let (Some(Ok(value)), Some(committed)) = (&self.outcome, self.committed.take()) {
+            committed(value);
         }
     }
 
     fn answer(mut self: Box<Self>, committed: Result<(), StoreError>) {
-        let outcome = committed.and_then(|()| self.outcome.take().ok_or(StoreError::Stopped));
+        let outcome = match (committed, self.outcome.take()) {
+            (Err(error), _) => Err(error.into()),
+            (Ok(()), None) => Err(StoreError::Stopped.into()),
+            (Ok(()), Some(outcome)) => outcome.map_err(Abort::Refused),
+        };
         if let Some(reply) = self.reply.take() {
             // A caller that went away is not an error: the change stands.
             _ = reply.send(outcome);
@@ -177,18 +222,20 @@ struct Core {
     zones: Zones,
     clock: Clock,
     metrics: Arc<Metrics>,
+    accounts: AccountListener,
+    changes: ChangeStream,
     _alive: Arc<()>,
 }
 
 impl Core {
     fn run(mut self, messages: &Receiver<Message>) {
         loop {
-            let Ok(Message::Change(first)) = messages.recv() else { return };
+            let Ok(Message::Operation(first)) = messages.recv() else { return };
             let mut group = vec![first];
             let mut stop = false;
             while group.len() < GROUP && !stop {
                 match messages.try_recv() {
-                    Ok(Message::Change(next)) => group.push(next),
+                    Ok(Message::Operation(next)) => group.push(next),
                     Ok(Message::Stop) => stop = true,
                     Err(_) => break,
                 }
@@ -201,78 +248,50 @@ impl Core {
     }
 
     /// Commits a group and answers each of its callers.
-    fn commit(&mut self, mut group: Vec<Box<dyn Change>>) {
+    fn commit(&mut self, mut group: Vec<Box<dyn Operation>>) {
         let started = Instant::now();
         match self.attempt(&mut group) {
-            Ok(serials) => {
-                group.iter_mut().for_each(|change| change.make_visible());
-                self.show_serials(&serials);
+            Ok(recorded) => {
+                group.iter_mut().for_each(|operation| operation.committed());
+                self.publish(recorded);
                 self.metrics.commits.took(started.elapsed());
                 self.metrics.committed.add(group.len() as u64);
-                group.into_iter().for_each(|change| change.answer(Ok(())));
+                group.into_iter().for_each(|operation| operation.answer(Ok(())));
             }
             Err(error) if group.len() > 1 && error.is_of_one_change() => {
-                group.into_iter().for_each(|change| self.commit(vec![change]));
+                group.into_iter().for_each(|operation| self.commit(vec![operation]));
             }
             Err(error) => {
                 error!(%error, changes = group.len(), "could not write; nothing of it was acknowledged");
-                group.into_iter().for_each(|change| change.answer(Err(error.clone())));
+                group.into_iter().for_each(|operation| operation.answer(Err(error.clone())));
             }
         }
     }
 
-    /// Runs a group in one transaction, and the serials that it raises with it.
-    fn attempt(&mut self, group: &mut [Box<dyn Change>]) -> Result<Vec<(ZoneName, Serial)>, StoreError> {
-        let touched = Mutex::default();
+    /// Runs a group in one transaction and commits it.
+    fn attempt(&mut self, group: &mut [Box<dyn Operation>]) -> Result<Recorded, StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        for change in group {
-            apply(&transaction, change.as_mut(), &touched)?;
+        let mut open = Group::new(&transaction, &self.zones, &self.clock);
+        for operation in group {
+            let actor = operation.actor();
+            open.run(actor, |tx| operation.run(tx))?;
         }
-        let rows = Rows::new(&transaction);
-        let now = self.clock.now();
-        let zones = self.zones.load();
-        let mut serials = Vec::new();
-        for name in touched.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            let Some(zone) = zone_named(&zones, &name) else { continue };
-            let serial = zone.serial().next(now);
-            rows.set_serial(&name, serial)?;
-            serials.push((name, serial));
-        }
+        let recorded = open.recorded();
         let at = self.clock.commit();
-        rows.set_last_commit(at)?;
+        Rows::new(&transaction).set_last_commit(at)?;
         transaction.commit()?;
         self.clock.committed(at);
         // SQLite cannot tell that it has just written into a deleted file.
         self.store.is_in_place()?;
-        Ok(serials)
+        Ok(recorded)
     }
 
-    fn show_serials(&self, serials: &[(ZoneName, Serial)]) {
-        let zones = self.zones.load();
-        for (name, serial) in serials {
-            if let Some(zone) = zone_named(&zones, name) {
-                zone.live.raise_serial(*serial);
-            }
+    /// Makes a commit visible: first in DNS, then to those who must forget, then to the subscribers.
+    fn publish(&self, recorded: Recorded) {
+        self.zones.apply(&recorded.changes);
+        for (username, account) in recorded.accounts {
+            (self.accounts)(username, account);
         }
+        self.changes.send(recorded.changes);
     }
-}
-
-/// Runs one change under a savepoint, so that a refused one leaves nothing behind.
-fn apply(
-    transaction: &Transaction<'_>,
-    change: &mut dyn Change,
-    touched: &Mutex<BTreeSet<ZoneName>>,
-) -> Result<(), StoreError> {
-    let run = |sql: &str| transaction.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
-    let own = Mutex::default();
-    run("SAVEPOINT change")?;
-    let keep = change.apply(&Tx { rows: Rows::new(transaction), touched: &own })?;
-    if keep {
-        let own = own.into_inner().unwrap_or_else(PoisonError::into_inner);
-        touched.lock().unwrap_or_else(PoisonError::into_inner).extend(own);
-    } else {
-        run("ROLLBACK TO change")?;
-    }
-    run("RELEASE change")?;
-    Ok(())
 }

@@ -2,7 +2,7 @@
 
 mod table;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -115,8 +115,10 @@ impl<T> Shards<T> {
         self.shard(hash).read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self, hash: u64) -> RwLockWriteGuard<'_, T> {
-        self.shard(hash).write().unwrap_or_else(PoisonError::into_inner)
+    /// The shard of a hash, locked for as long as `locked` is there.
+    fn lock<'s, 'l>(&'s self, locked: &'l mut BTreeMap<u64, RwLockWriteGuard<'s, T>>, hash: u64) -> &'l mut T {
+        let lock = || self.shard(hash).write().unwrap_or_else(PoisonError::into_inner);
+        locked.entry(hash % SHARDS as u64).or_insert_with(lock)
     }
 }
 
@@ -140,24 +142,54 @@ impl Live {
 
     /// What is at a label in lower case, or at the [`APEX`]; `None` where nobody registered it.
     pub fn at(&self, label: &[u8]) -> Option<OwnerState> {
+        self.at_with_serial(label).0
+    }
+
+    /// The same, with the serial at the same moment: what a commit changes at the label, and the commit's serial, are
+    /// seen both or neither.
+    pub fn at_with_serial(&self, label: &[u8]) -> (Option<OwnerState>, Serial) {
         match uuid_of(label) {
             Some(uuid) => {
                 let hash = self.hash(&uuid);
-                self.uuids.read(hash).at(&uuid, hash).cloned()
+                let shard = self.uuids.read(hash);
+                (shard.at(&uuid, hash).cloned(), self.serial())
             }
-            None => self.others.read(self.hash(label)).get(label).cloned(),
+            None => {
+                let shard = self.others.read(self.hash(label));
+                (shard.get(label).cloned(), self.serial())
+            }
         }
     }
 
-    /// Puts a name in place, or takes it away with `None`.
-    pub fn put(&self, label: &str, slot: Option<OwnerState>) {
-        let label = label.as_bytes();
-        match (uuid_of(label), slot) {
-            (Some(uuid), Some(slot)) => self.uuids.write(self.hash(&uuid)).put(uuid, slot, |key| self.hash(key)),
-            (Some(uuid), None) => self.uuids.write(self.hash(&uuid)).remove(&uuid, |key| self.hash(key)),
-            (None, Some(slot)) => _ = self.others.write(self.hash(label)).insert(label.into(), slot),
-            (None, None) => _ = self.others.write(self.hash(label)).remove(label),
+    /// Puts a name in place, or takes it away with `None`, and leaves the serial as it is: for a zone that is being
+    /// loaded, before anybody can see it.
+    pub fn put(&self, label: &str, state: Option<OwnerState>) {
+        self.apply([(label, state)], self.serial());
+    }
+
+    /// Applies what one commit has changed, and its serial, in one step. `None` takes a name away.
+    ///
+    /// All shards that a change touches stay locked until the serial is in place, so that no reader sees a part of it.
+    /// Readers hold one lock at a time, so this waits for each of them for the time of a copy. A serial that is not
+    /// after the present one stays as it is (RFC 1982).
+    pub fn apply<'l>(&self, states: impl IntoIterator<Item = (&'l str, Option<OwnerState>)>, serial: Serial) {
+        let mut uuids = BTreeMap::new();
+        let mut others = BTreeMap::new();
+        for (label, state) in states {
+            let label = label.as_bytes();
+            match (uuid_of(label), state) {
+                (Some(uuid), state) => {
+                    let shard = self.uuids.lock(&mut uuids, self.hash(&uuid));
+                    match state {
+                        Some(state) => shard.put(uuid, state, |key| self.hash(key)),
+                        None => shard.remove(&uuid, |key| self.hash(key)),
+                    }
+                }
+                (None, Some(state)) => _ = self.others.lock(&mut others, self.hash(label)).insert(label.into(), state),
+                (None, None) => _ = self.others.lock(&mut others, self.hash(label)).remove(label),
+            }
         }
+        self.raise_serial(serial);
     }
 
     /// The serial as of now.
@@ -203,5 +235,34 @@ mod tests {
             live.put(label, None);
             assert_eq!(live.at(label.as_bytes()), None);
         }
+    }
+
+    /// A reader that sees a commit's serial sees all of its states, and one that sees a state sees the serial.
+    #[test]
+    fn states_and_serial_of_a_commit_become_visible_together() {
+        const COMMITS: u32 = 20_000;
+        let labels =
+            ["one".to_owned(), "two".to_owned(), Uuid::from_u128(3).to_string(), Uuid::from_u128(4).to_string()];
+        let live = Live::new(Serial(0));
+        let expired = |serial: Serial| OwnerState::Expired(Timestamp::from_unix(serial.0.into()));
+        live.apply(labels.iter().map(|label| (label.as_str(), Some(expired(Serial(0))))), Serial(0));
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for number in 1..=COMMITS {
+                    let states = labels.iter().map(|label| (label.as_str(), Some(expired(Serial(number)))));
+                    live.apply(states, Serial(number));
+                }
+            });
+            while !writer.is_finished() {
+                let mut before = live.serial();
+                for label in &labels {
+                    let (state, serial) = live.at_with_serial(label.as_bytes());
+                    assert_eq!(state, Some(expired(serial)), "at {label}");
+                    assert!(serial == before || serial.is_after(before), "{serial} after {before}");
+                    before = serial;
+                }
+            }
+        });
+        assert_eq!(live.serial(), Serial(COMMITS));
     }
 }

@@ -8,12 +8,12 @@ use axum::response::Response;
 
 use crate::crypto::hasher::Hasher;
 use crate::model::account::Username;
-use crate::model::prefix::Prefix;
-use crate::publisher::{Choice, Edit, Place, Publisher};
+use crate::model::actor::Actor;
+use crate::publisher::{AccountEdit, Choice, OwnerRequest, Publisher};
 
 use super::super::account::{RESTORABLE, read, shown};
 use super::super::json_body::JsonBody;
-use super::super::register::{OPERATOR, Wanted};
+use super::super::register::Wanted;
 use super::super::reply;
 use super::super::rotate::with_new_key;
 use super::super::types::accounts::{AccountState, AccountView, CreateAccount, EditAccount, RemovedAccount, RotateKey};
@@ -26,16 +26,17 @@ const MAX_PAGE: usize = 1_000;
 
 pub async fn create(
     State(publisher): State<Publisher>,
+    State(actor): State<Actor>,
     State(hasher): State<Hasher>,
     JsonBody(request): JsonBody<CreateAccount>,
 ) -> Result<Response, Failure> {
     let choice = Choice { zone: request.zone, subdomain: request.subdomain, enrolment: None };
     let wanted = Wanted {
-        place: Place::of_operator(choice),
+        name: OwnerRequest::of_operator(choice),
         allow_from: request.allowfrom.unwrap_or_default(),
         note: request.note.unwrap_or_default(),
     };
-    wanted.register(&publisher, &hasher, Prefix::of(OPERATOR)).await
+    wanted.register(&publisher, &hasher, actor).await
 }
 
 /// A page of accounts by username. The page behind it has `after=` the last username of this one.
@@ -63,49 +64,60 @@ pub async fn show(State(publisher): State<Publisher>, Path(who): Path<String>) -
 /// Changes `allowfrom`, wider or narrower, and `note`.
 pub async fn edit(
     State(publisher): State<Publisher>,
+    State(actor): State<Actor>,
     Path(who): Path<String>,
     JsonBody(request): JsonBody<EditAccount>,
 ) -> Result<Response, Failure> {
-    let edit = Edit { allow_from: request.allowfrom, note: request.note };
+    let edit = AccountEdit { allow_from: request.allowfrom, note: request.note };
     let account = who::account(&publisher, who).await?;
-    let account = publisher.edit(account.username, edit).await.map_err(refused)?;
+    let account = publisher.edit(actor, account.username, edit).await.map_err(refused)?;
     Ok(reply::json(StatusCode::OK, &AccountView::of(&account, &publisher)))
 }
 
 pub async fn rotate(
     State(publisher): State<Publisher>,
+    State(actor): State<Actor>,
     State(hasher): State<Hasher>,
     Path(who): Path<String>,
     JsonBody(request): JsonBody<RotateKey>,
 ) -> Result<Response, Failure> {
     let account = who::account(&publisher, who).await?;
     let grace = request.grace.map(|grace| grace.0);
-    with_new_key(&publisher, &hasher, &account, grace, Prefix::of(OPERATOR)).await
+    with_new_key(&publisher, &hasher, actor, &account, grace).await
 }
 
-pub async fn disable(State(publisher): State<Publisher>, Path(who): Path<String>) -> Result<Response, Failure> {
+pub async fn disable(
+    State(publisher): State<Publisher>,
+    State(actor): State<Actor>,
+    Path(who): Path<String>,
+) -> Result<Response, Failure> {
     let account = who::account(&publisher, who).await?;
-    publisher.disable(account.username).await.map_err(refused)?;
+    publisher.disable(actor, account.username).await.map_err(refused)?;
     shown(&publisher, account.username).await
 }
 
 /// Lets a disabled account work again, and restores a deleted one.
-pub async fn enable(State(publisher): State<Publisher>, Path(who): Path<String>) -> Result<Response, Failure> {
+pub async fn enable(
+    State(publisher): State<Publisher>,
+    State(actor): State<Actor>,
+    Path(who): Path<String>,
+) -> Result<Response, Failure> {
     let account = who::account(&publisher, who).await?;
-    publisher.enable(account.username).await.map_err(refused)?;
+    publisher.enable(actor, account.username).await.map_err(refused)?;
     shown(&publisher, account.username).await
 }
 
 /// Deletes an account: for good after [`RESTORABLE`], or at once with `now=true`.
 pub async fn delete(
     State(publisher): State<Publisher>,
+    State(actor): State<Actor>,
     Path(who): Path<String>,
     params: Params,
 ) -> Result<Response, Failure> {
     let now: bool = parameter(&params, "now")?.unwrap_or(false);
     let account = who::account(&publisher, who).await?;
     let after = if now { Duration::ZERO } else { RESTORABLE };
-    publisher.delete(account.username, after).await.map_err(refused)?;
+    publisher.delete(actor, account.username, after).await.map_err(refused)?;
     if now {
         let removed = RemovedAccount { username: account.username, state: AccountState::Removed };
         return Ok(reply::json(StatusCode::OK, &removed));

@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use crate::model::actor::Actor;
 use crate::model::enrolment::{Enrolment, EnrolmentId, MAX_LABELS, Over, Terms};
 use crate::model::secret::SecretHash;
 use crate::model::time::Timestamp;
@@ -30,6 +31,7 @@ const MAX_LIFETIME: Duration = Duration::from_secs(400 * 86_400);
 /// Makes a token, and shows it this once.
 pub async fn create(
     State(publisher): State<Publisher>,
+    State(actor): State<Actor>,
     JsonBody(request): JsonBody<CreateEnrolment>,
 ) -> Result<Response, Failure> {
     let lifetime = request.lifetime.map_or(LIFETIME, |lifetime| lifetime.0);
@@ -48,7 +50,7 @@ pub async fn create(
         note: request.note.unwrap_or_default(),
     };
     let (token, hash) = SecretHash::random()?;
-    let enrolment = publisher.enrol(hash, terms).await?;
+    let enrolment = publisher.enrol(actor, hash, terms).await?;
     let enrolment = EnrolmentView::of(&enrolment, publisher.now());
     Ok(reply::json(StatusCode::CREATED, &CreatedEnrolment { enrolment, token: RevealedSecret::new(token) }))
 }
@@ -62,9 +64,13 @@ pub async fn list(State(publisher): State<Publisher>) -> Result<Response, Failur
 }
 
 /// Revokes a token. The accounts that were registered with it stay.
-pub async fn revoke(State(publisher): State<Publisher>, Path(id): Path<String>) -> Result<Response, Failure> {
+pub async fn revoke(
+    State(publisher): State<Publisher>,
+    State(actor): State<Actor>,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
     let Ok(id) = id.parse::<EnrolmentId>() else { return Err(unknown()) };
-    if !publisher.revoke(id).await? {
+    if !publisher.revoke(actor, id).await? {
         return Err(unknown());
     }
     Ok(reply::json(StatusCode::OK, &RevokedEnrolment { revoked: id }))

@@ -4,7 +4,8 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use crate::publisher::{Choice, Place, Publisher};
+use crate::model::actor::Actor;
+use crate::publisher::{Choice, OwnerRequest, Publisher};
 
 use super::super::json_body::JsonBody;
 use super::super::own::own_named;
@@ -15,40 +16,45 @@ use super::{Failure, refused, who};
 /// Gives the account another subdomain, or a challenge zone as a whole.
 pub async fn add_subdomain(
     State(publisher): State<Publisher>,
+    State(actor): State<Actor>,
     Path(who): Path<String>,
     JsonBody(request): JsonBody<AddSubdomain>,
 ) -> Result<Response, Failure> {
     let account = who::account(&publisher, who).await?;
-    let place = Place::of_operator(Choice { zone: request.zone, subdomain: request.subdomain, enrolment: None });
-    let owner = publisher.add_owner(account.username, place).await.map_err(refused)?;
+    let wanted =
+        OwnerRequest::of_operator(Choice { zone: request.zone, subdomain: request.subdomain, enrolment: None });
+    let owner = publisher.add_owner(actor, account.username, wanted).await.map_err(refused)?;
     Ok(reply::json(StatusCode::CREATED, &AddedSubdomain::of(&owner)))
 }
 
 pub async fn remove_subdomain(
     State(publisher): State<Publisher>,
+    State(actor): State<Actor>,
     Path(who): Path<String>,
     JsonBody(request): JsonBody<RemoveSubdomain>,
 ) -> Result<Response, Failure> {
     let account = who::account(&publisher, who).await?;
     let owner = own_named(&account, &request.subdomain, request.zone.as_ref())?;
-    subdomains::remove_owner(&publisher, &account, owner).await
+    subdomains::remove_owner(&publisher, actor, &account, owner).await
 }
 
 pub async fn add_alias(
     State(publisher): State<Publisher>,
+    State(actor): State<Actor>,
     Path(who): Path<String>,
     JsonBody(request): JsonBody<AddAlias>,
 ) -> Result<Response, Failure> {
     let account = who::account(&publisher, who).await?;
     let owner = aliases::target(&account, request.subdomain.as_ref(), request.zone.as_ref())?;
-    aliases::add_alias(&publisher, &account, request.alias, owner).await
+    aliases::add_alias(&publisher, actor, &account, request.alias, owner).await
 }
 
 pub async fn remove_alias(
     State(publisher): State<Publisher>,
+    State(actor): State<Actor>,
     Path(who): Path<String>,
     JsonBody(request): JsonBody<RemoveAlias>,
 ) -> Result<Response, Failure> {
     let account = who::account(&publisher, who).await?;
-    aliases::remove_alias(&publisher, &account, request.alias).await
+    aliases::remove_alias(&publisher, actor, &account, request.alias).await
 }

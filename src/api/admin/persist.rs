@@ -4,7 +4,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use crate::publisher::{Author, Publisher};
+use crate::model::actor::Actor;
+use crate::publisher::Publisher;
 
 use super::super::json_body::JsonBody;
 use super::super::reply;
@@ -19,20 +20,22 @@ pub async fn list(State(publisher): State<Publisher>, params: Params) -> Result<
 
 pub async fn publish(
     State(publisher): State<Publisher>,
+    State(actor): State<Actor>,
     JsonBody(request): JsonBody<PublishPersistent>,
 ) -> Result<Response, Failure> {
     let owner = who::owner(&publisher, request.name).await?;
     let lifetime = request.lifetime.map(|lifetime| lifetime.0);
-    let value = publisher.persist(Author::Operator, owner.clone(), request.value, lifetime).await.map_err(refused)?;
+    let value = publisher.persist(actor, owner.clone(), request.value, lifetime).await.map_err(refused)?;
     Ok(reply::json(StatusCode::OK, &NamedPersistent::of(&owner, &value)))
 }
 
 /// Retires the one that is `value` at a name, or all there.
 pub async fn retire(
     State(publisher): State<Publisher>,
+    State(actor): State<Actor>,
     JsonBody(request): JsonBody<RetirePersistent>,
 ) -> Result<Response, Failure> {
     let owner = who::owner(&publisher, request.name).await?;
-    let retired = publisher.retire_persistent(Author::Operator, owner, request.value).await.map_err(refused)?;
+    let retired = publisher.retire_persistent(actor, owner, request.value).await.map_err(refused)?;
     Ok(reply::json(StatusCode::OK, &Retired { retired }))
 }

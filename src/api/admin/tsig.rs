@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::crypto::keyring::{Keyring, KeyringError};
+use crate::model::actor::Actor;
 use crate::model::tsig::Algorithm;
 use crate::publisher::Publisher;
 
@@ -21,6 +22,7 @@ const DEFAULT: Algorithm = Algorithm::HmacSha256;
 /// Gives the account a key, in place of the one that it may have, and shows it this once.
 pub async fn create(
     State(publisher): State<Publisher>,
+    State(actor): State<Actor>,
     State(keyring): State<Keyring>,
     Path(who): Path<String>,
     JsonBody(request): JsonBody<CreateTsigKey>,
@@ -34,7 +36,7 @@ pub async fn create(
         KeyringError::Md5 => Failure::field("bad_algorithm", "algorithm", error),
         other => fault(&other),
     })?;
-    publisher.set_tsig(username, Some(derivation.clone())).await.map_err(refused)?;
+    publisher.set_tsig(actor, username, Some(derivation.clone())).await.map_err(refused)?;
     let key = keyring.key(username, &derivation).ok_or_else(|| fault(&"the key that was just made is unusable"))?;
     let secret = RevealedSecret::new(key.reveal());
     let shown = TsigKeyReply { name: format!("{username}."), algorithm, secret };
@@ -42,9 +44,13 @@ pub async fn create(
 }
 
 /// Takes the account's key away. Taking away what is gone already succeeds.
-pub async fn delete(State(publisher): State<Publisher>, Path(who): Path<String>) -> Result<Response, Failure> {
+pub async fn delete(
+    State(publisher): State<Publisher>,
+    State(actor): State<Actor>,
+    Path(who): Path<String>,
+) -> Result<Response, Failure> {
     let username = who::account(&publisher, who).await?.username;
-    publisher.set_tsig(username, None).await.map_err(refused)?;
+    publisher.set_tsig(actor, username, None).await.map_err(refused)?;
     shown(&publisher, username).await
 }
 

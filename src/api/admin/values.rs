@@ -5,8 +5,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
+use crate::model::actor::Actor;
 use crate::model::name::Owner;
-use crate::publisher::{Author, Publisher};
+use crate::publisher::Publisher;
 
 use super::super::account::read;
 use super::super::json_body::JsonBody;
@@ -60,19 +61,21 @@ fn all<T>(publisher: &Publisher, of: fn(&Owner, &Publisher) -> Vec<T>) -> Result
 
 pub async fn publish(
     State(publisher): State<Publisher>,
+    State(actor): State<Actor>,
     JsonBody(request): JsonBody<PublishValue>,
 ) -> Result<Response, Failure> {
     let owner = who::owner(&publisher, request.name).await?;
-    let value = publisher.publish(Author::Operator, owner.clone(), request.txt).await.map_err(refused)?;
+    let value = publisher.publish(actor, owner.clone(), request.txt).await.map_err(refused)?;
     Ok(reply::json(StatusCode::OK, &NamedValue::of(&owner, &value, publisher.now())))
 }
 
 /// Retires the value `txt` at a name, or all values there.
 pub async fn retire(
     State(publisher): State<Publisher>,
+    State(actor): State<Actor>,
     JsonBody(request): JsonBody<RetireValue>,
 ) -> Result<Response, Failure> {
     let owner = who::owner(&publisher, request.name).await?;
-    let retired = publisher.retire(Author::Operator, owner, request.txt).await.map_err(refused)?;
+    let retired = publisher.retire(actor, owner, request.txt).await.map_err(refused)?;
     Ok(reply::json(StatusCode::OK, &Retired { retired }))
 }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use super::*;
 use crate::model::account::AllowFrom;
 use crate::model::name::Subdomain;
-use crate::publisher::Edit;
+use crate::publisher::AccountEdit;
 
 pub(crate) use fixture::{Fixture, HOME};
 
@@ -73,17 +73,17 @@ async fn a_change_is_seen_at_the_next_login() {
     let fixture = Fixture::new();
     let (account, key) = fixture.register(&[]).await;
     assert!(fixture.verify(&account, &key, HOME).await.is_ok());
-    let edit = Edit { allow_from: Some(AllowFrom::parse(&["10.0.0.0/8"]).unwrap()), note: None };
-    fixture.publisher.edit(account.username, edit).await.unwrap();
+    let edit = AccountEdit { allow_from: Some(AllowFrom::parse(&["10.0.0.0/8"]).unwrap()), note: None };
+    fixture.publisher.edit(Actor::OPERATOR, account.username, edit).await.unwrap();
     assert!(is_forbidden(&fixture.verify(&account, &key, HOME).await));
-    let edit = Edit { allow_from: Some(AllowFrom::default()), note: None };
-    fixture.publisher.edit(account.username, edit).await.unwrap();
+    let edit = AccountEdit { allow_from: Some(AllowFrom::default()), note: None };
+    fixture.publisher.edit(Actor::OPERATOR, account.username, edit).await.unwrap();
     assert!(fixture.verify(&account, &key, HOME).await.is_ok());
-    fixture.publisher.disable(account.username).await.unwrap();
+    fixture.publisher.disable(Actor::OPERATOR, account.username).await.unwrap();
     let before = fixture.hashes();
     assert!(is_forbidden(&fixture.verify(&account, &key, HOME).await));
     assert_eq!(fixture.hashes(), before + 1, "a disabled account costs the same");
-    fixture.publisher.enable(account.username).await.unwrap();
+    fixture.publisher.enable(Actor::OPERATOR, account.username).await.unwrap();
     assert!(fixture.verify(&account, &key, HOME).await.is_ok());
 }
 
@@ -94,7 +94,7 @@ async fn a_former_key_works_for_its_time_only() {
     assert!(fixture.verify(&account, &former, HOME).await.is_ok());
     let key = ApiKey::random().unwrap();
     let hash = ApiKeyHash::of(&key).unwrap();
-    fixture.publisher.rotate(account.username, hash.clone(), Duration::from_secs(1)).await.unwrap();
+    fixture.publisher.rotate(Actor::OPERATOR, account.username, hash.clone(), Duration::from_secs(1)).await.unwrap();
     // First the former key, of which the hash is cached: its time must not pass while the other's is computed.
     assert!(fixture.verify(&account, &former, HOME).await.is_ok());
     assert!(fixture.verify(&account, &key, HOME).await.is_ok());
@@ -103,7 +103,7 @@ async fn a_former_key_works_for_its_time_only() {
     assert!(fixture.verify(&account, &key, HOME).await.is_ok());
     let newest = ApiKey::random().unwrap();
     let hash = ApiKeyHash::of(&newest).unwrap();
-    fixture.publisher.rotate(account.username, hash, Duration::ZERO).await.unwrap();
+    fixture.publisher.rotate(Actor::OPERATOR, account.username, hash, Duration::ZERO).await.unwrap();
     assert!(is_forbidden(&fixture.verify(&account, &key, HOME).await), "no grace");
 }
 

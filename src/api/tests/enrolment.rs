@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::registration::{SECRET, basic, secret_site};
 use super::*;
 use crate::model::account::{AllowFrom, Note};
+use crate::model::actor::Actor;
 use crate::model::enrolment::{EnrolmentId, Terms};
 use crate::model::secret::SecretHash;
 
@@ -17,7 +18,7 @@ pub async fn token(site: &Site, alter: impl FnOnce(&mut Terms)) -> (String, Enro
     let mut terms = Terms { uses: 1, expires, allow_from, labels: Vec::new(), note };
     alter(&mut terms);
     let (token, hash) = SecretHash::random().unwrap();
-    (token, site.fixture.publisher.enrol(hash, terms).await.unwrap().id)
+    (token, site.fixture.publisher.enrol(Actor::OPERATOR, hash, terms).await.unwrap().id)
 }
 
 fn labels(terms: &mut Terms, labels: &[&str]) {
@@ -126,7 +127,10 @@ async fn a_token_ends_by_time_by_place_and_by_being_revoked() {
         assert!(reply.body.contains(why), "{reply:?}");
     }
     let (revoked, id) = token(&site, |_| {}).await;
-    assert!(site.fixture.publisher.revoke(id).await.unwrap() && !site.fixture.publisher.revoke(id).await.unwrap());
+    assert!(
+        site.fixture.publisher.revoke(Actor::OPERATOR, id).await.unwrap()
+            && !site.fixture.publisher.revoke(Actor::OPERATOR, id).await.unwrap()
+    );
     // As if it had never been.
     register(&site, &revoked, "").await.is_failure(404, "not_found");
     let secret = secret_site().await;

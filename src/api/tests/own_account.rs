@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::*;
+use crate::model::actor::Actor;
 
 #[tokio::test]
 async fn an_account_sees_its_own_values_and_no_secret() {
@@ -90,7 +91,7 @@ async fn a_deleted_account_is_refused_and_can_be_restored() {
     assert!(reply.json()["removed_at"].is_string());
     site.update(&account, &txt("b")).await.is_failure(401, "forbidden");
     assert!(site.live(account.text("fulldomain")).is_empty());
-    site.fixture.publisher.enable(account.text("username").parse().unwrap()).await.unwrap();
+    site.fixture.publisher.enable(Actor::OPERATOR, account.text("username").parse().unwrap()).await.unwrap();
     assert_eq!(site.live(account.text("fulldomain")), [txt("a")]);
     assert_eq!(site.update(&account, &txt("b")).await.status, 200);
 }

@@ -6,6 +6,7 @@ use super::enrolment::token;
 use super::registration::{SECRET, basic, secret_site};
 use super::*;
 use crate::model::account::AllowFrom;
+use crate::model::actor::Actor;
 use crate::net::dns_client::tests::Resolver;
 
 /// As goacmedns writes an account.
@@ -95,10 +96,10 @@ async fn each_secret_has_a_storage_of_its_own() {
     // The token of no use is none for registrations.
     site.ask("POST /register", &basic(&format!("u:{one}")), "").await.is_failure(401, "forbidden");
     let hash = crate::model::secret::SecretHash::of(&one).unwrap();
-    assert_eq!(site.fixture.publisher.all_kept(&hash).unwrap().len(), 1);
-    site.fixture.publisher.revoke(id).await.unwrap();
+    assert_eq!(site.fixture.publisher.all_stored(&hash).unwrap().len(), 1);
+    site.fixture.publisher.revoke(Actor::OPERATOR, id).await.unwrap();
     storage(&site, &one, "GET /example.com", "").await.is_failure(401, "forbidden");
-    assert!(site.fixture.publisher.all_kept(&hash).unwrap().is_empty(), "nobody can open it any more");
+    assert!(site.fixture.publisher.all_stored(&hash).unwrap().is_empty(), "nobody can open it any more");
 }
 
 #[tokio::test]
@@ -157,16 +158,16 @@ async fn what_is_no_account_of_this_server_is_refused() {
 
 #[tokio::test]
 async fn the_storage_of_one_secret_has_an_end() {
-    use crate::publisher::{MAX_KEPT, PublishError};
+    use crate::publisher::{Abort, ClientStorageError, MAX_STORED};
     let site = Site::new("").await;
     let hash = crate::model::secret::SecretHash::of(SECRET).unwrap();
     let keep = |number: i64| {
         let domain = format!("d{number}.example.com").parse().unwrap();
-        site.fixture.publisher.keep(hash.clone(), domain, vec![1])
+        site.fixture.publisher.put_stored(Actor::OPERATOR, hash.clone(), domain, vec![1])
     };
-    for number in 0..MAX_KEPT {
+    for number in 0..MAX_STORED {
         keep(number).await.unwrap();
     }
-    assert!(matches!(keep(MAX_KEPT).await, Err(PublishError::TooManyKept)));
+    assert!(matches!(keep(MAX_STORED).await, Err(Abort::Refused(ClientStorageError::TooMany))));
     keep(0).await.unwrap();
 }

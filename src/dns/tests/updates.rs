@@ -11,6 +11,7 @@ use crate::dns::tsig::{Tsig, TsigError};
 use crate::dns::update::Updates;
 use crate::dns::{Outcome, ResponsePolicy};
 use crate::model::account::{Account, Username};
+use crate::model::actor::Actor;
 use crate::model::tsig::Algorithm;
 
 const ROUNDS: usize = 100_000;
@@ -29,7 +30,7 @@ impl Site {
         let (account, _) = fixture.register(&[]).await;
         let keyring = Keyring::open(&fixture.folder.path().join("t.db"), false).unwrap();
         let derivation = keyring.derivation(Algorithm::HmacSha256).unwrap();
-        fixture.publisher.set_tsig(account.username, Some(derivation.clone())).await.unwrap();
+        fixture.publisher.set_tsig(Actor::OPERATOR, account.username, Some(derivation.clone())).await.unwrap();
         let account = fixture.publisher.account(account.username).unwrap().unwrap();
         assert!(!keyring.put(account.username, Some(account.clone())));
         let key = keyring.key(account.username, &derivation).unwrap();
@@ -174,7 +175,7 @@ async fn a_disabled_account_hears_that_it_is_disabled() {
     let site = Site::new().await;
     let signed = site.signed(&edns(site.update()));
     let outcome = site.responder.respond(&signed, from_afar(), &mut Vec::new());
-    site._house.publisher.disable(site.account.username).await.unwrap();
+    site._house.publisher.disable(Actor::OPERATOR, site.account.username).await.unwrap();
     let reply = carry_out(outcome).await;
     assert_eq!(reply[3] & 0xf, 5);
     let text = String::from_utf8_lossy(&reply);

@@ -6,7 +6,7 @@ use hickory_proto::rr::RecordType;
 use crate::model::account::Account;
 use crate::model::name::{Name, Owner};
 use crate::model::txt::TxtValue;
-use crate::publisher::{Change, Condition, Expected};
+use crate::publisher::{Condition, Expected, ValueEdit, ValuePlan};
 use crate::zone::Zone;
 
 use super::super::question;
@@ -19,12 +19,10 @@ type Result<T> = std::result::Result<T, UpdateRefusal>;
 /// What an UPDATE requires and changes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct UpdatePlan {
-    /// What must hold before.
-    pub conditions: Vec<Condition>,
+    /// What the publisher is asked for.
+    pub plan: ValuePlan,
     /// For each condition, the response code where it does not hold.
     pub unmet: Vec<ResponseCode>,
-    /// The changes, in their order.
-    pub changes: Vec<Change>,
 }
 
 /// A record set that an UPDATE expects as a whole.
@@ -61,8 +59,8 @@ impl UpdatePlan {
     fn read_updates(&mut self, zone: &UpdateZone<'_>, records: &[UpdateRecord<'_>]) -> Result<()> {
         let mut forbidden = None;
         for record in records {
-            match change(zone, record) {
-                Ok(change) => self.changes.extend(change),
+            match edit_of(zone, record) {
+                Ok(edit) => self.plan.edits.extend(edit),
                 // A malformed update further on comes first.
                 Err(refusal) if refusal.rcode() == ResponseCode::Refused => forbidden = forbidden.or(Some(refusal)),
                 Err(refusal) => return Err(refusal),
@@ -146,13 +144,13 @@ impl UpdatePlan {
     }
 
     fn push(&mut self, condition: Condition, unmet: ResponseCode) {
-        self.conditions.push(condition);
+        self.plan.conditions.push(condition);
         self.unmet.push(unmet);
     }
 }
 
 /// RFC 2136 section 3.4.1, and of what that allows the changes of TXT records alone. `None`: there is nothing to do.
-fn change(zone: &UpdateZone<'_>, record: &UpdateRecord<'_>) -> Result<Option<Change>> {
+fn edit_of(zone: &UpdateZone<'_>, record: &UpdateRecord<'_>) -> Result<Option<ValueEdit>> {
     zone.must_contain(&record.name)?;
     let is_any = record.rtype == RecordType::ANY;
     let is_formed = match record.class {
@@ -170,10 +168,10 @@ fn change(zone: &UpdateZone<'_>, record: &UpdateRecord<'_>) -> Result<Option<Cha
     }
     let value = value_of(record.rdata);
     match record.class {
-        CLASS_ANY => Ok(Some(Change::Clear(owner))),
+        CLASS_ANY => Ok(Some(ValueEdit::Clear(owner))),
         // What is no challenge's value cannot be there: it is gone already.
-        CLASS_NONE => Ok(value.map(|value| Change::Retire(owner, value))),
-        _ => Ok(Some(Change::Add(owner, value.ok_or(UpdateRefusal::NotAValue)?))),
+        CLASS_NONE => Ok(value.map(|value| ValueEdit::Retire(owner, value))),
+        _ => Ok(Some(ValueEdit::Publish(owner, value.ok_or(UpdateRefusal::NotAValue)?))),
     }
 }
 

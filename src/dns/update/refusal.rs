@@ -3,7 +3,8 @@
 use hickory_proto::op::ResponseCode;
 use tracing::error;
 
-use crate::publisher::PublishError;
+use crate::publisher::{AccessError, ValueError};
+use crate::store::StoreError;
 
 use super::super::ede::Ede;
 use super::super::error_reply::ErrorReply;
@@ -35,10 +36,6 @@ pub enum UpdateRefusal {
     NotAValue,
     /// The apex has enough names of ACME accounts below it.
     TooManyLabels,
-    /// Records of the configuration stand at the name and would hide the value.
-    Hidden,
-    /// The rules of the write path refuse the change for another reason.
-    NotAllowed,
     /// So many UPDATEs of the account are in progress that it must wait.
     AccountBusy,
     /// So many UPDATEs of all accounts are in progress that it must wait.
@@ -57,8 +54,9 @@ impl UpdateRefusal {
             Self::NoZone => ResponseCode::NotAuth,
             Self::OutOfZone => ResponseCode::NotZone,
             Self::Unmet(rcode) => rcode,
-            Self::NotOwner | Self::Disabled | Self::NotTxt | Self::NotAValue => ResponseCode::Refused,
-            Self::TooManyLabels | Self::Hidden | Self::NotAllowed => ResponseCode::Refused,
+            Self::NotOwner | Self::Disabled | Self::NotTxt | Self::NotAValue | Self::TooManyLabels => {
+                ResponseCode::Refused
+            }
             Self::AccountBusy | Self::ServerBusy | Self::StoreBusy | Self::StoreFailed => ResponseCode::ServFail,
         }
     }
@@ -77,8 +75,6 @@ impl UpdateRefusal {
             Self::NotTxt => Ede::ONLY_TXT,
             Self::NotAValue => Ede::NOT_A_VALUE,
             Self::TooManyLabels => Ede::TOO_MANY_LABELS,
-            Self::Hidden => Ede::HIDDEN,
-            Self::NotAllowed => Ede::CHANGE_NOT_ALLOWED,
             Self::AccountBusy => Ede::ACCOUNT_BUSY,
             Self::ServerBusy => Ede::SERVER_BUSY,
             Self::StoreBusy => Ede::STORE_BUSY,
@@ -93,20 +89,22 @@ impl From<UpdateRefusal> for ErrorReply {
     }
 }
 
-impl From<PublishError> for UpdateRefusal {
-    fn from(error: PublishError) -> Self {
+impl UpdateRefusal {
+    /// The refusal that a rule of the write path asks for; `unmet` has the response code of each prerequisite.
+    pub fn of_rule(error: &ValueError, unmet: &[ResponseCode]) -> Self {
         match error {
-            PublishError::NotOwner => Self::NotOwner,
-            PublishError::Disabled => Self::Disabled,
-            PublishError::NoZone(_) => Self::NoZone,
-            PublishError::TooManyLabels(_) => Self::TooManyLabels,
-            PublishError::Hidden(_) => Self::Hidden,
-            PublishError::Store(error) => {
-                error!("an UPDATE failed: {error}");
-                if error.is_passing() { Self::StoreBusy } else { Self::StoreFailed }
-            }
-            _ => Self::NotAllowed,
+            ValueError::Access(AccessError::NotOwner | AccessError::NoAccount) => Self::NotOwner,
+            ValueError::Access(AccessError::Disabled) => Self::Disabled,
+            ValueError::Access(AccessError::NoZone(_)) => Self::NoZone,
+            ValueError::TooManyLabels(_) => Self::TooManyLabels,
+            ValueError::Unmet(index) => Self::Unmet(unmet.get(*index).copied().unwrap_or(ResponseCode::NXRRSet)),
         }
+    }
+
+    /// The refusal after a failure of the store, which the log explains.
+    pub fn of_store(error: &StoreError) -> Self {
+        error!("an UPDATE failed: {error}");
+        if error.is_passing() { Self::StoreBusy } else { Self::StoreFailed }
     }
 }
 
@@ -131,8 +129,6 @@ mod tests {
             (NotTxt, ResponseCode::Refused, Some(0)),
             (NotAValue, ResponseCode::Refused, Some(0)),
             (TooManyLabels, ResponseCode::Refused, Some(0)),
-            (Hidden, ResponseCode::Refused, Some(0)),
-            (NotAllowed, ResponseCode::Refused, Some(18)),
             (AccountBusy, ResponseCode::ServFail, Some(0)),
             (ServerBusy, ResponseCode::ServFail, Some(0)),
             (StoreBusy, ResponseCode::ServFail, Some(0)),

@@ -49,7 +49,7 @@ impl<'z> UpdateZone<'z> {
     /// The records at a name, without the values of accounts.
     pub fn fixed(&self, name: &Name) -> FixedRecords<'z> {
         match self {
-            Self::Zone(zone) => match zone.locate(name.as_ref()) {
+            Self::Zone(zone) => match zone.locate(name.as_ref()).map(|(node, _)| node) {
                 Some(Node::Apex(sets, _)) => FixedRecords { has_soa: true, sets: [sets, zone.signing_sets()] },
                 Some(Node::Static(sets)) => FixedRecords { has_soa: false, sets: [sets, &[]] },
                 _ => FixedRecords { has_soa: false, sets: [&[], &[]] },

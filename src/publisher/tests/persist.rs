@@ -16,9 +16,9 @@ impl Fixture {
         account: &Account,
         value: PersistValue,
         lifetime: Option<Duration>,
-    ) -> Result<Option<Timestamp>> {
-        let (by, owner) = (Author::Account(account.username), account.owners[0].clone());
-        self.publisher.persist(by, owner, value, lifetime).await.map(|value| value.expires)
+    ) -> Result<Option<Timestamp>, Abort<PersistError>> {
+        let owner = account.owners[0].clone();
+        self.publisher.persist(acting(account), owner, value, lifetime).await.map(|value| value.expires)
     }
 
     fn persistent(&self, account: &Account) -> Vec<String> {
@@ -44,12 +44,12 @@ async fn challenges_evict_no_persistent_value_and_are_not_counted_with_it() {
     assert_eq!((fixture.live(&account).as_str(), fixture.persistent(&account)), ("gfe", expected.to_vec()));
     let fixture = fixture.restart();
     assert_eq!((fixture.live(&account).as_str(), fixture.persistent(&account)), ("gfe", expected.to_vec()));
-    fixture.publisher.retire(Author::Operator, account.owners[0].clone(), None).await.unwrap();
+    fixture.publisher.retire(Actor::OPERATOR, account.owners[0].clone(), None).await.unwrap();
     assert_eq!((fixture.live(&account).as_str(), fixture.persistent(&account)), ("", expected.to_vec()));
-    fixture.publisher.disable(account.username).await.unwrap();
+    fixture.publisher.disable(Actor::OPERATOR, account.username).await.unwrap();
     assert_eq!(fixture.slot(&account), Some(OwnerState::Disabled));
-    fixture.publisher.enable(account.username).await.unwrap();
-    let gone = fixture.publisher.retire_persistent(Author::Operator, account.owners[0].clone(), None).await.unwrap();
+    fixture.publisher.enable(Actor::OPERATOR, account.username).await.unwrap();
+    let gone = fixture.publisher.retire_persistent(Actor::OPERATOR, account.owners[0].clone(), None).await.unwrap();
     assert_eq!((gone, fixture.slot(&account)), (2, Some(OwnerState::Empty)));
 }
 
@@ -61,7 +61,7 @@ async fn an_owner_holds_so_many_and_no_more() {
         fixture.persist(&account, authorization(number), None).await.unwrap();
     }
     let refused = fixture.persist(&account, authorization(99), None).await;
-    assert!(matches!(refused, Err(PublishError::TooManyPersistent)), "{refused:?}");
+    assert!(matches!(refused, Err(Abort::Refused(PersistError::TooMany))), "{refused:?}");
     fixture.persist(&account, authorization(3), None).await.expect("one that is there");
     assert_eq!(fixture.persistent(&account).len(), MAX_PERSISTENT, "and none was evicted");
 }
@@ -86,7 +86,7 @@ async fn it_ends_with_its_lifetime_or_its_persist_until_whichever_is_first() {
     }
     assert_eq!(fixture.persist(&account, until(u64::MAX), None).await.unwrap(), None);
     let over = fixture.persist(&account, until(now - 1), day).await;
-    assert!(matches!(over, Err(PublishError::PersistOver)), "{over:?}");
+    assert!(matches!(over, Err(Abort::Refused(PersistError::Over))), "{over:?}");
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn where_it_is_off_nothing_is_published_or_served_and_nothing_is_lost() {
     fixture.publish(&account, "a").await;
     assert_eq!((fixture.persistent(&account).len(), fixture.live(&account).as_str()), (0, "a"));
     let refused = fixture.persist(&account, authorization(2), None).await;
-    assert!(matches!(refused, Err(PublishError::PersistOff)), "{refused:?}");
+    assert!(matches!(refused, Err(Abort::Refused(PersistError::Off))), "{refused:?}");
     fixture.limits.persist = true;
     let fixture = fixture.restart();
     assert_eq!(fixture.persistent(&account), [authorization(1).to_string()]);
@@ -133,10 +133,13 @@ async fn where_it_is_off_nothing_is_published_or_served_and_nothing_is_lost() {
 async fn nobody_leaves_one_at_a_strangers_name_or_where_no_ca_looks() {
     let fixture = Fixture::new(persisting);
     let (mine, theirs) = (fixture.register(None).await.unwrap(), fixture.register(None).await.unwrap());
-    let (by, value) = (Author::Account(mine.username), authorization(1));
+    let (by, value) = (acting(&mine), authorization(1));
     let refused = fixture.publisher.persist(by, theirs.owners[0].clone(), value.clone(), None).await;
-    assert!(matches!(refused, Err(PublishError::NotOwner)), "{refused:?}");
+    assert!(
+        matches!(refused, Err(Abort::Refused(PersistError::Value(ValueError::Access(AccessError::NotOwner))))),
+        "{refused:?}"
+    );
     let challenge = Owner { label: OwnerLabel::Challenge, ..mine.owners[0].clone() };
-    let refused = fixture.publisher.persist(Author::Operator, challenge, value, None).await;
-    assert!(matches!(refused, Err(PublishError::PersistNowhere(_))), "{refused:?}");
+    let refused = fixture.publisher.persist(Actor::OPERATOR, challenge, value, None).await;
+    assert!(matches!(refused, Err(Abort::Refused(PersistError::Nowhere(_)))), "{refused:?}");
 }

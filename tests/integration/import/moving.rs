@@ -169,7 +169,10 @@ fn what_is_here_is_not_given_to_those_who_come() {
     sql.execute("UPDATE records SET Subdomain = 'Gone' WHERE Username = ?1", [account(2).username]).unwrap();
     let config = std::fs::read(home.config()).unwrap();
     let said = old.import_ok(&home, &[]);
-    assert!(said.contains("1 accounts moved in") && said.contains("somebody else's here"), "{said}");
+    assert!(
+        said.contains("1 accounts moved in") && said.contains("belongs to another account on this server"),
+        "{said}"
+    );
     assert!(said.contains("deleted here"), "{said}");
     assert_eq!(std::fs::read(home.config()).unwrap(), config, "a configuration of one's own is used as it is");
 }

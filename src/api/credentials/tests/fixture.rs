@@ -13,9 +13,10 @@ use crate::crypto::credential_cache::CredentialCache;
 use crate::crypto::hasher::Hasher;
 use crate::metrics::Metrics;
 use crate::model::account::{Account, AllowFrom, Note};
+use crate::model::actor::Actor;
 use crate::model::secret::{ApiKey, ApiKeyHash};
 use crate::model::time::Clock;
-use crate::publisher::{Choice, Place, Publisher, Registering, load};
+use crate::publisher::{Choice, OwnerRequest, Publisher, Registration, load};
 use crate::store::Store;
 use crate::store::writer::{Writer, WriterThread};
 
@@ -53,11 +54,12 @@ impl Fixture {
         let clock = Clock::start(None);
         let zones = load(&store, &config.zones, &config.values, &clock).unwrap();
         let metrics = Arc::new(Metrics::default());
-        let (writer, _writer) = Writer::start(store.clone(), zones.clone(), clock.clone(), metrics.clone()).unwrap();
         let remembered = CredentialCache::new().unwrap();
         let forgetful = remembered.clone();
-        let changed = move |username, _| forgetful.forget(username);
-        let publisher = Publisher::new(store, writer, zones, clock.clone(), config.values, metrics.clone(), changed);
+        let listener = Box::new(move |username, _| forgetful.forget(username));
+        let (writer, _writer) =
+            Writer::start(store.clone(), zones.clone(), clock.clone(), metrics.clone(), listener).unwrap();
+        let publisher = Publisher::new(store, writer, zones, clock.clone(), config.values, metrics.clone());
         let hasher = Hasher::start(metrics.clone()).unwrap();
         let credentials = Credentials::new(publisher.clone(), hasher.clone(), remembered, clock).unwrap();
         Self { publisher, hasher, credentials, metrics, _writer, folder }
@@ -65,9 +67,9 @@ impl Fixture {
 
     pub async fn register_with(&self, hash: ApiKeyHash, allow_from: &[&str]) -> Account {
         let allow_from = AllowFrom::parse(allow_from).unwrap();
-        let place = Place::Subdomain(Choice::default());
-        let wanted = Registering { place, allow_from, note: Note::default(), key: hash };
-        self.publisher.register(wanted).await.unwrap()
+        let name = OwnerRequest::Subdomain(Choice::default());
+        let registration = Registration { name, allow_from, note: Note::default(), key: hash, tsig: None };
+        self.publisher.register(Actor::OPERATOR, registration).await.unwrap()
     }
 
     pub async fn register(&self, allow_from: &[&str]) -> (Account, ApiKey) {
