@@ -173,7 +173,7 @@ fn what_is_here_is_not_given_to_those_who_come() {
         said.contains("1 accounts moved in") && said.contains("belongs to another account on this server"),
         "{said}"
     );
-    assert!(said.contains("deleted here"), "{said}");
+    assert!(said.contains("deleted on this server"), "{said}");
     assert_eq!(std::fs::read(home.config()).unwrap(), config, "a configuration of one's own is used as it is");
 }
 
