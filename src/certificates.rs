@@ -1,7 +1,7 @@
 //! The life of certificates: the API's own, and managed ones that other programs of this machine use. Issued, written to
 //! files, deployed, renewed, revoked and deleted.
 //!
-//! [`issue`] gets a certificate: it checks what the CA will check, and orders. One loop, in [`keeper`], keeps both kinds:
+//! [`issue`] gets a certificate: [`preflight`] checks what the CA will check, then comes the order. One loop, in [`keeper`], keeps both kinds:
 //! [`api_certificate`] and [`managed`].
 
 pub mod api_certificate;
@@ -12,10 +12,13 @@ pub mod issue_request;
 pub mod keeper;
 pub mod leftovers;
 pub mod managed;
+pub mod missing_record;
 mod pending;
+mod preflight;
 pub mod progress;
 mod prove;
 pub mod renewal;
+pub mod services;
 
 use std::path::Path;
 
@@ -26,8 +29,8 @@ use crate::net::tls::Tls;
 pub use error::CertificateError;
 
 use api_certificate::{ApiCertificate, ApiCertificateKeeper};
-use issue::IssueServices;
 use managed::ManagedCertificates;
+use services::IssueServices;
 
 /// All certificates of the daemon, and its account with the CA. A cheap handle.
 #[derive(Clone, Debug)]

@@ -23,7 +23,7 @@ use crate::api::admin::Facts;
 use crate::api::http::Server;
 use crate::certificates::Certificates;
 use crate::certificates::api_certificate::ApiCertificateKeeper;
-use crate::certificates::issue::IssueServices;
+use crate::certificates::services::IssueServices;
 use crate::config::{Certificate, Config};
 use crate::crypto::cookie::{CookieSecret, Cookies};
 use crate::dns::identity::ServerIdentity;
@@ -266,7 +266,7 @@ async fn start_certificates(
     let issuing = IssueServices {
         authority: Authority::new(config.acme.clone()),
         publisher: services.publisher.clone(),
-        lookup: services.dns_client.clone(),
+        dns: services.dns_client.clone(),
         metrics: services.metrics.clone(),
     };
     let api = match (config.api.tls.clone(), tls.cloned()) {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tracing::{info, warn};
 
 use crate::config::{self, Method};
-pub use crate::file::state::blocking;
+use crate::file::state::blocking;
 use crate::model::url::Url;
 
 use super::account_file::StoredAccount;
@@ -197,6 +197,3 @@ async fn create(client: &AcmeClient, key: &JwsKey, settings: &config::Acme) -> R
 async fn save(stored: StoredAccount) -> Result<StoredAccount> {
     blocking(move || stored.save().map(|()| stored)).await
 }
-
-/// The former name.
-pub type Account = AcmeAccount;

@@ -7,9 +7,13 @@ use crate::config::Method;
 use crate::model::url::Url;
 
 use super::account::AcmeAccount;
+use super::directory::Meta;
 use super::error::{AcmeError, Result};
 use super::polling::Attempt;
 use super::problem::{IdentifierObject, Problem, or_empty, readable};
+
+/// The most names of a CA in one challenge (draft-ietf-acme-dns-persist-02 section 3.1).
+const MAX_ISSUERS: usize = 10;
 
 /// The states of orders, authorizations and challenges (RFC 8555 section 7.1.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -61,7 +65,7 @@ pub struct Challenge {
     /// The names by which a persistent authorization may identify the CA (draft-ietf-acme-dns-persist-02 section 3.1).
     /// Earlier versions of the draft write the member with hyphens.
     #[serde(default, rename = "issuerDomainNames", alias = "issuer-domain-names", deserialize_with = "or_empty")]
-    pub issuers: Vec<String>,
+    issuers: Vec<String>,
     url: Url,
     #[serde(default, deserialize_with = "or_empty")]
     token: String,
@@ -72,6 +76,30 @@ impl Challenge {
     /// The token of the key authorization (RFC 8555 section 8.1).
     pub fn token(&self) -> &str {
         &self.token
+    }
+
+    /// The names by which a persistent authorization may identify the CA. Fails if the challenge contradicts the directory.
+    pub fn issuers(&self, directory: &Meta) -> Result<&[String]> {
+        let identities = &directory.caa_identities;
+        if self.issuers.is_empty() {
+            return Err(AcmeError::Issuers("it does not say by which name records know the CA"));
+        }
+        if self.issuers.len() > MAX_ISSUERS {
+            return Err(AcmeError::Issuers("it takes more than ten names"));
+        }
+        // Without a prefix the CA follows an earlier version of the draft, which has neither rule.
+        if directory.account_hash_prefix.is_none() {
+            return Ok(&self.issuers);
+        }
+        if directory.issuer_domain_names.iter().any(|name| !self.issuers.contains(name)) {
+            return Err(AcmeError::Issuers(
+                "it does not take every name that the directory has in `issuerDomainNames`",
+            ));
+        }
+        if !identities.is_empty() && self.issuers.iter().any(|name| !identities.contains(name)) {
+            return Err(AcmeError::Issuers("it takes a name that the directory does not have in `caaIdentities`"));
+        }
+        Ok(&self.issuers)
     }
 
     /// Whether the challenge is for a method and has what that method needs.

@@ -6,15 +6,10 @@ use thiserror::Error;
 
 use crate::config::Method;
 use crate::file::state::FileError;
-use crate::model::name::Name;
-use crate::model::txt::persist::PersistValueError;
 use crate::model::url::Url;
-use crate::publisher::{Abort, OwnerError, PersistError, ValueError};
-use crate::store::StoreError;
 
 use super::key::JwsKeyError;
 use super::problem::Problem;
-use crate::delegation::challenge_target::Missing;
 
 /// Why a request to a CA has failed. The message says what was found, and [`AcmeError::advice`] what to do about it.
 #[derive(Debug, Clone, Error)]
@@ -53,29 +48,8 @@ pub enum AcmeError {
     File(#[from] FileError),
     #[error(transparent)]
     Key(#[from] JwsKeyError),
-
     #[error("the CA's dns-persist-01 challenge is malformed: {0}")]
     Issuers(&'static str),
-    #[error("the persistent authorization that the CA wants cannot be written: {0}")]
-    Persist(#[from] PersistValueError),
-    #[error("the nameservers do not show what was published: {0}")]
-    Nameservers(String),
-    #[error("names of the certificate are not delegated to this server: {}", missing(.0))]
-    NotDelegated(Vec<Missing>),
-    #[error("persistent authorizations are missing: {}", missing(.0))]
-    NotAuthorized(Vec<Missing>),
-    #[error("no certificate can be had for {name}: {what}")]
-    Unprovable { name: Name, what: String },
-    #[error("CAA records forbid this CA ({identities}): {findings}")]
-    Caa { findings: String, identities: String, allowing: String },
-    #[error(transparent)]
-    Value(#[from] Abort<ValueError>),
-    #[error(transparent)]
-    Owner(#[from] Abort<OwnerError>),
-    #[error(transparent)]
-    Grant(#[from] Abort<PersistError>),
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// The result of a request to a CA.
@@ -83,14 +57,6 @@ pub type Result<T> = std::result::Result<T, AcmeError>;
 
 fn list(offered: &[String]) -> String {
     if offered.is_empty() { "none".to_owned() } else { offered.join(", ") }
-}
-
-fn missing(records: &[Missing]) -> String {
-    let line = |record: &Missing| {
-        let records: Vec<String> = record.records().map(|record| format!("`{record}`")).collect();
-        format!("{}: {}, so add {}", record.name, record.found, records.join(" or "))
-    };
-    records.iter().map(line).collect::<Vec<_>>().join("; ")
 }
 
 impl AcmeError {
@@ -108,30 +74,15 @@ impl AcmeError {
             Self::NotDeactivated { .. } => "try again; the account is still in use",
             Self::File(error) => error.advice(),
             Self::Issuers(_) => "report this to the CA, or set another `challenge`",
-            Self::NotDelegated(_) | Self::NotAuthorized(_) => {
-                "the daemon tries again by itself, or at once on `txtgate cert renew`"
-            }
-            Self::Nameservers(_) => "compare the delegation in the parent zone with this server's addresses",
             _ => "",
         }
     }
 
     /// The message with its advice.
     pub fn explained(&self) -> String {
-        if let Self::Caa { allowing, .. } = self {
-            return format!("{self}; add `{allowing}` to them, or use another CA");
-        }
         match self.advice() {
             "" => self.to_string(),
             advice => format!("{self}; {advice}"),
-        }
-    }
-
-    /// The records that somebody has to add to their zones, if records are missing.
-    pub fn missing(&self) -> &[Missing] {
-        match self {
-            Self::NotDelegated(missing) | Self::NotAuthorized(missing) => missing,
-            _ => &[],
         }
     }
 

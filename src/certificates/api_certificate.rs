@@ -13,18 +13,18 @@ use tracing::{error, info, warn};
 use crate::acme::certificate::{CertificateInfo, CertificateKey, Chain};
 use crate::acme::retry_after::RetryAfterGate;
 use crate::config::{OwnCertificate, UntilIssued};
-use crate::delegation::challenge_target::Proven;
+use crate::delegation::challenge_target::ProvenTargets;
 use crate::file::state::{self, FileError, blocking};
 use crate::metrics::Metrics;
 use crate::net::tls::Tls;
 
 use super::error::{CertificateError, Result};
-use super::issue::IssueServices;
 use super::issue_request::IssueRequest;
 use super::keeper::{Attempts, Kept, Turn, keep};
 use super::pending::forget;
 use super::progress::OrderProgress;
 use super::renewal::CertificateInUse;
+use super::services::IssueServices;
 
 /// The beginning of the line in the certificate's file that names the CA.
 const ISSUED_BY: &str = "directory: ";
@@ -182,7 +182,7 @@ impl ApiCertificate {
             names: &self.0.settings.names,
             settings,
             replaces,
-            proven_before: Proven::new(),
+            proven_before: ProvenTargets::new(),
             checks_caa: false,
             pending: &pending,
             grants: &settings.state.join("api.grants"),

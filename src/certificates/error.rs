@@ -8,9 +8,13 @@ use thiserror::Error;
 use crate::acme::AcmeError;
 use crate::acme::key::JwsKeyError;
 use crate::config::pkcs12::PasswordError;
-use crate::delegation::challenge_target::Missing;
+use crate::delegation::finding::Finding;
+use crate::delegation::persist::PersistRequirementError;
 use crate::file::state::FileError;
-use crate::publisher::{Abort, PersistError, ValueError};
+use crate::model::name::Name;
+use crate::publisher::{Abort, OwnerError, PersistError, ValueError};
+
+use super::missing_record::MissingRecord;
 
 /// Why a certificate cannot be issued, put in place, changed or deleted. The message says what was found, and
 /// [`CertificateError::advice`] what to do about it.
@@ -23,9 +27,27 @@ pub enum CertificateError {
     #[error(transparent)]
     Value(#[from] Abort<ValueError>),
     #[error(transparent)]
+    Owner(#[from] Abort<OwnerError>),
+    #[error(transparent)]
     Persist(#[from] Abort<PersistError>),
     #[error(transparent)]
     Password(#[from] PasswordError),
+    #[error(transparent)]
+    Requirement(#[from] PersistRequirementError),
+    #[error("names of the certificate are not delegated to this server: {}", absent(missing, unknown))]
+    NotDelegated { missing: Vec<MissingRecord>, unknown: Vec<Finding> },
+    #[error("persistent authorizations are missing: {}", absent(missing, unknown))]
+    NotAuthorized { missing: Vec<MissingRecord>, unknown: Vec<Finding> },
+    #[error("could not look up what the CA will see: {}", listed(.0, not_looked_up))]
+    NotLookedUp(Vec<Finding>),
+    #[error("cannot get a certificate for {}", listed(.0, Finding::to_string))]
+    Unprovable(Vec<Finding>),
+    #[error("{0}")]
+    Undelegated(Finding),
+    #[error("the nameservers do not show what was published: of {name}, {}", listed(faults, not_shown))]
+    NotShown { name: Name, faults: Vec<Finding> },
+    #[error("CAA records forbid this CA ({identities}): {}", listed(faults, forbidding))]
+    Caa { identities: String, faults: Vec<Finding> },
     #[error("the CA requires proof of {0}, which was not ordered")]
     Unordered(String),
     #[error("the CA has issued a certificate for other names: {0}")]
@@ -56,6 +78,33 @@ pub enum CertificateError {
 /// The result of work on a certificate.
 pub type Result<T> = std::result::Result<T, CertificateError>;
 
+fn listed<T>(items: &[T], text: impl Fn(&T) -> String) -> String {
+    items.iter().map(text).collect::<Vec<_>>().join("; ")
+}
+
+fn absent(missing: &[MissingRecord], unknown: &[Finding]) -> String {
+    let mut text = listed(missing, MissingRecord::to_string);
+    if !unknown.is_empty() {
+        text += &format!("; could not look up {}", listed(unknown, not_looked_up));
+    }
+    text
+}
+
+fn not_looked_up(finding: &Finding) -> String {
+    match &finding.needed {
+        Some(needed) => format!("{}: {} ({needed} has to be there)", finding.subject, finding.answer),
+        None => format!("{}: {}", finding.subject, finding.answer),
+    }
+}
+
+fn not_shown(finding: &Finding) -> String {
+    format!("{} {}: {}", finding.subject, finding.answer, finding.meaning)
+}
+
+fn forbidding(finding: &Finding) -> String {
+    format!("{}: {}", finding.subject, finding.answer)
+}
+
 impl From<JwsKeyError> for CertificateError {
     fn from(error: JwsKeyError) -> Self {
         Self::Acme(error.into())
@@ -67,6 +116,14 @@ impl CertificateError {
     fn advice(&self) -> &'static str {
         match self {
             Self::File(error) => error.advice(),
+            Self::NotDelegated { .. } | Self::NotAuthorized { .. } => {
+                "the daemon tries again by itself, or at once on `txtgate cert renew`"
+            }
+            Self::NotLookedUp(_) => {
+                "check `resolvers` in the configuration, or /etc/resolv.conf; the daemon tries again by itself, or at once \
+                 on `txtgate cert renew`"
+            }
+            Self::NotShown { .. } => "compare the delegation in the parent zone with this server's addresses",
             Self::Request { .. } => "correct it, or ask for the certificate again with `txtgate cert issue`",
             Self::Unguarded { .. } => {
                 "use a folder that belongs to root or to the daemon's user, and that nobody else can write to \
@@ -83,19 +140,18 @@ impl CertificateError {
 
     /// The message with its advice.
     pub fn explained(&self) -> String {
-        if let Self::Acme(error) = self {
-            return error.explained();
-        }
-        match self.advice() {
-            "" => self.to_string(),
-            advice => format!("{self}; {advice}"),
-        }
+        let advice = match self {
+            Self::Acme(error) => return error.explained(),
+            Self::Caa { faults, .. } => faults.first().map_or("", |finding| &finding.advice),
+            _ => self.advice(),
+        };
+        if advice.is_empty() { self.to_string() } else { format!("{self}; {advice}") }
     }
 
     /// The records that somebody has to add to their zones, if records are missing.
-    pub fn missing(&self) -> &[Missing] {
+    pub fn missing(&self) -> &[MissingRecord] {
         match self {
-            Self::Acme(error) => error.missing(),
+            Self::NotDelegated { missing, .. } | Self::NotAuthorized { missing, .. } => missing,
             _ => &[],
         }
     }

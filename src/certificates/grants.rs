@@ -49,7 +49,7 @@ impl PersistentGrant {
     /// that cannot be parsed is not served, so it counts as withdrawn.
     pub async fn withdraw(&self, publisher: &Publisher) -> Result<bool> {
         let Some(at) = &self.owner else { return Ok(false) };
-        let owner = at.parse().ok().and_then(|name| owner_at(publisher, &name));
+        let owner = at.parse().ok().and_then(|name| owner_at(publisher.zones(), &name));
         let (Some(owner), Ok(value)) = (owner, self.value.parse()) else {
             warn!(
                 owner = at,

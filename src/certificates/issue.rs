@@ -1,40 +1,22 @@
 //! From names to a certificate: check what the CA will check, order, prove, finalize and download (RFC 8555 section 7.4).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{info, warn};
 
-use crate::acme::Authority;
 use crate::acme::authorization::ObjectStatus;
 use crate::acme::certificate::Chain;
 use crate::config::Method;
-use crate::delegation::challenge_target::{self, Missing, Placed, Proof, Proven, Search};
-use crate::delegation::{caa, nameservers};
-use crate::metrics::Metrics;
+use crate::delegation::challenge_target::{ChallengeTarget, ProvenTargets, proven_targets};
 use crate::model::identifier::Identifier;
-use crate::model::name::{CHALLENGE_LABEL, PERSIST_LABEL};
-use crate::net::dns_client::DnsClient;
-use crate::publisher::Publisher;
 
 use super::error::{CertificateError, Result};
 use super::issue_request::IssueRequest;
+use super::preflight::{self, Delegations};
 use super::progress::NameState;
-use super::prove::{self, Delegations, IssueContext};
+use super::prove::{self, IssueContext};
+use super::services::IssueServices;
 use super::{grants, pending};
-
-/// What issuing needs. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct IssueServices {
-    /// The CA and the account there.
-    pub authority: Authority,
-    /// Publishes the challenges' values.
-    pub publisher: Publisher,
-    /// Looks into the zones of others.
-    pub lookup: DnsClient,
-    /// Counts certificates and failures.
-    pub metrics: Arc<Metrics>,
-}
 
 /// A certificate that has been issued.
 #[derive(Debug)]
@@ -42,7 +24,7 @@ pub struct Issued {
     /// The chain and its key.
     pub chain: Chain,
     /// Where the names led.
-    pub proven: Proven,
+    pub proven: ProvenTargets,
 }
 
 impl IssueServices {
@@ -52,59 +34,23 @@ impl IssueServices {
         let progress = request.progress;
         let method = request.settings.challenge;
         progress.stage("looking up where the names' challenges lead");
-        let targets = self.locate(request).await?;
+        let targets = preflight::locate(self, request).await?;
         progress.stage("asking the nameservers whether they are this server");
-        let mut delegations = nameservers::verified(&self.publisher, &self.lookup, &targets).await?;
+        let mut delegations = preflight::verify_delegations(self, &targets).await?;
         let account = self.authority.hold().await?;
         if request.checks_caa {
             progress.set_caa_record(account.caa_record(method));
             progress.stage("checking CAA records");
-            caa::check(&self.lookup, &account, method, request.names).await?;
+            let issuer = preflight::issuer_identity(&account, method);
+            preflight::check_caa(&self.dns, &issuer, request.names).await?;
         }
         let count = request.names.len();
         let plural = if count == 1 { "" } else { "s" };
         progress.stage(format!("ordering a certificate and proving {count} name{plural}"));
-        let context = IssueContext { account: &account, publisher: &self.publisher, lookup: &self.lookup };
+        let context = IssueContext { account: &account, publisher: &self.publisher, dns: &self.dns };
         let chain = order(context, &mut delegations, &targets, request).await?;
-        Ok(Issued { chain, proven: challenge_target::proven(&targets) })
+        Ok(Issued { chain, proven: proven_targets(&targets) })
     }
-
-    /// Where each name is proven. An error lists every record that is missing.
-    async fn locate(&self, request: &IssueRequest<'_>) -> Result<Vec<Placed>> {
-        let search = Search {
-            publisher: self.publisher.clone(),
-            lookup: self.lookup.clone(),
-            proof: Proof::of(request.settings, &self.authority).await?,
-            before: request.proven_before.clone(),
-        };
-        match search.place(request.names).await {
-            Ok(targets) => {
-                show_located(request, &[]);
-                Ok(targets)
-            }
-            Err(error) => {
-                if !error.missing().is_empty() {
-                    show_located(request, error.missing());
-                }
-                Err(error.into())
-            }
-        }
-    }
-}
-
-/// Shows which names have their records.
-fn show_located(request: &IssueRequest<'_>, missing: &[Missing]) {
-    for name in request.names {
-        match missing.iter().find(|record| is_record_of(record, name)) {
-            Some(record) => request.progress.miss(&name.to_string(), &record.found),
-            None => request.progress.reach(&name.to_string(), NameState::Delegated),
-        }
-    }
-}
-
-fn is_record_of(record: &Missing, name: &Identifier) -> bool {
-    let labels = [CHALLENGE_LABEL, PERSIST_LABEL];
-    labels.iter().any(|label| record.name.ends_with(&format!("{label}.{}", name.base())))
 }
 
 /// Orders a certificate. The challenges' values are retired when the CA has looked, whatever it has seen; values that a
@@ -112,8 +58,8 @@ fn is_record_of(record: &Missing, name: &Identifier) -> bool {
 /// any more are withdrawn when it has been issued.
 async fn order(
     context: IssueContext<'_>,
-    delegations: Delegations<'_>,
-    targets: &[Placed],
+    delegations: &mut Delegations,
+    targets: &[ChallengeTarget],
     request: &IssueRequest<'_>,
 ) -> Result<Chain> {
     // The gate is this certificate's own: most limits of a CA are those of a name.
@@ -133,8 +79,8 @@ async fn order(
 
 async fn attempt(
     context: IssueContext<'_>,
-    delegations: Delegations<'_>,
-    targets: &[Placed],
+    delegations: &mut Delegations,
+    targets: &[ChallengeTarget],
     request: &IssueRequest<'_>,
 ) -> Result<Chain> {
     let names: Vec<Identifier> = targets.iter().map(|target| target.name.clone()).collect();

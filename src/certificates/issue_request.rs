@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::acme::retry_after::RetryAfterGate;
 use crate::config;
-use crate::delegation::challenge_target::Proven;
+use crate::delegation::challenge_target::ProvenTargets;
 use crate::model::identifier::Identifier;
 
 use super::progress::OrderProgress;
@@ -20,7 +20,7 @@ pub struct IssueRequest<'a> {
     pub replaces: Option<String>,
     /// Where the names led when the last certificate was issued. A name that cannot be looked up is assumed to lead there
     /// still.
-    pub proven_before: Proven,
+    pub proven_before: ProvenTargets,
     /// Whether CAA records are checked before the order. The API's names lie in zones of this server.
     pub checks_caa: bool,
     /// The file that holds the order and its key until the certificate is stored. The next request for the same names

@@ -29,7 +29,7 @@ use crate::config::{ManagedCertificate, file};
 use crate::file::state::blocking;
 
 use super::error::{CertificateError, Result};
-use super::issue::IssueServices;
+use super::services::IssueServices;
 
 use entry::ManagedEntry;
 use registry::Registry;

@@ -145,6 +145,11 @@ impl OrderProgress {
         self.change(name, NameState::RecordMissing, Some(found.to_owned()));
     }
 
+    /// Ends a name that could not be checked or cannot be proven.
+    pub fn give_up(&self, name: &str, problem: &str) {
+        self.change(name, NameState::Failed, Some(problem.to_owned()));
+    }
+
     /// The names in the order of the certificate; none before the first order.
     pub fn names(&self) -> Vec<NameProgress> {
         self.lock().names.clone()

@@ -8,11 +8,10 @@ use crate::acme::account::AcmeAccount;
 use crate::acme::authorization::{Authorization, Challenge};
 use crate::acme::order::Order;
 use crate::config::Method;
-use crate::delegation::challenge_target::{self, Missing, Placed};
-use crate::delegation::nameservers::Delegation;
-use crate::delegation::persist::{Grantee, Sought};
+use crate::delegation::challenge_target::ChallengeTarget;
+use crate::delegation::persist::{PersistQuery, PersistRequirement};
 use crate::model::actor::Actor;
-use crate::model::name::{Owner, ZoneName};
+use crate::model::name::Owner;
 use crate::model::txt::TxtValue;
 use crate::model::txt::persist::PersistValue;
 use crate::net::dns_client::DnsClient;
@@ -21,6 +20,8 @@ use crate::publisher::Publisher;
 use super::error::{CertificateError, Result};
 use super::grants::{self, PersistentGrant};
 use super::issue_request::IssueRequest;
+use super::missing_record::MissingRecord;
+use super::preflight::{self, Delegations};
 use super::progress::NameState;
 
 /// What proving needs.
@@ -31,11 +32,8 @@ pub struct IssueContext<'a> {
     /// Publishes the values.
     pub publisher: &'a Publisher,
     /// Looks into the zones of others.
-    pub lookup: &'a DnsClient,
+    pub dns: &'a DnsClient,
 }
-
-/// The nameservers of each zone, which have to show the values.
-pub type Delegations<'a> = &'a mut [(ZoneName, Delegation)];
 
 /// What an authorization requires to be published.
 #[derive(Debug, Clone)]
@@ -55,14 +53,21 @@ impl fmt::Display for ProofValue {
     }
 }
 
+/// Whether a persistent authorization answers a challenge.
+enum GrantOutcome {
+    Granted(PersistentGrant),
+    /// Somebody else's zone lacks it.
+    Missing(MissingRecord),
+}
+
 /// What has been published, and where.
 type Published = Vec<(Owner, ProofValue)>;
 
 /// Proves the names that the CA has not proven yet. Returns the persistent authorizations that the CA was to see.
 pub async fn prove(
     context: IssueContext<'_>,
-    delegations: Delegations<'_>,
-    targets: &[Placed],
+    delegations: &mut Delegations,
+    targets: &[ChallengeTarget],
     request: &IssueRequest<'_>,
     order: &mut Order<'_>,
 ) -> Result<Vec<PersistentGrant>> {
@@ -78,7 +83,7 @@ pub async fn prove(
 /// The proof of one order's names.
 struct Prover<'a> {
     context: IssueContext<'a>,
-    targets: &'a [Placed],
+    targets: &'a [ChallengeTarget],
     request: &'a IssueRequest<'a>,
     published: Published,
 }
@@ -86,7 +91,7 @@ struct Prover<'a> {
 impl Prover<'_> {
     async fn run(
         &mut self,
-        delegations: Delegations<'_>,
+        delegations: &mut Delegations,
         authorizations: &mut [Authorization<'_>],
     ) -> Result<Vec<PersistentGrant>> {
         let mut granted = Vec::new();
@@ -100,7 +105,7 @@ impl Prover<'_> {
     }
 
     /// Where the name of an authorization is proven.
-    fn target_of(&self, authorization: &Authorization<'_>) -> Result<&Placed> {
+    fn target_of(&self, authorization: &Authorization<'_>) -> Result<&ChallengeTarget> {
         let base = authorization.base().to_ascii_lowercase();
         let found = self.targets.iter().find(|target| target.name.base().to_string() == base);
         found.ok_or_else(|| CertificateError::Unordered(authorization.name()))
@@ -149,19 +154,17 @@ impl Prover<'_> {
         for authorization in authorizations {
             let Some(challenge) = self.challenge_of(authorization)? else { continue };
             match self.grant_one(authorization, challenge).await? {
-                Ok(grant) => granted.push(grant),
-                Err(record) => {
+                GrantOutcome::Granted(grant) => granted.push(grant),
+                GrantOutcome::Missing(record) => {
                     self.request.progress.miss(&authorization.name(), &record.found);
                     missing.push(record);
                 }
             }
         }
-        if !missing.is_empty() {
-            missing.sort_unstable_by(|one: &Missing, other| one.name.cmp(&other.name));
-            // A name and its wildcard need the same record.
-            missing.dedup_by(|one, other| one.name == other.name);
-            return Err(crate::acme::AcmeError::NotAuthorized(missing).into());
-        }
+        missing.sort_unstable_by(|one: &MissingRecord, other| one.needed.name.cmp(&other.needed.name));
+        // A name and its wildcard need the same record.
+        missing.dedup_by(|one, other| one.needed.name == other.needed.name);
+        preflight::refuse_absent(missing, Vec::new(), true)?;
         grants::remember(self.request.grants, &granted).await?;
         for (owner, value) in &self.published {
             if let ProofValue::Persistent(value) = value {
@@ -175,33 +178,60 @@ impl Prover<'_> {
     }
 
     /// The persistent authorization that answers a challenge, or the record that is missing in somebody else's zone.
-    async fn grant_one(
-        &mut self,
-        authorization: &Authorization<'_>,
-        challenge: &Challenge,
-    ) -> Result<std::result::Result<PersistentGrant, Missing>> {
-        let lifetime = self.request.settings.persist_lifetime;
-        let grantee = Grantee::of_challenge(self.context.account, lifetime, &challenge.issuers)?;
-        let target = self.target_of(authorization)?;
+    async fn grant_one(&mut self, authorization: &Authorization<'_>, challenge: &Challenge) -> Result<GrantOutcome> {
+        let target = self.target_of(authorization)?.clone();
+        let requirement = self.requirement_of(challenge)?;
         // One value serves a name and its wildcard.
-        let is_shared = |other: &&Placed| other.looked_at == target.looked_at;
-        let is_wildcard = self.targets.iter().filter(is_shared).any(|other| other.name.is_wildcard());
+        let mut sharing = self.targets.iter().filter(|other| other.looked_at == target.looked_at);
+        let is_wildcard = sharing.any(|other| other.name.is_wildcard());
+        let name = target.looked_at.to_string();
+        let Some(owner) = target.owner.clone() else {
+            return self.find_foreign(&requirement, &target, is_wildcard).await;
+        };
+        let publisher = self.context.publisher;
+        let published = publisher.persistent(&owner);
+        let value = requirement.choose(&published, target.name.base(), is_wildcard, publisher.now())?;
+        let grant = PersistentGrant { name, owner: Some(owner.to_string()), value: value.to_string() };
+        self.published.push((owner, ProofValue::Persistent(value)));
+        Ok(GrantOutcome::Granted(grant))
+    }
+
+    /// What a persistent authorization has to say for the CA to accept it in answer to a challenge.
+    fn requirement_of(&self, challenge: &Challenge) -> Result<PersistRequirement> {
+        let settings = self.request.settings;
+        let account = self.context.account;
+        let issuers = challenge.issuers(&account.client().directory().meta)?;
+        let issuer = preflight::issuer_identity(account, settings.challenge);
+        Ok(PersistRequirement::new(&issuer, settings.persist_lifetime).with_issuers(issuers))
+    }
+
+    /// The persistent authorization in somebody else's zone. If it cannot be looked up now, the CA decides: it was there
+    /// before the order.
+    async fn find_foreign(
+        &self,
+        requirement: &PersistRequirement,
+        target: &ChallengeTarget,
+        is_wildcard: bool,
+    ) -> Result<GrantOutcome> {
         let base = target.name.base();
         let name = target.looked_at.to_string();
-        if let Some(owner) = target.owner.clone() {
-            let value = grantee.choose(self.context.publisher, &owner, base, is_wildcard)?;
-            let grant = PersistentGrant { name, owner: Some(owner.to_string()), value: value.to_string() };
-            self.published.push((owner, ProofValue::Persistent(value)));
-            return Ok(Ok(grant));
+        let now = self.context.publisher.now();
+        let query = PersistQuery { base, looked_at: &target.looked_at, is_wildcard, accepts_former_key: true };
+        let mut check = requirement.check(self.context.dns, query, now).await?;
+        if let Some(value) = check.value {
+            return Ok(GrantOutcome::Granted(PersistentGrant { name, owner: None, value: value.to_string() }));
         }
-        // A record that cannot be looked up now is left to the CA: it was there before the order.
-        let sought = Sought { base, looked_at: &target.looked_at, is_wildcard, trusting: true };
-        let found = challenge_target::theirs(self.context.publisher, self.context.lookup, &grantee, sought).await?;
-        Ok(found.map(|value| PersistentGrant { name, owner: None, value }))
+        preflight::add_cname_target(self.context.publisher, base, &mut check.finding).await?;
+        if let Some(record) = preflight::missing_record(&check.finding) {
+            return Ok(GrantOutcome::Missing(record));
+        }
+        warn!("{}: {}; the CA decides", check.finding.subject, check.finding.answer);
+        let value = requirement.value(base, is_wildcard, now)?.to_string();
+        Ok(GrantOutcome::Granted(PersistentGrant { name, owner: None, value }))
     }
 
     /// Checks that the nameservers show the values.
-    async fn check_nameservers(&self, delegations: Delegations<'_>) -> Result<()> {
+    async fn check_nameservers(&self, delegations: &mut Delegations) -> Result<()> {
         for (zone, delegation) in delegations.iter_mut() {
             let mut owners: Vec<&Owner> = self.published.iter().map(|(owner, _)| owner).collect();
             owners.retain(|owner| owner.zone == *zone);
@@ -210,8 +240,7 @@ impl Prover<'_> {
             for owner in owners {
                 let values = self.published.iter().filter(|(of, _)| of == owner);
                 let values: Vec<String> = values.map(|(_, value)| value.to_string()).collect();
-                let outcome =
-                    delegation.shows(self.context.lookup, owner, &values).await.map_err(CertificateError::from);
+                let outcome = preflight::check_shown(delegation, self.context.dns, owner, &values).await;
                 for name in self.names_at(owner) {
                     _ = self.request.progress.record(&name, NameState::Seen, outcome.clone());
                 }

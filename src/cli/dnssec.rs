@@ -27,7 +27,7 @@ use crate::zone::signing::phase::{Offer, Phase};
 use super::error::{CliError, Result};
 use super::operator::Operator;
 use super::output::{Output, print, print_json};
-use servers::{ParentDs, is_served, wait_until_served};
+use servers::{ask_ds, is_served, wait_until_served};
 use walk::{Need, Way, need};
 
 /// What is taken for the TTL of the parent's DS where nobody says: as long as the usual parents have.
@@ -158,7 +158,7 @@ fn init_zone(init: &Init, config: &Config) -> Result<()> {
 fn create(init: &Init, place: &Place<'_>) -> Result<()> {
     let zone = &place.settings.name;
     if let Some(parent) = init.step.parent.filter(|_| !init.step.force)
-        && !ParentDs::ask(parent, zone.apex()).map_err(refused)?.is_empty()
+        && !ask_ds(parent, zone.apex()).map_err(refused)?.is_empty()
     {
         return Err(refused(format!(
             "the parent has a DS of {zone} already, so another key would make it fail everywhere; put the lost key \
@@ -226,7 +226,7 @@ fn check(need: &Need, step: &Step, file: &KeyFile) -> Result<Option<u32>> {
                     "name a server of the parent with --parent, so that its DS can be looked at".into(),
                 );
             };
-            let ds = ParentDs::ask(server, apex).map_err(refused)?;
+            let ds = ask_ds(server, apex).map_err(refused)?;
             let is_there = match (need, file.keys.last()) {
                 (Need::ParentHasLast, Some(key)) => ds.is_of(key, apex),
                 _ => ds.is_empty(),

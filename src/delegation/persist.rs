@@ -1,184 +1,220 @@
-//! Persistent authorizations (draft-ietf-acme-dns-persist) for our own account: what a CA must find, whether somebody's
-//! record says it, and what is to be published at owners of ours.
+//! Persistent authorizations (draft-ietf-acme-dns-persist) for the daemon's account: what such a record must say, and
+//! whether somebody's zone has one.
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hickory_proto::rr::RecordType;
 use ring::digest::{SHA256, digest};
+use thiserror::Error;
 
-use crate::model::name::{Name, Owner};
+use crate::model::name::Name;
 use crate::model::time::Timestamp;
-use crate::model::txt::persist::{PersistValue, PersistentValue};
+use crate::model::txt::MAX_STRING;
+use crate::model::txt::persist::{PersistValue, PersistValueError, PersistentValue};
 use crate::model::url::Url;
-use crate::net::dns_client::{DnsClient, LookupError};
-use crate::publisher::Publisher;
+use crate::net::dns_client::DnsClient;
 
-use crate::acme::account::Account;
-use crate::acme::error::{AcmeError, Result};
-use crate::acme::key::base64url;
+use super::finding::{Assessment, Finding, NeededRecord, question};
+use super::issuer::{AccountHash, IssuerIdentity};
 
-/// Records at one name that an error tells of, and the characters of each.
-const TOLD: (usize, usize) = (4, 200);
-
-/// Names of a CA in one challenge (draft-ietf-acme-dns-persist-02 section 3.1).
-const MAX_ISSUERS: usize = 10;
-/// The hash that every CA takes, as hashed names of accounts say it (section 4.1 there).
+/// The most records of one name that a finding quotes.
+const MAX_QUOTED: usize = 4;
+/// The most characters of each.
+const MAX_QUOTED_CHARS: usize = 200;
+/// The hash that every CA accepts, as hashed names of accounts write it (draft-ietf-acme-dns-persist-02 section 4.1).
 const HASH: &str = "sha-256/";
-/// What a hashed name is made for where it is to serve every domain.
+/// What stands for the domain in a hashed name that is valid for every domain.
 const ANY_DOMAIN: &str = "*";
 
-/// Who is to get certificates, from whom, and for how long.
+/// Why no record can be written that the CA would accept.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PersistRequirementError {
+    #[error("the CA does not say by which name persistent authorizations identify it")]
+    NoIssuer,
+    #[error("the persistent authorization that the CA wants cannot be written: {0}")]
+    Value(#[from] PersistValueError),
+}
+
+/// What a persistent authorization must say to authorize the daemon's account.
 #[derive(Debug, Clone)]
-pub struct Grantee {
-    /// The names by which records know the CA; any of them will do. None: its challenges will tell.
+pub struct PersistRequirement {
+    /// The names of the CA. A record has one of them. Empty if only the CA's challenges tell them.
     issuers: Vec<String>,
     account: Url,
-    /// What hashed names of accounts begin with, and the thumbprint of our key; where the CA wants them hashed.
-    hashed: Option<(String, String)>,
+    hash: Option<AccountHash>,
     lifetime: Option<Duration>,
 }
 
-/// What a record is to grant.
+/// Which record is looked for.
 #[derive(Debug, Clone, Copy)]
-pub struct Sought<'a> {
-    /// The domain.
+pub struct PersistQuery<'a> {
+    /// The domain that is proven.
     pub base: &'a Name,
-    /// The name at which the CA looks for it.
+    /// The name at which the CA looks for the record.
     pub looked_at: &'a Name,
-    /// Whether the certificate has its wildcard.
+    /// Whether the certificate has a wildcard of the domain.
     pub is_wildcard: bool,
-    /// Whether what cannot be seen from here is believed: a certificate was got before, or the CA is about to look.
-    pub trusting: bool,
+    /// Whether a hash by another key is accepted: the record may be from before a key rollover. Only for a record with
+    /// which a certificate was issued before, or which the CA checks next.
+    pub accepts_former_key: bool,
 }
 
-/// What is seen of a record in somebody else's zone.
-#[derive(Debug)]
-pub enum Seen {
-    /// It grants what is wanted.
-    Granted(PersistValue),
-    /// What is there instead.
-    Missing(String),
-    /// It cannot be looked up.
-    Nothing(LookupError),
+/// Whether a record is there that authorizes the account.
+#[derive(Debug, Clone)]
+pub struct PersistCheck {
+    /// The value of that record.
+    pub value: Option<PersistValue>,
+    /// What was found.
+    pub finding: Finding,
 }
 
-/// The name of an account for a domain (draft-ietf-acme-dns-persist-02 section 4.1).
-fn hashed(prefix: &str, domain: &str, thumbprint: &str, account: &Url) -> String {
+/// The hashed name of an account for a domain (draft-ietf-acme-dns-persist-02 section 4.1).
+fn hashed(hash: &AccountHash, domain: &str, account: &Url) -> String {
     // invariant: a name has at most 255 bytes
     let length = u8::try_from(domain.len()).unwrap_or(u8::MAX);
-    let bytes = [&[length][..], domain.as_bytes(), thumbprint.as_bytes(), account.as_str().as_bytes()].concat();
-    format!("{prefix}{HASH}{}", base64url(digest(&SHA256, &bytes).as_ref()))
+    let bytes = [&[length][..], domain.as_bytes(), hash.thumbprint.as_bytes(), account.as_str().as_bytes()].concat();
+    format!("{}{HASH}{}", hash.prefix, URL_SAFE_NO_PAD.encode(digest(&SHA256, &bytes)))
 }
 
-impl Grantee {
-    /// Our account, with what the CA says of itself beforehand.
-    pub fn new(account: &Account, lifetime: Option<Duration>) -> Self {
-        let meta = &account.client().directory().meta;
-        let hashed = meta.account_hash_prefix.clone().map(|prefix| (prefix, account.key().thumbprint()));
-        let named = [&meta.issuer_domain_names, &meta.caa_identities].into_iter().find(|names| !names.is_empty());
-        Self { issuers: named.cloned().unwrap_or_default(), account: account.url().clone(), hashed, lifetime }
-    }
-
-    /// The same, with what a challenge says. One that does not keep to the CA's own directory is refused.
-    pub fn of_challenge(account: &Account, lifetime: Option<Duration>, issuers: &[String]) -> Result<Self> {
-        let meta = &account.client().directory().meta;
-        let has = |names: &[String], other: &[String]| other.iter().all(|name| names.contains(name));
-        let problem = match issuers.len() {
-            0 => "it does not say by which name records know the CA",
-            1..=MAX_ISSUERS if meta.account_hash_prefix.is_none() => "",
-            1..=MAX_ISSUERS if !has(issuers, &meta.issuer_domain_names) => {
-                "it does not take every name that the directory has in `issuerDomainNames`"
-            }
-            1..=MAX_ISSUERS if !meta.caa_identities.is_empty() && !has(&meta.caa_identities, issuers) => {
-                "it takes a name that the directory does not have in `caaIdentities`"
-            }
-            1..=MAX_ISSUERS => "",
-            _ => "it takes more than ten names",
-        };
-        if problem.is_empty() {
-            return Ok(Self { issuers: issuers.to_vec(), ..Self::new(account, lifetime) });
+impl PersistRequirement {
+    /// What the CA's directory says. `lifetime` limits how long the authorization lasts.
+    pub fn new(issuer: &IssuerIdentity, lifetime: Option<Duration>) -> Self {
+        let names = [&issuer.issuer_domain_names, &issuer.caa_identities].into_iter().find(|names| !names.is_empty());
+        Self {
+            issuers: names.cloned().unwrap_or_default(),
+            account: issuer.account.clone(),
+            hash: issuer.account_hash.clone(),
+            lifetime,
         }
-        Err(AcmeError::Issuers(problem))
     }
 
-    /// Whether it is known by which names records know the CA.
+    /// The same with the names of the CA that a challenge tells.
+    pub fn with_issuers(self, issuers: &[String]) -> Self {
+        Self { issuers: issuers.to_vec(), ..self }
+    }
+
+    /// Whether a name of the CA is known.
     pub fn knows_issuers(&self) -> bool {
         !self.issuers.is_empty()
     }
 
-    /// What names our account in a record of a domain.
+    /// How a record of a domain names the account.
     fn account_uri(&self, domain: &str) -> String {
-        match &self.hashed {
-            Some((prefix, thumbprint)) => hashed(prefix, domain, thumbprint, &self.account),
+        match &self.hash {
+            Some(hash) => hashed(hash, domain, &self.account),
             None => self.account.to_string(),
         }
     }
 
-    /// The value that grants it for a domain.
-    pub fn value(&self, domain: &Name, is_wildcard: bool, now: Timestamp) -> Result<PersistValue> {
-        let issuer = self.issuers.first().ok_or(AcmeError::Issuers("it names no CA"))?;
+    /// The value that authorizes the account for a domain.
+    pub fn value(
+        &self,
+        domain: &Name,
+        is_wildcard: bool,
+        now: Timestamp,
+    ) -> Result<PersistValue, PersistRequirementError> {
+        let issuer = self.issuers.first().ok_or(PersistRequirementError::NoIssuer)?;
         let policy = if is_wildcard { "; policy=wildcard" } else { "" };
         let until = self.lifetime.map(|lifetime| format!("; persistUntil={}", now.plus(lifetime).as_unix()));
         let account = self.account_uri(&domain.to_string());
         Ok(format!("{issuer}; accounturi={account}{policy}{}", until.unwrap_or_default()).parse()?)
     }
 
-    /// Looks at the records that a CA looks at for a domain, CNAMEs followed.
-    pub async fn look(&self, lookup: &DnsClient, of: Sought<'_>, now: Timestamp) -> Seen {
-        let records = match lookup.txt(of.looked_at).await {
-            Ok(records) => records,
-            Err(error) if error.is_negative() => return Seen::Missing(error.to_string()),
-            Err(error) => return Seen::Nothing(error),
+    /// Looks up the record as the CA does, following CNAMEs. Fails if no record could be accepted.
+    pub async fn check(
+        &self,
+        client: &DnsClient,
+        query: PersistQuery<'_>,
+        now: Timestamp,
+    ) -> Result<PersistCheck, PersistRequirementError> {
+        let wanted = self.value(query.base, query.is_wildcard, now)?;
+        let asked = question(RecordType::TXT, query.looked_at);
+        let mut finding = match client.txt(query.looked_at).await {
+            Ok(records) => match self.find(&records, query, now) {
+                Ok(value) => {
+                    let answer = format!("its TXT is {:?}", value.as_str());
+                    let finding = Finding::new(Assessment::Good, query.looked_at, asked, answer);
+                    return Ok(PersistCheck { value: Some(value), finding });
+                }
+                Err(problems) => Finding::new(Assessment::Fault, query.looked_at, asked, problems),
+            },
+            Err(error) => Finding::of_failure(query.looked_at, asked, &error),
         };
-        let mut wrong = Vec::new();
+        let txt = Some(quoted(wanted.as_str()));
+        finding.needed = Some(NeededRecord { name: query.looked_at.to_string(), target: None, txt });
+        Ok(PersistCheck { value: None, finding })
+    }
+
+    /// The first record that authorizes the account, or what is wrong with each.
+    fn find(&self, records: &[Vec<u8>], query: PersistQuery<'_>, now: Timestamp) -> Result<PersistValue, String> {
+        let mut problems = Vec::new();
         for record in records {
-            match self.read(&record, of, now) {
-                Ok(value) => return Seen::Granted(value),
-                Err(what) => wrong.push(what),
+            match self.read(record, query, now) {
+                Ok(value) => return Ok(value),
+                Err(problem) => problems.push(problem),
             }
         }
-        wrong.truncate(TOLD.0);
-        Seen::Missing(wrong.join(", "))
+        problems.truncate(MAX_QUOTED);
+        Err(problems.join(", "))
     }
 
-    /// The value of a record that grants it, or what is wrong with it.
-    fn read(&self, record: &[u8], of: Sought<'_>, now: Timestamp) -> std::result::Result<PersistValue, String> {
+    /// The value of a record that authorizes the account, or what is wrong with it.
+    fn read(&self, record: &[u8], query: PersistQuery<'_>, now: Timestamp) -> Result<PersistValue, String> {
         let text = String::from_utf8_lossy(record);
-        let wrong = |what: String| format!("its TXT {:?} {what}", text.chars().take(TOLD.1).collect::<String>());
-        let value: PersistValue = text.parse().map_err(|error| wrong(format!("is malformed ({error})")))?;
-        let is_over = value.persist_until().is_some_and(|until| until <= now);
-        Err(wrong(match () {
-            () if !self.issuers.iter().any(|issuer| issuer == value.issuer()) => "is for another CA".into(),
-            () if !self.is_ours(value.account(), of) => "is for another account".into(),
-            () if of.is_wildcard && !value.is_wildcard() => "has no policy=wildcard".into(),
-            () if is_over => "is over by its persistUntil".into(),
-            () => return Ok(value),
-        }))
+        let quote = text.chars().take(MAX_QUOTED_CHARS).collect::<String>();
+        match text.parse::<PersistValue>() {
+            Ok(value) => match self.problem(&value, query, now) {
+                None => Ok(value),
+                Some(problem) => Err(format!("its TXT {quote:?} {problem}")),
+            },
+            Err(error) => Err(format!("its TXT {quote:?} is malformed ({error})")),
+        }
     }
 
-    /// Whether a record names our account. A hash by a former key of it is as good for the CA as one by this key, but
-    /// cannot be told from a stranger's here: it is believed where a certificate was got before.
-    fn is_ours(&self, account: &str, of: Sought<'_>) -> bool {
-        let is_former = |(prefix, _): &(String, String)| of.trusting && account.starts_with(&format!("{prefix}{HASH}"));
-        let domains = [of.base.to_string(), ANY_DOMAIN.to_owned()];
-        domains.iter().any(|domain| self.account_uri(domain) == account) || self.hashed.as_ref().is_some_and(is_former)
+    fn problem(&self, value: &PersistValue, query: PersistQuery<'_>, now: Timestamp) -> Option<&'static str> {
+        if !self.issuers.iter().any(|issuer| issuer == value.issuer()) {
+            return Some("is for another CA");
+        }
+        if !self.is_our_account(value.account(), query) {
+            return Some("is for another account");
+        }
+        if query.is_wildcard && !value.is_wildcard() {
+            return Some("has no policy=wildcard");
+        }
+        if value.persist_until().is_some_and(|until| until <= now) {
+            return Some("has expired by its persistUntil");
+        }
+        None
     }
 
-    /// The value to rely on at an owner of ours: one that stands there already, or another one to be published.
+    /// Whether a record names the account. The CA accepts a hash by a former key of the account as well, but here such a
+    /// hash looks like a stranger's.
+    fn is_our_account(&self, account: &str, query: PersistQuery<'_>) -> bool {
+        let domains = [query.base.to_string(), ANY_DOMAIN.to_owned()];
+        if domains.iter().any(|domain| self.account_uri(domain) == account) {
+            return true;
+        }
+        let Some(hash) = &self.hash else { return false };
+        query.accepts_former_key && account.starts_with(&format!("{}{HASH}", hash.prefix))
+    }
+
+    /// The value to rely on at an owner of this server: one that is published already, or else a new one.
     pub fn choose(
         &self,
-        publisher: &Publisher,
-        owner: &Owner,
+        published: &[PersistentValue],
         domain: &Name,
         is_wildcard: bool,
-    ) -> Result<PersistValue> {
-        let wanted = self.value(domain, is_wildcard, publisher.now())?;
-        let mut standing = publisher.persistent(owner).into_iter();
-        let found = standing.find(|standing| lasts(standing, &wanted) && covers(&standing.value, &wanted));
-        Ok(found.map_or(wanted, |standing| standing.value))
+        now: Timestamp,
+    ) -> Result<PersistValue, PersistRequirementError> {
+        let wanted = self.value(domain, is_wildcard, now)?;
+        let found = published.iter().find(|published| lasts(published, &wanted) && covers(&published.value, &wanted));
+        Ok(found.map_or(wanted, |published| published.value.clone()))
     }
 }
 
-/// Whether one grants all that another one does.
+/// Whether a value authorizes everything that another one does.
 pub fn covers(one: &PersistValue, other: &PersistValue) -> bool {
     one.issuer() == other.issuer()
         && one.account() == other.account()
@@ -186,7 +222,7 @@ pub fn covers(one: &PersistValue, other: &PersistValue) -> bool {
         && end(one) >= end(other)
 }
 
-/// Whether what is published lasts as long as a value says.
+/// Whether a published value lasts as long as another value says.
 pub fn lasts(published: &PersistentValue, value: &PersistValue) -> bool {
     published.expires.unwrap_or(Timestamp::MAX) >= end(value)
 }
@@ -195,120 +231,24 @@ fn end(value: &PersistValue) -> Timestamp {
     value.persist_until().unwrap_or(Timestamp::MAX)
 }
 
-/// A text as zone files write a TXT record's: cut into strings of at most 255 bytes (RFC 1035 section 3.3.14).
+/// A text as zone files write a TXT record: cut into strings of at most 255 bytes (RFC 1035 section 3.3.14).
 pub fn quoted(text: &str) -> String {
-    let bytes: Vec<char> = text.chars().collect();
-    let strings = bytes.chunks(crate::model::txt::MAX_STRING).map(|part| {
-        let escaped = part.iter().map(|c| if matches!(c, '"' | '\\') { format!("\\{c}") } else { c.to_string() });
-        format!("\"{}\"", escaped.collect::<String>())
-    });
+    let characters: Vec<char> = text.chars().collect();
+    let strings = characters.chunks(MAX_STRING).map(quoted_string);
     strings.collect::<Vec<_>>().join(" ")
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn grantee(lifetime: Option<u64>) -> Grantee {
-        Grantee {
-            issuers: vec!["ca.test".into(), "other.ca.test".into()],
-            account: "https://ca.test/acct/1".parse().unwrap(),
-            hashed: None,
-            lifetime: lifetime.map(Duration::from_secs),
+fn quoted_string(characters: &[char]) -> String {
+    let mut quoted = String::from("\"");
+    for character in characters {
+        if matches!(character, '"' | '\\') {
+            quoted.push('\\');
         }
+        quoted.push(*character);
     }
-
-    fn domain() -> Name {
-        "example.com".parse().unwrap()
-    }
-
-    /// What is read of a record at `_validation-persist.example.com`.
-    fn seen(grantee: &Grantee, text: &str, is_wildcard: bool, trusting: bool) -> std::result::Result<String, String> {
-        let (base, looked_at) = (domain(), domain().child("_validation-persist").unwrap());
-        let of = Sought { base: &base, looked_at: &looked_at, is_wildcard, trusting };
-        grantee.read(text.as_bytes(), of, Timestamp::from_unix(1_000)).map(|value| value.to_string())
-    }
-
-    /// The example of draft-ietf-acme-dns-persist-02 section 10.2.
-    #[test]
-    fn a_hashed_name_binds_account_key_and_domain() {
-        let prefix = "https://ca.example/account-hash/";
-        let grantee = Grantee {
-            issuers: vec!["authority.example".into()],
-            account: "https://ca.example/acct/123".parse().unwrap(),
-            hashed: Some((prefix.into(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs".into())),
-            lifetime: None,
-        };
-        let record = |hash: &str| format!("authority.example; accounturi={prefix}sha-256/{hash}");
-        let right = record("5SQm7n6tPh2-PlLbCKGnViTXX5z19SCN4cPGQHSk-kw");
-        assert_eq!(grantee.value(&domain(), false, Timestamp::from_unix(1)).unwrap().as_str(), right);
-        let any_domain = record("NpDnSwUthQK8zCgFdefYxAdAVPnygMLbs9US6oO-5ug");
-        for (text, trusting, is_right) in [
-            (&right, false, true),
-            (&any_domain, false, true),
-            (&record(&"x".repeat(43)), false, false),
-            (&record(&"x".repeat(43)), true, true),
-            (&"authority.example; accounturi=https://ca.example/acct/123".to_owned(), true, false),
-        ] {
-            assert_eq!(seen(&grantee, text, false, trusting).is_ok(), is_right, "{text} {trusting}");
-        }
-    }
-
-    #[test]
-    fn a_value_says_what_is_wanted_and_no_more() {
-        let now = Timestamp::from_unix(1_000);
-        let value = |wildcard, lifetime| grantee(lifetime).value(&domain(), wildcard, now).unwrap().to_string();
-        assert_eq!(value(false, None), "ca.test; accounturi=https://ca.test/acct/1");
-        let all = "ca.test; accounturi=https://ca.test/acct/1; policy=wildcard; persistUntil=1060";
-        assert_eq!(value(true, Some(60)), all);
-        let nobody = Grantee { issuers: Vec::new(), ..grantee(None) };
-        assert!(matches!(nobody.value(&domain(), false, now), Err(AcmeError::Issuers(_))));
-        let odd = Grantee { issuers: vec!["CA.test".into()], ..grantee(None) };
-        assert!(matches!(odd.value(&domain(), false, now), Err(AcmeError::Persist(_))));
-    }
-
-    #[test]
-    fn a_record_is_right_or_it_is_said_what_is_wrong() {
-        let read = |text: &str, wildcard| seen(&grantee(None), text, wildcard, true);
-        let (plain, more) =
-            ("other.ca.test; accounturi=https://ca.test/acct/1", "; policy=Wildcard; persistUntil=1001");
-        assert_eq!(read(plain, false).as_deref(), Ok(plain));
-        assert!(read(&format!("{plain}{more}"), true).is_ok());
-        for (text, what) in [
-            (plain.to_owned(), "has no policy=wildcard"),
-            (format!("{plain}; policy=wildcard;"), "is malformed (nothing may be empty"),
-            ("x.test; accounturi=https://ca.test/acct/1".into(), "is for another CA"),
-            ("ca.test; accounturi=https://ca.test/acct/10".into(), "is for another account"),
-            (format!("{plain}; policy=wildcard; persistUntil=1000"), "is over by its persistUntil"),
-            ("1".repeat(43), "is malformed"),
-        ] {
-            let said = read(&text, true).unwrap_err();
-            assert!(said.starts_with("its TXT \"") && said.contains(what), "{text}: {said}");
-        }
-    }
-
-    #[test]
-    fn what_one_covers_it_may_replace() {
-        let text = |more: &str| format!("ca.test; accounturi=urn:1{more}").parse::<PersistValue>().unwrap();
-        let all =
-            ["; policy=wildcard", "", "; policy=wildcard; persistUntil=9", "; persistUntil=9", "; persistUntil=8"];
-        let expected = [
-            [true, true, true, true, true],
-            [false, true, false, true, true],
-            [false, false, true, true, true],
-            [false, false, false, true, true],
-            [false, false, false, false, true],
-        ];
-        let found = all.map(|one| all.map(|other| covers(&text(one), &text(other))));
-        assert_eq!(found, expected);
-        assert!(!covers(&text(""), &"ca.test; accounturi=urn:2".parse().unwrap()));
-        assert!(!covers(&text(""), &"ca2.test; accounturi=urn:1".parse().unwrap()));
-    }
-
-    #[test]
-    fn long_texts_are_cut_as_zone_files_want_them() {
-        assert_eq!(quoted(r#"a "b" \c"#), r#""a \"b\" \\c""#);
-        let cut = quoted(&"x".repeat(300));
-        assert_eq!(cut, format!("\"{}\" \"{}\"", "x".repeat(255), "x".repeat(45)));
-    }
+    quoted.push('"');
+    quoted
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,18 +17,7 @@ type Layers = BTreeMap<String, u32>;
 const VALUES: u32 = 0;
 
 /// Imports that still break the rule. The list only ever gets shorter.
-const STILL_UPWARDS: [&str; 10] = [
-    "acme::error imports delegation",
-    "acme::error imports publisher",
-    "delegation::caa imports acme",
-    "delegation::challenge_target imports acme",
-    "delegation::challenge_target imports publisher",
-    "delegation::nameservers imports acme",
-    "delegation::nameservers imports publisher",
-    "delegation::persist imports acme",
-    "delegation::persist imports publisher",
-    "dns::tests::updates imports api",
-];
+const STILL_UPWARDS: [&str; 1] = ["dns::tests::updates imports api"];
 
 /// Files that import themselves by way of others. The list only ever gets shorter.
 const STILL_IN_CYCLES: &[&str] = &[

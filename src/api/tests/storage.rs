@@ -27,7 +27,7 @@ async fn storage(site: &Site, token: &str, what: &str, body: &str) -> Reply {
 #[tokio::test]
 async fn lego_finds_again_what_it_has_put() {
     let resolver = Resolver::start().await;
-    let site = Site::with_lookup("", resolver.lookup()).await;
+    let site = Site::with_lookup("", resolver.client()).await;
     let (token, _) = token(&site, |_| {}).await;
     let account = account_of(&site, &site.register("").await);
     storage(&site, &token, "GET /example.com", "").await.is_failure(404, "not_found");
@@ -51,7 +51,7 @@ async fn lego_finds_again_what_it_has_put() {
 #[tokio::test]
 async fn created_means_that_the_cname_leads_to_the_account() {
     let resolver = Resolver::start().await;
-    let site = Site::with_lookup("", resolver.lookup()).await;
+    let site = Site::with_lookup("", resolver.client()).await;
     let (token, _) = token(&site, |_| {}).await;
     let (mine, other) = (site.register("").await, site.register("").await);
     let account = account_of(&site, &mine).to_string();

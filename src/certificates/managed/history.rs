@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::certificate::CertificateName;
 use crate::config::{ManagedCertificate, file};
-use crate::delegation::challenge_target::Proven;
+use crate::delegation::challenge_target::ProvenTargets;
 use crate::file::state::{FileError, create_private_folder, read_toml, removed, write_toml};
 use crate::model::url::Url;
 
@@ -30,7 +30,7 @@ pub struct CertificateHistory {
     /// The serial number of the last certificate that was revoked. It is not renewed until somebody asks for that.
     pub revoked: Option<String>,
     /// Where the names led when the last certificate was issued.
-    pub proven: Proven,
+    pub proven: ProvenTargets,
     /// Whether a deletion has begun. A crash may have interrupted it.
     pub deleting: bool,
     /// The outcome of the last run of the hook.

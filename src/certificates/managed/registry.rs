@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use crate::config::certificate::CertificateName;
 
 use super::super::error::{CertificateError, Result};
-use super::super::issue::IssueServices;
+use super::super::services::IssueServices;
 use super::entry::ManagedEntry;
 use super::history::StateFolder;
 

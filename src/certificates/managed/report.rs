@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::acme::certificate::CertificateInfo;
 use crate::config::certificate::CertificateName;
-use crate::delegation::challenge_target::Missing;
 
 use super::super::error::CertificateError;
 use super::super::keeper::Attempts;
+use super::super::missing_record::MissingRecord;
 use super::super::progress::NameProgress;
 use super::hook::HookOutcome;
 
@@ -30,7 +30,7 @@ pub struct ManagedCertificateReport {
     #[serde(flatten)]
     pub attempts: Attempts,
     /// Records that somebody has to add to their zones.
-    pub missing: Vec<Missing>,
+    pub missing: Vec<MissingRecord>,
     /// The CAA record that lets this account alone get certificates.
     pub caa: Option<String>,
     /// The outcome of the last run of the deploy hook.

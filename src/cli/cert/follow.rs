@@ -5,11 +5,11 @@ use std::time::Duration;
 use axum::http::Method;
 
 use crate::api::types::certificates::ManagedCertificateView;
+use crate::certificates::missing_record::MissingRecord;
 use crate::cli::error::{CliError, Result};
 use crate::cli::operator::Operator;
 use crate::cli::output::print;
 use crate::cli::table::{cell, printable};
-use crate::delegation::challenge_target::Missing;
 
 use super::path::path;
 use super::progress::Progress;
@@ -61,17 +61,17 @@ fn outcome(now: &ManagedCertificateView) -> Result<()> {
 }
 
 /// Prints the records that are missing, as lines of a zone file, and fails.
-fn missing(name: &str, missing: &[Missing]) -> Result<()> {
+fn missing(name: &str, missing: &[MissingRecord]) -> Result<()> {
     print("Add these records, once and for ever:\n")?;
     let mut lines = Vec::new();
     let mut found = Vec::new();
     for one in missing {
-        let records: Vec<String> = one.records().map(|record| printable(&record)).collect();
+        let records: Vec<String> = one.needed.records().map(|record| printable(&record)).collect();
         lines.push(records.join("\nor, in place of it,\n"));
-        found.push(printable(&format!("{}: {}", one.name, one.found)));
+        found.push(printable(&format!("{}: {}", one.needed.name, one.found)));
     }
     print(&lines.join("\n"))?;
-    let what = if missing.iter().any(|one| one.txt.is_some()) {
+    let what = if missing.iter().any(|one| one.needed.txt.is_some()) {
         "persistent authorizations are missing"
     } else {
         "names of the certificate are not delegated to this server yet"

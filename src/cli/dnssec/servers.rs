@@ -9,12 +9,12 @@ use thiserror::Error;
 
 use crate::config::keyfile::KeyFile;
 use crate::config::{Config, Dnssec};
+use crate::delegation::ds::DsSet;
 use crate::model::name::Name;
 use crate::model::time::Clock;
 use crate::model::txt::RecordSet;
 use crate::net::dns_client::{AskError, BlockingDnsClient, DnsClient, DnsReply, Protocol};
 use crate::zone::signing::Signing;
-use crate::zone::signing::key::ZoneKey;
 
 /// How long a running daemon may take to take a changed key file over. It looks at it every second.
 const TAKE_OVER: Duration = Duration::from_secs(5);
@@ -61,6 +61,12 @@ pub fn is_served(config: &Config, file: &KeyFile, dnssec: &Dnssec) -> Result<(),
     Ok(())
 }
 
+/// The DS records of a zone, by a server of the parent zone.
+pub fn ask_ds(server: SocketAddr, apex: &Name) -> Result<DsSet, String> {
+    let client = BlockingDnsClient::new(DnsClient::new(&[])).map_err(|error| error.to_string())?;
+    client.run(async |client| DsSet::ask(client, server, apex).await).map_err(|finding| finding.answer)
+}
+
 /// Asks over TCP, which answers in full however long the records are.
 fn ask(server: SocketAddr, name: &Name, rtype: RecordType) -> Result<DnsReply, AskError> {
     let client = BlockingDnsClient::new(DnsClient::new(&[]))?;
@@ -73,58 +79,5 @@ fn reachable(ip: IpAddr) -> IpAddr {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
-    }
-}
-
-/// The DS set that a server of the parent has: its TTL and each RDATA.
-#[derive(Debug)]
-pub struct ParentDs(Vec<(u32, Vec<u8>)>);
-
-impl ParentDs {
-    /// Asks.
-    pub fn ask(server: SocketAddr, apex: &Name) -> Result<Self, String> {
-        let reply = ask(server, apex, RecordType::DS)
-            .map_err(|error| format!("no answer from the parent {server}: {error}"))?;
-        match reply.rcode() {
-            ResponseCode::NoError => Ok(Self(reply.rdatas(RecordType::DS))),
-            rcode => Err(format!("the parent {server} says {rcode} to the DS of {apex}")),
-        }
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Seconds that it may be kept.
-    pub fn ttl(&self) -> Option<u32> {
-        self.0.iter().map(|(ttl, _)| *ttl).max()
-    }
-
-    /// Whether it is of this key and no other; other digests of the same key are no harm.
-    pub fn is_of(&self, key: &ZoneKey, apex: &Name) -> bool {
-        let ds = key.ds(apex);
-        // Key tag and algorithm.
-        self.0.iter().all(|(_, rdata)| rdata.starts_with(&ds[..3])) && self.0.iter().any(|(_, rdata)| *rdata == ds)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::zone::signing::key::Algorithm;
-
-    #[test]
-    fn the_parents_ds_must_be_of_this_key_alone() {
-        let apex: Name = "auth.example.org".parse().unwrap();
-        let [one, other] = [(); 2].map(|()| ZoneKey::generate(Algorithm::EcdsaP256).unwrap());
-        let set = |rdatas: &[Vec<u8>]| ParentDs(rdatas.iter().map(|rdata| (300, rdata.clone())).collect());
-        let mut sha384 = one.ds(&apex);
-        (sha384[3], sha384[4]) = (4, 0);
-        assert!(set(&[one.ds(&apex)]).is_of(&one, &apex) && set(&[sha384.clone(), one.ds(&apex)]).is_of(&one, &apex));
-        for wrong in [&[][..], &[sha384], &[one.ds(&apex), other.ds(&apex)], &[other.ds(&apex)]] {
-            assert!(!set(wrong).is_of(&one, &apex));
-        }
-        assert_eq!(set(&[one.ds(&apex)]).ttl(), Some(300));
     }
 }

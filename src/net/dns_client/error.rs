@@ -34,9 +34,14 @@ pub enum LookupError {
 }
 
 impl LookupError {
-    /// Whether the DNS says that there is no such record. Every other error leaves that open.
+    /// Whether the DNS says that there is no such record.
     pub fn is_negative(&self) -> bool {
         matches!(self, Self::NameError(_) | Self::NoData { .. })
+    }
+
+    /// Whether the DNS itself says that nothing usable is there. Every other error leaves that open.
+    pub fn is_conclusive(&self) -> bool {
+        self.is_negative() || matches!(self, Self::LongChain(_))
     }
 }
 

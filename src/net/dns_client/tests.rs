@@ -1,6 +1,6 @@
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,18 +21,22 @@ pub(crate) struct Resolver {
     pub address: SocketAddr,
     known: Arc<Mutex<HashMap<rr::Name, Vec<RData>>>>,
     asked: Arc<AtomicUsize>,
+    fails: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
 impl Resolver {
     pub async fn start() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let (address, known, asked) = (socket.local_addr().unwrap(), Arc::default(), Arc::default());
-        let task = tokio::spawn(serve(socket, Arc::clone(&known), Arc::clone(&asked)));
-        Self { address, known, asked, task }
+        let address = socket.local_addr().unwrap();
+        let known = Arc::default();
+        let asked = Arc::default();
+        let fails = Arc::default();
+        let task = tokio::spawn(serve(socket, Arc::clone(&known), Arc::clone(&asked), Arc::clone(&fails)));
+        Self { address, known, asked, fails, task }
     }
 
-    pub fn lookup(&self) -> DnsClient {
+    pub fn client(&self) -> DnsClient {
         DnsClient::new(&[self.address])
     }
 
@@ -40,6 +44,11 @@ impl Resolver {
     pub fn tell(&self, name: &str, records: &[RData]) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(rr::Name::from_ascii(name).unwrap(), records.to_vec());
+    }
+
+    /// Has every question answered with SERVFAIL from now on.
+    pub fn fail(&self) {
+        self.fails.store(true, Ordering::Relaxed);
     }
 
     pub fn cname(&self, name: &str, target: &str) {
@@ -53,22 +62,28 @@ impl Drop for Resolver {
     }
 }
 
-async fn serve(socket: UdpSocket, known: Arc<Mutex<HashMap<rr::Name, Vec<RData>>>>, asked: Arc<AtomicUsize>) {
+async fn serve(
+    socket: UdpSocket,
+    known: Arc<Mutex<HashMap<rr::Name, Vec<RData>>>>,
+    asked: Arc<AtomicUsize>,
+    fails: Arc<AtomicBool>,
+) {
     let mut packet = [0; 1_500];
     while let Ok((length, peer)) = socket.recv_from(&mut packet).await {
         let Ok(query) = Message::from_vec(&packet[..length]) else { continue };
         asked.fetch_add(1, Ordering::Relaxed);
-        let reply = answer(query, &known.lock().unwrap_or_else(PoisonError::into_inner));
+        let fails = fails.load(Ordering::Relaxed);
+        let reply = answer(query, fails, &known.lock().unwrap_or_else(PoisonError::into_inner));
         socket.send_to(&reply.to_vec().unwrap(), peer).await.unwrap();
     }
 }
 
-fn answer(mut message: Message, known: &HashMap<rr::Name, Vec<RData>>) -> Message {
+fn answer(mut message: Message, fails: bool, known: &HashMap<rr::Name, Vec<RData>>) -> Message {
     message.metadata.message_type = MessageType::Response;
     message.metadata.recursion_available = true;
     let question = message.queries[0].clone();
     let mut name = question.name().clone();
-    if name.to_string().starts_with("broken.") {
+    if fails || name.to_string().starts_with("broken.") {
         message.metadata.response_code = ResponseCode::ServFail;
         return message;
     }
@@ -101,7 +116,7 @@ async fn a_chain_is_followed_to_its_end() {
     resolver.cname("alias.example.net.", "label.auth.test.");
     resolver.tell("label.auth.test.", &[]);
     resolver.cname("into.nowhere.test.", "nowhere.test.");
-    let lookup = resolver.lookup();
+    let lookup = resolver.client();
     let chain = async |from: &str| lookup.cname_chain(&name(from), |_| false).await;
     assert_eq!(
         chain("_ACME-challenge.example.com").await,
@@ -123,10 +138,10 @@ async fn a_circle_and_an_endless_chain_end() {
     }
     resolver.tell(&format!("{}.long.test.", MAX_CHAIN + 1), &[]);
     for from in ["a.test", "self.test", "0.long.test"] {
-        let chain = resolver.lookup().cname_chain(&name(from), |_| false).await;
+        let chain = resolver.client().cname_chain(&name(from), |_| false).await;
         assert_eq!(chain, Err(LookupError::LongChain(name(from))));
     }
-    assert_eq!(resolver.lookup().cname_chain(&name("1.long.test"), |_| false).await.unwrap().len(), MAX_CHAIN);
+    assert_eq!(resolver.client().cname_chain(&name("1.long.test"), |_| false).await.unwrap().len(), MAX_CHAIN);
 }
 
 /// The resolver cannot reach the server that it leads to, as behind a NAT that sends nothing back inside.
@@ -135,7 +150,7 @@ async fn where_the_end_leads_is_not_asked() {
     let resolver = Resolver::start().await;
     resolver.cname("_acme-challenge.example.com.", "broken.auth.test.");
     let chain = async |end: &str| {
-        resolver.lookup().cname_chain(&name("_acme-challenge.example.com"), |target| *target == name(end)).await
+        resolver.client().cname_chain(&name("_acme-challenge.example.com"), |target| *target == name(end)).await
     };
     assert_eq!(chain("broken.auth.test").await, Ok(vec![name("broken.auth.test")]));
     assert!(matches!(chain("other.test").await, Err(LookupError::Failed { .. })));
@@ -158,7 +173,7 @@ async fn records_of_each_type_are_read() {
     );
     resolver.tell("six.test.", &[RData::AAAA(AAAA::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))]);
     resolver.cname("www.example.com.", "example.com.");
-    let lookup = resolver.lookup();
+    let lookup = resolver.client();
     let zone = name("example.com");
     assert_eq!(lookup.nameservers(&zone).await, Ok(vec![name("ns1.example.com"), name("ns2.example.com")]));
     for at in [zone, name("www.example.com")] {
@@ -173,7 +188,7 @@ async fn records_of_each_type_are_read() {
 async fn no_name_no_data_a_failure_and_no_answer_are_told_apart() {
     let resolver = Resolver::start().await;
     resolver.tell("empty.test.", &[]);
-    let lookup = resolver.lookup();
+    let lookup = resolver.client();
     let (empty, nowhere, broken) = (name("empty.test"), name("nowhere.test"), name("broken.test"));
     let no_data = LookupError::NoData { name: empty.clone(), rtype: RecordType::TXT };
     assert_eq!(lookup.txt(&empty).await, Err(no_data));
@@ -322,7 +337,7 @@ async fn one_limit_holds_for_recursive_and_direct_questions_of_all_clones() {
 #[tokio::test]
 async fn nothing_is_remembered() {
     let resolver = Resolver::start().await;
-    let lookup = resolver.lookup();
+    let lookup = resolver.client();
     assert!(lookup.txt(&name("new.test")).await.is_err());
     resolver.tell("new.test.", &[RData::TXT(TXT::new(vec!["there".into()]))]);
     assert_eq!(lookup.txt(&name("new.test")).await, Ok(vec![b"there".to_vec()]));

@@ -1,0 +1,21 @@
+//! What issuing a certificate needs.
+
+use std::sync::Arc;
+
+use crate::acme::Authority;
+use crate::metrics::Metrics;
+use crate::net::dns_client::DnsClient;
+use crate::publisher::Publisher;
+
+/// What issuing needs. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct IssueServices {
+    /// The CA and the account there.
+    pub authority: Authority,
+    /// Publishes the challenges' values.
+    pub publisher: Publisher,
+    /// Looks into the zones of others.
+    pub dns: DnsClient,
+    /// Counts certificates and failures.
+    pub metrics: Arc<Metrics>,
+}
