@@ -113,7 +113,7 @@ by_nameserver_records() {
     check "it is there by itself" eventually 30 test -e "$live/$name/fullchain.pem"
     check "by NS records, $name and its wildcard" in_place "$name" "$name" "*.$name"
     check "the parent's nameservers are those of the configuration" \
-        test "$(grep "$challenge" "$work/txtgate.log" | grep -c 'txtgate::delegation')" -eq 0
+        test "$(grep "$challenge" "$work/txtgate.log" | grep -c 'txtgate::certificates::preflight')" -eq 0
     check "the CA has looked there" grep -q "^TXT $challenge. NOERROR 6/6" "$work/quorum.log"
 }
 

@@ -58,7 +58,7 @@ pebble_with
 reload
 check "the CA is up: from nothing to a certificate that a client verifies" eventually 30 verified
 check "the delegation was looked up and every nameserver in it was right" \
-    test "$(grep -c 'txtgate::delegation' "$work/txtgate.log")" -eq 0
+    test "$(grep -c 'txtgate::certificates::preflight' "$work/txtgate.log")" -eq 0
 
 # A client that verifies everything, on one connection that it keeps and on new ones, all the while.
 start client /usr/bin/python3 "$here/client.py" "$zone" "$txtgate_dns" "$work/root.pem" "$work/stop"
