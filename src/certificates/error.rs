@@ -43,7 +43,7 @@ pub enum CertificateError {
     #[error("cannot get a certificate for {}", listed(.0, Finding::to_string))]
     Unprovable(Vec<Finding>),
     #[error("{0}")]
-    Undelegated(Finding),
+    Undelegated(Box<Finding>),
     #[error("the nameservers do not show what was published: of {name}, {}", listed(faults, not_shown))]
     NotShown { name: Name, faults: Vec<Finding> },
     #[error("CAA records forbid this CA ({identities}): {}", listed(faults, forbidding))]

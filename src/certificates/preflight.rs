@@ -195,7 +195,7 @@ async fn find_delegation(zone: &Zone, dns: &DnsClient) -> Result<Delegation> {
     let (delegation, findings) = Delegation::find(zone, dns).await;
     for finding in findings {
         if finding.is_fault() {
-            return Err(CertificateError::Undelegated(finding));
+            return Err(CertificateError::Undelegated(finding.into()));
         }
         warn!("{finding}");
     }

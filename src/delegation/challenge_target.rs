@@ -148,7 +148,9 @@ impl TargetSearch {
                 let finding = Finding::new(Assessment::Good, &looked_at, "", "it lies in a zone of this server");
                 return TargetCheck { base, looked_at, location: Location::Owner(owner), finding };
             }
-            Some(Err(finding)) => return TargetCheck { base, looked_at, location: Location::Impossible, finding },
+            Some(Err(finding)) => {
+                return TargetCheck { base, looked_at, location: Location::Impossible, finding: *finding };
+            }
             None => {}
         }
         let (location, finding) = self.follow_cname(&looked_at).await;
@@ -161,7 +163,7 @@ impl TargetSearch {
     }
 
     /// The owner at a name in a zone of this server, which needs no CNAME; `None` if a record has to lead there.
-    fn own_location(&self, base: &Name, looked_at: &Name) -> Option<Result<Owner, Finding>> {
+    fn own_location(&self, base: &Name, looked_at: &Name) -> Option<Result<Owner, Box<Finding>>> {
         let zone = zone_at(&self.zones, looked_at)?;
         let owner = Owner::at(looked_at, &zone);
         if zone.apex() == base {
@@ -170,7 +172,7 @@ impl TargetSearch {
         }
         // A zone `_acme-challenge.example.com`: NS records lead here.
         let is_owned = zone.is_challenge() && is_served(&self.zones, &Owner::apex(zone.clone()));
-        Some(owner.filter(|_| is_owned).ok_or_else(|| unprovable(base, &zone)))
+        Some(owner.filter(|_| is_owned).ok_or_else(|| unprovable(base, &zone).into()))
     }
 
     fn has_static_records(&self, name: &Name) -> bool {

@@ -18,7 +18,7 @@ pub struct DsSet(Vec<(u32, Vec<u8>)>);
 impl DsSet {
     /// Asks a server of the parent zone, over TCP: the reply is complete however long it is. An error is always unknown:
     /// only an authoritative answer shows that there are no DS records.
-    pub async fn ask(client: &DnsClient, server: SocketAddr, apex: &Name) -> Result<Self, Finding> {
+    pub async fn ask(client: &DnsClient, server: SocketAddr, apex: &Name) -> Result<Self, Box<Finding>> {
         let reply = match client.ask(server, Protocol::Tcp, apex, RecordType::DS).await {
             Ok(reply) => reply,
             Err(error) => return Err(unknown(server, apex, format!("no answer from the parent {server}: {error}"))),
@@ -32,7 +32,7 @@ impl DsSet {
         let records = reply.rdatas(RecordType::DS);
         if records.is_empty() && !reply.is_authoritative() {
             let answer = format!("{server} is not authoritative for the parent of {apex}");
-            return Err(unknown(server, apex, answer).advice("name a nameserver of the parent zone"));
+            return Err(unknown(server, apex, format!("{answer}; name a nameserver of the parent zone")));
         }
         Ok(Self(records))
     }
@@ -56,8 +56,8 @@ impl DsSet {
     }
 }
 
-fn unknown(server: SocketAddr, apex: &Name, answer: String) -> Finding {
-    Finding::new(Assessment::Unknown, apex, question_at(RecordType::DS, apex, server), answer)
+fn unknown(server: SocketAddr, apex: &Name, answer: String) -> Box<Finding> {
+    Finding::new(Assessment::Unknown, apex, question_at(RecordType::DS, apex, server), answer).into()
 }
 
 #[cfg(test)]
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(set(&[one.ds(&apex)]).ttl(), Some(300));
     }
 
-    async fn ask(reply: impl Fn(&mut Message) + Send + Sync + 'static) -> Result<DsSet, Finding> {
+    async fn ask(reply: impl Fn(&mut Message) + Send + Sync + 'static) -> Result<DsSet, Box<Finding>> {
         let port = nameserver(|_| (), reply).await;
         DsSet::ask(&DnsClient::new(&[]), ([127, 0, 0, 1], port).into(), &apex()).await
     }

@@ -38,7 +38,7 @@ impl Delegation {
         let mut findings = Vec::new();
         let referral = match ask_parent(apex, client).await {
             Ok(referral) => referral,
-            Err(finding) if finding.is_fault() => return (None, vec![finding]),
+            Err(finding) if finding.is_fault() => return (None, vec![*finding]),
             Err(finding) => {
                 findings.push(finding.meaning("the nameservers of the configuration are checked instead"));
                 Referral { glue: configured_addresses(zone, &configured), names: configured.clone() }
@@ -51,7 +51,7 @@ impl Delegation {
                 Ok(addresses) => {
                     servers.extend(addresses.into_iter().map(|address| Nameserver { name: name.clone(), address }));
                 }
-                Err(finding) => findings.push(finding),
+                Err(finding) => findings.push(*finding),
             }
         }
         servers.truncate(MAX_NAMESERVERS);
@@ -105,7 +105,7 @@ impl Delegation {
     }
 }
 
-async fn ask_parent(apex: &Name, client: &DnsClient) -> Result<Referral, Finding> {
+async fn ask_parent(apex: &Name, client: &DnsClient) -> Result<Referral, Box<Finding>> {
     ParentZone::find(apex, client).await?.referral(apex, client, DNS_PORT).await
 }
 
@@ -145,14 +145,16 @@ fn address(rtype: RecordType, rdata: &[u8]) -> Option<IpAddr> {
 }
 
 /// The addresses of a nameserver: its glue, otherwise what resolvers say.
-async fn addresses(name: &Name, glue: &[Nameserver], client: &DnsClient) -> Result<Vec<IpAddr>, Finding> {
+async fn addresses(name: &Name, glue: &[Nameserver], client: &DnsClient) -> Result<Vec<IpAddr>, Box<Finding>> {
     let known: Vec<IpAddr> = glue.iter().filter(|server| server.name == *name).map(|server| server.address).collect();
     if !known.is_empty() {
         return Ok(known);
     }
     client.addresses(name).await.map_err(|error| {
         let assessment = if error.is_conclusive() { Assessment::Warning } else { Assessment::Unknown };
-        Finding::new(assessment, name, format!("A and AAAA of {name}"), error).meaning("the nameserver is not checked")
+        Finding::new(assessment, name, format!("A and AAAA of {name}"), error)
+            .meaning("the nameserver is not checked")
+            .into()
     })
 }
 

@@ -51,17 +51,17 @@ pub struct Referral {
 
 impl ParentZone {
     /// Looks up the zone above `apex`, and addresses of its servers.
-    pub async fn find(apex: &Name, client: &DnsClient) -> Result<Self, Finding> {
+    pub async fn find(apex: &Name, client: &DnsClient) -> Result<Self, Box<Finding>> {
         let mut above = apex.parent();
         while let Some(name) = above {
             match client.nameservers(&name).await {
                 Ok(servers) => return Self::with_addresses(apex, name, servers, client).await,
                 Err(error) if error.is_negative() => above = name.parent(),
-                Err(error) => return Err(Finding::of_failure(apex, question(RecordType::NS, &name), &error)),
+                Err(error) => return Err(Finding::of_failure(apex, question(RecordType::NS, &name), &error).into()),
             }
         }
         let asked = format!("the parent zone of {apex}");
-        Err(Finding::new(Assessment::Unknown, apex, asked, "no zone above it has nameservers"))
+        Err(Finding::new(Assessment::Unknown, apex, asked, "no zone above it has nameservers").into())
     }
 
     async fn with_addresses(
@@ -69,7 +69,7 @@ impl ParentZone {
         apex: Name,
         nameservers: Vec<Name>,
         client: &DnsClient,
-    ) -> Result<Self, Finding> {
+    ) -> Result<Self, Box<Finding>> {
         let mut servers = Vec::new();
         let mut failure = None;
         for name in nameservers.into_iter().take(MAX_PARENT_SERVERS) {
@@ -84,7 +84,7 @@ impl ParentZone {
             Some(error) if servers.is_empty() => {
                 let answer = format!("no nameserver of {apex} has a known address: {error}");
                 let asked = format!("the addresses of the nameservers of {apex}");
-                Err(Finding::new(Assessment::Unknown, child, asked, answer))
+                Err(Finding::new(Assessment::Unknown, child, asked, answer).into())
             }
             _ => Ok(Self { apex, servers }),
         }
@@ -95,20 +95,20 @@ impl ParentZone {
     ///
     /// Only an authoritative answer shows that there is no delegation. A server that has lost the parent zone, or refers
     /// elsewhere, does not know.
-    pub async fn referral(&self, child: &Name, client: &DnsClient, port: u16) -> Result<Referral, Finding> {
+    pub async fn referral(&self, child: &Name, client: &DnsClient, port: u16) -> Result<Referral, Box<Finding>> {
         let mut last = unknown(child, &self.apex, format!("the nameservers of {} have no addresses", self.apex));
         for server in &self.servers {
             let at = SocketAddr::new(server.address, port);
             last = match client.ask(at, Protocol::UdpThenTcp, child, RecordType::NS).await {
                 Ok(reply) => match read_referral(&reply, child) {
                     Some(referral) => return Ok(referral),
-                    None if is_denial(&reply) => return Err(self.undelegated(child, server)),
+                    None if is_denial(&reply) => return Err(self.undelegated(child, server).into()),
                     None => unknown(child, server, self.what_is_wrong_with(&reply, server)),
                 },
                 Err(error) => unknown(child, server, format!("{server} of {}: {error}", self.apex)),
             };
         }
-        Err(last)
+        Err(last.into())
     }
 
     fn undelegated(&self, child: &Name, server: &Nameserver) -> Finding {

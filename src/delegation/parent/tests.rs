@@ -10,7 +10,7 @@ use crate::net::dns_client::tests::Resolver;
 use super::*;
 
 /// What a parent's server on this port says of the zone `auth.example.org`.
-async fn referred(port: u16) -> Result<Referral, Finding> {
+async fn referred(port: u16) -> Result<Referral, Box<Finding>> {
     let server = Nameserver { name: "ns.example.org".parse().unwrap(), address: Ipv4Addr::LOCALHOST.into() };
     let parent = ParentZone { apex: "example.org".parse().unwrap(), servers: vec![server] };
     parent.referral(&"auth.example.org".parse().unwrap(), &DnsClient::new(&[]), port).await
