@@ -100,7 +100,7 @@ fn nameservers_that_only_one_side_has_are_warnings() {
     assert!(
         findings.len() == 1 && findings[0].answer.contains("names the nameserver ns2.example.org, which is not in")
     );
-    let findings = differences(&apex, std::slice::from_ref(&one), &[one, two]);
+    let findings = differences(&apex, std::slice::from_ref(&one), &[one.clone(), two]);
     assert!(findings.len() == 1 && findings[0].answer.contains("does not name the nameserver ns2.example.org"));
     assert_eq!(findings[0].assessment, Assessment::Warning);
 }
