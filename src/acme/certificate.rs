@@ -198,8 +198,6 @@ pub struct CertificateInfo {
 mod as_text {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
-    use time::OffsetDateTime;
-    use time::format_description::well_known::Rfc3339;
 
     use crate::model::time::Timestamp;
 
@@ -209,8 +207,7 @@ mod as_text {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let at = OffsetDateTime::parse(&text, &Rfc3339).map_err(D::Error::custom)?;
-        Ok(Timestamp::from_unix(u64::try_from(at.unix_timestamp()).unwrap_or_default()))
+        text.parse().map_err(D::Error::custom)
     }
 }
 

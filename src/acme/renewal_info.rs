@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use tracing::debug;
 
 use crate::model::time::Timestamp;
@@ -56,17 +54,11 @@ impl RenewalInfo {
     }
 
     fn new(object: RenewalInfoObject, wait: Duration) -> Self {
-        let start = timestamp(&object.suggested_window.start);
-        let end = timestamp(&object.suggested_window.end);
+        let start = object.suggested_window.start.parse::<Timestamp>().ok();
+        let end = object.suggested_window.end.parse::<Timestamp>().ok();
         let window = start.zip(end).filter(|(start, end)| start < end);
         Self { window, explanation: object.explanation, wait }
     }
-}
-
-/// Parses RFC 3339.
-fn timestamp(text: &str) -> Option<Timestamp> {
-    let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    u64::try_from(at.unix_timestamp()).ok().map(Timestamp::from_unix)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use jiff::SpanRelativeTo;
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
@@ -51,20 +52,26 @@ impl Timestamp {
 }
 
 impl fmt::Display for Timestamp {
-    /// `2026-11-24T02:03:04Z`.
+    /// Writes RFC 3339 in UTC: `2026-11-24T02:03:04Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (days, of_day) = (self.0 / 86_400, self.0 % 86_400);
-        // Days to a civil date, by the usual shift to years that begin in March.
-        let shifted = days + 719_468;
-        let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-        let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let month_from_march = (5 * of_year + 2) / 153;
-        let day = of_year - (153 * month_from_march + 2) / 5 + 1;
-        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-        let year = era * 400 + year_of_era + u32::from(month <= 2);
-        let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+        let at = jiff::Timestamp::from_second(self.0.into()).map_err(|_| fmt::Error)?;
+        at.fmt(f)
+    }
+}
+
+/// A text is no moment from 1970 on.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("write a moment from 1970 on as RFC 3339 does, like `2026-11-24T02:03:04Z`; found {0:?}")]
+pub struct TimestampError(String);
+
+impl FromStr for Timestamp {
+    type Err = TimestampError;
+
+    /// Reads RFC 3339 with any offset from UTC, and cuts fractions of a second off.
+    fn from_str(text: &str) -> Result<Self, TimestampError> {
+        let at = text.parse::<jiff::Timestamp>().ok();
+        let seconds = at.and_then(|at| u64::try_from(at.as_second()).ok());
+        seconds.map(Self::from_unix).ok_or_else(|| TimestampError(start_of(text)))
     }
 }
 
@@ -162,31 +169,24 @@ fn timestamp(since_1970: Duration) -> Timestamp {
     Timestamp::from_unix(since_1970.as_secs())
 }
 
-/// Why a text is not a span of time.
+/// A text is no span of time.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("write a span of time as a number and a unit (s, m, h, d), like `24h`; found {0:?}")]
 pub struct SpanError(String);
 
-/// A span of time as people write it: `90s`, `10m`, `24h`, `7d`.
+/// A span of time in whole seconds, as people write it: `90s`, `24h`, `7d`, `1h30m`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Span(pub Duration);
+
+/// No [`Timestamp`] is further from another.
+const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
 
 impl FromStr for Span {
     type Err = SpanError;
 
     fn from_str(text: &str) -> Result<Self, SpanError> {
-        let wrong = || SpanError(text.chars().take(40).collect());
-        let (number, unit) = text.split_at_checked(text.len().wrapping_sub(1)).ok_or_else(wrong)?;
-        let unit = match unit {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3_600,
-            "d" => 86_400,
-            _ => return Err(wrong()),
-        };
-        let number: u32 = number.parse().map_err(|_| wrong())?;
-        Ok(Self(Duration::from_secs(u64::from(number) * unit)))
+        whole_seconds(text).map(Self).ok_or_else(|| SpanError(start_of(text)))
     }
 }
 
@@ -194,6 +194,23 @@ impl Serialize for Span {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{}s", self.0.as_secs()))
     }
+}
+
+/// jiff reads weeks, months, signs and fractions as well. They are refused: no setting needs them, and `1mo` is easily
+/// mistaken for a minute.
+fn whole_seconds(text: &str) -> Option<Duration> {
+    if !text.bytes().all(|byte| b"0123456789smhd".contains(&byte)) {
+        return None;
+    }
+    let span: jiff::Span = text.parse().ok()?;
+    let signed = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+    let time = Duration::try_from(signed).ok()?;
+    (time.subsec_nanos() == 0 && time <= LONGEST).then_some(time)
+}
+
+/// As much of a text as an error repeats.
+fn start_of(text: &str) -> String {
+    text.chars().take(40).collect()
 }
 
 impl TryFrom<String> for Span {
@@ -216,8 +233,25 @@ mod tests {
     }
 
     #[test]
+    fn timestamps_are_read_from_any_time_zone() {
+        assert_eq!("2026-11-24T02:03:04Z".parse(), Ok(Timestamp::from_unix(1_795_485_784)));
+        assert_eq!("2026-11-24t04:33:04.9+02:30".parse(), Ok(Timestamp::from_unix(1_795_485_784)));
+        assert_eq!(Timestamp::MAX.to_string().parse(), Ok(Timestamp::MAX));
+        for bad in ["", "2026-11-24", "2026-11-24T02:03:04", "2026-02-30T02:03:04Z", "1969-12-31T23:59:59Z", "é"] {
+            assert!(bad.parse::<Timestamp>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn spans_are_read() {
         assert_eq!("7d".parse(), Ok(Span(Duration::from_secs(604_800))));
+        for (text, seconds) in [("0s", 0), ("090s", 90), ("10m", 600), ("24h", 86_400), ("1h30m", 5_400)] {
+            assert_eq!(text.parse(), Ok(Span(Duration::from_secs(seconds))), "{text}");
+        }
+        assert_eq!("4294967295s".parse(), Ok(Span(LONGEST)));
+        for bad in ["4294967296s", "1M", "1mo", "1.5h", "500ms", "P7D", "dd", "99999999999999999999999999d"] {
+            assert!(bad.parse::<Span>().is_err(), "{bad}");
+        }
         for bad in ["", "7", "d", "7 d", "-1s", "1w", "99999999999s", "é"] {
             assert!(bad.parse::<Span>().is_err(), "{bad}");
         }

@@ -166,8 +166,7 @@ fn now() -> u64 {
 }
 
 fn time_of(text: &str) -> u64 {
-    let format = &time::format_description::well_known::Rfc3339;
-    time::OffsetDateTime::parse(text, format).unwrap().unix_timestamp().try_into().unwrap()
+    text.parse::<jiff::Timestamp>().unwrap().as_second().try_into().unwrap()
 }
 
 #[test]
