@@ -14,12 +14,13 @@ use tokio_rustls::rustls::crypto::ring;
 
 use crate::net::roots;
 
-use super::{ImportError, Raw, Record};
+use super::error::ImportError;
+use super::rows::{RecordRow, Rows};
 
-/// A connection, with its logins and the handshake.
+/// The time limit of connecting, the TLS handshake included.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// How to reach the database. What is shown of it holds no password.
+/// How to reach the database. `Display` and `Debug` show no password.
 #[derive(Clone)]
 pub struct Postgres {
     config: Config,
@@ -28,15 +29,15 @@ pub struct Postgres {
 
 impl Postgres {
     /// Reads acme-dns's `connection`: `postgres://user:password@host/database?sslmode=...`, or the same as
-    /// `key=value`s. `password` speaks where it has none.
+    /// `key=value`s. `password` is used where the text has none.
     ///
-    /// TLS is verified against the system's authorities and `sslrootcert`, whatever `sslmode` asks for beyond
-    /// `disable`; without `sslmode` it is used where the server offers it.
+    /// TLS certificates are always verified, against the system's authorities and `sslrootcert`. Without `sslmode`, TLS is used
+    /// where the server offers it.
     pub fn parse(text: &str, password: Option<&str>) -> Result<Self, ImportError> {
         let (text, ca) = without_sslrootcert(text);
         let text =
             text.replace("sslmode=verify-full", "sslmode=require").replace("sslmode=verify-ca", "sslmode=require");
-        // The error may name a part of the text; none of its messages holds a value.
+        // The error may name a key of the text, and never a value, which may be the password.
         let mut config: Config =
             text.parse().map_err(|error: postgres::Error| ImportError::Connection(sentence(&error)))?;
         if let (None, Some(password)) = (config.get_password(), password) {
@@ -46,29 +47,25 @@ impl Postgres {
         Ok(Self { config, ca })
     }
 
-    pub(super) fn read(&self) -> Result<Raw, ImportError> {
-        let failed =
-            |error: postgres::Error| ImportError::Postgres { database: self.to_string(), problem: sentence(&error) };
-        let mut client = self.connect().map_err(failed)?.map_err(ImportError::Connection)?;
-        let transaction = client.build_transaction().read_only(true).isolation_level(IsolationLevel::RepeatableRead);
-        let mut transaction = transaction.start().map_err(failed)?;
-        let raw = contents(&mut transaction).map_err(failed)?;
+    pub(super) fn read(&self) -> Result<Rows, ImportError> {
+        let mut client = self.connect()?;
+        let rows = read_rows(&mut client).map_err(|error| self.failed(&error))?;
         let missing = "table `records` with its columns";
-        raw.ok_or_else(|| ImportError::Foreign { database: self.to_string(), missing })
+        rows.ok_or_else(|| ImportError::Foreign { database: self.to_string(), missing })
     }
 
-    fn connect(&self) -> Result<Result<Client, String>, postgres::Error> {
-        let store = match roots::store(self.ca.as_deref()) {
-            Ok(store) => store,
-            Err(problem) => return Ok(Err(problem)),
-        };
+    fn connect(&self) -> Result<Client, ImportError> {
+        let store = roots::store(self.ca.as_deref()).map_err(ImportError::Connection)?;
         let provider = Arc::new(ring::default_provider());
-        let builder = match ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions() {
-            Ok(builder) => builder,
-            Err(error) => return Ok(Err(error.to_string())),
-        };
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| ImportError::Connection(error.to_string()))?;
         let tls = builder.with_root_certificates(store).with_no_client_auth();
-        self.config.connect(MakeRustlsConnect::new(tls)).map(Ok)
+        self.config.connect(MakeRustlsConnect::new(tls)).map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &postgres::Error) -> ImportError {
+        ImportError::Postgres { database: self.to_string(), problem: sentence(error) }
     }
 }
 
@@ -89,7 +86,7 @@ impl fmt::Debug for Postgres {
     }
 }
 
-/// Takes `sslrootcert=FILE` out, which is libpq's and not known to our client.
+/// Removes `sslrootcert=FILE`, an option of libpq that the client library does not know.
 fn without_sslrootcert(text: &str) -> (String, Option<PathBuf>) {
     let separator = if text.contains("://") { '&' } else { ' ' };
     let (base, options) = match text.split_once('?') {
@@ -103,7 +100,7 @@ fn without_sslrootcert(text: &str) -> (String, Option<PathBuf>) {
     (base + &rest.join(&separator.to_string()), ca)
 }
 
-/// An error with its causes; the first one alone is mostly "db error".
+/// An error with its causes; the error itself mostly says "db error" alone.
 fn sentence(error: &postgres::Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -117,17 +114,28 @@ fn sentence(error: &postgres::Error) -> String {
     text
 }
 
-/// All rows; `None` where it is another program's database.
-fn contents(transaction: &mut Transaction<'_>) -> Result<Option<Raw>, postgres::Error> {
-    let mut raw = Raw::default();
+fn read_rows(client: &mut Client) -> Result<Option<Rows>, postgres::Error> {
+    let builder = client.build_transaction().read_only(true).isolation_level(IsolationLevel::RepeatableRead);
+    let mut transaction = builder.start()?;
+    all_rows(&mut transaction)
+}
+
+/// All rows; `None` where the database belongs to another program.
+fn all_rows(transaction: &mut Transaction<'_>) -> Result<Option<Rows>, postgres::Error> {
+    let mut rows = Rows::default();
     let records = columns(transaction, "records")?;
     let has = |column: &str| records.iter().any(|found| found == column);
     if !["username", "password", "subdomain", "allowfrom"].into_iter().all(has) {
         return Ok(None);
     }
     each(transaction, "SELECT username, password::text, subdomain, allowfrom FROM records", |row| {
-        let (username, password, subdomain) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        raw.records.push(Record { username, password, subdomain, allow_from: row.try_get(3)?, created: None });
+        rows.records.push(RecordRow {
+            username: row.try_get(0)?,
+            password: row.try_get(1)?,
+            subdomain: row.try_get(2)?,
+            allow_from: row.try_get(3)?,
+            created: None,
+        });
         Ok(())
     })?;
     let is_version_0 = columns(transaction, "txt")?.is_empty();
@@ -136,13 +144,13 @@ fn contents(transaction: &mut Transaction<'_>) -> Result<Option<Raw>, postgres::
         true if has("value") && has("lastactive") => {
             "SELECT subdomain, value, lastactive::bigint FROM records WHERE value <> ''"
         }
-        true => return Ok(Some(raw)),
+        true => return Ok(Some(rows)),
     };
     each(transaction, sql, |row| {
-        raw.add_value(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        rows.add_value(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         Ok(())
     })?;
-    Ok(Some(raw))
+    Ok(Some(rows))
 }
 
 fn columns(transaction: &mut Transaction<'_>, table: &str) -> Result<Vec<String>, postgres::Error> {
@@ -151,7 +159,7 @@ fn columns(transaction: &mut Transaction<'_>, table: &str) -> Result<Vec<String>
     transaction.query(sql, &[&table])?.iter().map(|row| row.try_get(0)).collect()
 }
 
-/// Row by row: what is read is not held twice.
+/// Calls `visit` for each row, so that no row is in memory twice.
 fn each(
     transaction: &mut Transaction<'_>,
     sql: &str,

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{ImportError, Raw};
+use super::error::ImportError;
+use super::rows::Rows;
 
 /// A PostgreSQL database; no value of this type exists in this build.
 #[derive(Clone, Debug)]
@@ -14,7 +15,7 @@ impl Postgres {
         Err(ImportError::NoPostgres)
     }
 
-    pub(super) fn read(&self) -> Result<Raw, ImportError> {
+    pub(super) fn read(&self) -> Result<Rows, ImportError> {
         match *self {}
     }
 }
