@@ -3,8 +3,8 @@
 # tool:package, where a tool is a command or, with a slash, a pattern of paths. The python is Debian's own, by its path: its
 # modules are not those of another that stands before it in PATH.
 # What the unit and integration tests start, and the compiler of libFuzzer.
-test_tools=(g++:g++ strace:strace nsupdate:bind9-dnsutils delv:bind9-dnsutils kdig:knot-dnsutils drill:ldnsutils
-    unbound-host:unbound-host /usr/sbin/unbound:unbound pebble:pebble /usr/bin/python3:python3
+test_tools=(g++:g++ openssl:openssl script:bsdutils certbot:certbot strace:strace nsupdate:bind9-dnsutils
+    delv:bind9-dnsutils kdig:knot-dnsutils drill:ldnsutils unbound-host:unbound-host /usr/sbin/unbound:unbound pebble:pebble /usr/bin/python3:python3
     /usr/lib/python3/dist-packages/dns:python3-dnspython '/usr/lib/postgresql/*/bin/initdb:postgresql')
 # Without one of these there is no lab of tests/interop; without a client only that client is left out.
 lab_tools=(pebble:pebble unbound:unbound nsd:nsd dig:bind9-dnsutils curl:curl jq:jq openssl:openssl ip:iproute2
