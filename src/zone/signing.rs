@@ -161,6 +161,14 @@ impl Signing {
         })
     }
 
+    /// A signer that denies so few names a second that no machine is too slow to reach the limit.
+    #[cfg(test)]
+    pub fn with_denials(mut self, per_second: u32) -> Self {
+        self.datagrams = Turns::new(per_second, DATAGRAM_BURST);
+        self.streams = Turns::new(per_second, STREAM_WAIT);
+        self
+    }
+
     /// Whether it serves these keys at this step already; then it is kept, and its signatures with it.
     pub fn is_of(&self, keys: &Keys) -> bool {
         let public = |keys: &Keys| keys.keys.iter().map(|key| key.dnskey().to_vec()).collect::<Vec<_>>();

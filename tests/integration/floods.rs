@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use crate::harness::dns::{TXT, Udp, query, txts};
 use crate::harness::http::{Reply, connect, connect_from, request};
-use crate::harness::{Account, Process, Settings, value};
+use crate::harness::{Account, Process, Settings, until, value};
 
 /// A flood ends with the client's last update, or at one of these.
 const MOST: u64 = 40_000;
-const LONGEST: Duration = Duration::from_secs(15);
+const LONGEST: Duration = Duration::from_secs(120);
 const SENDERS: u64 = 4;
+/// Requests that make a flood, sent before the client begins.
+const FLOOD: u64 = 50;
 /// Accounts of the real client, and updates of each.
 const ACCOUNTS: usize = 4;
 const UPDATES: u64 = 15;
@@ -130,8 +132,7 @@ fn withstand(what: &str, bytes: impl Fn(&[Account], u64) -> Vec<u8> + Sync) {
             scope.spawn(|| flood(api, &stop, &met, |number| bytes(&accounts, number)));
         }
         let asking = scope.spawn(|| keep_asking(dns, &accounts[0].fulldomain, &stop));
-        // The flood first.
-        std::thread::sleep(Duration::from_millis(500));
+        until("a flood", || met.sent.load(Ordering::Relaxed) > FLOOD);
         let updating = scope.spawn(|| update_all(api, &accounts));
         let updates = updating.join();
         stop.store(true, Ordering::Relaxed);
@@ -149,7 +150,7 @@ fn withstand(what: &str, bytes: impl Fn(&[Account], u64) -> Vec<u8> + Sync) {
         answers.share(99)
     );
     assert_eq!(updates.0.len(), ACCOUNTS * usize::try_from(UPDATES).unwrap());
-    assert!(met.sent.load(Ordering::Relaxed) > 50, "that was no flood: {}", met.text());
+    assert!(met.sent.load(Ordering::Relaxed) > FLOOD + SENDERS, "the flood has not gone on: {}", met.text());
     for account in &accounts {
         assert_eq!(txts(dns, &account.fulldomain).len() as u64, UPDATES);
     }

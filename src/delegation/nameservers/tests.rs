@@ -1,7 +1,6 @@
 use hickory_proto::op::Message;
 use hickory_proto::rr::rdata::TXT;
 use hickory_proto::rr::{RData, Record};
-use tokio::net::UdpSocket;
 
 use crate::delegation::tests::{nameserver, zone, zone_named};
 use crate::net::dns_client::tests::Resolver;
@@ -66,8 +65,8 @@ async fn values_must_be_shown_over_both_transports() {
 
 #[tokio::test]
 async fn a_server_that_cannot_be_reached_is_unknown_and_left_out() {
-    let closed = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let mut delegation = delegation(closed);
+    // tcpmux, which no machine serves any more.
+    let mut delegation = delegation(1);
     let findings = delegation.check_values(&DnsClient::new(&[]), &challenge(), &["1".repeat(43)]).await;
     assert!(findings.len() == 2 && findings.iter().all(Finding::is_unknown), "{findings:?}");
     assert!(findings[0].to_string().contains("cannot be asked over UDP from here"), "{findings:?}");

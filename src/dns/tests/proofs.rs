@@ -145,7 +145,7 @@ fn bitmaps_hold_the_types_that_are_there() {
 
 #[test]
 fn past_the_limit_datagrams_are_truncated_and_live_answers_go_on() {
-    let responder = responder();
+    let responder = seldom_denying();
     let flood = |number: u32, transport| ask_with(&responder, &format!("f{number}"), 16, DO, transport);
     let is_truncated = |bytes: &[u8]| bytes[2] & 2 != 0;
     let first = (0..3_000).find(|number| is_truncated(&flood(*number, Transport::Udp).unwrap())).expect("a limit");
@@ -163,7 +163,7 @@ fn past_the_limit_datagrams_are_truncated_and_live_answers_go_on() {
 
 #[test]
 fn over_tcp_a_denial_waits_its_turn_and_never_truncates() {
-    let responder = responder();
+    let responder = seldom_denying();
     let mut longest = std::time::Duration::ZERO;
     for number in 0..3_000 {
         let mut out = Vec::new();

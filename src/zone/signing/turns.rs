@@ -26,7 +26,7 @@ impl Turns {
         self.take_at(nanos(self.started.elapsed()))
     }
 
-    fn take_at(&self, now: u64) -> Option<Duration> {
+    pub(super) fn take_at(&self, now: u64) -> Option<Duration> {
         let next = |used_up: u64| {
             let turn = used_up.max(now);
             (turn - now <= self.ahead).then_some(turn + self.apart)
