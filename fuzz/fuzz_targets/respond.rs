@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use txtgate::dns::limits::ReplyLimits;
-use txtgate::dns::{Responder, ResponsePolicy, MessageSource, Transport};
+use txtgate::dns::{MessageSource, Responder, ResponsePolicy, Transport};
 use txtgate::zone::Zone;
 use txtgate_fuzz::fixture::responder_with;
 use txtgate_fuzz::invariants::{assert_invariants, may_have_a_reply};
