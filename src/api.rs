@@ -1,12 +1,14 @@
-//! The HTTP API: the one of acme-dns, byte for byte where clients look; lego's `httpreq`; and the rest under `/v1`.
+//! The HTTP API: acme-dns's, byte for byte where clients look; lego's `httpreq`; and everything else under `/v1`.
 //!
 //! [`router`] is what the public listeners serve, [`admin::router`] the operator's Unix socket, [`metrics::router`]
-//! the loopback listener of Prometheus; [`http`] accepts connections for all of them.
+//! the private listener for Prometheus. [`http`] accepts connections for all of them.
 
 mod account;
 pub mod admin;
 mod aliases;
 mod auth;
+mod authorization;
+mod blocking;
 mod body;
 mod client_ip;
 mod cors;
@@ -21,11 +23,13 @@ pub mod metrics;
 mod observe;
 mod own;
 mod path;
+pub mod peer;
 mod persist;
 mod register;
 mod reply;
 mod rotate;
 mod secrets;
+mod state;
 mod storage;
 mod subdomains;
 #[cfg(test)]
@@ -37,7 +41,6 @@ mod views;
 
 use std::sync::Arc;
 
-use axum::extract::FromRef;
 use axum::routing::{delete, get, post};
 use axum::{Router, middleware};
 use tower::util::MapRequest;
@@ -52,39 +55,9 @@ use crate::publisher::Publisher;
 use client_ip::Clients;
 use error::{method_not_allowed, no_such_page};
 use register::Registrar;
+use state::PublicState;
 
-/// What the endpoints work with. All of it goes with each request, as one reference; each takes the one or two that it
-/// needs out of it.
-type Shared = Arc<Handles>;
-
-struct Handles {
-    publisher: Publisher,
-    credentials: Credentials,
-    hasher: Hasher,
-    registrar: Registrar,
-    clients: Clients,
-    lookup: DnsClient,
-}
-
-macro_rules! taken_out {
-    ($($name:ident: $handle:ty),*) => {
-        $(impl FromRef<Shared> for $handle {
-            fn from_ref(handles: &Shared) -> Self {
-                handles.$name.clone()
-            }
-        })*
-    };
-}
-taken_out!(
-    publisher: Publisher,
-    credentials: Credentials,
-    hasher: Hasher,
-    registrar: Registrar,
-    clients: Clients,
-    lookup: DnsClient
-);
-
-/// The public API. Serve it with [`http::Server`], which names the peer of each request.
+/// The public API. [`http::Server`] serves it and records the peer of each request.
 pub fn router(
     settings: &config::Api,
     publisher: Publisher,
@@ -113,8 +86,8 @@ pub fn router(
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(body::whole))
         .layer(middleware::from_fn_with_state(metrics, observe::observe))
-        .with_state(Arc::new(Handles { publisher, credentials, hasher, registrar, clients, lookup }));
-    // A layer runs after routing; a path must be put in order before.
+        .with_state(Arc::new(PublicState { publisher, credentials, hasher, registrar, clients, lookup }));
+    // A layer runs after routing, but a path has to be put in order before.
     let whole = Router::new().fallback_service(MapRequest::new(routes, path::canonical));
     cors::around(whole, &settings.cors_origins)
 }

@@ -1,4 +1,4 @@
-//! The command line: what may be typed, and one file for each command.
+//! The command line: its syntax, and one file for each command.
 
 mod account;
 mod acme;
@@ -60,7 +60,7 @@ enum Command {
     /// Create, show and change accounts
     #[command(subcommand)]
     Account(account::Command),
-    /// Make, list and revoke tokens with which others may register
+    /// Create, list and revoke tokens that let others register
     #[command(subcommand)]
     Enrol(enrol::Command),
     /// Publish, list and retire TXT values
@@ -75,25 +75,25 @@ enum Command {
     /// Publish, list and retire persistent authorizations (dns-persist-01)
     #[command(subcommand)]
     Persist(persist::Command),
-    /// Sign zones: make keys, replace them, remove them
+    /// Sign zones: create keys, replace them, remove them
     #[command(subcommand)]
     Dnssec(dnssec::Command),
     /// Show what the running daemon serves
     Status(Output),
-    /// Show the DNS queries for one name as they come; end with Ctrl-C
-    Watch(watch::Watch),
+    /// Show the DNS queries for one name as they arrive; end with Ctrl-C
+    Watch(watch::WatchArgs),
     /// Copy the database to a new file, verified, while the daemon runs
     Backup(storage::Backup),
-    /// Put a backup in the database's place; the daemon must be stopped
+    /// Replace the database by a backup; the daemon must be stopped
     Restore(storage::Restore),
     /// Answer a challenge for an ACME client: certbot, dehydrated, uacme, lego, acmetool, mod_md
     Hook(hook::Hook),
     /// Move in from acme-dns
     #[command(subcommand)]
     Import(import::Command),
-    /// Write the accounts as another program keeps them
+    /// Write the accounts in the form of another program
     Export(export::Export),
-    /// Make a new registration secret, and the hash for the configuration
+    /// Create a registration secret, and its hash for the configuration
     Secret,
     /// Print a completion script for a shell
     Completions(generate::Completions),
@@ -101,11 +101,11 @@ enum Command {
     Man,
 }
 
-/// The name under which this program is `txtgate hook`: some clients call a program by its path, with arguments of
-/// their own, so that there is no place for the word `hook`.
+/// A program with this name is `txtgate hook`: some clients call a program by its path with arguments of their own, so
+/// that the word `hook` has no place.
 const HOOK: &str = "txtgate-hook";
 
-/// Reads the command line; ends the process with a sentence where it cannot be.
+/// Reads the command line. An error ends the process with a message.
 pub fn parse() -> Cli {
     let mut words: Vec<OsString> = std::env::args_os().collect();
     let name = words.first().and_then(|path| Path::new(path).file_name()).unwrap_or_default();
@@ -115,7 +115,7 @@ pub fn parse() -> Cli {
     Cli::parse_from(words)
 }
 
-/// Runs what was typed.
+/// Runs the command.
 pub fn run(cli: Cli) -> Result<()> {
     let named = cli.config;
     let config = || Config::read(&named.clone().unwrap_or_else(Config::default_path));

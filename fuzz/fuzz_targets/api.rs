@@ -12,7 +12,7 @@ use axum::http::{Request, Response, StatusCode, Version};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use tokio::runtime::{self, Runtime};
 use tower::ServiceExt;
-use txtgate::api::http::Peer;
+use txtgate::api::peer::Peer;
 use txtgate::model::account::{AllowFrom, Note};
 use txtgate::model::actor::Actor;
 use txtgate::model::secret::{ApiKey, ApiKeyHash, SecretHash};

@@ -1,7 +1,7 @@
 //! The operator's API: all accounts and values, without credentials.
 //!
-//! Whoever may open the Unix socket's file is the operator. The command line uses it through the socket, or, where no
-//! daemon runs, calls this same router in its own process.
+//! A process that may open the Unix socket's file acts for the operator. The command line sends requests through the
+//! socket. If no daemon runs, the command line calls the same router in its own process.
 
 mod accounts;
 mod acme;
@@ -9,7 +9,9 @@ mod certificates;
 mod clock;
 mod enrolments;
 mod names;
+mod params;
 mod persist;
+mod refusal;
 mod running;
 mod status;
 mod tsig;
@@ -17,12 +19,9 @@ mod values;
 mod watch;
 mod who;
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
 
-use axum::extract::{FromRef, FromRequestParts, Query};
-use axum::http::request::Parts;
+use axum::extract::FromRef;
 use axum::routing::{delete, get, post};
 use axum::{Router, middleware};
 
@@ -31,26 +30,18 @@ use crate::crypto::hasher::Hasher;
 use crate::crypto::keyring::Keyring;
 use crate::metrics::Metrics;
 use crate::model::actor::Actor;
-use crate::publisher::{AccessError, Publisher};
+use crate::publisher::Publisher;
 
 use super::body;
-use super::error::{Failure, method_not_allowed, no_such_page};
+use super::error::{method_not_allowed, no_such_page};
 
-pub use watch::Watch;
+pub use status::Facts;
+pub use watch::WatchHook;
 #[cfg(test)]
 pub use watch::lines;
 
-/// What `/status` tells that nobody else knows.
-#[derive(Clone, Debug)]
-pub struct Facts {
-    /// When the daemon started; `None` where there is none and the command line asks itself.
-    pub started: Option<Instant>,
-    /// What is listened on, like `DNS 0.0.0.0:53 (UDP and TCP)`.
-    pub listeners: Vec<String>,
-}
-
 #[derive(Clone, FromRef)]
-struct Handles {
+struct OperatorState {
     publisher: Publisher,
     /// As whom all requests act.
     actor: Actor,
@@ -58,7 +49,7 @@ struct Handles {
     keyring: Keyring,
     metrics: Arc<Metrics>,
     facts: Arc<Facts>,
-    watch: Option<Watch>,
+    watch: Option<WatchHook>,
     certificates: Option<Certificates>,
 }
 
@@ -70,7 +61,7 @@ pub fn router(
     keyring: Keyring,
     metrics: Arc<Metrics>,
     facts: Facts,
-    watch: Option<Watch>,
+    watch: Option<WatchHook>,
     certificates: Option<Certificates>,
 ) -> Router {
     let actor = if facts.started.is_some() { Actor::OPERATOR } else { Actor::COMMAND_LINE };
@@ -101,34 +92,14 @@ pub fn router(
         .fallback(no_such_page)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(body::whole))
-        .with_state(Handles { publisher, actor, hasher, keyring, metrics, facts: Arc::new(facts), watch, certificates })
-}
-
-/// The query's parameters.
-struct Params(HashMap<String, String>);
-
-impl Params {
-    fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|text| !text.is_empty())
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for Params {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        let wrong = |error: axum::extract::rejection::QueryRejection| Failure::Malformed(error.to_string());
-        Query::try_from_uri(&parts.uri).map(|Query(params)| Self(params)).map_err(wrong)
-    }
-}
-
-/// Refusals as the operator should read them: there are no credentials here that could be wrong.
-fn refused(error: impl Into<Failure>) -> Failure {
-    match error.into() {
-        Failure::Access(AccessError::NotOwner) => {
-            Failure::NotFound("that name belongs to nobody, or to another account".into())
-        }
-        Failure::Access(AccessError::Disabled) => Failure::Conflict("the account is disabled; enable it first".into()),
-        other => other,
-    }
+        .with_state(OperatorState {
+            publisher,
+            actor,
+            hasher,
+            keyring,
+            metrics,
+            facts: Arc::new(facts),
+            watch,
+            certificates,
+        })
 }

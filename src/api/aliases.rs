@@ -1,4 +1,4 @@
-//! `/v1/aliases`: names in other people's zones that stand for an account's own, for clients that follow no CNAME.
+//! `/v1/aliases`: names in other zones that stand for an account's own names, for clients that do not follow CNAMEs.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -18,8 +18,8 @@ use super::reply;
 use super::types::accounts::AliasView;
 use super::types::names::RemovedAliases;
 
-/// Has `alias` stand for `subdomain`, which an account with one may leave out. Doing it again succeeds; with another
-/// subdomain it moves the alias there.
+/// Makes `alias` stand for `subdomain`, which an account with a single name may leave out. Repeating the request
+/// succeeds; another subdomain moves the alias.
 pub async fn add(
     State(publisher): State<Publisher>,
     Login(account, actor): Login,
@@ -30,7 +30,7 @@ pub async fn add(
     add_alias(&publisher, actor, &account, alias, owner).await
 }
 
-/// Adds an alias of one of the account's owners, and shows it.
+/// Adds an alias for one of the account's owners, and shows it.
 pub async fn add_alias(
     publisher: &Publisher,
     actor: Actor,
@@ -43,7 +43,7 @@ pub async fn add_alias(
     Ok(reply::json(StatusCode::OK, &view))
 }
 
-/// Takes `alias` away. Taking away what is gone already succeeds.
+/// Removes `alias`. Removing an alias that is gone succeeds.
 pub async fn remove(
     State(publisher): State<Publisher>,
     Login(account, actor): Login,
@@ -63,7 +63,7 @@ pub async fn remove_alias(
     Ok(reply::json(StatusCode::OK, &RemovedAliases { removed: usize::from(is_removed) }))
 }
 
-/// The owner that an alias is to stand for: the one that is named, or the account's only one.
+/// The owner that an alias is to stand for: the named one, or the account's only one.
 pub fn target(account: &Account, wanted: Option<&OwnerText>, zone: Option<&ZoneName>) -> Result<Owner, Failure> {
     match (wanted, &account.given()[..]) {
         (Some(wanted), _) => own_named(account, wanted, zone),

@@ -1,7 +1,7 @@
-//! A request's body, read whole before anything is answered.
+//! Reads the whole body of a request before any reply.
 //!
-//! A reply that is sent while the client still writes is often lost: closing a connection with unread bytes resets
-//! it, and the client reports the reset and not what was wrong. So even a refused request is read to its end, within
+//! A reply that is sent while the client still writes is often lost. Closing a connection with unread bytes resets it,
+//! and the client reports the reset instead of the reply. So the server reads even a refused request to its end, within
 //! limits.
 
 use std::time::Duration;
@@ -15,14 +15,14 @@ use hyper::body::Body as _;
 
 use super::error::Failure;
 
-/// Bytes of a body.
+/// The most bytes of a body.
 pub const MAX_BODY: usize = 64 * 1_024;
-/// Bytes of a body that is too large and is still read, to be thrown away.
+/// The most bytes that are read of a body that is too large, and discarded.
 const MAX_DISCARDED: usize = 4 * 1_024 * 1_024;
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(20);
 
-/// Reads the body, then lets the request go on with it.
+/// Reads the body, and passes it on with the request.
 pub async fn whole(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let body = match tokio::time::timeout(BODY_TIME, collected(body)).await {
@@ -35,11 +35,12 @@ pub async fn whole(request: Request, next: Next) -> Response {
 
 async fn collected(mut body: Body) -> Result<Bytes, Failure> {
     if body.size_hint().lower() > MAX_DISCARDED as u64 {
-        return Err(Failure::TooLarge);
+        return Err(Failure::TooLarge { limit: MAX_BODY });
     }
-    let (mut kept, mut length) = (Vec::new(), 0_usize);
+    let mut kept = Vec::new();
+    let mut length = 0_usize;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Failure::Malformed("it ended early".into()))?;
+        let frame = frame.map_err(|_| Failure::Malformed("the body ended early".into()))?;
         let data = frame.data_ref().map(Bytes::as_ref).unwrap_or_default();
         length = length.saturating_add(data.len());
         match length {
@@ -48,5 +49,5 @@ async fn collected(mut body: Body) -> Result<Bytes, Failure> {
             _ => break,
         }
     }
-    if length > MAX_BODY { Err(Failure::TooLarge) } else { Ok(kept.into()) }
+    if length > MAX_BODY { Err(Failure::TooLarge { limit: MAX_BODY }) } else { Ok(kept.into()) }
 }

@@ -1,4 +1,4 @@
-//! Where a request comes from: the peer, or what a trusted proxy says of it.
+//! The address of the client: the peer's, or the one that a trusted proxy reports.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use axum::http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
 use super::error::Failure;
-use super::http::Peer;
+use super::peer::Peer;
 
-/// Stands for a client that nobody knows: no account's networks hold it but those that hold all of IPv4, so limited
-/// accounts are refused.
+/// The address of an unknown client. Only networks that hold all of IPv4 contain it, so accounts that are limited to
+/// networks are refused.
 const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
-/// How clients are told: the trusted proxies and the header in which they name them.
+/// Finds the address of a client: the trusted proxies, and the header in which they report it.
 #[derive(Clone, Debug)]
 pub struct Clients {
     proxies: Arc<[IpNet]>,
@@ -23,23 +23,23 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// `header` is believed from `proxies` only.
+    /// Trusts `header` in requests from `proxies` only.
     pub fn new(proxies: &[IpNet], header: Option<&str>) -> Self {
-        // The configuration has read the name already.
+        // The configuration has parsed the name already.
         Self { proxies: proxies.into(), header: header.and_then(|header| header.parse().ok()) }
     }
 
     /// The client's address.
     ///
-    /// Behind trusted proxies it is the right-most address in the header that is no proxy: everything left of it may
-    /// be the client's own invention. Where all of them are proxies it is the first. Where there is none, or something
-    /// illegible stands in the way, the client is unknown; to take the proxy's own address instead would let in
-    /// everybody for accounts that are limited to the inner network.
+    /// Behind trusted proxies, the client is the right-most address in the header that is not a proxy, because a client
+    /// can make up everything to the left of it. If all addresses are proxies, the client is the left-most one. If the
+    /// header is missing or cannot be read, the client is unknown. The proxy's own address would not do: it would let
+    /// everybody use accounts that are limited to the inner network.
     fn of(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         let Some(header) = self.header.as_ref().filter(|_| self.is_proxy(peer)) else { return peer };
         let mut furthest = UNKNOWN;
-        // All lines are one list, in order (RFC 9110 section 5.3).
+        // All lines form one list, in order (RFC 9110 section 5.3).
         let lines: Vec<_> = headers.get_all(header).iter().collect();
         for line in lines.into_iter().rev() {
             let Ok(line) = line.to_str() else { return UNKNOWN };

@@ -1,4 +1,4 @@
-//! Cross-origin requests (the Fetch standard's CORS protocol), for web pages that the operator has named.
+//! Cross-origin requests (CORS in the Fetch standard) from the web pages that the configuration lists.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use axum::response::{IntoResponse, Response};
 use axum::{Router, http::HeaderName};
 
 const METHODS: &str = "GET, HEAD, POST, PATCH, DELETE";
-/// With the credentials' headers: acme-dns forgot them, and no page could call /update.
+/// Includes the headers with credentials: without them, as in acme-dns, no page can call /update.
 const HEADERS: &str = "Accept, Authorization, Content-Type, X-Api-Key, X-Api-User, X-Requested-With";
 const MAX_AGE: &str = "600";
 
-/// The router with CORS for `origins`; as it is where there are none.
+/// Adds CORS for `origins` to the router, if there are any.
 pub fn around(router: Router, origins: &[String]) -> Router {
     if origins.is_empty() {
         return router;

@@ -1,4 +1,4 @@
-//! Whether a username and a key are an account's, and whether it may be used from where the client is.
+//! Verifies a username and a key, and that the account may be used from the client's address.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use crate::net::rate_limiter::{RateLimiter, Rule};
 use crate::publisher::Publisher;
 use crate::store::StoreError;
 
-/// Wrong keys of one account from one prefix: a stranger elsewhere never delays the owner, and one broken client does
-/// not delay its neighbours' accounts.
+/// The rate of wrong keys for one account from one prefix. A stranger elsewhere never delays the owner, and a broken
+/// client does not delay its neighbours' accounts.
 const WRONG_KEYS: Rule = Rule {
     free: 5,
     first: Duration::from_secs(1),
@@ -27,7 +27,7 @@ const WRONG_KEYS: Rule = Rule {
     quiet: Duration::from_secs(15 * 60),
 };
 
-/// Why somebody may not act as an account.
+/// Why a client may not act as an account.
 #[derive(Debug, Clone, Error)]
 pub enum Denied {
     #[error("the credentials are wrong, the account is disabled, or it may not be used from this address")]
@@ -40,17 +40,17 @@ pub enum Denied {
     Fault(#[from] StoreError),
 }
 
-/// An account whose key was shown.
+/// An account whose key was verified.
 #[derive(Debug, Clone)]
 pub struct Verified {
     /// The account.
     pub account: Arc<Account>,
-    /// Whether the key is the one before the last rotation. It publishes until its grace time ends and does nothing
-    /// else: whoever rotated a stolen key must not find the thief rotating it again.
+    /// Whether the key is the one before the last rotation. That key only publishes, until its grace time ends: after
+    /// the owner has rotated a stolen key, the thief must not be able to rotate it again.
     pub by_former_key: bool,
 }
 
-/// Verifies credentials; a cheap handle.
+/// Verifies credentials. A cheap handle.
 #[derive(Clone)]
 pub struct Credentials(Arc<Inner>);
 
@@ -60,8 +60,8 @@ struct Inner {
     remembered: CredentialCache,
     clock: Clock,
     wrong_keys: RateLimiter<(Prefix, Username)>,
-    /// What keys of unknown accounts are verified against, so that they cost the same as those of an account with
-    /// Argon2id; acme-dns's bcrypt, until its first use, still takes longer.
+    /// The hash that keys of unknown accounts are verified against, so that they take as long as keys of accounts with
+    /// Argon2id. A bcrypt hash of acme-dns takes longer until its first use.
     dummy: ApiKeyHash,
 }
 
@@ -72,7 +72,8 @@ impl std::fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// `remembered` is the one that forgets whom the publisher changes. Computes one hash: a few milliseconds.
+    /// The publisher has to remove changed accounts from the cache `remembered`. Computes one hash, which takes a few
+    /// milliseconds.
     pub fn new(
         publisher: Publisher,
         hasher: Hasher,
@@ -84,10 +85,10 @@ impl Credentials {
         Ok(Self(Arc::new(Inner { publisher, hasher, remembered, clock, wrong_keys, dummy })))
     }
 
-    /// The account that `username` and `key` open from `client`.
+    /// The account with this `username` and `key`, for a client at `client`.
     ///
-    /// Takes microseconds where the key was verified before, else a password hash. What is not a UUID and not 40
-    /// characters is refused at once: its form tells the sender nothing about anybody's account.
+    /// Takes microseconds if the key was verified before, and a password hash otherwise. A text that is not a UUID, or a
+    /// key without 40 characters, is refused at once: that reveals nothing about any account.
     pub async fn verify(&self, username: &str, key: &str, client: IpAddr) -> Result<Verified, Denied> {
         let (Ok(username), Ok(key)) = (username.parse::<Username>(), key.parse::<ApiKey>()) else {
             return Err(Denied::Forbidden);
@@ -96,7 +97,7 @@ impl Credentials {
             Some(account) => Verified { account, by_former_key: false },
             None => self.verify_slowly(username, key, client).await?,
         };
-        // Only after the key: whether an account is limited to networks is its owner's business.
+        // Checked after the key, so that a stranger cannot find out whether an account is limited to networks.
         if !verified.account.allow_from.allows(client) {
             info!(%username, %client, "denied: not in the account's allowfrom");
             return Err(Denied::Forbidden);
@@ -109,7 +110,7 @@ impl Credentials {
         let prefix = Prefix::of(client);
         let limiter = (prefix, username);
         inner.wrong_keys.try_now(&limiter, Instant::now()).map_err(|retry_after| Denied::TooOften { retry_after })?;
-        // Before the account is read: a change from here on keeps what is found below from being remembered.
+        // Taken before the account is read: a change after this point keeps the account out of the cache.
         let generation = inner.remembered.generation(username);
         let account = self.read(username).await?;
         let found = inner.hasher.verify(key.clone(), self.hashes(account.as_ref()), prefix).await.map_err(denied)?;
@@ -121,7 +122,7 @@ impl Credentials {
         };
         inner.wrong_keys.succeeded(&limiter);
         let account = Arc::new(account);
-        // A former key works for a limited time and is not remembered: its time would have to be remembered as well.
+        // A former key is not cached, because it expires.
         if found == 0 {
             inner.remembered.remember(generation, &key, account.clone());
             self.modernise(&account, key, client);
@@ -129,17 +130,17 @@ impl Credentials {
         Ok(Verified { account, by_former_key: found != 0 })
     }
 
-    /// Reads an account off the async threads: a disk that stalls must not stall them.
+    /// Reads an account on a blocking thread: a disk that stalls must not stall the async threads.
     async fn read(&self, username: Username) -> Result<Option<Account>, Denied> {
         let publisher = self.0.publisher.clone();
         match tokio::task::spawn_blocking(move || publisher.account(username)).await {
             Ok(found) => Ok(found?),
-            // Cancelled by the end of the runtime, or a panic that has been reported.
+            // The runtime has ended, or the read has panicked, which is logged.
             Err(_) => Err(Denied::Busy { retry_after: Duration::from_secs(1) }),
         }
     }
 
-    /// What to verify against: the key, then the one before it in its grace time.
+    /// The hashes to verify against: of the key, and of the former key in its grace time.
     fn hashes(&self, account: Option<&Account>) -> Vec<ApiKeyHash> {
         let Some(account) = account else { return vec![self.0.dummy.clone()] };
         let now = self.0.clock.now();
@@ -147,7 +148,7 @@ impl Credentials {
         std::iter::once(account.key.clone()).chain(former).collect()
     }
 
-    /// Replaces acme-dns's bcrypt by Argon2id in the background, now that the key is at hand.
+    /// Replaces a bcrypt hash of acme-dns by Argon2id in the background, now that the key is known.
     fn modernise(&self, account: &Account, key: ApiKey, client: IpAddr) {
         if !matches!(account.key, ApiKeyHash::Bcrypt(_)) {
             return;
@@ -157,7 +158,7 @@ impl Credentials {
         let old = account.key.clone();
         let actor = Actor::account(who, FrontEnd::Api, client, KeyUsed::Current);
         tokio::spawn(async move {
-            // Where this cannot be done now, the next login does it.
+            // If this fails now, the next login does it.
             let Ok(new) = inner.hasher.hash(key, Prefix::of(client)).await else { return };
             if let Err(error) = inner.publisher.rehash(actor, who, old, new).await {
                 warn!(username = %who, "cannot replace a bcrypt hash: {error}");
@@ -169,7 +170,7 @@ impl Credentials {
 fn denied(error: HasherError) -> Denied {
     match error {
         HasherError::Busy { retry_after } => Denied::Busy { retry_after },
-        // A stored hash that does not read is refused when it is loaded; nothing else fails in a verification.
+        // Loading refuses a stored hash that cannot be read; nothing else fails in a verification.
         HasherError::Hash(_) => Denied::Forbidden,
     }
 }

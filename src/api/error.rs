@@ -1,4 +1,4 @@
-//! What failures look like on the wire: the only place that makes them a response.
+//! Failures: the only place that turns them into responses.
 
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ use crate::store::StoreError;
 
 use super::reply;
 
-/// When to come back where the store cannot write just now.
+/// When to retry after the store could not write.
 const STORE_RETRY: Duration = Duration::from_secs(5);
 
-/// Why a request has not done what it asked for. The text is the reply's `message`.
+/// Why a request has failed. The text is the reply's `message`.
 #[derive(Debug, Error)]
 pub enum Failure {
     #[error("the body is not a JSON object: {0}")]
@@ -41,43 +41,43 @@ pub enum Failure {
     Wider,
     #[error("{0}")]
     NotFound(String),
-    #[error("this path does not take this method; see Allow")]
+    #[error("this path does not accept this method; the header Allow lists those that it accepts")]
     MethodNotAllowed,
     #[error("{0}")]
     Conflict(String),
     #[error("the subdomain {0} is taken; choose another")]
     Taken(Subdomain),
-    /// A certificate authority's no, in its words.
+    /// The refusal of a certificate authority, in its words.
     #[error("{0}")]
     Authority(String),
-    #[error("the body has over {} KiB", super::body::MAX_BODY / 1_024)]
-    TooLarge,
+    #[error("the body has over {} KiB", limit / 1_024)]
+    TooLarge { limit: usize },
     #[error("the request took too long to arrive")]
     Slow,
     #[error("too many attempts; try again in {} seconds", seconds(*retry_after))]
     TooOften { retry_after: Duration },
     #[error("the server is busy; try again in {} seconds", seconds(*retry_after))]
     Busy { retry_after: Duration },
-    /// The store cannot write now; the reason is for the log.
+    /// The store cannot write now. Only the log has the reason.
     #[error("the server cannot store changes at the moment; try again in {} seconds", seconds(STORE_RETRY))]
     Unavailable(StoreError),
-    /// Ours; the reason is for the log.
+    /// A fault of the server. Only the log has the reason.
     #[error("the server failed; its log says why")]
     Fault { code: &'static str, reason: String },
 }
 
-/// Whole seconds, rounded up: coming back too early would only fail again.
+/// Whole seconds, rounded up: a retry that comes too early would fail again.
 fn seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 impl Failure {
-    /// A field that is not what it must be; `message` says what to write instead.
+    /// A field with a wrong value; `message` says what to write instead.
     pub fn field(code: &'static str, field: &'static str, message: impl ToString) -> Self {
         Self::Field { code, field, message: message.to_string() }
     }
 
-    /// The status and acme-dns's code, or one of our own where acme-dns has none.
+    /// The status, and acme-dns's code or, if acme-dns has none, one of our own.
     fn kind(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed_json_payload"),
@@ -92,7 +92,7 @@ impl Failure {
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             Self::Taken(_) => (StatusCode::CONFLICT, "subdomain_taken"),
             Self::Authority(_) => (StatusCode::BAD_GATEWAY, "acme"),
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::Slow => (StatusCode::REQUEST_TIMEOUT, "timeout"),
             Self::TooOften { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
             Self::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
@@ -142,7 +142,7 @@ impl IntoResponse for Failure {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds(wait).max(1)));
         }
         if matches!(self, Self::Slow) {
-            // The rest of the request may still come; it must not be read as the next one.
+            // The rest of the request may still arrive. It must not be read as the next request.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
@@ -219,6 +219,7 @@ impl From<OwnerError> for Failure {
     fn from(error: OwnerError) -> Self {
         match error {
             OwnerError::Access(error) => error.into(),
+            OwnerError::Alias(error) => error.into(),
             OwnerError::Enrolment(over) => Self::Over(over),
             OwnerError::LabelTaken(subdomain) => Self::Taken(subdomain),
             OwnerError::ChallengeZone(_) | OwnerError::NoOrdinaryZone => Self::field("bad_zone", "zone", error),
@@ -278,16 +279,16 @@ impl From<RandomError> for Failure {
 
 impl From<SealError> for Failure {
     fn from(error: SealError) -> Self {
-        Self::Fault { code: "internal_error", reason: format!("something kept for a holder: {error}") }
+        Self::Fault { code: "internal_error", reason: format!("a stored account of a client: {error}") }
     }
 }
 
-/// The answer where no route is.
+/// The reply if no route has the path.
 pub async fn no_such_page() -> Failure {
     Failure::NotFound("there is nothing at this path".into())
 }
 
-/// The answer where the route has other methods.
+/// The reply if the route has other methods.
 pub async fn method_not_allowed() -> Failure {
     Failure::MethodNotAllowed
 }

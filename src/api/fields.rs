@@ -1,4 +1,5 @@
-//! A request's JSON body: any Content-Type, keys in any case, absent and null alike, unknown keys ignored.
+//! The JSON body of a request. Any Content-Type is accepted, keys may have any case, `null` counts as absent, and unknown
+//! keys are ignored.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -19,7 +20,7 @@ use crate::publisher::Choice;
 use super::body::MAX_BODY;
 use super::error::Failure;
 
-/// The members of a JSON object, under their names in lower case. Empty where there was no body, or `null`.
+/// The members of a JSON object by their names in lower case. Empty if there is no body, or if it is `null`.
 #[derive(Debug, Default)]
 pub struct Fields(BTreeMap<String, Value>);
 
@@ -27,9 +28,9 @@ impl<S: Sync> FromRequest<S> for Fields {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
-        // The limit has been kept already; this one is for a router that forgot to.
+        // `body::whole` has applied the limit already. This one is for a router without that layer.
         let body = axum::body::to_bytes(request.into_body(), MAX_BODY).await;
-        Self::parse(&body.map_err(|_| Failure::TooLarge)?)
+        Self::parse(&body.map_err(|_| Failure::TooLarge { limit: MAX_BODY })?)
     }
 }
 
@@ -39,6 +40,7 @@ impl Fields {
         self.0
     }
 
+    /// Parses a body.
     pub fn parse(body: &[u8]) -> Result<Self, Failure> {
         if body.trim_ascii().is_empty() {
             return Ok(Self::default());
@@ -69,7 +71,7 @@ impl Fields {
         }
     }
 
-    /// As if the field were not there where it is an empty string: some clients send all that they know of.
+    /// Reads a field, and counts an empty string as absent: some clients send every field that they know.
     fn parsed_unless_empty<T>(&self, field: &'static str, code: &'static str) -> Result<Option<T>, Failure>
     where
         T: FromStr,
@@ -78,13 +80,13 @@ impl Fields {
         if self.value(field).is_some_and(|value| value == "") { Ok(None) } else { self.parsed(field, code) }
     }
 
-    /// The subdomain that is acted upon, or the whole name of an owner.
+    /// The owner that the request is about: its subdomain, or its whole name.
     pub fn owner(&self) -> Result<OwnerText, Failure> {
         let missing = || Failure::field("bad_subdomain", "subdomain", "write the account's subdomain");
         self.some_owner()?.ok_or_else(missing)
     }
 
-    /// The same, if one is named.
+    /// The owner, if the request names one.
     pub fn some_owner(&self) -> Result<Option<OwnerText>, Failure> {
         self.parsed("subdomain", "bad_subdomain")
     }
@@ -95,13 +97,13 @@ impl Fields {
         Ok(Choice { zone: self.zone()?, subdomain, enrolment: None })
     }
 
-    /// The alias that is acted upon.
+    /// The alias that the request is about.
     pub fn alias(&self) -> Result<Alias, Failure> {
         let missing = || Failure::field("bad_alias", "alias", "write the alias, like `_acme-challenge.example.com`");
         self.parsed("alias", "bad_alias")?.ok_or_else(missing)
     }
 
-    /// A zone, if one is named.
+    /// The zone, if the request names one.
     pub fn zone(&self) -> Result<Option<ZoneName>, Failure> {
         self.parsed_unless_empty("zone", "bad_zone")
     }
@@ -112,7 +114,7 @@ impl Fields {
         self.some_txt()?.ok_or_else(missing)
     }
 
-    /// A TXT value, if one is named.
+    /// The TXT value, if the request names one.
     pub fn some_txt(&self) -> Result<Option<TxtValue>, Failure> {
         self.parsed("txt", "bad_txt")
     }
@@ -123,28 +125,28 @@ impl Fields {
         self.some_persistent()?.ok_or_else(missing)
     }
 
-    /// A persistent authorization, if one is named.
+    /// The persistent authorization, if the request names one.
     pub fn some_persistent(&self) -> Result<Option<PersistValue>, Failure> {
         self.parsed("value", "bad_value")
     }
 
-    /// How long something is good for, if that is told.
+    /// The lifetime, if the request sets one.
     pub fn lifetime(&self) -> Result<Option<Duration>, Failure> {
         Ok(self.parsed::<Span>("lifetime", "bad_lifetime")?.map(|span| span.0))
     }
 
-    /// The value that `httpreq` sends.
+    /// The TXT value that `httpreq` sends.
     pub fn presented(&self) -> Result<TxtValue, Failure> {
         let missing = || Failure::field("bad_txt", "value", "write the value, 43 characters of base64url");
         self.parsed("value", "bad_txt")?.ok_or_else(missing)
     }
 
-    /// The name at which `httpreq` sends a value, if it names one.
+    /// The name that `httpreq` sends a value for, if it sends one.
     pub fn fqdn(&self) -> Result<Option<Name>, Failure> {
         self.parsed("fqdn", "bad_fqdn")
     }
 
-    /// The domain for which `httpreq` sends a challenge; the wildcard above it is proved at the same name.
+    /// The domain that `httpreq` sends a challenge for. A wildcard is proven at the name below it.
     pub fn domain(&self) -> Result<Name, Failure> {
         let missing = || Failure::field("bad_domain", "domain", "write the domain, like `example.com`");
         let text = self.text("domain")?.ok_or_else(missing)?;
@@ -152,34 +154,36 @@ impl Fields {
         domain.map_err(|error| Failure::field("bad_domain", "domain", error))
     }
 
-    /// The key authorization that `httpreq` sends, if it sends one, which must begin with the token.
+    /// The key authorization, if `httpreq` sends one. It has to begin with the token.
     pub fn key_authorization(&self) -> Result<Option<KeyAuthorization>, Failure> {
         let wrong = |message| Err(Failure::field("bad_keyauth", "keyauth", message));
         let found: Option<KeyAuthorization> = self.parsed("keyauth", "bad_keyauth")?;
         match (&found, self.text("token")?) {
-            (Some(found), Some(token)) if found.token() != token => wrong("it does not begin with the token"),
+            (Some(found), Some(token)) if found.token() != token => {
+                wrong("the key authorization does not begin with the token")
+            }
             _ => Ok(found),
         }
     }
 
-    /// A remark, if there is one.
+    /// The remark, if the request has one.
     pub fn note(&self) -> Result<Option<Note>, Failure> {
         self.parsed("note", "bad_note")
     }
 
-    /// A span of time, if one is named.
+    /// The grace time, if the request sets one.
     pub fn grace(&self) -> Result<Option<Duration>, Failure> {
         Ok(self.parsed::<Span>("grace", "bad_grace")?.map(|span| span.0))
     }
 
-    /// The networks, if there is a list.
+    /// The networks, if the request has a list of them.
     pub fn allow_from(&self) -> Result<Option<AllowFrom>, Failure> {
         let code = "invalid_allowfrom_cidr";
         let Some(texts) = self.list("allowfrom", code)? else { return Ok(None) };
         AllowFrom::parse(&texts).map(Some).map_err(|error| Failure::field(code, "allowfrom", error))
     }
 
-    /// A list of strings, if there is one.
+    /// A list of strings, if the field is there.
     fn list(&self, field: &'static str, code: &'static str) -> Result<Option<Vec<String>>, Failure> {
         let wrong =
             |what: &str, found: &Value| Failure::field(code, field, format!("write {what}; found {}", kind(found)));
@@ -195,13 +199,13 @@ impl Fields {
         list.iter().map(text).collect::<Result<_, _>>().map(Some)
     }
 
-    /// A field that is plain text: a name to look up, which has no rules of its own.
+    /// A field with any text.
     pub fn text(&self, field: &'static str) -> Result<Option<String>, Failure> {
         self.parsed(field, "bad_field")
     }
 }
 
-/// What a JSON value is, in words. Never its content: it may be a secret in the wrong place.
+/// The kind of a JSON value in words. Never its content, which may be a secret in the wrong place.
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

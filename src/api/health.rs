@@ -1,4 +1,4 @@
-//! `GET /health`: alive, as acme-dns says it: 200 and nothing else. Whether updates would succeed is `/ready`'s.
+//! `GET /health`: 200 without a body, as acme-dns replies. `/ready` says whether updates would succeed.
 
 use axum::http::{HeaderName, header};
 

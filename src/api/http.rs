@@ -1,13 +1,12 @@
-//! HTTP connections: accepted, bounded in number and in time, drained at the end.
+//! The HTTP server: accepts connections, limits their number and their time, and drains them at the end.
 //!
-//! A loop of our own over hyper, because the ready-made ones leave two doors open to clients that hold connections
-//! for ever: they look for HTTP/2 before any timeout runs, so that a connection that sends nothing is never closed;
-//! and nothing ends an HTTP/2 connection that never sends its preface. Here plain connections speak HTTP/1.1 only, TLS
-//! ones what ALPN has settled, and a stream on which nothing arrives is closed.
+//! The accept loop is our own, on top of hyper. The ready-made loops let clients hold connections for ever in two ways.
+//! They look for HTTP/2 before any timeout runs, so that a connection that sends nothing is never closed. And nothing
+//! ends an HTTP/2 connection that never sends its preface. Here a plain connection speaks HTTP/1.1 only, a TLS
+//! connection speaks what ALPN has settled, and a stream on which nothing arrives is closed.
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,36 +35,29 @@ use crate::net::connections::{ConnectionPermit, Connections};
 
 use super::error::Failure;
 use crate::model::actor::Actor;
+
+use super::peer::Peer;
 use crate::net::tls::Tls;
 
-/// Bytes of a request's head.
+/// The most bytes of a request's head.
 const MAX_HEAD: usize = 32 * 1_024;
-/// Requests at once on one HTTP/2 connection.
+/// The most requests at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 8;
-/// How long a connection that must make room may finish what it is at.
+/// How long a connection that is evicted may finish its request.
 const EVICTED: Duration = Duration::from_secs(2);
 
-/// Who is at the other end; an extension of each request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
-    /// Somebody on the network.
-    Tcp(SocketAddr),
-    /// A process on this machine that may open the socket's file.
-    Unix,
-}
-
-/// How long things may take.
+/// Limits of time.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
-    /// A TLS handshake.
+    /// For a TLS handshake.
     pub handshake: Duration,
-    /// A request's head; and, on HTTP/1.1, the pause before the next one: hyper does not tell the two apart.
+    /// For a request's head and, on HTTP/1.1, for the pause before it: hyper does not distinguish the two.
     pub head: Duration,
-    /// A request, from its head to its response's.
+    /// From a request's head to the head of its response.
     pub request: Duration,
-    /// Nothing at all arriving, or nothing being taken.
+    /// For a stream on which nothing arrives, or from which the client takes nothing.
     pub idle: Duration,
-    /// What is still going on at the end.
+    /// For requests that are running when the server stops.
     pub drain: Duration,
 }
 
@@ -90,22 +82,22 @@ impl Server {
         Self { router, connections, times: Times::default() }
     }
 
-    /// The same with other limits of time.
+    /// The server with other limits of time.
     pub fn with_times(self, times: Times) -> Self {
         Self { times, ..self }
     }
 
-    /// Serves a TCP listener until `shutdown`, then finishes the requests that are running. Plain HTTP/1.1 without
-    /// `tls`; HTTP/1.1 and HTTP/2 with it.
+    /// Serves a TCP listener until `shutdown`, then finishes the running requests. Speaks HTTP/1.1 and HTTP/2 with `tls`,
+    /// and plain HTTP/1.1 without.
     pub async fn serve(self, listener: TcpListener, tls: Option<Tls>, shutdown: impl Future<Output = ()>) {
         let mut acceptor = Acceptor::new("HTTP", listener, self.connections.clone());
-        let mut open = Open::new(self.times.drain);
+        let mut open = OpenConnections::new(self.times.drain);
         tokio::pin!(shutdown);
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
                 (stream, peer, permit) = acceptor.accept() => {
-                    // Replies are one small write; without this the kernel may hold them back.
+                    // A reply is one small write, which the kernel would otherwise hold back.
                     _ = stream.set_nodelay(true);
                     let connection = open.connection(&self, Peer::Tcp(peer), permit);
                     match &tls {
@@ -120,10 +112,10 @@ impl Server {
         open.drain().await;
     }
 
-    /// Serves a Unix socket until `shutdown`. Responses may stream without end.
+    /// Serves a Unix socket until `shutdown`. Responses may stream for ever.
     pub async fn serve_unix(self, listener: UnixListener, shutdown: impl Future<Output = ()>) {
         let mut backoff = Backoff::new("the operator's socket");
-        let mut open = Open::new(self.times.drain);
+        let mut open = OpenConnections::new(self.times.drain);
         tokio::pin!(shutdown);
         loop {
             tokio::select! {
@@ -145,21 +137,26 @@ impl Server {
 }
 
 /// The connections of one listener.
-struct Open {
+struct OpenConnections {
     tasks: JoinSet<()>,
-    /// Dropped to tell them to end.
+    /// Dropped to end the connections.
     stop: watch::Sender<()>,
     drain: Duration,
 }
 
-impl Open {
+impl OpenConnections {
     fn new(drain: Duration) -> Self {
         Self { tasks: JoinSet::new(), stop: watch::Sender::new(()), drain }
     }
 
     fn connection(&self, server: &Server, peer: Peer, permit: ConnectionPermit) -> Connection {
-        let (router, times) = (server.router.clone(), server.times);
-        Connection { router, times, peer, permit: Arc::new(permit), stop: self.stop.subscribe() }
+        Connection {
+            router: server.router.clone(),
+            times: server.times,
+            peer,
+            permit: Arc::new(permit),
+            stop: self.stop.subscribe(),
+        }
     }
 
     async fn drain(mut self) {
@@ -200,7 +197,7 @@ impl Connection {
         if is_http2 { self.http2(stream).await } else { self.http1(stream).await }
     }
 
-    /// The stream, failing where nothing moves on it for too long.
+    /// The stream, which fails if nothing moves on it for too long.
     fn timed<S: AsyncRead + AsyncWrite>(&self, stream: S) -> TokioIo<Pin<Box<TimeoutStream<S>>>> {
         let mut stream = TimeoutStream::new(stream);
         stream.set_read_timeout(Some(self.times.idle));
@@ -237,7 +234,7 @@ impl Connection {
         }
     }
 
-    /// Runs a connection to its end, which comes early where it must make room or the server stops.
+    /// Runs a connection to its end. Eviction and the end of the server end it early.
     async fn drive<C: GracefulConnection>(mut self, connection: C) {
         tokio::pin!(connection);
         let left = tokio::select! {
@@ -250,7 +247,7 @@ impl Connection {
     }
 }
 
-/// What hyper calls for each request of one connection.
+/// The service that hyper calls for each request of a connection.
 #[derive(Clone)]
 struct Answering {
     router: Router,
@@ -268,7 +265,8 @@ impl Service<Request<Incoming>> for Answering {
         self.permit.touch();
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(self.peer);
-        let (router, limit) = (self.router.clone(), self.limit);
+        let router = self.router.clone();
+        let limit = self.limit;
         Box::pin(async move {
             match timeout(limit, router.oneshot(request)).await {
                 Ok(response) => response,

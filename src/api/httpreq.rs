@@ -1,7 +1,7 @@
-//! `POST /present` and `POST /cleanup`: lego's `httpreq`, as Traefik and others speak it too.
+//! `POST /present` and `POST /cleanup`: lego's `httpreq`, which Traefik and others speak as well.
 //!
-//! In its default mode a request names the record and the value. In `RAW` mode it hands over the challenge as the CA
-//! gave it: the domain and the key authorization.
+//! In the default mode, a request names the record and the value. In `RAW` mode, it holds the challenge as the CA gave
+//! it: the domain and the key authorization.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -19,7 +19,7 @@ use super::fields::Fields;
 use super::reply;
 use super::types::values::Retired;
 
-/// Owners that an error names.
+/// The most owners that an error names.
 const NAMED: usize = 8;
 
 /// Publishes the challenge's value.
@@ -33,7 +33,7 @@ pub async fn present(
     Ok(reply::json(StatusCode::OK, &json!({ "txt": txt })))
 }
 
-/// Retires the challenge's value and no other; one that is gone already is as good.
+/// Retires the challenge's value and no other. Retiring a value that is gone succeeds.
 pub async fn cleanup(
     State(publisher): State<Publisher>,
     Publishing(account, actor): Publishing,
@@ -44,7 +44,7 @@ pub async fn cleanup(
     Ok(reply::json(StatusCode::OK, &Retired { retired }))
 }
 
-/// Where the account means to prove something, and what it publishes for it.
+/// The owner of the challenge, and the value to publish there.
 fn challenge(account: &Account, fields: &Fields) -> Result<(Owner, TxtValue), Failure> {
     match (fields.fqdn()?, fields.key_authorization()?) {
         (Some(fqdn), _) => Ok((named(account, &fqdn)?, fields.presented()?)),
@@ -56,15 +56,15 @@ fn challenge(account: &Account, fields: &Fields) -> Result<(Owner, TxtValue), Fa
     }
 }
 
-/// The owner of that name, or the one that the alias of that name stands for.
+/// The owner with this name, or the owner that the alias with this name stands for.
 fn named(account: &Account, fqdn: &Name) -> Result<Owner, Failure> {
     let behind = || account.owner_behind(&Alias::try_from(fqdn.clone()).ok()?).cloned();
     let missing = "this account has neither that name nor an alias of it; `POST /v1/aliases` adds one";
     account.owner_named(fqdn).or_else(behind).ok_or(Failure::Forbidden(missing))
 }
 
-/// The account's one owner; of several that of the name at which the domain's challenge is looked for, or the one that
-/// the alias of that name stands for.
+/// The account's only owner. Of several owners, the one at the name of the domain's challenge, or the one that the alias
+/// with that name stands for.
 fn for_domain(account: &Account, domain: &Name) -> Result<Owner, Failure> {
     let given = account.given();
     if let [only] = given[..] {
@@ -78,6 +78,6 @@ fn for_domain(account: &Account, domain: &Name) -> Result<Owner, Failure> {
         let more = given.len().saturating_sub(NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let owners = owners.join(", ");
-        wrong(format!("this account has {owners}{more}; say by the alias {alias} which of them is meant"))
+        wrong(format!("this account has {owners}{more}; add the alias {alias} to the one that is meant"))
     })
 }

@@ -139,14 +139,14 @@ impl<'de> MapAccess<'de> for Members {
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, MemberError> {
         // invariant: serde asks for a value after its key
         let (member, value) = self.current.take().unwrap_or_default();
-        seed.deserialize(Node(value)).map_err(|error| MemberError { member: Some(member), ..error })
+        seed.deserialize(JsonNode(value)).map_err(|error| MemberError { member: Some(member), ..error })
     }
 }
 
 /// A value whose errors are [`MemberError`]s.
-struct Node(Value);
+struct JsonNode(Value);
 
-impl IntoDeserializer<'_, MemberError> for Node {
+impl IntoDeserializer<'_, MemberError> for JsonNode {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -154,7 +154,7 @@ impl IntoDeserializer<'_, MemberError> for Node {
     }
 }
 
-impl<'de> de::Deserializer<'de> for Node {
+impl<'de> de::Deserializer<'de> for JsonNode {
     type Error = MemberError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, MemberError> {
@@ -162,9 +162,9 @@ impl<'de> de::Deserializer<'de> for Node {
             Value::Null => visitor.visit_unit(),
             Value::Bool(value) => visitor.visit_bool(value),
             Value::String(text) => visitor.visit_string(text),
-            Value::Array(items) => visitor.visit_seq(SeqDeserializer::new(items.into_iter().map(Node))),
+            Value::Array(items) => visitor.visit_seq(SeqDeserializer::new(items.into_iter().map(JsonNode))),
             Value::Object(members) => {
-                let members = members.into_iter().map(|(name, value)| (name, Node(value)));
+                let members = members.into_iter().map(|(name, value)| (name, JsonNode(value)));
                 visitor.visit_map(MapDeserializer::new(members))
             }
             Value::Number(number) => match (number.as_u64(), number.as_i64()) {
@@ -191,7 +191,7 @@ impl<'de> de::Deserializer<'de> for Node {
     ) -> Result<V::Value, MemberError> {
         match self.0 {
             Value::String(text) => visitor.visit_enum(text.into_deserializer()),
-            other => Node(other).deserialize_any(visitor),
+            other => JsonNode(other).deserialize_any(visitor),
         }
     }
 
@@ -251,14 +251,14 @@ mod tests {
     #[test]
     fn numbers_lists_and_words_are_read() {
         #[derive(Debug, Deserialize)]
-        struct Wanted {
+        struct Sample {
             uses: Option<i64>,
             labels: Vec<String>,
         }
-        let wanted: Wanted = read(r#"{"uses":-1,"labels":["a"]}"#).unwrap();
+        let wanted: Sample = read(r#"{"uses":-1,"labels":["a"]}"#).unwrap();
         assert_eq!((wanted.uses, wanted.labels), (Some(-1), vec!["a".to_owned()]));
         assert_eq!(
-            read::<Wanted>(r#"{"uses":1.5,"labels":[]}"#).unwrap_err().2,
+            read::<Sample>(r#"{"uses":1.5,"labels":[]}"#).unwrap_err().2,
             "write a whole number; found a number"
         );
     }

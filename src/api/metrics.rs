@@ -1,4 +1,4 @@
-//! `/metrics` for Prometheus and `/ready` for health checks, on a listener of their own that stays private.
+//! `/metrics` for Prometheus and `/ready` for health checks, on a private listener of their own.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ use crate::metrics::{CONTENT_TYPE, Metrics};
 use crate::publisher::Publisher;
 use crate::store::StoreError;
 
-use super::account::read;
+use super::blocking::read;
 use super::error::{Failure, method_not_allowed, no_such_page};
 use super::reply;
 
 #[derive(Clone, FromRef)]
-struct Handles {
+struct MetricsState {
     metrics: Arc<Metrics>,
     publisher: Publisher,
 }
@@ -31,7 +31,7 @@ pub fn router(metrics: Arc<Metrics>, publisher: Publisher) -> Router {
         .route("/ready", get(ready))
         .fallback(no_such_page)
         .method_not_allowed_fallback(method_not_allowed)
-        .with_state(Handles { metrics, publisher })
+        .with_state(MetricsState { metrics, publisher })
 }
 
 /// The counters, whatever state the database is in: without it only the gauges are missing.

@@ -1,4 +1,4 @@
-//! What is counted and logged of each request: its route, never its path, which may hold a secret.
+//! Counts and logs each request by its route, never by its path, which may hold a secret.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,6 +1,6 @@
-//! Paths as clients make them out of a base URL: `//update`, `/update/`, `/some/prefix/update`.
+//! Paths as clients build them from a base URL: `//update`, `/update/`, `/some/prefix/update`.
 //!
-//! They are put in order before routing and never redirected: curl and requests turn a redirected POST into a GET.
+//! Paths are put in order before routing, and never redirected: curl and requests turn a redirected POST into a GET.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::http::uri::PathAndQuery;
 use axum::http::{Request, Uri};
 
-/// Where the routes end; what stands before one is the client's base path. A star is any one segment.
+/// The segments of each route. Segments before a route are the client's base path. A star is any one segment.
 const ENDS: [&[&str]; 13] = [
     &["update"],
     &["register"],
@@ -42,7 +42,7 @@ impl fmt::Debug for PathPrefix {
     }
 }
 
-/// Collapses slashes, drops a closing one, and moves the prefix into an extension.
+/// Collapses slashes, removes a closing one, and moves the prefix into an extension.
 pub fn canonical(mut request: Request<Body>) -> Request<Body> {
     let segments: Vec<&str> = request.uri().path().split('/').filter(|segment| !segment.is_empty()).collect();
     let end = ENDS.iter().filter(|end| is_end(&segments, end)).map(|end| end.len()).max();
@@ -67,7 +67,7 @@ fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-/// Percent-decodes; what is no escape, or does not become UTF-8, stays as it is.
+/// Percent-decodes a segment. Anything that is not an escape, or does not become UTF-8, stays as it is.
 fn decoded(segment: &str) -> String {
     let mut out = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();

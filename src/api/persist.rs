@@ -1,4 +1,4 @@
-//! `/v1/persist`: persistent authorizations (dns-persist-01), where the operator allows them.
+//! `/v1/persist`: persistent authorizations (dns-persist-01), if the configuration allows them.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,8 +13,8 @@ use super::own::own;
 use super::reply;
 use super::types::values::{NamedPersistent, Retired};
 
-/// Publishes `value` at `subdomain`, for good or for a `lifetime`. It is a standing grant, so a key that has been replaced
-/// cannot leave one behind.
+/// Publishes `value` at `subdomain`, for a `lifetime` or until it is retired. A replaced key cannot do this, because it
+/// could leave a standing grant behind.
 pub async fn publish(
     State(publisher): State<Publisher>,
     Login(account, actor): Login,
@@ -25,7 +25,7 @@ pub async fn publish(
     Ok(reply::json(StatusCode::OK, &NamedPersistent::of(&owner, &value)))
 }
 
-/// Retires the `value` at `subdomain`, or all persistent ones there. Retiring what is gone already succeeds.
+/// Retires the authorization `value` at `subdomain`, or all authorizations there. Retiring one that is gone succeeds.
 pub async fn retire(
     State(publisher): State<Publisher>,
     Login(account, actor): Login,

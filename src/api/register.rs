@@ -1,4 +1,4 @@
-//! `POST /register`: an account, its key shown this once.
+//! `POST /register`: creates an account, and shows its key once.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,8 +13,10 @@ use crate::config::Registration as Openness;
 use crate::crypto::hasher::Hasher;
 use crate::model::account::{AllowFrom, Note};
 use crate::model::actor::{Actor, KeyUsed};
+use crate::model::name::Alias;
 use crate::model::prefix::Prefix;
 use crate::model::secret::ApiKey;
+use crate::model::tsig::Derivation;
 use crate::net::rate_limiter::{RateLimiter, Rule};
 use crate::publisher::{Choice, OwnerRequest, Publisher, Registration};
 
@@ -25,7 +27,7 @@ use super::reply;
 use super::secrets::{Proof, Secrets, Unproved};
 use super::types::accounts::AccountCredentials;
 
-/// Registrations from one prefix where anybody may register.
+/// The rate of registrations from one prefix if anybody may register.
 const REGISTRATIONS: Rule = Rule {
     free: 50,
     first: Duration::from_secs(1),
@@ -33,10 +35,10 @@ const REGISTRATIONS: Rule = Rule {
     quiet: Duration::from_secs(60 * 60),
 };
 
-/// Registrations from one prefix with a secret: room for a fleet, and an end to what a leaked one can do.
+/// The rate of registrations from one prefix with a secret: enough for a fleet, and a limit for a leaked secret.
 const REGISTRATIONS_WITH_SECRET: Rule = Rule { free: 1_000, longest: Duration::from_secs(30), ..REGISTRATIONS };
 
-/// Makes accounts, for whoever may have one.
+/// Creates accounts for clients that may register.
 #[derive(Clone, Debug)]
 pub struct Registrar {
     publisher: Publisher,
@@ -47,17 +49,17 @@ pub struct Registrar {
 /// Who may register.
 #[derive(Debug)]
 struct Policy {
-    /// Anybody; secrets are not looked at.
+    /// Anybody may register; secrets are not checked.
     is_open: bool,
-    /// Whoever asks without a secret or a token is told that there is no registration at all.
+    /// A request without a valid secret or token is told that registration is closed.
     is_closed: bool,
     secrets: Secrets,
-    /// Nobody without end.
+    /// Limits the rate of registrations for everybody.
     limiter: RateLimiter<Prefix>,
 }
 
 impl Registrar {
-    /// One that follows the configuration's policy.
+    /// A registrar with the configuration's policy.
     pub fn new(registration: &Openness, publisher: Publisher, hasher: Hasher) -> Self {
         let (valid, rule) = match registration {
             Openness::Open => (&[][..], REGISTRATIONS),
@@ -73,7 +75,7 @@ impl Registrar {
         Self { publisher, hasher, policy: Arc::new(policy) }
     }
 
-    /// Counts a registration, if this one may take place now; what it asks for, with what pays for it.
+    /// Counts a registration if it may take place now. Returns the choice with the enrolment token that pays for it.
     pub fn admit(&self, registrant: &Registrant, choice: Choice) -> Result<Choice, Failure> {
         if registrant.proof.is_none() && choice.subdomain.is_some() {
             let message = "a subdomain can be chosen only with a registration secret; leave it out";
@@ -85,12 +87,12 @@ impl Registrar {
         Ok(Choice { enrolment: token.map(|token| token.id), ..choice })
     }
 
-    /// The secrets that are valid, whatever the policy says of registrations.
+    /// The valid secrets, whatever the policy for registrations is.
     pub fn secrets(&self) -> &Secrets {
         &self.policy.secrets
     }
 
-    /// What of the request may register; `None`: nothing needs to.
+    /// The proof that the client may register; `None` if no proof is needed.
     async fn proof(&self, parts: &Parts, client: IpAddr) -> Result<Option<Proof>, Failure> {
         let policy = &self.policy;
         if policy.is_open {
@@ -111,7 +113,7 @@ impl Registrar {
     }
 }
 
-/// Somebody who may register.
+/// A client that may register.
 #[derive(Debug)]
 pub struct Registrant {
     client: IpAddr,
@@ -148,10 +150,11 @@ pub async fn register(
 ) -> Result<Response, Failure> {
     let choice = registrar.admit(&registrant, fields.choice()?)?;
     let wanted = Wanted::read(OwnerRequest::Subdomain(choice), &fields)?;
-    wanted.register(&registrar.publisher, &registrar.hasher, registrant.actor()).await
+    let account = wanted.register(&registrar.publisher, &registrar.hasher, registrant.actor()).await?;
+    Ok(reply::json(StatusCode::CREATED, &account))
 }
 
-/// What a registration asks for.
+/// A registration that is asked for.
 pub struct Wanted {
     /// The account's first name.
     pub name: OwnerRequest,
@@ -159,25 +162,36 @@ pub struct Wanted {
     pub allow_from: AllowFrom,
     /// A remark.
     pub note: Note,
+    /// A TSIG key.
+    pub tsig: Option<Derivation>,
+    /// A name in another zone that stands for the account's first name.
+    pub alias: Option<Alias>,
 }
 
 impl Wanted {
-    /// Reads the rest of the body; all of it is optional.
+    /// Reads the optional fields of the body.
     pub fn read(name: OwnerRequest, fields: &Fields) -> Result<Self, Failure> {
         Ok(Self {
             name,
             allow_from: fields.allow_from()?.unwrap_or_default(),
             note: fields.note()?.unwrap_or_default(),
+            tsig: None,
+            alias: None,
         })
     }
 
-    /// Makes a key and the account, and shows both.
-    pub async fn register(self, publisher: &Publisher, hasher: &Hasher, actor: Actor) -> Result<Response, Failure> {
+    /// Creates a key and the account.
+    pub async fn register(
+        self,
+        publisher: &Publisher,
+        hasher: &Hasher,
+        actor: Actor,
+    ) -> Result<AccountCredentials, Failure> {
         let key = ApiKey::random()?;
         let hash = hasher.hash(key.clone(), Prefix::of(actor.limited_address())).await?;
-        let Self { name, allow_from, note } = self;
-        let registration = Registration { name, allow_from, note, key: hash, tsig: None };
+        let Self { name, allow_from, note, tsig, alias } = self;
+        let registration = Registration { name, allow_from, note, key: hash, tsig, alias };
         let account = publisher.register(actor, registration).await?;
-        Ok(reply::json(StatusCode::CREATED, &AccountCredentials::of(&account, &key)))
+        Ok(AccountCredentials::of(&account, &key))
     }
 }

@@ -1,17 +1,17 @@
-//! What successes look like: JSON on one line, never stored by caches.
+//! Replies: JSON on one line that caches do not store.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
 
-/// A JSON value, compact and on one line: acme.sh reads replies with `sed`.
+/// A reply with a JSON value on one line: acme.sh reads replies with `sed`.
 pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
-    // invariant: nothing that is sent has a map with keys that are no strings, the one thing that fails here
+    // invariant: no reply has a map with keys that are not strings, the one thing that fails here
     text(status, serde_json::to_string(value).unwrap_or_default())
 }
 
-/// JSON that is text already.
+/// A reply with JSON that is text already.
 pub fn text(status: StatusCode, json: String) -> Response {
     let mut response = Response::new(Body::from(json));
     *response.status_mut() = status;

@@ -1,4 +1,4 @@
-//! `POST /v1/account/rotate`: another key, shown this once; the one before works for a grace time.
+//! `POST /v1/account/rotate`: gives the account another key and shows it once. The former key works for a grace time.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::fields::Fields;
 use super::reply;
 use super::types::accounts::AccountCredentials;
 
-/// The grace time where none is asked for: whoever loses the reply can come again with the key before.
+/// The default grace time. A client that loses the reply can try again with the former key.
 const GRACE: Duration = Duration::from_secs(60 * 60);
 /// The longest grace time.
 const MAX_GRACE: Duration = Duration::from_secs(7 * 86_400);
@@ -33,7 +33,7 @@ pub async fn rotate(
     with_new_key(&publisher, &hasher, actor, &account, fields.grace()?).await
 }
 
-/// Gives the account another key, and shows it like a registration does.
+/// Gives the account another key, and shows it as a registration does.
 pub async fn with_new_key(
     publisher: &Publisher,
     hasher: &Hasher,

@@ -1,4 +1,4 @@
-//! Registration secrets and enrolment tokens as a request shows them.
+//! Registration secrets and enrolment tokens in requests.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -14,49 +14,49 @@ use crate::net::rate_limiter::{RateLimiter, Rule};
 use crate::publisher::Publisher;
 use crate::store::StoreError;
 
-use super::account::read;
-use super::auth::{basic, bearer};
+use super::authorization::{basic, bearer};
+use super::blocking::read;
 use super::error::Failure;
 use super::path::PathPrefix;
 
-/// Wrong secrets from one prefix.
+/// The rate of wrong secrets from one prefix.
 const WRONG_SECRETS: Rule = Rule {
     free: 10,
     first: Duration::from_secs(1),
     longest: Duration::from_secs(60),
     quiet: Duration::from_secs(15 * 60),
 };
-/// What is looked at of one request: no client has so many long segments in its path.
+/// The most texts of one request that are checked. No client has so many long segments in its path.
 const MAX_SHOWN: usize = 8;
 
-/// Why nothing valid was shown.
+/// Why a request has no valid secret.
 #[derive(Debug)]
 pub enum Unproved {
-    /// Nothing that could be a secret was there at all.
+    /// The request holds nothing that could be a secret.
     Nothing,
-    /// It is none of ours.
+    /// The secret is not one of ours.
     Wrong,
-    /// It is ours, and may not be used so, or not now.
+    /// The secret is ours, but may not be used here or now.
     Refused(Failure),
 }
 
-/// What was shown, and is valid.
+/// A valid secret of a request.
 #[derive(Debug)]
 pub struct Proof {
     /// The secret.
     pub secret: ShownSecret,
-    /// The token that it is, used up or expired as it may be; `None`: a secret of the configuration.
+    /// The enrolment token, which may be used up or expired; `None` for a secret of the configuration.
     pub token: Option<Enrolment>,
 }
 
 impl Proof {
-    /// The key that it is.
+    /// The key that the client has used.
     pub fn key(&self) -> KeyUsed {
         self.token.as_ref().map_or(KeyUsed::RegistrationSecret, |token| KeyUsed::Enrolment(token.id))
     }
 }
 
-/// The secrets that are valid, and who has tried others.
+/// The valid secrets, and the rate of wrong ones for each prefix.
 #[derive(Debug)]
 pub struct Secrets {
     valid: Vec<SecretHash>,
@@ -64,15 +64,16 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// These are valid, each of them, beside the enrolment tokens of the store.
+    /// Each of these secrets is valid, as is each enrolment token of the store.
     pub fn new(valid: &[SecretHash]) -> Self {
         Self { valid: valid.to_vec(), wrong: RateLimiter::new(WRONG_SECRETS) }
     }
 
-    /// What valid secret or token the request shows: as the password of HTTP Basic, as a bearer token, or as a segment
-    /// of the path, the ways that need no change in any client.
+    /// The valid secret or token of a request: the password of HTTP Basic, a bearer token, or a segment of the path. These
+    /// ways need no change in any client.
     ///
-    /// Whoever came with many wrong ones waits before the next is even looked at; else nothing would slow guessing.
+    /// After many wrong secrets, a client has to wait before the next one is checked. Otherwise nothing would slow down
+    /// guessing.
     pub async fn check(&self, parts: &Parts, client: IpAddr, publisher: &Publisher) -> Result<Proof, Unproved> {
         let shown = shown(parts);
         if shown.is_empty() {
@@ -108,7 +109,7 @@ fn token_of(shown: Vec<ShownSecret>, publisher: &Publisher) -> Result<Option<(Sh
     Ok(None)
 }
 
-/// All that could be a secret. What is shorter was never one: a base path, or a proxy's password.
+/// All texts that could be a secret. Shorter texts are something else: a base path, or a proxy's password.
 fn shown(parts: &Parts) -> Vec<ShownSecret> {
     let headers: &HeaderMap = &parts.headers;
     let path = parts.extensions.get::<PathPrefix>().cloned().unwrap_or_default();

@@ -1,10 +1,10 @@
-//! `/v1/storage`: where lego keeps its accounts when it has no disk of its own (`ACME_DNS_STORAGE_BASE_URL`).
+//! `/v1/storage`: stores accounts for lego without a disk of its own (`ACME_DNS_STORAGE_BASE_URL`).
 //!
-//! Lego asks for a domain's account; where there is none it registers one and hands it over to be kept. 201 tells it that
-//! the CNAME is in place and that it may go on, 200 that it must stop and tell the domain's owner what to add.
+//! Lego fetches the account of a domain. If there is none, lego registers one and stores it here. 201 tells lego that the
+//! CNAME is in place, and that it can go on. 200 tells lego to stop and to say which record to add.
 //!
-//! What is kept is sealed with a key that comes from the secret in lego's own URL and is not stored: neither the
-//! database nor another holder's secret opens it.
+//! A stored account is sealed with a key that is derived from the secret in lego's URL. That secret is not stored:
+//! neither the database nor the secret of another holder opens the account.
 
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
@@ -22,29 +22,29 @@ use crate::net::dns_client::DnsClient;
 use crate::publisher::Publisher;
 use crate::zone::zone_of;
 
-use super::Shared;
-use super::account::read;
+use super::blocking::read;
 use super::client_ip::ClientIp;
 use super::error::Failure;
 use super::fields::Fields;
 use super::reply;
 use super::secrets::Unproved;
+use super::state::SharedState;
 
-/// Characters of a server's URL.
+/// The most characters of a server's URL.
 const MAX_URL: usize = 1_024;
 
-/// Who may keep accounts: whoever shows a registration secret or an enrolment token. A token's count and end limit what
-/// is registered with it; its storage lasts until it is revoked.
+/// A client that may store accounts: it has a registration secret or an enrolment token. The count and the expiry of a
+/// token limit registrations; its storage lasts until the token is revoked.
 #[derive(Debug)]
 pub struct Holder {
     secret: ShownSecret,
     actor: Actor,
 }
 
-impl FromRequestParts<Shared> for Holder {
+impl FromRequestParts<SharedState> for Holder {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, state: &SharedState) -> Result<Self, Failure> {
         let ClientIp(client) = ClientIp::from_request_parts(parts, state).await?;
         match state.registrar.secrets().check(parts, client, &state.publisher).await {
             Ok(proof) => {
@@ -77,7 +77,7 @@ impl Holder {
     }
 }
 
-/// An account as goacmedns writes it.
+/// An account in the form of goacmedns.
 #[derive(Serialize, Deserialize)]
 struct StoredAccount {
     fulldomain: String,
@@ -88,12 +88,12 @@ struct StoredAccount {
 }
 
 impl StoredAccount {
-    /// Reads an account, which must be one of this server, and its fulldomain.
+    /// Reads an account of this server, and its fulldomain.
     fn read(fields: &Fields, publisher: &Publisher) -> Result<(Self, Name), Failure> {
         let missing = |field| move || Failure::field("bad_account", field, "write the account as it was registered");
         let fulldomain: Name = fields.parsed("fulldomain", "bad_account")?.ok_or_else(missing("fulldomain"))?;
         if zone_of(&publisher.zones().load(), fulldomain.as_ref()).is_none() {
-            return Err(Failure::field("bad_account", "fulldomain", "this is no name of this server"));
+            return Err(Failure::field("bad_account", "fulldomain", "this name is not in a zone of this server"));
         }
         let username: Username = fields.parsed("username", "bad_account")?.ok_or_else(missing("username"))?;
         let password: ApiKey = fields.parsed("password", "bad_account")?.ok_or_else(missing("password"))?;
@@ -114,7 +114,7 @@ impl StoredAccount {
     }
 }
 
-/// The account of a domain.
+/// Fetches the account of a domain.
 pub async fn fetch(
     State(publisher): State<Publisher>,
     holder: Holder,
@@ -126,7 +126,7 @@ pub async fn fetch(
     Ok(reply::json(StatusCode::OK, &holder.open(&domain, &sealed)?))
 }
 
-/// All accounts, by domain.
+/// Fetches all accounts, by domain.
 pub async fn fetch_all(State(publisher): State<Publisher>, holder: Holder) -> Result<Response, Failure> {
     let hash = holder.hash();
     let all = read(&publisher, move |publisher| publisher.all_stored(&hash)).await?;
@@ -135,7 +135,7 @@ pub async fn fetch_all(State(publisher): State<Publisher>, holder: Holder) -> Re
     Ok(reply::json(StatusCode::OK, &Value::Object(accounts)))
 }
 
-/// Keeps the account of a domain, in place of the one so far; then looks whether the CNAME is there.
+/// Stores the account of a domain in place of the former one, then checks whether the CNAME is there.
 pub async fn put(
     State(publisher): State<Publisher>,
     State(lookup): State<DnsClient>,
@@ -160,7 +160,7 @@ pub async fn put(
     Ok(reply::json(StatusCode::OK, &json!({ "cname": "missing", "message": message })))
 }
 
-/// Forgets the account of a domain. Forgetting what is gone already succeeds.
+/// Removes the account of a domain. Removing an account that is gone succeeds.
 pub async fn remove(
     State(publisher): State<Publisher>,
     holder: Holder,
@@ -170,7 +170,7 @@ pub async fn remove(
     Ok(reply::json(StatusCode::OK, &json!({ "removed": usize::from(removed) })))
 }
 
-/// The domain in the path, and where its challenge is looked for. A wildcard shares the account of the name below it.
+/// The domain in the path, and the name of its challenge. A wildcard shares the account of the name below it.
 #[derive(Debug)]
 pub struct Domain(Name, Alias);
 

@@ -1,4 +1,4 @@
-//! `/v1/subdomains`: further names of an account, for whoever may register.
+//! `/v1/subdomains`: further names of an account, for clients that may register.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -18,7 +18,7 @@ use super::register::{Registrant, Registrar};
 use super::reply;
 use super::types::names::AddedSubdomain;
 
-/// Gives the account another subdomain. It counts as a registration, and takes what a registration takes.
+/// Gives the account another subdomain. The request counts as a registration, and needs the same proof.
 pub async fn add(
     State(registrar): State<Registrar>,
     State(publisher): State<Publisher>,
@@ -31,7 +31,7 @@ pub async fn add(
     Ok(reply::json(StatusCode::CREATED, &AddedSubdomain::of(&owner)))
 }
 
-/// Takes a subdomain away, with its values and the aliases that stand for it; shows the account as it is then.
+/// Removes a subdomain with its values and the aliases that stand for it, and shows the account.
 pub async fn remove(
     State(publisher): State<Publisher>,
     Login(account, actor): Login,
@@ -40,7 +40,7 @@ pub async fn remove(
     remove_owner(&publisher, actor, &account, own(&account, &fields)?).await
 }
 
-/// Removes one of the account's owners, and shows the account as it is then.
+/// Removes one of the account's owners, and shows the account.
 pub async fn remove_owner(
     publisher: &Publisher,
     actor: Actor,

@@ -17,3 +17,4 @@ pub mod revealed;
 pub mod status;
 pub mod tsig;
 pub mod values;
+pub mod watch;

@@ -20,6 +20,6 @@ pub async fn update(
     let owner = own(&account, &fields)?;
     let txt = fields.txt()?;
     publisher.publish(actor, owner, txt).await?;
-    // acme.sh looks for the value in quotes, others for exactly acme-dns's text.
+    // acme.sh searches for the value in quotes, other clients for exactly acme-dns's text.
     Ok(reply::text(StatusCode::OK, format!("{{\"txt\": \"{txt}\"}}")))
 }

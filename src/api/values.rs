@@ -13,7 +13,7 @@ use super::own::own;
 use super::reply;
 use super::types::values::Retired;
 
-/// Retires the value `txt` at `subdomain`, or all values there. Retiring what is gone already succeeds.
+/// Retires the value `txt` at `subdomain`, or all values there. Retiring a value that is gone succeeds.
 pub async fn retire(
     State(publisher): State<Publisher>,
     Login(account, actor): Login,

@@ -1,4 +1,4 @@
-//! Accounts and values as replies show them. Never a hash.
+//! Accounts and values as replies show them, never with a hash.
 
 use crate::model::account::{Account, AccountStatus, OwnAlias};
 use crate::model::name::Owner;

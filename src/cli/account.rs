@@ -1,4 +1,4 @@
-//! `account ...`: who may publish.
+//! `account ...`: the accounts that may publish.
 
 mod create;
 mod names;
@@ -20,52 +20,52 @@ use super::networks::networks;
 use super::operator::{Operator, encoded};
 use super::output::Output;
 use super::table::{cell, row, table};
-use create::Create;
+use create::CreateAccountArgs;
 use shown::{account_table, credential_rows, print_account};
 use who::Who;
 
-/// Accounts asked for at once by `account list`.
+/// The accounts of one request by `account list`.
 const PAGE: usize = 500;
 
 /// `account ...`
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Create an account for a domain; prints the CNAME to add and the clients' settings
-    Create(Create),
+    Create(CreateAccountArgs),
     /// List accounts
-    List(List),
+    List(ListAccountsArgs),
     /// Show one account
     Show(Who),
     /// Change an account's networks or note
-    Edit(Edit),
+    Edit(EditAccountArgs),
     /// Give an account a new key
-    Rotate(Rotate),
+    Rotate(RotateKeyArgs),
     /// Give an account another subdomain; prints its name
-    AddSubdomain(names::AddLabel),
+    AddSubdomain(names::AddSubdomainArgs),
     /// Take a subdomain away from an account, with its values and aliases
-    RemoveSubdomain(names::RemoveLabel),
-    /// Give an account a challenge zone as a whole, like _acme-challenge.example.com
-    Grant(names::Grant),
+    RemoveSubdomain(names::RemoveSubdomainArgs),
+    /// Give an account a whole challenge zone, like _acme-challenge.example.com
+    Grant(names::GrantArgs),
     /// Take a challenge zone away from an account, with all values in it
-    Revoke(names::Grant),
-    /// Names in other zones that stand for an account's own, for clients that do not follow CNAMEs
+    Revoke(names::GrantArgs),
+    /// Names in other zones that stand for an account's own names, for clients that do not follow CNAMEs
     #[command(subcommand)]
     Alias(names::AliasCommand),
-    /// The key with which an account signs DNS UPDATEs (RFC 2136), for clients that speak those
+    /// The key that an account signs DNS UPDATEs with (RFC 2136), for clients that send them
     #[command(subcommand)]
-    Tsig(tsig::Tsig),
-    /// Stop an account: its key fails, its names give no data
+    Tsig(tsig::TsigCommand),
+    /// Stop an account: its key is refused, and its names have no data
     Disable(Who),
-    /// Let a disabled or deleted account work again
+    /// Enable a disabled account, or restore a deleted one
     Enable(Who),
-    /// Delete an account: disabled now, removed after 30 days
-    Delete(Delete),
+    /// Delete an account: it is disabled now, and removed after 30 days
+    Delete(DeleteAccountArgs),
 }
 
 /// `account list`
 #[derive(Debug, Args)]
-pub struct List {
-    /// Only those with this in their username, note or label
+pub struct ListAccountsArgs {
+    /// Only accounts with this text in their username, note or label
     #[arg(long, default_value = "")]
     search: String,
     #[command(flatten)]
@@ -74,13 +74,13 @@ pub struct List {
 
 /// `account edit WHO`
 #[derive(Debug, Args)]
-pub struct Edit {
+pub struct EditAccountArgs {
     #[command(flatten)]
     who: Who,
-    /// The networks from which it may be used, in place of those so far; may be repeated
+    /// The network from which the account may be used, in place of the former ones; may be repeated
     #[arg(long, value_name = "CIDR", conflicts_with = "allow_all")]
     allowfrom: Vec<String>,
-    /// Let it be used from everywhere
+    /// Let the account be used from everywhere
     #[arg(long)]
     allow_all: bool,
     /// The remark
@@ -90,20 +90,20 @@ pub struct Edit {
 
 /// `account rotate WHO`
 #[derive(Debug, Args)]
-pub struct Rotate {
+pub struct RotateKeyArgs {
     #[command(flatten)]
     who: Who,
-    /// For how long the old key works on, like 1h
+    /// How long the old key still works, like 1h
     #[arg(long, default_value = "0s")]
     grace: Span,
 }
 
 /// `account delete WHO`
 #[derive(Debug, Args)]
-pub struct Delete {
+pub struct DeleteAccountArgs {
     #[command(flatten)]
     who: Who,
-    /// Remove it at once, for good
+    /// Remove the account at once and for good
     #[arg(long)]
     now: bool,
 }
@@ -129,13 +129,13 @@ pub fn run(command: Command, config: &Config) -> Result<()> {
     }
 }
 
-fn rotate(operator: &Operator, wanted: &Rotate) -> Result<()> {
+fn rotate(operator: &Operator, wanted: &RotateKeyArgs) -> Result<()> {
     let body = RotateKey { grace: Some(wanted.grace) };
     let reply: AccountCredentials = operator.send(Method::POST, &wanted.who.path("/rotate"), &body)?;
     wanted.who.output.print(&reply, |reply| table(&["what", "value"], &credential_rows(reply)))
 }
 
-fn delete(operator: &Operator, wanted: &Delete) -> Result<()> {
+fn delete(operator: &Operator, wanted: &DeleteAccountArgs) -> Result<()> {
     let rest = if wanted.now { "?now=true" } else { "" };
     let reply: DeletedAccount = operator.ask(Method::DELETE, &wanted.who.path(rest))?;
     wanted.who.output.print(&reply, |reply| match reply {
@@ -147,7 +147,7 @@ fn delete(operator: &Operator, wanted: &Delete) -> Result<()> {
     })
 }
 
-fn list(operator: &Operator, wanted: &List) -> Result<()> {
+fn list(operator: &Operator, wanted: &ListAccountsArgs) -> Result<()> {
     let mut accounts: Vec<AccountView> = Vec::new();
     loop {
         let after = accounts.last().map(|last| last.username.to_string()).unwrap_or_default();
@@ -176,7 +176,7 @@ fn list_row(account: &AccountView) -> Vec<String> {
     ]
 }
 
-fn edit(operator: &Operator, wanted: &Edit) -> Result<()> {
+fn edit(operator: &Operator, wanted: &EditAccountArgs) -> Result<()> {
     let has_networks = wanted.allow_all || !wanted.allowfrom.is_empty();
     let allowfrom = if has_networks { Some(networks(&wanted.allowfrom)?) } else { None };
     let body = EditAccount { allowfrom, note: wanted.note.clone() };

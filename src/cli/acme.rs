@@ -1,4 +1,4 @@
-//! `acme ...`: the certificate authority, and the daemon's account there.
+//! `acme ...`: the CA, and the daemon's account there.
 
 use axum::http::Method;
 use clap::Subcommand;
@@ -29,16 +29,16 @@ pub enum AccountCommand {
     Show(Output),
     /// Give the account a new key
     Rollover,
-    /// Tell the CA the contacts of the configuration
+    /// Send the contacts of the configuration to the CA
     UpdateContact,
-    /// Deactivate the account for good; certificates that it got stay valid
-    Deactivate(Deactivate),
+    /// Deactivate the account for good; its certificates stay valid
+    Deactivate(DeactivateArgs),
 }
 
 /// `acme account deactivate`
 #[derive(Debug, clap::Args)]
-pub struct Deactivate {
-    /// Really: there is no way back
+pub struct DeactivateArgs {
+    /// Confirm the deactivation, which cannot be undone
     #[arg(long)]
     yes: bool,
 }
@@ -59,7 +59,7 @@ fn directory(output: Output, config: &Config) -> Result<()> {
 }
 
 fn account(command: AccountCommand, config: &Config) -> Result<()> {
-    if matches!(&command, AccountCommand::Deactivate(Deactivate { yes: false })) {
+    if matches!(&command, AccountCommand::Deactivate(DeactivateArgs { yes: false })) {
         let problem = "a deactivated account can never be used again; add --yes if that is what you want";
         return Err(CliError::Usage(problem.into()));
     }

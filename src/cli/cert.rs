@@ -1,4 +1,4 @@
-//! `cert ...`: certificates that the daemon gets and keeps for other programs.
+//! `cert ...`: certificates that the daemon gets and renews for other programs.
 
 mod follow;
 mod issue;
@@ -19,30 +19,30 @@ use super::operator::Operator;
 use super::output::{Output, print};
 use super::table::{cell, row, table};
 use follow::follow;
-use issue::{Issue, issue};
+use issue::{IssueArgs, issue};
 use path::path;
 
 /// `cert ...`
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Get a certificate and keep it renewed; exits with 3 where records are missing, and prints them
-    Issue(Box<Issue>),
+    /// Get a certificate and keep it renewed; prints missing records and exits with 3
+    Issue(Box<IssueArgs>),
     /// List certificates: what renews when, and what fails
     List(Output),
     /// Show one certificate
-    Show(Show),
-    /// Get another certificate now, or try again what has failed
-    Renew(Named),
-    /// Revoke a certificate; it is not renewed then
-    Revoke(Revoke),
-    /// Forget a certificate that a command has asked for, and delete its files
-    Delete(Named),
+    Show(ShowCertificateArgs),
+    /// Get another certificate now, or retry a failed attempt
+    Renew(NamedArgs),
+    /// Revoke a certificate; it is not renewed any more
+    Revoke(RevokeCertificateArgs),
+    /// Forget a certificate that `cert issue` has requested, and delete its files
+    Delete(NamedArgs),
 }
 
 /// `cert show NAME`
 #[derive(Debug, Args)]
-pub struct Show {
-    /// What it is called
+pub struct ShowCertificateArgs {
+    /// The certificate's name
     name: String,
     #[command(flatten)]
     output: Output,
@@ -50,17 +50,17 @@ pub struct Show {
 
 /// `cert renew NAME`, `cert delete NAME`
 #[derive(Debug, Args)]
-pub struct Named {
-    /// What it is called
+pub struct NamedArgs {
+    /// The certificate's name
     name: String,
 }
 
 /// `cert revoke NAME`
 #[derive(Debug, Args)]
-pub struct Revoke {
-    /// What it is called
+pub struct RevokeCertificateArgs {
+    /// The certificate's name
     name: String,
-    /// Why
+    /// The reason
     #[arg(long, value_enum, default_value_t = Why::Unspecified)]
     reason: Why,
 }
@@ -93,15 +93,15 @@ pub fn run(command: Command, config: &Config) -> Result<()> {
     match command {
         Command::Issue(wanted) => issue(&operator, &wanted),
         Command::List(output) => list(output, &operator.ask(Method::GET, "/certificates")?),
-        Command::Show(Show { name, output }) => {
+        Command::Show(ShowCertificateArgs { name, output }) => {
             let view: ManagedCertificateView = operator.ask(Method::GET, &path(&name, ""))?;
             output.print(&view, show)
         }
-        Command::Renew(Named { name }) => {
+        Command::Renew(NamedArgs { name }) => {
             let before: ManagedCertificateView = operator.ask(Method::POST, &path(&name, "/renew"))?;
             follow(&operator, &before)
         }
-        Command::Revoke(Revoke { name, reason }) => {
+        Command::Revoke(RevokeCertificateArgs { name, reason }) => {
             let body = RevokeCertificate { reason: Some(reason.into()) };
             operator.send::<ManagedCertificateView>(Method::POST, &path(&name, "/revoke"), &body)?;
             print(&format!(
@@ -109,7 +109,7 @@ pub fn run(command: Command, config: &Config) -> Result<()> {
                  `txtgate cert renew {name}` gets another one, `txtgate cert delete {name}` removes it"
             ))
         }
-        Command::Delete(Named { name }) => delete(&operator, &name),
+        Command::Delete(NamedArgs { name }) => delete(&operator, &name),
     }
 }
 

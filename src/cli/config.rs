@@ -1,4 +1,4 @@
-//! `config check`: reads the configuration and the certificate as `serve` would, and says what it would do.
+//! `config check`: reads the configuration and the certificate as `serve` does, and prints what `serve` would do.
 
 use std::fmt::Write;
 
@@ -15,11 +15,11 @@ use super::output::print;
 /// `config ...`
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Read the configuration and say what `serve` would do
+    /// Check the configuration, and print what `serve` would do
     Check,
 }
 
-/// Runs a command; the configuration has been read, so it is right but for the key files that it names.
+/// Runs a command. The configuration has been read, so only the key files that it names can still be wrong.
 pub fn run(command: &Command, config: &Config) -> Result<()> {
     let Command::Check = command;
     for (certificate, protocols) in [(&config.api.tls, tls::HTTP), (&config.dns.tls, tls::DOT)] {

@@ -20,12 +20,19 @@ pub fn rows(reply: &impl Serialize) -> Vec<Vec<String>> {
 
 /// Nested objects and lists of objects as `zones.0.serial` rows.
 fn flatten(prefix: &str, value: &Value, rows: &mut Vec<Vec<String>>) {
-    let named = |key: &str| if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
     match value {
-        Value::Object(map) => map.iter().for_each(|(key, value)| flatten(&named(key), value, rows)),
+        Value::Object(map) => map.iter().for_each(|(key, value)| flatten(&below(prefix, key), value, rows)),
         Value::Array(items) if items.iter().any(Value::is_object) => {
-            items.iter().enumerate().for_each(|(index, value)| flatten(&named(&index.to_string()), value, rows));
+            items
+                .iter()
+                .enumerate()
+                .for_each(|(index, value)| flatten(&below(prefix, &index.to_string()), value, rows));
         }
         leaf => rows.push(vec![prefix.to_owned(), cell(leaf)]),
     }
+}
+
+/// The name of a member below a prefix.
+fn below(prefix: &str, key: &str) -> String {
+    if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") }
 }

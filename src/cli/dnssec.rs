@@ -1,12 +1,12 @@
-//! `dnssec`: makes a zone's key, and walks the zone from unsigned to signed, to another key and back.
+//! `dnssec`: creates the key of a zone, and takes the zone from unsigned to signed, to another key and back.
 //!
-//! Each way is one command that is run again for each step; it says what it did, what is to be done elsewhere, and from
-//! when on the next step is safe, and it refuses a step that is not.
+//! Each way is one command, which is run again for each step. The command says what it has done, what has to be done
+//! elsewhere, and when the next step is safe. It refuses a step that is not safe.
 
 mod servers;
 mod walk;
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -30,47 +30,47 @@ use super::output::{Output, print, print_json};
 use servers::{ask_ds, is_served, wait_until_served};
 use walk::{Need, Way, need};
 
-/// What is taken for the TTL of the parent's DS where nobody says: as long as the usual parents have.
+/// The TTL of the parent's DS if nobody says it: most parents have this one.
 const USUAL_DS_TTL: u32 = 86_400;
 
 /// `dnssec ...`
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make a zone's key; run it again to offer the key to the parent
-    Init(Init),
-    /// Show how far a zone has come, and what comes next
-    Status(Status),
+    /// Create a zone's key; run it again to offer the key to the parent
+    Init(InitArgs),
+    /// Show the state of a zone, and the next step
+    Status(StatusArgs),
     /// Print the DS record for the parent
-    Ds(Zone),
-    /// Replace a zone's key, one step each time
-    Rollover(Step),
-    /// Make a zone unsigned again, one step each time
-    Remove(Step),
-    /// Sign by the machine's clock although it is behind the last change: it is right now, and was ahead then
+    Ds(ZoneArgs),
+    /// Replace a zone's key; each run takes one step
+    Rollover(StepArgs),
+    /// Make a zone unsigned again; each run takes one step
+    Remove(StepArgs),
+    /// Trust the machine's clock although it is behind the last change: it is right now, and was ahead before
     TrustClock,
 }
 
 /// Which zone.
 #[derive(Debug, Args)]
-pub struct Zone {
+pub struct ZoneArgs {
     /// The zone
     zone: ZoneName,
 }
 
 /// `dnssec status ZONE`
 #[derive(Debug, Args)]
-pub struct Status {
+pub struct StatusArgs {
     #[command(flatten)]
-    zone: Zone,
+    zone: ZoneArgs,
     #[command(flatten)]
     output: Output,
 }
 
 /// `dnssec init ZONE`
 #[derive(Debug, Args)]
-pub struct Init {
+pub struct InitArgs {
     #[command(flatten)]
-    step: Step,
+    step: StepArgs,
     /// 13 (ECDSA P-256) or 15 (Ed25519)
     #[arg(long, default_value = "13")]
     algorithm: Algorithm,
@@ -78,16 +78,16 @@ pub struct Init {
 
 /// A step of any way.
 #[derive(Debug, Args)]
-pub struct Step {
+pub struct StepArgs {
     #[command(flatten)]
-    zone: Zone,
-    /// A server of the parent zone, to be asked which DS it has: an address, with a port unless it is 53
+    zone: ZoneArgs,
+    /// The server of the parent zone to ask for the DS: an address, with a port unless it is 53
     #[arg(long, value_name = "ADDRESS", value_parser = server)]
     parent: Option<SocketAddr>,
     /// How long caches may keep the parent's former DS, in seconds [default: as the parent says, or a day]
     #[arg(long, value_name = "SECONDS")]
     ds_ttl: Option<u32>,
-    /// Take the step although it is not safe: resolvers may fail until their caches have forgotten
+    /// Take the step even if it is not safe: resolvers may fail until their caches expire
     #[arg(long)]
     force: bool,
 }
@@ -101,10 +101,10 @@ fn server(text: &str) -> std::result::Result<SocketAddr, String> {
 pub fn run(command: Command, config: &Config) -> Result<()> {
     match command {
         Command::Init(init) => init_zone(&init, config),
-        Command::Status(wanted) => status(wanted.output, &Place::find(config, &wanted.zone)?),
-        Command::Ds(zone) => ds(&Place::find(config, &zone)?),
-        Command::Rollover(step) => take_step(Way::Rollover, &step, &Place::find(config, &step.zone)?),
-        Command::Remove(step) => take_step(Way::Remove, &step, &Place::find(config, &step.zone)?),
+        Command::Status(wanted) => status(wanted.output, &SignedZone::find(config, &wanted.zone)?),
+        Command::Ds(zone) => ds(&SignedZone::find(config, &zone)?),
+        Command::Rollover(step) => take_step(Way::Rollover, &step, &SignedZone::find(config, &step.zone)?),
+        Command::Remove(step) => take_step(Way::Remove, &step, &SignedZone::find(config, &step.zone)?),
         Command::TrustClock => trust_clock(config),
     }
 }
@@ -119,19 +119,19 @@ fn trust_clock(config: &Config) -> Result<()> {
     })
 }
 
-/// A zone of the configuration, and its part on signing.
-struct Place<'c> {
+/// A zone of the configuration, with its settings for signing.
+struct SignedZone<'c> {
     config: &'c Config,
     settings: &'c ZoneSettings,
     dnssec: &'c Dnssec,
 }
 
-impl<'c> Place<'c> {
-    fn find(config: &'c Config, Zone { zone }: &Zone) -> Result<Self> {
+impl<'c> SignedZone<'c> {
+    fn find(config: &'c Config, ZoneArgs { zone }: &ZoneArgs) -> Result<Self> {
         let found = config.zones.iter().find(|settings| settings.name == *zone);
         let settings = found.ok_or_else(|| CliError::Usage(format!("the configuration has no zone {zone}")))?;
         let dnssec = settings.dnssec.as_ref().ok_or_else(|| {
-            // Beside the database: that folder is the daemon's own.
+            // Beside the database, in the daemon's own folder.
             let key = config.database.with_file_name(format!("{zone}.key"));
             CliError::Usage(format!(
                 "say first where the key will be: add `dnssec-key = \"{}\"` to the zone {zone}",
@@ -146,8 +146,8 @@ impl<'c> Place<'c> {
     }
 }
 
-fn init_zone(init: &Init, config: &Config) -> Result<()> {
-    let place = Place::find(config, &init.step.zone)?;
+fn init_zone(init: &InitArgs, config: &Config) -> Result<()> {
+    let place = SignedZone::find(config, &init.step.zone)?;
     match KeyFile::read(&place.dnssec.key, &place.settings.name) {
         Ok(_) => take_step(Way::Init, &init.step, &place),
         Err(KeyFileError::Missing { .. }) => create(init, &place),
@@ -155,7 +155,7 @@ fn init_zone(init: &Init, config: &Config) -> Result<()> {
     }
 }
 
-fn create(init: &Init, place: &Place<'_>) -> Result<()> {
+fn create(init: &InitArgs, place: &SignedZone<'_>) -> Result<()> {
     let zone = &place.settings.name;
     if let Some(parent) = init.step.parent.filter(|_| !init.step.force)
         && !ask_ds(parent, zone.apex()).map_err(refused)?.is_empty()
@@ -166,16 +166,22 @@ fn create(init: &Init, place: &Place<'_>) -> Result<()> {
         )));
     }
     let key = Arc::new(ZoneKey::generate(init.algorithm).map_err(|error| refused(error.to_string()))?);
-    let (path, zone) = (place.dnssec.key.clone(), zone.clone());
-    let mut file =
-        KeyFile { path, zone, phase: Phase::Fresh, seen: None, doubled: None, ds_ttl: None, keys: vec![key] };
+    let mut file = KeyFile {
+        path: place.dnssec.key.clone(),
+        zone: zone.clone(),
+        phase: Phase::Fresh,
+        seen: None,
+        doubled: None,
+        ds_ttl: None,
+        keys: vec![key],
+    };
     file.create()?;
     let made = format!("made the key {} in {}; keep a copy of that file", file.keys[0].tag(), file.path.display());
     settle(&mut file, place)?;
     print(&format!("{made}\n{}", report(&file, place)))
 }
 
-fn take_step(way: Way, step: &Step, place: &Place<'_>) -> Result<()> {
+fn take_step(way: Way, step: &StepArgs, place: &SignedZone<'_>) -> Result<()> {
     let mut file = place.read()?;
     let next = way.next(file.phase).map_err(refused)?;
     note_if_served(&mut file, place)?;
@@ -198,7 +204,7 @@ fn take_step(way: Way, step: &Step, place: &Place<'_>) -> Result<()> {
     print(&report(&file, place))
 }
 
-/// A new key of the same algorithm, and of another tag: validators find keys by it.
+/// A new key with the same algorithm and another tag: validators find keys by their tags.
 fn successor(key: &ZoneKey) -> Result<ZoneKey> {
     loop {
         let next = ZoneKey::generate(key.algorithm()).map_err(|error| refused(error.to_string()))?;
@@ -208,40 +214,41 @@ fn successor(key: &ZoneKey) -> Result<ZoneKey> {
     }
 }
 
-/// Whether the step may be taken now; the TTL of the parent's DS where it was asked.
-fn check(need: &Need, step: &Step, file: &KeyFile) -> Result<Option<u32>> {
+/// Checks that the step is safe now. Returns the TTL of the parent's DS if the parent was asked.
+fn check(need: &Need, step: &StepArgs, file: &KeyFile) -> Result<Option<u32>> {
     if step.force {
         return Ok(None);
     }
     let apex = file.zone.apex();
-    let unsafe_step = |why: String| Err(refused(format!("not yet: {why} (--force takes the step anyway)")));
     match need {
         Need::Nothing => Ok(None),
-        Need::Served => unsafe_step("the daemon does not serve the last step; start or reload it".into()),
+        Need::Served => not_yet("the daemon does not serve the last step; start or reload it"),
         Need::Until { at, .. } if *at <= now() => Ok(None),
-        Need::Until { at, why } => unsafe_step(format!("{why}; wait until {at}")),
+        Need::Until { at, why } => not_yet(format!("{why}; wait until {at}")),
         Need::ParentHasLast | Need::ParentHasNone => {
             let Some(server) = step.parent else {
-                return unsafe_step(
-                    "name a server of the parent with --parent, so that its DS can be looked at".into(),
-                );
+                return not_yet("name a server of the parent with --parent, so that its DS can be looked at");
             };
             let ds = ask_ds(server, apex).map_err(refused)?;
             let is_there = match (need, file.keys.last()) {
                 (Need::ParentHasLast, Some(key)) => ds.is_of(key, apex),
                 _ => ds.is_empty(),
             };
-            if is_there { Ok(ds.ttl()) } else { unsafe_step(format!("{server} still has another DS set")) }
+            if is_there { Ok(ds.ttl()) } else { not_yet(format!("{server} still has another DS set")) }
         }
     }
 }
 
-/// Writes down since when the daemon serves a step: waits of the next one count from there.
-fn settle(file: &mut KeyFile, place: &Place<'_>) -> Result<()> {
+fn not_yet<T>(why: impl Display) -> Result<T> {
+    Err(refused(format!("not yet: {why} (--force takes the step anyway)")))
+}
+
+/// Records when the daemon began to serve a step: the wait for the next step counts from there.
+fn settle(file: &mut KeyFile, place: &SignedZone<'_>) -> Result<()> {
     if wait_until_served(place.config, file, place.dnssec).is_ok() { note(file) } else { Ok(()) }
 }
 
-fn note_if_served(file: &mut KeyFile, place: &Place<'_>) -> Result<()> {
+fn note_if_served(file: &mut KeyFile, place: &SignedZone<'_>) -> Result<()> {
     if is_served(place.config, file, place.dnssec).is_ok() { note(file) } else { Ok(()) }
 }
 
@@ -256,7 +263,7 @@ fn note(file: &mut KeyFile) -> Result<()> {
     Ok(file.save()?)
 }
 
-fn status(output: Output, place: &Place<'_>) -> Result<()> {
+fn status(output: Output, place: &SignedZone<'_>) -> Result<()> {
     let mut file = place.read()?;
     note_if_served(&mut file, place)?;
     if output.json {
@@ -265,7 +272,7 @@ fn status(output: Output, place: &Place<'_>) -> Result<()> {
     print(&report(&file, place))
 }
 
-fn ds(place: &Place<'_>) -> Result<()> {
+fn ds(place: &SignedZone<'_>) -> Result<()> {
     let file = place.read()?;
     let records = records(&file);
     if file.phase == Phase::Fresh {
@@ -274,8 +281,8 @@ fn ds(place: &Place<'_>) -> Result<()> {
     print(records.trim_end())
 }
 
-/// Where the zone is, what the parent should have, and what comes next.
-fn report(file: &KeyFile, place: &Place<'_>) -> String {
+/// The state of the zone, what the parent should have, and the next step.
+fn report(file: &KeyFile, place: &SignedZone<'_>) -> String {
     let mut out = format!("{}: {}\n", file.zone, file.phase.meaning());
     for key in &file.keys {
         _ = writeln!(out, "  key {}, algorithm {}", key.tag(), key.algorithm().number());
@@ -294,7 +301,7 @@ fn report(file: &KeyFile, place: &Place<'_>) -> String {
     out.trim_end().to_owned()
 }
 
-/// How far a zone has come, for scripts.
+/// The state of a zone, for scripts.
 #[derive(Debug, Serialize)]
 struct DnssecStatus {
     zone: ZoneName,
@@ -313,7 +320,7 @@ struct DnssecKey {
     algorithm: u8,
 }
 
-fn dnssec_status(file: &KeyFile, place: &Place<'_>) -> DnssecStatus {
+fn dnssec_status(file: &KeyFile, place: &SignedZone<'_>) -> DnssecStatus {
     let keys = file.keys.iter().map(|key| DnssecKey { tag: key.tag(), algorithm: key.algorithm().number() });
     DnssecStatus {
         zone: file.zone.clone(),
@@ -335,7 +342,7 @@ fn at_the_parent(file: &KeyFile) -> String {
     }
 }
 
-fn what_next(file: &KeyFile, place: &Place<'_>) -> String {
+fn what_next(file: &KeyFile, place: &SignedZone<'_>) -> String {
     let zone = &file.zone;
     let Some(way) = Way::of(file.phase) else {
         return match file.phase {
@@ -356,7 +363,7 @@ fn what_next(file: &KeyFile, place: &Place<'_>) -> String {
     }
 }
 
-/// The DS that the parent should have, and the key that it is made from, as zone-file lines.
+/// The DS that the parent should have, and the key of that DS, as lines of a zone file.
 fn records(file: &KeyFile) -> String {
     let key = match file.phase.offer() {
         Offer::Last => file.keys.last(),
@@ -365,12 +372,14 @@ fn records(file: &KeyFile) -> String {
     let Some(key) = key else { return String::new() };
     let ds = key.ds(file.zone.apex());
     let digest: String = ds[4..].iter().map(|byte| format!("{byte:02X}")).collect();
-    let (zone, tag, algorithm) = (&file.zone, key.tag(), key.algorithm().number());
+    let zone = &file.zone;
+    let tag = key.tag();
+    let algorithm = key.algorithm().number();
     let public = STANDARD.encode(&key.dnskey()[4..]);
     format!("{zone}. IN DS {tag} {algorithm} 2 {digest}\n; made from {zone}. IN DNSKEY 257 3 {algorithm} {public}\n")
 }
 
-/// The wall clock: what is written down is compared with it days later, by another process.
+/// The wall clock: another process compares the recorded time with it days later.
 fn now() -> Timestamp {
     Clock::start(None).now()
 }

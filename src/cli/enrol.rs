@@ -1,4 +1,4 @@
-//! `enrol ...`: tokens with which others may register, so often, so long, from there.
+//! `enrol ...`: tokens that let others register, with a count, a lifetime and networks.
 
 use axum::http::Method;
 use clap::{Args, Subcommand};
@@ -19,27 +19,27 @@ use super::table::{cell, table};
 /// `enrol ...`
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make a token; prints it this once
-    Create(Create),
-    /// List tokens: what they are good for, and how often they were used
+    /// Create a token; it is printed only now
+    Create(CreateEnrolmentArgs),
+    /// List tokens: what they allow, and how often they were used
     List(Output),
-    /// Revoke a token; what was registered with it stays
-    Revoke(Revoke),
+    /// Revoke a token; accounts that were registered with it stay
+    Revoke(RevokeEnrolmentArgs),
 }
 
 /// `enrol create`
 #[derive(Debug, Args)]
-pub struct Create {
-    /// For how many registrations; 0: for none, only for lego's storage
+pub struct CreateEnrolmentArgs {
+    /// The number of registrations; 0 allows only lego's storage
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     count: u32,
-    /// For how long, like 24h
+    /// How long the token is valid, like 24h
     #[arg(long, value_name = "SPAN", default_value = "7d")]
     lifetime: Span,
-    /// A network from which it may be used; may be repeated
+    /// A network from which the token may be used; may be repeated
     #[arg(long, value_name = "CIDR")]
     allowfrom: Vec<String>,
-    /// A label that it gives, or with a star at the end labels that it lets choose; may be repeated [default: random ones]
+    /// A label that the token gives, or, with a star at the end, labels to choose from; may be repeated [default: random ones]
     #[arg(long, value_name = "LABEL")]
     label: Vec<AllowedLabel>,
     /// A remark
@@ -51,8 +51,8 @@ pub struct Create {
 
 /// `enrol revoke ID`
 #[derive(Debug, Args)]
-pub struct Revoke {
-    /// Its id, as the list shows it
+pub struct RevokeEnrolmentArgs {
+    /// The token's id, as the list shows it
     id: EnrolmentId,
     #[command(flatten)]
     output: Output,
@@ -64,14 +64,14 @@ pub fn run(command: Command, config: &Config) -> Result<()> {
     match command {
         Command::Create(wanted) => create(&operator, &wanted, config),
         Command::List(output) => list(output, &operator.ask(Method::GET, "/enrolments")?),
-        Command::Revoke(Revoke { id, output }) => {
+        Command::Revoke(RevokeEnrolmentArgs { id, output }) => {
             let reply: RevokedEnrolment = operator.ask(Method::DELETE, &format!("/enrolments/{id}"))?;
             output.print(&reply, |reply| format!("{} revoked", reply.revoked))
         }
     }
 }
 
-fn create(operator: &Operator, wanted: &Create, config: &Config) -> Result<()> {
+fn create(operator: &Operator, wanted: &CreateEnrolmentArgs, config: &Config) -> Result<()> {
     let body = CreateEnrolment {
         uses: Some(wanted.count),
         lifetime: Some(wanted.lifetime),

@@ -37,21 +37,22 @@ pub enum CliError {
     Usage(String),
     #[error("{0}")]
     Refused(String),
-    /// Records that somebody must add to their zones first.
+    /// Somebody has to add records to their zones first.
     #[error("{0}")]
     Missing(String),
     #[error("no daemon answers at {}: {source}", path.display())]
     NoDaemon { path: PathBuf, source: std::io::Error },
     #[error("cannot write: {0}")]
     Output(#[from] std::io::Error),
-    /// Nobody reads what the command prints any more, as behind `| head`.
+    /// The reader of the output has gone, as behind `| head`.
     #[error("nobody reads the output")]
     Closed,
 }
 
 impl CliError {
-    /// The process's exit code: 2 for what the user wrote, 3 for records that are missing, 1 for what failed. What
-    /// nobody reads any more ends with 141, as a shell sees those that SIGPIPE kills; Rust ignores that signal.
+    /// The exit code of the process: 2 for an error in arguments or configuration, 3 for missing records, 1 for any other
+    /// failure. A command whose output nobody reads any more exits with 141, as if SIGPIPE had killed it: Rust ignores
+    /// that signal.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Key(_) | Self::Usage(_) => 2,

@@ -1,4 +1,4 @@
-//! `export`: the accounts as another program keeps them.
+//! `export`: writes the accounts in the form of another program.
 
 use std::path::PathBuf;
 
@@ -14,25 +14,25 @@ use super::output::print;
 /// `export --format FORMAT FILE`
 #[derive(Debug, Args)]
 pub struct Export {
-    /// For which program
+    /// The program to write for
     #[arg(long, value_enum)]
-    format: Format,
+    format: ExportFormat,
     /// The zone, in place of the first one
     #[arg(long)]
-    zone: Option<String>,
+    zone: Option<ZoneName>,
     /// The file; it must not exist yet
     file: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
-    /// A SQLite database of acme-dns 1.x and 2.x. Keys that have been used here cannot come along
+enum ExportFormat {
+    /// A SQLite database of acme-dns 1.x and 2.x. Accounts whose keys have been used here stay behind
     AcmeDns,
 }
 
 /// Writes a file.
 pub fn export(wanted: &Export, config: &Config) -> Result<()> {
-    let Format::AcmeDns = wanted.format;
+    let ExportFormat::AcmeDns = wanted.format;
     let zone = zone(wanted, config)?;
     let exported = export::acme_dns(&config.database, &zone, &wanted.file)?;
     let mut out = format!("{}: {} accounts of {zone}", wanted.file.display(), exported.accounts);
@@ -53,7 +53,11 @@ fn zone(wanted: &Export, config: &Config) -> Result<ZoneName> {
     let mut zones = config.zones.iter().map(|settings| &settings.name).filter(|zone| !zone.is_challenge());
     let found = match &wanted.zone {
         None => zones.next().cloned(),
-        Some(text) => zones.find(|zone| text.parse::<ZoneName>().is_ok_and(|named| named == **zone)).cloned(),
+        Some(wanted) => zones.find(|zone| *zone == wanted).cloned(),
     };
-    found.ok_or_else(|| CliError::Usage("the configuration has no such zone for subdomains".into()))
+    found.ok_or_else(|| {
+        CliError::Usage(
+            "the configuration has no such zone for subdomains; `txtgate config check` lists its zones".into(),
+        )
+    })
 }

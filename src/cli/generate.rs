@@ -1,4 +1,4 @@
-//! Completion scripts and the manual page, made from the command line's own definition.
+//! Completion scripts and the manual page, generated from the definition of the command line.
 
 use clap::{Args, Command};
 use clap_complete::Shell;
@@ -20,7 +20,7 @@ pub fn completions(wanted: &Completions, mut command: Command) -> Result<()> {
     print(String::from_utf8_lossy(&out).trim_end())
 }
 
-/// Prints the manual page, its subcommands' pages behind it.
+/// Prints the manual page, followed by the pages of its subcommands.
 pub fn man(mut command: Command) -> Result<()> {
     let mut out = Vec::new();
     command.build();

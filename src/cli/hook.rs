@@ -1,8 +1,8 @@
-//! `hook`: what ACME clients call to have a challenge answered, each in a way of its own; for a txtgate or an acme-dns
-//! on any machine.
+//! `hook`: the program that ACME clients call to answer a challenge, each client in its own way. The server is a txtgate
+//! or an acme-dns on any machine.
 //!
-//! [`call`] tells who has called and for what, [`accounts`] knows the account of the domain, [`server`] speaks to the
-//! API, and [`seen`] looks whether the world sees the value.
+//! [`call`] reads the client's arguments, [`accounts`] finds the account of the domain, [`server`] sends requests to the
+//! API, and [`seen`] waits until resolvers see the value.
 
 mod accounts;
 mod call;
@@ -20,9 +20,9 @@ use clap::Args;
 use crate::model::name::Name;
 
 use super::output::tell;
-use accounts::{Account, AccountFile};
-use call::{Call, Challenge, Target};
-use server::Server;
+use accounts::{AccountFile, HookAccount};
+use call::{Call, HookChallenge, HookTarget};
+use server::HookServer;
 use settings::{Given, Settings};
 use url::ServerUrl;
 
@@ -54,7 +54,7 @@ pub struct Hook {
     words: Vec<String>,
 }
 
-/// Does what a client asks for; `file` is the `hook.toml` that was named.
+/// Runs the hook for a client. `file` is the `hook.toml` of the command line.
 pub fn hook(hook: Hook, file: Option<&Path>) -> Result<()> {
     let environment = |name: &str| std::env::var(name).ok();
     let call = Call::of(&hook.words, environment)?;
@@ -62,28 +62,28 @@ pub fn hook(hook: Hook, file: Option<&Path>) -> Result<()> {
         return Ok(());
     }
     let settings = Settings::read(hook.given, file, environment)?;
-    let desk = Desk { accounts: AccountFile::at(&settings.accounts), settings };
+    let run = HookRun { accounts: AccountFile::at(&settings.accounts), settings };
     match call {
-        Call::Publish(challenges) => desk.publish(&challenges),
-        Call::Retire(challenges) => desk.retire(&challenges),
-        Call::Register(targets) => desk.register(&targets),
+        Call::Publish(challenges) => run.publish(&challenges),
+        Call::Retire(challenges) => run.retire(&challenges),
+        Call::Register(targets) => run.register(&targets),
         Call::Nothing => Ok(()),
     }
 }
 
-/// Settings and accounts, at work.
-struct Desk {
+/// A run of the hook: its settings and its accounts.
+struct HookRun {
     settings: Settings,
     accounts: AccountFile,
 }
 
-impl Desk {
-    fn publish(&self, challenges: &[Challenge]) -> Result<()> {
-        // First of all, and whatever happens then: certbot's clean-up is told from the next challenge by it.
-        for Challenge { txt, target } in challenges {
+impl HookRun {
+    fn publish(&self, challenges: &[HookChallenge]) -> Result<()> {
+        // Printed first, whatever happens later: certbot's clean-up is recognized by this line.
+        for HookChallenge { txt, target } in challenges {
             say(&format!("txtgate: {txt} for {}", target.name()));
         }
-        // All accounts before any value: who has several records to add hears of all of them at once.
+        // All accounts come before any value, so that a user with several records to add sees all of them at once.
         let mut found = Vec::with_capacity(challenges.len());
         let mut new = 0;
         for challenge in challenges {
@@ -104,8 +104,8 @@ impl Desk {
         found.iter().try_for_each(|(challenge, _)| self.wait(challenge))
     }
 
-    /// Values expire by themselves, so a failure here is told and fails no client.
-    fn retire(&self, challenges: &[Challenge]) -> Result<()> {
+    /// Retires values. A failure is printed but does not fail the client, because values expire anyway.
+    fn retire(&self, challenges: &[HookChallenge]) -> Result<()> {
         for challenge in challenges {
             let retired = match self.accounts.find(&challenge.target) {
                 Ok(None) => Ok(()),
@@ -121,7 +121,7 @@ impl Desk {
         Ok(())
     }
 
-    fn register(&self, targets: &[Target]) -> Result<()> {
+    fn register(&self, targets: &[HookTarget]) -> Result<()> {
         for target in targets {
             let (account, _) = self.account(target)?;
             say(&cname(target, &account));
@@ -130,17 +130,17 @@ impl Desk {
     }
 
     /// The account of a target, and whether it was registered just now.
-    fn account(&self, target: &Target) -> Result<(Account, bool)> {
+    fn account(&self, target: &HookTarget) -> Result<(HookAccount, bool)> {
         if let Some(account) = self.accounts.find(target)? {
             return Ok((account, false));
         }
-        let Target::Domain(domain) = target else {
-            let (path, name) = (self.accounts.path().to_owned(), target.name().clone());
-            return Err(HookError::NoSuchFulldomain { path, name });
+        let HookTarget::Domain(domain) = target else {
+            let path = self.accounts.path().to_owned();
+            return Err(HookError::NoSuchFulldomain { path, name: target.name().clone() });
         };
         let server = self.server(self.settings.server.clone())?;
         let locked = self.accounts.lock()?;
-        // Another hook may have registered it meanwhile.
+        // Another hook may have registered the domain in the meantime.
         if let Some(account) = self.accounts.find(target)? {
             return Ok((account, false));
         }
@@ -148,40 +148,39 @@ impl Desk {
         Ok((locked.insert(domain, reply, server.url())?, true))
     }
 
-    /// Where an account was registered; its key goes nowhere else. The settings speak for the same server's path and
-    /// credentials, and for accounts that name no server.
-    fn server_of(&self, account: &Account) -> Result<Server> {
+    /// The server where an account was registered. The account's key is sent to no other server. The settings provide the
+    /// path and the credentials of the same server, and the server of accounts that name none.
+    fn server_of(&self, account: &HookAccount) -> Result<HookServer> {
         let Some(own) = &account.server else { return self.server(self.settings.server.clone()) };
         let own = ServerUrl::parse(own, self.settings.allow_http)?;
         let set = self.settings.server.clone().filter(|set| set.is_at(&own));
         self.server(Some(set.unwrap_or(own)))
     }
 
-    fn server(&self, url: Option<ServerUrl>) -> Result<Server> {
+    fn server(&self, url: Option<ServerUrl>) -> Result<HookServer> {
         let url = url.ok_or_else(|| HookError::NoServer(self.settings.file.clone()))?;
-        Server::at(url, &self.settings)
+        HookServer::at(url, &self.settings)
     }
 
-    fn wait(&self, challenge: &Challenge) -> Result<()> {
+    fn wait(&self, challenge: &HookChallenge) -> Result<()> {
         let Some(patience) = self.settings.wait else { return Ok(()) };
         let name = match &challenge.target {
-            Target::Domain(domain) => challenge_name(domain)?,
-            Target::Fulldomain(name) => name.clone(),
+            HookTarget::Domain(domain) => challenge_name(domain)?,
+            HookTarget::Fulldomain(name) => name.clone(),
         };
         seen::wait(&name, &challenge.txt, self.settings.resolver, patience)
     }
 }
 
 fn challenge_name(domain: &Name) -> Result<Name> {
-    let long = |problem| HookError::Domain { text: domain.to_string(), problem };
-    domain.child("_acme-challenge").map_err(long)
+    domain.child("_acme-challenge").map_err(|problem| HookError::Domain { text: domain.to_string(), problem })
 }
 
-fn cname(target: &Target, account: &Account) -> String {
+fn cname(target: &HookTarget, account: &HookAccount) -> String {
     format!("_acme-challenge.{}. CNAME {}.", target.name(), account.fulldomain)
 }
 
-/// To whoever listens; a client that has closed its end is none of our failures.
+/// Prints a line. A client that has closed its end is not a failure.
 fn say(text: &str) {
     _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -1,4 +1,4 @@
-//! `import acme-dns`: an installation of acme-dns moves in, with the credentials of all its clients.
+//! `import acme-dns`: takes over an installation of acme-dns with the credentials of all its clients.
 
 mod certmagic;
 mod made;
@@ -32,7 +32,7 @@ use old::Old;
 /// `import ...`
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Accounts, keys, values and settings of acme-dns 1.x or 2.x, or of acme-dns-rust
+    /// Take over accounts, keys, values and settings of acme-dns 1.x or 2.x, or of acme-dns-rust
     AcmeDns(AcmeDns),
 }
 
@@ -45,29 +45,30 @@ are only read. A PostgreSQL password may come from PGPASSWORD.
 What could not be carried over is listed, each with its reason. Running it again adds what is new there, and changes
 nothing that is here.")]
 pub struct AcmeDns {
-    /// acme-dns's database, in place of the one that its configuration names: a file, or postgres://user@host/database
+    /// The database of acme-dns, in place of the one in its configuration: a file, or postgres://user@host/database
     #[arg(long, value_name = "FILE|URL")]
     database: Option<String>,
-    /// The configuration to write; one that is there is used as it is, and not overwritten
+    /// The configuration to write; an existing one is used as it is, and not overwritten
     #[arg(long, value_name = "FILE", default_value = "/etc/txtgate/config.toml")]
     output: PathBuf,
-    /// Replace the configuration that is there
+    /// Replace an existing configuration
     #[arg(long)]
     overwrite: bool,
-    /// Show what would be done, and do nothing
+    /// Show what would be done without doing it
     #[arg(long)]
     dry_run: bool,
 }
 
-/// Runs a command; `config` is acme-dns's configuration, where one was named.
+/// Runs a command. `config` is the configuration of acme-dns, if one was named.
 pub fn run(Command::AcmeDns(wanted): &Command, config: Option<PathBuf>) -> Result<()> {
     let from = config.unwrap_or_else(Old::default_path);
     let old = Old::read(&from)?;
-    let target = Target::of(wanted, &old, &from)?;
+    let target = ImportTarget::of(wanted, &old, &from)?;
     let source = source(&old, &from, wanted.database.as_deref())?;
     let start = Instant::now();
     let contents = source.read()?;
-    let (count, mut left) = (contents.accounts.len(), contents.left);
+    let count = contents.accounts.len();
+    let mut left = contents.left;
     let mut plan = if wanted.dry_run {
         target.rehearsed(contents.accounts)?
     } else {
@@ -78,10 +79,10 @@ pub fn run(Command::AcmeDns(wanted): &Command, config: Option<PathBuf>) -> Resul
     left.append(&mut plan.left);
     left.extend(target.left.iter().cloned());
     let took = start.elapsed();
-    print(&Report { wanted, target: &target, source: &source, plan: &plan, count, left: &left, took }.text())
+    print(&ImportSummary { wanted, target: &target, source: &source, plan: &plan, count, left: &left, took }.text())
 }
 
-/// Where acme-dns keeps its accounts.
+/// The database of acme-dns's accounts.
 fn source(old: &Old, from: &Path, named: Option<&str>) -> Result<Source> {
     let postgres = |text: &str| {
         let password = std::env::var("PGPASSWORD").ok();
@@ -99,16 +100,16 @@ fn source(old: &Old, from: &Path, named: Option<&str>) -> Result<Source> {
     }
 }
 
-/// The txtgate that acme-dns becomes.
-struct Target {
+/// The txtgate installation that replaces acme-dns.
+struct ImportTarget {
     zone: ZoneName,
     config: Config,
-    /// The configuration's text, where it is not there yet.
+    /// The text of the configuration, unless the file exists.
     text: Option<String>,
     left: Vec<Left>,
 }
 
-impl Target {
+impl ImportTarget {
     fn of(wanted: &AcmeDns, old: &Old, from: &Path) -> Result<Self> {
         let path = wanted.output.as_path();
         let zone: ZoneName = old.zone().map_err(|error| old::wrong(from, "general.domain", &error))?;
@@ -137,7 +138,7 @@ impl Target {
         outcome
     }
 
-    /// The plan, made on a copy of the database: nothing is written, and a daemon may be running.
+    /// Makes the plan on a copy of the database, so that nothing is written and a daemon may run.
     fn rehearsed(&self, accounts: Vec<ForeignAccount>) -> Result<ImportPlan> {
         let folder = TempDir::with_prefix("txtgate-import-")?;
         let config = Config { database: folder.path().join("txtgate.db"), ..self.config.clone() };
@@ -151,12 +152,13 @@ impl Target {
     }
 
     fn write_config(&self, wanted: &AcmeDns) -> Result<()> {
-        let (path, Some(text)) = (wanted.output.as_path(), &self.text) else { return Ok(()) };
+        let Some(text) = &self.text else { return Ok(()) };
+        let path = wanted.output.as_path();
         std::fs::create_dir_all(file::folder_of(path))?;
         if path.exists() {
             return Ok(file::replace(path, text.as_bytes())?);
         }
-        // There is no secret in it, and the daemon runs as another user.
+        // The file holds no secret, and the daemon runs as another user.
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
         file.write_all(text.as_bytes())?;
         Ok(file.sync_all()?)
@@ -172,22 +174,24 @@ fn carry_out(services: &Services, zone: &ZoneName, accounts: Vec<ForeignAccount>
     Ok(Arc::unwrap_or_clone(plan))
 }
 
-/// What is told at the end.
-struct Report<'a> {
+/// The summary of an import.
+struct ImportSummary<'a> {
     wanted: &'a AcmeDns,
-    target: &'a Target,
+    target: &'a ImportTarget,
     source: &'a Source,
     plan: &'a ImportPlan,
-    /// Accounts that could be read.
+    /// The accounts that could be read.
     count: usize,
     left: &'a [Left],
     took: Duration,
 }
 
-impl Report<'_> {
+impl ImportSummary<'_> {
     fn text(&self) -> String {
-        let (plan, dry) = (self.plan, self.wanted.dry_run);
-        let (would, config) = (if dry { "would be " } else { "" }, self.wanted.output.display());
+        let plan = self.plan;
+        let dry = self.wanted.dry_run;
+        let would = if dry { "would be " } else { "" };
+        let config = self.wanted.output.display();
         let mut out = format!(
             "{}: {} accounts, read in {:.1} s\n  - {} accounts {would}moved in; {} are here already\n  \
              - {} live values {would}published again; {} are too old for any authority to ask for\n  - database {}\n",

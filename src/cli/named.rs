@@ -15,19 +15,19 @@ pub fn list_path(path: &str, name: Option<String>) -> String {
 }
 
 /// An item with four columns: the name, what is published there, since when and until when.
-pub trait Named {
+pub trait NamedItem {
     /// The cells of its row.
     fn cells(&self) -> Vec<String>;
 }
 
-impl Named for NamedValue {
+impl NamedItem for NamedValue {
     fn cells(&self) -> Vec<String> {
         let Self { name, value } = self;
         vec![cell(name), cell(&value.txt), cell(&value.published), cell(&value.expires)]
     }
 }
 
-impl Named for NamedPersistent {
+impl NamedItem for NamedPersistent {
     fn cells(&self) -> Vec<String> {
         let Self { name, value } = self;
         vec![cell(name), cell(&value.value), cell(&value.published), cell(&value.expires)]
@@ -35,8 +35,8 @@ impl Named for NamedPersistent {
 }
 
 /// A list as a table.
-pub fn list_table<T: Named>(list: &List<T>, columns: [&str; 4]) -> String {
-    let rows: Vec<Vec<String>> = list.items.iter().map(Named::cells).collect();
+pub fn list_table<T: NamedItem>(list: &List<T>, columns: [&str; 4]) -> String {
+    let rows: Vec<Vec<String>> = list.items.iter().map(NamedItem::cells).collect();
     let more = if list.truncated { "\n(the list goes on; give a name to see all of its values)" } else { "" };
     table(&columns, &rows) + more
 }

@@ -1,5 +1,5 @@
-//! How the operator's commands reach the accounts: the running daemon's Unix socket, or, when no daemon runs, the same
-//! router in this process on the store under its lock.
+//! Sends the operator's requests: through the Unix socket of the running daemon or, if no daemon runs, to the same router
+//! in this process, on the store under its lock.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ use crate::daemon::Services;
 
 use super::error::{CliError, Result};
 
-/// A way to the operator's router.
+/// A connection to the operator's router.
 #[derive(Debug)]
 pub struct Operator {
     runtime: Runtime,
@@ -37,7 +37,7 @@ enum Route {
 }
 
 impl Operator {
-    /// The daemon's socket where one listens, the store otherwise.
+    /// Connects to the daemon's socket or, if no daemon listens, opens the store.
     pub fn connect(config: &Config) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let route = match runtime.block_on(UnixStream::connect(&config.admin_socket)) {
@@ -53,7 +53,7 @@ impl Operator {
         Ok(Self { runtime, route })
     }
 
-    /// The daemon's socket, for commands that mean nothing without one.
+    /// Connects to the daemon's socket, for commands that need a running daemon.
     pub fn of_daemon(config: &Config) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let path = config.admin_socket.clone();
@@ -81,7 +81,7 @@ impl Operator {
         })
     }
 
-    /// Sends a request and hands each line of the reply to `line` as it comes, until the reply ends or `line` fails.
+    /// Sends a request and passes each line of the reply to `line` as it arrives, until the reply ends or `line` fails.
     pub fn follow(&self, path: &str, mut line: impl FnMut(&str) -> Result<()>) -> Result<()> {
         self.runtime.block_on(async {
             let reply = self.deliver(request(Method::GET, path, Body::empty())?).await?;
@@ -105,7 +105,7 @@ impl Operator {
     async fn deliver(&self, request: Request<Body>) -> Result<Response<Body>> {
         match &self.route {
             Route::Socket(path) => over_socket(path, request).await,
-            // A router cannot fail: its errors are replies.
+            // A router never fails: its errors are replies.
             Route::Services(_, router) => router.clone().oneshot(request).await.map_err(|never| match never {}),
         }
     }
@@ -152,12 +152,15 @@ fn request(method: Method, path: &str, body: Body) -> Result<Request<Body>> {
 }
 
 async fn over_socket(path: &Path, request: Request<Body>) -> Result<Response<Body>> {
-    let lost = |error: hyper::Error| refused(&format!("the daemon did not answer: {error}"));
     let stream =
         UnixStream::connect(path).await.map_err(|source| CliError::NoDaemon { path: path.to_owned(), source })?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| unanswered(&error))?;
     tokio::spawn(connection);
-    Ok(sender.send_request(request).await.map_err(lost)?.map(Body::new))
+    Ok(sender.send_request(request).await.map_err(|error| unanswered(&error))?.map(Body::new))
+}
+
+fn unanswered(error: &hyper::Error) -> CliError {
+    refused(&format!("the daemon did not answer: {error}"))
 }
 
 fn refused(error: &dyn std::fmt::Display) -> CliError {

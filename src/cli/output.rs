@@ -34,7 +34,7 @@ pub fn as_line(reply: &impl Serialize) -> String {
     serde_json::to_string(reply).unwrap_or_default()
 }
 
-/// Prints a line. Behind a closed pipe (`| head`) the command is over.
+/// Prints a line. A closed pipe, as behind `| head`, ends the command.
 pub fn print(text: &str) -> Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(CliError::Closed),
@@ -42,8 +42,7 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Says on the standard error what is not asked for. Where nobody hears it there is nobody to tell that: `eprintln!`
-/// would panic.
+/// Prints a message to standard error. If that fails, nobody can be told; `eprintln!` would panic.
 pub fn tell(what: &dyn Display) {
     _ = writeln!(std::io::stderr(), "txtgate: {what}");
 }

@@ -1,4 +1,4 @@
-//! `persist publish|list|retire`: persistent authorizations, by the operator.
+//! `persist publish|list|retire`: persistent authorizations.
 
 use axum::http::Method;
 use clap::{Args, Subcommand};
@@ -17,22 +17,22 @@ use super::output::Output;
 /// `persist ...`
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Publish one at a name: whoever has the ACME account gets certificates until it is retired
-    Publish(Publish),
-    /// List them, of one name or of all
-    List(List),
-    /// Retire one of a name, or all of them
-    Retire(Retire),
+    /// Publish an authorization at a name: its ACME account can get certificates until it is retired
+    Publish(PublishPersistentArgs),
+    /// List authorizations, of one name or of all
+    List(ListPersistentArgs),
+    /// Retire one authorization of a name, or all of them
+    Retire(RetirePersistentArgs),
 }
 
 /// `persist publish NAME VALUE`
 #[derive(Debug, Args)]
-pub struct Publish {
+pub struct PublishPersistentArgs {
     /// A subdomain or a fulldomain
     name: String,
     /// Like "letsencrypt.org; accounturi=https://...; policy=wildcard; persistUntil=1767225600"
     value: PersistValue,
-    /// How long it lives, like 365d; until it is retired without
+    /// How long it is served, like 365d [default: until it is retired]
     #[arg(long)]
     lifetime: Option<Span>,
     #[command(flatten)]
@@ -41,7 +41,7 @@ pub struct Publish {
 
 /// `persist list [NAME]`
 #[derive(Debug, Args)]
-pub struct List {
+pub struct ListPersistentArgs {
     /// A subdomain or a fulldomain
     name: Option<String>,
     #[command(flatten)]
@@ -50,10 +50,10 @@ pub struct List {
 
 /// `persist retire NAME [VALUE]`
 #[derive(Debug, Args)]
-pub struct Retire {
+pub struct RetirePersistentArgs {
     /// A subdomain or a fulldomain
     name: String,
-    /// The value; all of the name's without it
+    /// The value [default: all values of the name]
     value: Option<PersistValue>,
     #[command(flatten)]
     output: Output,
@@ -63,18 +63,18 @@ pub struct Retire {
 pub fn run(command: Command, config: &Config) -> Result<()> {
     let operator = Operator::connect(config)?;
     match command {
-        Command::Publish(Publish { name, value, lifetime, output }) => {
+        Command::Publish(PublishPersistentArgs { name, value, lifetime, output }) => {
             let body = PublishPersistent { name, value, lifetime };
             let reply: NamedPersistent = operator.send(Method::POST, "/persist", &body)?;
             output.print(&reply, |reply| {
                 format!("published until {}", reply.value.expires.as_deref().unwrap_or("it is retired"))
             })
         }
-        Command::List(List { name, output }) => {
+        Command::List(ListPersistentArgs { name, output }) => {
             let reply: types::list::List<NamedPersistent> = operator.ask(Method::GET, &list_path("/persist", name))?;
             output.print(&reply, |reply| list_table(reply, ["name", "value", "published", "expires"]))
         }
-        Command::Retire(Retire { name, value, output }) => {
+        Command::Retire(RetirePersistentArgs { name, value, output }) => {
             let reply: Retired = operator.send(Method::DELETE, "/persist", &RetirePersistent { name, value })?;
             output.print(&reply, |reply| format!("{} retired", reply.retired))
         }

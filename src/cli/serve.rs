@@ -1,4 +1,4 @@
-//! `serve`: starts the daemon, tells systemd and people, and follows the signals.
+//! `serve`: starts the daemon, informs systemd and the user, and handles signals.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -24,18 +24,18 @@ pub fn serve(config: Config) -> Result<()> {
     let level = start_log(&config.log);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(run(config, &level));
-    // What still blocks a thread now must not keep the process.
+    // A thread that still blocks must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
 async fn run(config: Config, level: &Level) -> Result<()> {
     let path = config.path.clone();
-    // Before the sockets: a signal that comes while they are bound must not be lost.
+    // Before the sockets: a signal that arrives while they are bound must not be lost.
     let mut signals = Signals::new()?;
     let daemon = Daemon::start(config).await?;
     match print(&format!("{}\nready", daemon.bound().lines().join("\n"))) {
-        // Whoever has started it may read as little as they like.
+        // The parent process need not read the output.
         Err(CliError::Closed) => {}
         done => done?,
     }
@@ -55,8 +55,8 @@ async fn run(config: Config, level: &Level) -> Result<()> {
     Ok(())
 }
 
-/// SIGHUP: zones, certificates and the log's level; what else has changed needs a restart. A configuration that is
-/// wrong changes nothing.
+/// Reloads zones, certificates and the log level on SIGHUP. Other changes need a restart. A wrong configuration changes
+/// nothing.
 async fn reload_from(path: &std::path::Path, daemon: &Daemon, level: &Level) {
     let config = match Config::read(path) {
         Ok(config) => config,
@@ -67,7 +67,7 @@ async fn reload_from(path: &std::path::Path, daemon: &Daemon, level: &Level) {
         return error!(%error, "not reloaded");
     }
     if let Err(error) = level.reload(filter) {
-        warn!(%error, "the log keeps its level");
+        warn!(%error, "the log level stays as it was");
     }
     info!("reloaded");
 }
@@ -94,14 +94,14 @@ impl Signals {
     }
 }
 
-/// What a signal asks for.
+/// The request of a signal.
 #[derive(PartialEq, Eq)]
 enum Signalled {
     Stop,
     Reload,
 }
 
-/// Feeds systemd's watchdog for as long as every loop goes round.
+/// Feeds systemd's watchdog while every loop makes progress.
 async fn watchdog(mut watchdog: crate::daemon::Watchdog) {
     let Some(limit) = sd_notify::watchdog_enabled() else { return };
     let mut round = tokio::time::interval(limit / 3);
@@ -109,20 +109,23 @@ async fn watchdog(mut watchdog: crate::daemon::Watchdog) {
         round.tick().await;
         match watchdog.stopped() {
             None => notify(&[NotifyState::Watchdog]),
-            Some(name) => error!(r#loop = name, "a loop no longer goes round; the watchdog is not fed"),
+            Some(name) => error!(
+                r#loop = name,
+                "a loop makes no progress; the watchdog is not fed, and systemd will restart the daemon"
+            ),
         }
     }
 }
 
 fn notify(states: &[NotifyState<'_>]) {
-    // Not an error where no systemd listens.
+    // Without systemd this is not an error.
     if let Err(error) = sd_notify::notify(states) {
-        warn!(%error, "systemd could not be told");
+        warn!(%error, "cannot notify systemd");
     }
 }
 
-/// What the configuration asks for, without the QUIC library's own lines: a peer could have it write one for each packet.
-/// Whoever wants them names `quinn` in the level.
+/// The filter of the configuration, without the lines of the QUIC library, of which a peer could cause one for each
+/// packet. A level that names `quinn` shows them.
 fn filter(level: &str) -> EnvFilter {
     EnvFilter::new(format!("quinn=error,quinn_udp=warn,{level}"))
 }
@@ -135,7 +138,7 @@ fn start_log(log: &Log) -> Level {
         LogFormat::Text => registry.with(fmt::layer().with_ansi(colours).with_writer(std::io::stderr)).try_init(),
         LogFormat::Json => registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init(),
     };
-    // Only a second log in one process fails, and then the first one serves.
+    // Only a second log in one process fails; the first one stays in use.
     _ = started;
     level
 }

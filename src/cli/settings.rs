@@ -1,4 +1,4 @@
-//! Ready-to-paste settings: what each ACME client wants to know of a new account.
+//! Ready-to-paste settings of each ACME client for a new account.
 
 mod update;
 
@@ -10,12 +10,12 @@ use crate::api::types::accounts::AccountCredentials;
 use super::output::as_line;
 use update::UpdateSettings;
 
-/// Where `txtgate hook` looks for accounts when root runs it.
+/// The account file of `txtgate hook` for root.
 const HOOK_ACCOUNTS: &str = "/etc/txtgate/accounts.json";
 
 /// The client that the settings are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum ClientFormat {
     /// All of them, for reading
     Text,
     /// The registration as JSON, one line
@@ -46,8 +46,8 @@ pub enum Format {
     Nsupdate,
 }
 
-impl Format {
-    /// Whether it is of use only with a TSIG key.
+impl ClientFormat {
+    /// Whether the client needs a TSIG key.
     pub fn needs_tsig(self) -> bool {
         matches!(self, Self::LegoRfc2136 | Self::CertbotRfc2136 | Self::CertManagerRfc2136 | Self::Nsupdate)
     }
@@ -58,7 +58,7 @@ impl Format {
 pub struct ClientSettings<'a> {
     /// The certificate's domain, without `*.`.
     pub domain: &'a str,
-    /// What to add to the domain's DNS, a record a line.
+    /// The records to add to the domain's DNS.
     pub records: Vec<String>,
     /// The API's base URL, without a closing slash.
     pub server: &'a str,
@@ -70,24 +70,24 @@ pub struct ClientSettings<'a> {
 
 impl ClientSettings<'_> {
     /// The settings in a client's form.
-    pub fn settings(&self, format: Format) -> String {
+    pub fn settings(&self, format: ClientFormat) -> String {
         match format {
-            Format::Text => self.everything(),
-            Format::Json => as_line(self.account),
-            Format::Goacmedns => format!("{:#}", self.account_file()),
-            Format::Lego => self.with_account_file("acme-dns.json", &self.lego()),
-            Format::Traefik => self.with_account_file("/etc/traefik/acme-dns.json", &self.traefik()),
-            Format::Httpreq => self.httpreq(),
-            Format::CertManager => self.cert_manager(),
-            Format::Caddy => self.caddy(),
-            Format::Certbot => {
+            ClientFormat::Text => self.everything(),
+            ClientFormat::Json => as_line(self.account),
+            ClientFormat::Goacmedns => format!("{:#}", self.account_file()),
+            ClientFormat::Lego => self.with_account_file("acme-dns.json", &self.lego()),
+            ClientFormat::Traefik => self.with_account_file("/etc/traefik/acme-dns.json", &self.traefik()),
+            ClientFormat::Httpreq => self.httpreq(),
+            ClientFormat::CertManager => self.cert_manager(),
+            ClientFormat::Caddy => self.caddy(),
+            ClientFormat::Certbot => {
                 format!("mkdir -p /etc/txtgate\n{}", self.with_account_file(HOOK_ACCOUNTS, &self.certbot()))
             }
-            Format::AcmeSh => self.acme_sh(),
-            Format::LegoRfc2136 => self.by_update(UpdateSettings::lego),
-            Format::CertbotRfc2136 => self.by_update(UpdateSettings::certbot),
-            Format::CertManagerRfc2136 => self.by_update(UpdateSettings::cert_manager),
-            Format::Nsupdate => self.by_update(UpdateSettings::nsupdate),
+            ClientFormat::AcmeSh => self.acme_sh(),
+            ClientFormat::LegoRfc2136 => self.by_update(UpdateSettings::lego),
+            ClientFormat::CertbotRfc2136 => self.by_update(UpdateSettings::certbot),
+            ClientFormat::CertManagerRfc2136 => self.by_update(UpdateSettings::cert_manager),
+            ClientFormat::Nsupdate => self.by_update(UpdateSettings::nsupdate),
         }
     }
 
@@ -118,18 +118,18 @@ impl ClientSettings<'_> {
         out += &part("Traefik", self.traefik());
         out += &part(&format!("certbot, with the account file as {HOOK_ACCOUNTS}"), self.certbot());
         for (title, format) in [
-            ("lego or Traefik with httpreq", Format::Httpreq),
-            ("cert-manager", Format::CertManager),
-            ("Caddy", Format::Caddy),
-            ("acme.sh", Format::AcmeSh),
+            ("lego or Traefik with httpreq", ClientFormat::Httpreq),
+            ("cert-manager", ClientFormat::CertManager),
+            ("Caddy", ClientFormat::Caddy),
+            ("acme.sh", ClientFormat::AcmeSh),
         ] {
             out += &part(title, self.settings(format));
         }
         let by_update = [
-            ("lego, by DNS UPDATE", Format::LegoRfc2136),
-            ("certbot, by DNS UPDATE", Format::CertbotRfc2136),
-            ("cert-manager, by DNS UPDATE", Format::CertManagerRfc2136),
-            ("nsupdate", Format::Nsupdate),
+            ("lego, by DNS UPDATE", ClientFormat::LegoRfc2136),
+            ("certbot, by DNS UPDATE", ClientFormat::CertbotRfc2136),
+            ("cert-manager, by DNS UPDATE", ClientFormat::CertManagerRfc2136),
+            ("nsupdate", ClientFormat::Nsupdate),
         ];
         for (title, format) in by_update.into_iter().filter(|_| self.account.tsig.is_some()) {
             out += &part(title, self.settings(format));
@@ -137,7 +137,7 @@ impl ClientSettings<'_> {
         out.trim_end().to_owned()
     }
 
-    /// The map, keyed by domain, that goacmedns keeps.
+    /// The account file of goacmedns: a map by domain.
     fn account_file(&self) -> Value {
         let account = json!({
             "fulldomain": self.account.fulldomain,
@@ -149,8 +149,8 @@ impl ClientSettings<'_> {
         json!({ self.domain: account })
     }
 
-    /// Commands that write the account file, for its owner alone and in place of none, and then the client's own
-    /// settings.
+    /// Commands that write the account file, readable by its owner alone and never over another file, and then the
+    /// client's own settings.
     fn with_account_file(&self, path: &str, settings: &str) -> String {
         let file = self.account_file();
         format!(
@@ -213,8 +213,8 @@ impl ClientSettings<'_> {
         )
     }
 
-    /// By `txtgate hook`, which takes the key from the account file: an argument could be read by every user of the
-    /// machine.
+    /// Settings for `txtgate hook`, which takes the key from the account file: every user of the machine can read
+    /// arguments.
     fn certbot(&self) -> String {
         format!(
             "certbot certonly --manual --preferred-challenges dns \\\n  \
@@ -255,14 +255,14 @@ mod tests {
             dns: "192.0.2.1:53".into(),
             account: &account,
         };
-        for format in Format::value_variants() {
+        for format in ClientFormat::value_variants() {
             let text = settings.settings(*format);
             assert!(text.contains("KEY"), "{format:?}: {text}");
-            let is_for_updates = format.needs_tsig() || *format == Format::Text || *format == Format::Json;
+            let is_for_updates = format.needs_tsig() || *format == ClientFormat::Text || *format == ClientFormat::Json;
             assert_eq!(text.contains("TSIGKEY"), is_for_updates, "{format:?}: {text}");
         }
-        assert!(settings.settings(Format::Text).contains("_acme-challenge.example.com. CNAME s.auth.test."));
-        let file: Value = serde_json::from_str(&settings.settings(Format::Goacmedns)).unwrap();
+        assert!(settings.settings(ClientFormat::Text).contains("_acme-challenge.example.com. CNAME s.auth.test."));
+        let file: Value = serde_json::from_str(&settings.settings(ClientFormat::Goacmedns)).unwrap();
         assert_eq!(file["example.com"]["server_url"], "https://api.test");
     }
 }

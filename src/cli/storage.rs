@@ -13,7 +13,7 @@ use super::output::print;
 /// `backup FILE`
 #[derive(Debug, Args)]
 pub struct Backup {
-    /// The copy; it must not exist yet
+    /// The file to write; it must not exist yet
     file: PathBuf,
 }
 
@@ -27,8 +27,7 @@ pub struct Restore {
 /// Copies the database.
 pub fn backup(wanted: &Backup, config: &Config) -> Result<()> {
     let counts = backup::backup(&config.database, &wanted.file)?;
-    let (accounts, values) = (counts.accounts, counts.values);
-    print(&format!("{}: {accounts} accounts and {values} values, verified", wanted.file.display()))
+    print(&format!("{}: {} accounts and {} values, verified", wanted.file.display(), counts.accounts, counts.values))
 }
 
 /// Puts a copy in the database's place.

@@ -1,4 +1,4 @@
-//! `txt publish|list|retire`: values, by the operator.
+//! `txt publish|list|retire`: values of challenges.
 
 use axum::http::Method;
 use clap::{Args, Subcommand};
@@ -17,16 +17,16 @@ use super::output::Output;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Publish a value at a name
-    Publish(Publish),
+    Publish(PublishValueArgs),
     /// List live values, of one name or of all
-    List(List),
+    List(ListValuesArgs),
     /// Retire one value of a name, or all of them
-    Retire(Retire),
+    Retire(RetireValueArgs),
 }
 
 /// `txt publish NAME VALUE`
 #[derive(Debug, Args)]
-pub struct Publish {
+pub struct PublishValueArgs {
     /// A subdomain, a fulldomain, or `_acme-challenge`
     name: String,
     /// 43 characters: base64url(SHA-256(key authorization))
@@ -38,7 +38,7 @@ pub struct Publish {
 
 /// `txt list [NAME]`
 #[derive(Debug, Args)]
-pub struct List {
+pub struct ListValuesArgs {
     /// A subdomain, a fulldomain, or `_acme-challenge`
     name: Option<String>,
     #[command(flatten)]
@@ -47,10 +47,10 @@ pub struct List {
 
 /// `txt retire NAME [VALUE]`
 #[derive(Debug, Args)]
-pub struct Retire {
+pub struct RetireValueArgs {
     /// A subdomain, a fulldomain, or `_acme-challenge`
     name: String,
-    /// The value; all of the name's values without it
+    /// The value [default: all values of the name]
     #[arg(allow_hyphen_values = true)]
     txt: Option<TxtValue>,
     #[command(flatten)]
@@ -61,15 +61,15 @@ pub struct Retire {
 pub fn run(command: Command, config: &Config) -> Result<()> {
     let operator = Operator::connect(config)?;
     match command {
-        Command::Publish(Publish { name, txt, output }) => {
+        Command::Publish(PublishValueArgs { name, txt, output }) => {
             let reply: NamedValue = operator.send(Method::POST, "/txt", &PublishValue { name, txt })?;
             output.print(&reply, |reply| format!("published until {}", reply.value.expires))
         }
-        Command::List(List { name, output }) => {
+        Command::List(ListValuesArgs { name, output }) => {
             let reply: types::list::List<NamedValue> = operator.ask(Method::GET, &list_path("/txt", name))?;
             output.print(&reply, |reply| list_table(reply, ["name", "txt", "published", "expires"]))
         }
-        Command::Retire(Retire { name, txt, output }) => {
+        Command::Retire(RetireValueArgs { name, txt, output }) => {
             let reply: Retired = operator.send(Method::DELETE, "/txt", &RetireValue { name, txt })?;
             output.print(&reply, |reply| format!("{} retired", reply.retired))
         }

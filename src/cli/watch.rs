@@ -1,49 +1,57 @@
-//! `watch NAME`: who asks for one name, as it happens.
+//! `watch NAME`: the queries for one name, as they arrive.
 
 use clap::Args;
-use serde_json::Value;
 
+use crate::api::types::watch::WatchedMessage;
 use crate::config::Config;
 
+use super::error::Result;
 use super::operator::{Operator, encoded};
+use super::output::{Output, print};
 use super::table::{cell, printable};
-use super::{Output, Result, print};
 
 /// `watch NAME`
 #[derive(Debug, Args)]
-pub struct Watch {
+pub struct WatchArgs {
     /// A subdomain, a fulldomain or any name in a zone
     name: String,
     #[command(flatten)]
     output: Output,
 }
 
-/// Prints a line for each query until it is ended.
-pub fn watch(wanted: &Watch, config: &Config) -> Result<()> {
+/// Prints a line for each message until the user ends it.
+pub fn watch(wanted: &WatchArgs, config: &Config) -> Result<()> {
     let operator = Operator::of_daemon(config)?;
     if !wanted.output.json {
-        print(&format!("queries for {}, as they come; end with Ctrl-C", wanted.name))?;
+        print(&format!("queries for {}, as they arrive; end with Ctrl-C", wanted.name))?;
     }
     operator.follow(&format!("/watch?name={}", encoded(&wanted.name)), |line| {
         if wanted.output.json {
             return print(line);
         }
-        let Ok(query) = serde_json::from_str::<Value>(line) else { return print(line) };
-        print(&line_of(&query))
+        // A daemon of another version may say what this one does not know.
+        let Ok(message) = serde_json::from_str(line) else { return print(line) };
+        print(&line_of(&message))
     })
 }
 
-/// One event for people: what was sent, and what became of it where that was not the answer itself.
-fn line_of(event: &Value) -> String {
-    let mut cells = ["time", "source", "transport", "type", "rcode"].map(|key| cell(&event[key])).to_vec();
-    if event["verdict"] != "sent" {
-        cells.push(cell(&event["verdict"]));
-    } else if event["truncated"] == true {
+/// One message for people: what was sent, and what became of the reply where that was not the answer itself.
+fn line_of(message: &WatchedMessage) -> String {
+    let mut cells = vec![
+        cell(&message.time),
+        cell(&message.source),
+        cell(&message.transport),
+        cell(&message.rtype),
+        cell(&message.rcode),
+    ];
+    if message.verdict != "sent" {
+        cells.push(cell(&message.verdict));
+    } else if message.truncated {
         cells.push("truncated".into());
     }
-    cells.push(cell(&event["values"]));
-    if let Some(explanation) = event["ede"]["text"].as_str() {
-        cells.push(format!("({})", printable(explanation)));
+    cells.push(cell(&message.values));
+    if let Some(ede) = message.ede.as_ref().filter(|ede| !ede.text.is_empty()) {
+        cells.push(format!("({})", printable(&ede.text)));
     }
     cells.join("  ")
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use tracing::error;
 
-use crate::api::admin::{self, Facts, Watch};
+use crate::api::admin::{self, Facts, WatchHook};
 use crate::api::credentials::Credentials;
 use crate::certificates::Certificates;
 use crate::config::Config;
@@ -81,7 +81,12 @@ impl Services {
     }
 
     /// The operator's router over this services.
-    pub fn operator_router(&self, facts: Facts, watch: Option<Watch>, certificates: Option<Certificates>) -> Router {
+    pub fn operator_router(
+        &self,
+        facts: Facts,
+        watch: Option<WatchHook>,
+        certificates: Option<Certificates>,
+    ) -> Router {
         let (publisher, hasher, keyring) = (self.publisher.clone(), self.hasher.clone(), self.keyring.clone());
         admin::router(publisher, hasher, keyring, self.metrics.clone(), facts, watch, certificates)
     }

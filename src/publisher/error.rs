@@ -92,6 +92,9 @@ pub enum OwnerError {
     Enrolment(#[from] Over),
     #[error("every subdomain that the enrolment token names is taken; choose one that it allows")]
     NoLabelLeft,
+    /// Of the alias that a registration asks for.
+    #[error(transparent)]
+    Alias(#[from] AliasChangeError),
 }
 
 /// Changing the aliases of an account.
@@ -145,6 +148,15 @@ abort_from! {
     AccessError => AliasChangeError,
     EnrolmentError => EnrolmentError,
     ClientStorageError => ClientStorageError,
+}
+
+impl From<Abort<AliasChangeError>> for Abort<OwnerError> {
+    fn from(abort: Abort<AliasChangeError>) -> Self {
+        match abort {
+            Abort::Store(error) => Self::Store(error),
+            Abort::Refused(refusal) => Self::Refused(refusal.into()),
+        }
+    }
 }
 
 impl From<Abort<ValueError>> for Abort<PersistError> {

@@ -166,7 +166,7 @@ pub(super) fn give_up(tx: &Tx<'_>, action: Action, account: &Account, owner: &Ow
 }
 
 impl Inner {
-    fn add_alias(
+    pub(super) fn add_alias(
         &self,
         tx: &Tx<'_>,
         who: Username,

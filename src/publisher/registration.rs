@@ -4,6 +4,7 @@ use tracing::info;
 
 use crate::model::account::{Account, AccountStatus, AllowFrom, Note, Username};
 use crate::model::actor::Actor;
+use crate::model::name::Alias;
 use crate::model::secret::ApiKeyHash;
 use crate::model::tsig::Derivation;
 use crate::store::writer::Tx;
@@ -25,6 +26,8 @@ pub struct Registration {
     pub key: ApiKeyHash,
     /// A TSIG key from the start.
     pub tsig: Option<Derivation>,
+    /// An alias of the first name from the start.
+    pub alias: Option<Alias>,
 }
 
 impl Publisher {
@@ -56,8 +59,11 @@ impl Inner {
             status: AccountStatus::Active,
         };
         tx.insert_account(&account)?;
-        tx.record_owner(Action::Register, owner, Some(OwnerState::Empty))?;
+        tx.record_owner(Action::Register, owner.clone(), Some(OwnerState::Empty))?;
         tx.record_account(Action::Register, account.username, Some(account.clone()));
+        if let Some(alias) = &wanted.alias {
+            self.add_alias(tx, account.username, alias, &owner)?;
+        }
         Ok(account)
     }
 }

@@ -68,6 +68,7 @@ impl Fixture {
             note: Note::default(),
             key: ApiKeyHash::of(&ApiKey::random().unwrap()).unwrap(),
             tsig: None,
+            alias: None,
         };
         self.publisher.register(Actor::OPERATOR, wanted).await
     }

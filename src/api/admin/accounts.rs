@@ -1,4 +1,4 @@
-//! `/accounts`: what the operator may do with them.
+//! `/accounts`: the operator creates, shows, changes and deletes accounts.
 
 use std::time::Duration;
 
@@ -7,53 +7,67 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::crypto::hasher::Hasher;
+use crate::crypto::keyring::Keyring;
 use crate::model::account::Username;
 use crate::model::actor::Actor;
 use crate::publisher::{AccountEdit, Choice, OwnerRequest, Publisher};
 
-use super::super::account::{RESTORABLE, read, shown};
+use super::super::account::{RESTORABLE, shown};
+use super::super::blocking::read;
+use super::super::error::Failure;
 use super::super::json_body::JsonBody;
 use super::super::register::Wanted;
 use super::super::reply;
 use super::super::rotate::with_new_key;
 use super::super::types::accounts::{AccountState, AccountView, CreateAccount, EditAccount, RemovedAccount, RotateKey};
 use super::super::types::list::List;
-use super::{Failure, Params, refused, who};
+use super::params::Params;
+use super::refusal::refused;
+use super::{tsig, who};
 
-/// Accounts in one reply where the request names no limit, and at most.
+/// The accounts of a page if the request sets no limit.
 const PAGE: usize = 100;
+/// The most accounts of a page.
 const MAX_PAGE: usize = 1_000;
 
+/// Creates an account with its first name and, if the request says so, a TSIG key and an alias: all of them or none.
 pub async fn create(
     State(publisher): State<Publisher>,
     State(actor): State<Actor>,
     State(hasher): State<Hasher>,
+    State(keyring): State<Keyring>,
     JsonBody(request): JsonBody<CreateAccount>,
 ) -> Result<Response, Failure> {
+    // Derived first: an algorithm that is not allowed must leave no account behind.
+    let derivation = match request.tsig {
+        Some(algorithm) => Some(tsig::derivation(&keyring, algorithm, "tsig").await?),
+        None => None,
+    };
     let choice = Choice { zone: request.zone, subdomain: request.subdomain, enrolment: None };
     let wanted = Wanted {
         name: OwnerRequest::of_operator(choice),
         allow_from: request.allowfrom.unwrap_or_default(),
         note: request.note.unwrap_or_default(),
+        tsig: derivation.clone(),
+        alias: request.alias,
     };
-    wanted.register(&publisher, &hasher, actor).await
+    let mut account = wanted.register(&publisher, &hasher, actor).await?;
+    if let Some(derivation) = derivation {
+        account.tsig = Some(tsig::key_reply(&keyring, account.username, &derivation)?);
+    }
+    Ok(reply::json(StatusCode::CREATED, &account))
 }
 
 /// A page of accounts by username. The page behind it has `after=` the last username of this one.
 pub async fn list(State(publisher): State<Publisher>, params: Params) -> Result<Response, Failure> {
-    let after: Option<Username> = parameter(&params, "after")?;
-    let limit = parameter(&params, "limit")?.unwrap_or(PAGE).clamp(1, MAX_PAGE);
+    let after: Option<Username> = params.parsed("after")?;
+    let limit = params.parsed("limit")?.unwrap_or(PAGE).clamp(1, MAX_PAGE);
     let search = params.text("search").unwrap_or_default().to_owned();
     // One account more than the page holds tells whether the list goes on.
     let accounts = read(&publisher, move |publisher| publisher.accounts(after, limit + 1, &search)).await?;
     let views = accounts.iter().take(limit).map(|account| AccountView::listed(account, &publisher));
     let list = List { items: views.collect(), truncated: accounts.len() > limit };
     Ok(reply::json(StatusCode::OK, &list))
-}
-
-fn parameter<T: std::str::FromStr>(params: &Params, name: &'static str) -> Result<Option<T>, Failure> {
-    let wrong = |_| Failure::field("bad_parameter", name, format!("cannot read the parameter `{name}`"));
-    params.text(name).map(str::parse).transpose().map_err(wrong)
 }
 
 pub async fn show(State(publisher): State<Publisher>, Path(who): Path<String>) -> Result<Response, Failure> {
@@ -96,7 +110,7 @@ pub async fn disable(
     shown(&publisher, account.username).await
 }
 
-/// Lets a disabled account work again, and restores a deleted one.
+/// Enables a disabled account, or restores a deleted one.
 pub async fn enable(
     State(publisher): State<Publisher>,
     State(actor): State<Actor>,
@@ -107,14 +121,14 @@ pub async fn enable(
     shown(&publisher, account.username).await
 }
 
-/// Deletes an account: for good after [`RESTORABLE`], or at once with `now=true`.
+/// Deletes an account. It is removed for good after [`RESTORABLE`], or at once with `now=true`.
 pub async fn delete(
     State(publisher): State<Publisher>,
     State(actor): State<Actor>,
     Path(who): Path<String>,
     params: Params,
 ) -> Result<Response, Failure> {
-    let now: bool = parameter(&params, "now")?.unwrap_or(false);
+    let now: bool = params.parsed("now")?.unwrap_or(false);
     let account = who::account(&publisher, who).await?;
     let after = if now { Duration::ZERO } else { RESTORABLE };
     publisher.delete(actor, account.username, after).await.map_err(refused)?;

@@ -1,4 +1,4 @@
-//! `/clock/trust`: the operator's word that the machine's clock is right.
+//! `/clock/trust`: the operator confirms that the machine's clock is right.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -7,11 +7,12 @@ use axum::response::Response;
 use crate::model::actor::Actor;
 use crate::publisher::Publisher;
 
+use super::super::error::Failure;
 use super::super::reply;
 use super::super::types::clock::TrustedClock;
-use super::{Failure, refused};
+use super::refusal::refused;
 
-/// Where the clock is behind the last change that is stored, believes it all the same from now on.
+/// Trusts the machine's clock from now on, even if it is behind the last stored change.
 pub async fn trust(State(publisher): State<Publisher>, State(actor): State<Actor>) -> Result<Response, Failure> {
     let behind = publisher.trust_clock(actor).await.map_err(refused)?;
     let clock = publisher.machine_clock().unwrap_or_else(|behind| behind.clock);

@@ -1,4 +1,4 @@
-//! `/enrolments`: tokens with which others may register.
+//! `/enrolments`: tokens that let others register.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use crate::model::secret::SecretHash;
 use crate::model::time::Timestamp;
 use crate::publisher::Publisher;
 
-use super::super::account::read;
+use super::super::blocking::read;
+use super::super::error::Failure;
 use super::super::json_body::JsonBody;
 use super::super::reply;
 use super::super::types::enrolments::{
@@ -20,15 +21,15 @@ use super::super::types::enrolments::{
 };
 use super::super::types::list::List;
 use super::super::types::revealed::RevealedSecret;
-use super::Failure;
 
-/// How often and for how long a token is good where nothing is told.
+/// The registrations that a token pays for by default.
 const USES: u32 = 1;
+/// How long a token is valid by default.
 const LIFETIME: Duration = Duration::from_secs(7 * 86_400);
-/// The longest.
+/// The longest that a token can be valid.
 const MAX_LIFETIME: Duration = Duration::from_secs(400 * 86_400);
 
-/// Makes a token, and shows it this once.
+/// Creates a token, and shows it once.
 pub async fn create(
     State(publisher): State<Publisher>,
     State(actor): State<Actor>,
@@ -55,7 +56,7 @@ pub async fn create(
     Ok(reply::json(StatusCode::CREATED, &CreatedEnrolment { enrolment, token: RevealedSecret::new(token) }))
 }
 
-/// All tokens, without the tokens themselves: only their hashes are kept.
+/// Lists all tokens without their secrets, of which the store has only hashes.
 pub async fn list(State(publisher): State<Publisher>) -> Result<Response, Failure> {
     let enrolments = read(&publisher, Publisher::enrolments).await?;
     let now = publisher.now();
@@ -63,7 +64,7 @@ pub async fn list(State(publisher): State<Publisher>) -> Result<Response, Failur
     Ok(reply::json(StatusCode::OK, &List::whole(views)))
 }
 
-/// Revokes a token. The accounts that were registered with it stay.
+/// Revokes a token. Accounts that were registered with it stay.
 pub async fn revoke(
     State(publisher): State<Publisher>,
     State(actor): State<Actor>,
@@ -77,7 +78,7 @@ pub async fn revoke(
 }
 
 fn unknown() -> Failure {
-    Failure::NotFound("there is no enrolment token with this id; see the list".into())
+    Failure::NotFound("there is no enrolment token with this id; `txtgate enrol list` shows all tokens".into())
 }
 
 impl EnrolmentView {

@@ -7,13 +7,15 @@ use axum::response::Response;
 use crate::model::actor::Actor;
 use crate::publisher::{Choice, OwnerRequest, Publisher};
 
+use super::super::error::Failure;
 use super::super::json_body::JsonBody;
 use super::super::own::own_named;
 use super::super::types::names::{AddAlias, AddSubdomain, AddedSubdomain, RemoveAlias, RemoveSubdomain};
 use super::super::{aliases, reply, subdomains};
-use super::{Failure, refused, who};
+use super::refusal::refused;
+use super::who;
 
-/// Gives the account another subdomain, or a challenge zone as a whole.
+/// Gives the account another subdomain, or a whole challenge zone.
 pub async fn add_subdomain(
     State(publisher): State<Publisher>,
     State(actor): State<Actor>,

@@ -7,13 +7,16 @@ use axum::response::Response;
 use crate::model::actor::Actor;
 use crate::publisher::Publisher;
 
+use super::super::error::Failure;
 use super::super::json_body::JsonBody;
 use super::super::reply;
 use super::super::types::values::{NamedPersistent, PublishPersistent, RetirePersistent, Retired};
+use super::params::Params;
+use super::refusal::refused;
 use super::values::listed;
-use super::{Failure, Params, refused, who};
+use super::who;
 
-/// Those of one name, or all of them.
+/// Lists the authorizations of one name, or all of them.
 pub async fn list(State(publisher): State<Publisher>, params: Params) -> Result<Response, Failure> {
     listed(&publisher, params, NamedPersistent::all_of).await
 }
@@ -29,7 +32,7 @@ pub async fn publish(
     Ok(reply::json(StatusCode::OK, &NamedPersistent::of(&owner, &value)))
 }
 
-/// Retires the one that is `value` at a name, or all there.
+/// Retires the authorization `value` of a name, or all of the name.
 pub async fn retire(
     State(publisher): State<Publisher>,
     State(actor): State<Actor>,

@@ -1,6 +1,7 @@
 //! `/status`: what is running, and how it is.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -14,10 +15,19 @@ use crate::publisher::Publisher;
 use crate::store::StoreError;
 use crate::zone::Zone;
 
-use super::super::account::read;
+use super::super::blocking::read;
+use super::super::error::Failure;
 use super::super::reply;
 use super::super::types::status::{Counters, OwnCertificates, Status, ZoneStatus};
-use super::{Facts, Failure};
+
+/// What only the starting program knows of `/status`.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// When the daemon started; `None` if no daemon runs and the command line answers itself.
+    pub started: Option<Instant>,
+    /// The listeners, like `DNS 0.0.0.0:53 (UDP and TCP)`.
+    pub listeners: Vec<String>,
+}
 
 pub async fn status(
     State(publisher): State<Publisher>,
@@ -65,9 +75,9 @@ fn counters(metrics: &Metrics) -> Counters {
     }
 }
 
-/// What the operator can do about a clock that is behind.
+/// What is wrong with a clock that is behind, and what the operator can do.
 fn clock_problem(zones: &[Zone], behind: Behind) -> String {
     let is_signed = zones.iter().any(|zone| zone.signing.is_some());
     let effect = if is_signed { "; nothing new is signed" } else { "" };
-    format!("{behind}{effect}; set it right, or if it is right now: `txtgate dnssec trust-clock`")
+    format!("{behind}{effect}; correct the clock, or, if it is right now, run `txtgate dnssec trust-clock`")
 }

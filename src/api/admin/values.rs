@@ -9,24 +9,27 @@ use crate::model::actor::Actor;
 use crate::model::name::Owner;
 use crate::publisher::Publisher;
 
-use super::super::account::read;
+use super::super::blocking::read;
+use super::super::error::Failure;
 use super::super::json_body::JsonBody;
 use super::super::reply;
 use super::super::types::list::List;
 use super::super::types::values::{NamedValue, PublishValue, RetireValue, Retired};
-use super::{Failure, Params, refused, who};
+use super::params::Params;
+use super::refusal::refused;
+use super::who;
 
-/// Values in the list of all that are live.
+/// The most values in a list of all names.
 const MAX_VALUES: usize = 10_000;
-/// Accounts that are read at a time; logins read in between.
+/// Accounts that are read at a time, so that logins can read in between.
 const STEP: usize = 1_000;
 
-/// One name's values, or all of them.
+/// Lists the values of one name, or all values.
 pub async fn list(State(publisher): State<Publisher>, params: Params) -> Result<Response, Failure> {
     listed(&publisher, params, NamedValue::all_of).await
 }
 
-/// What there is at the name in the parameters, or at all names.
+/// Lists what is published at the name in the parameters, or at all names.
 pub async fn listed<T: Serialize + Send + 'static>(
     publisher: &Publisher,
     params: Params,
@@ -45,7 +48,7 @@ fn all<T>(publisher: &Publisher, of: fn(&Owner, &Publisher) -> Vec<T>) -> Result
     loop {
         let accounts = publisher.accounts(after, STEP, "")?;
         let owners = accounts.iter().flat_map(|account| &account.owners);
-        // One more than is shown tells that there are more; an account may have thousands.
+        // One item more than the limit shows that the list goes on. An account may have thousands.
         let room = (MAX_VALUES + 1).saturating_sub(found.len());
         found.extend(owners.flat_map(|owner| of(owner, publisher)).take(room));
         after = accounts.last().map(|account| account.username);
@@ -69,7 +72,7 @@ pub async fn publish(
     Ok(reply::json(StatusCode::OK, &NamedValue::of(&owner, &value, publisher.now())))
 }
 
-/// Retires the value `txt` at a name, or all values there.
+/// Retires the value `txt` of a name, or all values of the name.
 pub async fn retire(
     State(publisher): State<Publisher>,
     State(actor): State<Actor>,

@@ -1,6 +1,4 @@
-//! `/watch`: DNS queries as they come, one line of JSON each, until the client goes.
-//!
-//! The API knows nothing of DNS: whoever starts both gives the router a [`Watch`].
+//! `/watch`: DNS messages as they arrive, one line of JSON each, until the client disconnects.
 
 use std::fmt;
 use std::pin::Pin;
@@ -17,53 +15,58 @@ use tokio::sync::mpsc::Receiver;
 use crate::model::name::Name;
 use crate::publisher::Publisher;
 
-use super::{Failure, Params, who};
+use super::super::error::Failure;
+use super::params::Params;
+use super::who;
 
-type Open = dyn Fn(Name) -> Option<Receiver<String>> + Send + Sync;
+type OpenStream = dyn Fn(Name) -> Option<Receiver<String>> + Send + Sync;
 
-/// Opens a stream of the queries at a name and below it. Each text is a JSON object on one line, without the line's
-/// end. The channel is bounded: whoever fills it drops what does not fit, and stops when it is closed. `None` where
-/// enough streams are open already.
+/// Opens a stream of the messages about a name and the names below it. Each text is a JSON object without a line break.
+/// The channel is bounded: the sender drops what does not fit, and stops when the channel is closed. `None` if the most
+/// streams are open already.
 #[derive(Clone)]
-pub struct Watch(Arc<Open>);
+pub struct WatchHook(Arc<OpenStream>);
 
-impl Watch {
+impl WatchHook {
     /// A hook to open streams with.
     pub fn new(open: impl Fn(Name) -> Option<Receiver<String>> + Send + Sync + 'static) -> Self {
         Self(Arc::new(open))
     }
 }
 
-impl fmt::Debug for Watch {
+impl fmt::Debug for WatchHook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Watch")
     }
 }
 
 pub async fn watch(
-    State(watch): State<Option<Watch>>,
+    State(watch): State<Option<WatchHook>>,
     State(publisher): State<Publisher>,
     params: Params,
 ) -> Result<Response, Failure> {
     let Some(watch) = watch else {
-        return Err(Failure::NotFound("there are no queries to watch: no daemon runs here".into()));
+        return Err(Failure::NotFound(
+            "there are no queries to watch: no daemon runs; start it with `txtgate serve`".into(),
+        ));
     };
     let name = watched(&publisher, params.text("name").unwrap_or(".")).await?;
-    let lines = (watch.0)(name).ok_or_else(|| Failure::Conflict("enough are watching already".into()))?;
+    let lines = (watch.0)(name)
+        .ok_or_else(|| Failure::Conflict("the most watches are open already; end one of them first".into()))?;
     let mut response = Response::new(Body::new(Lines(lines)));
     let kind = HeaderValue::from_static("application/x-ndjson");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     Ok(response)
 }
 
-/// A registered subdomain's fulldomain; what has a dot is a name already, registered or not.
+/// The name to watch: the fulldomain of a registered subdomain, or any name with a dot, registered or not.
 async fn watched(publisher: &Publisher, name: &str) -> Result<Name, Failure> {
     let name =
         if name.contains('.') { name.to_owned() } else { who::owner(publisher, name.to_owned()).await?.to_string() };
     name.parse().map_err(|error| Failure::field("bad_name", "name", error))
 }
 
-/// A body of lines, for tests of what carries it.
+/// A body of lines, for tests of the HTTP server.
 #[cfg(test)]
 pub fn lines(lines: Receiver<String>) -> impl hyper::body::Body<Data = Bytes, Error = std::convert::Infallible> {
     Lines(lines)

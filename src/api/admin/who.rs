@@ -1,21 +1,21 @@
-//! From what the operator writes to the account or the owner that is meant.
+//! Finds the account or the owner that the operator names.
 
 use crate::model::account::{Account, Username};
 use crate::model::name::Owner;
 use crate::model::name::owner::OwnerText;
 use crate::publisher::Publisher;
 
-use super::super::account::read;
+use super::super::blocking::read;
+use super::super::error::Failure;
 use super::super::own::ambiguous;
-use super::Failure;
 
-/// The account that `who` means: a username, a subdomain or a fulldomain.
+/// The account with this username, subdomain or fulldomain.
 pub async fn account(publisher: &Publisher, who: String) -> Result<Account, Failure> {
     read(publisher, move |publisher| find_account(publisher, &who)).await
 }
 
-/// The owner that `name` means: a registered subdomain or fulldomain, a name of a challenge zone that is somebody's, or
-/// one of the daemon's own, like `_acme-challenge` (of the first zone, or of the one behind it).
+/// The owner with this name: a registered subdomain or fulldomain, a name in a challenge zone that belongs to an account,
+/// or one of the daemon's own, like `_acme-challenge` (in the first zone unless a zone follows).
 pub async fn owner(publisher: &Publisher, name: String) -> Result<Owner, Failure> {
     read(publisher, move |publisher| {
         let mut found: Vec<Owner> = find(publisher, &name)?.into_iter().map(|(owner, _)| owner).collect();
@@ -42,7 +42,7 @@ fn find_account(publisher: &Publisher, who: &str) -> Result<Account, Failure> {
     Ok(account)
 }
 
-/// The owners by that name, each with its account.
+/// The owners with this name, each with its account.
 fn find(publisher: &Publisher, name: &str) -> Result<Vec<(Owner, Option<Account>)>, Failure> {
     let mut found = Vec::new();
     for owner in possible(publisher, name) {
@@ -59,7 +59,7 @@ fn possible(publisher: &Publisher, name: &str) -> Vec<Owner> {
     let zones = publisher.zones().load();
     let mut owners: Vec<Owner> = zones.iter().filter_map(|zone| wanted.in_zone(&zone.name)).collect();
     if owners.first().is_some_and(Owner::is_daemons) {
-        // Every ordinary zone has it; without a zone behind it, the first one's is meant.
+        // Every ordinary zone has this name. Without a zone, the first zone's is meant.
         owners.truncate(1);
     }
     owners
@@ -67,5 +67,7 @@ fn possible(publisher: &Publisher, name: &str) -> Vec<Owner> {
 
 fn unknown(name: &str) -> Failure {
     let name: String = name.chars().take(80).collect();
-    Failure::NotFound(format!("there is no account or registered name {name:?}"))
+    Failure::NotFound(format!(
+        "there is no account or registered name {name:?}; `txtgate account list` shows all accounts"
+    ))
 }

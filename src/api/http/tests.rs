@@ -1,3 +1,5 @@
+use std::net::SocketAddr;
+
 use axum::routing::{get, post};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};

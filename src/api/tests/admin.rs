@@ -1,10 +1,10 @@
 //! What the operator may do.
 
 use super::*;
-use crate::api::admin::Watch;
+use crate::api::admin::WatchHook;
 
 async fn site() -> Site {
-    let watch = Watch::new(|name| {
+    let watch = WatchHook::new(|name| {
         let (lines, reader) = tokio::sync::mpsc::channel(2);
         lines.try_send(format!("{{\"name\":\"{name}\"}}")).unwrap();
         lines.try_send("{}".to_owned()).unwrap();
@@ -162,4 +162,28 @@ async fn a_tsig_key_is_shown_once_and_taken_away() {
         assert_eq!((gone.status, &gone.json()["tsig"]), (200, &serde_json::Value::Null));
     }
     site.ask("POST /accounts/nobody/tsig", "", "").await.is_failure(404, "not_found");
+}
+
+#[tokio::test]
+async fn an_account_with_a_tsig_key_is_made_whole_or_not_at_all() {
+    let site = site().await;
+    let accounts = async || site.ask("GET /accounts", "", "").await.json()["items"].as_array().unwrap().len();
+    let refused = site.ask("POST /accounts", "", r#"{"subdomain":"shop","tsig":"hmac-md5"}"#).await;
+    refused.is_failure(400, "bad_algorithm");
+    assert_eq!(refused.json()["field"], "tsig");
+    let ours = r#"{"subdomain":"shop","tsig":"hmac-sha256","alias":"_acme-challenge.auth.test"}"#;
+    site.ask("POST /accounts", "", ours).await.is_failure(400, "bad_alias");
+    assert_eq!(accounts().await, 0, "a refused key or alias leaves no account");
+    let body = r#"{"subdomain":"shop","tsig":"hmac-sha512","alias":"_acme-challenge.example.com"}"#;
+    let reply = site.ask("POST /accounts", "", body).await;
+    assert_eq!(reply.status, 201, "{reply:?}");
+    let made = reply.json();
+    assert_eq!(made["tsig"]["name"], format!("{}.", made["username"].as_str().unwrap()));
+    assert_eq!(
+        (&made["tsig"]["algorithm"], made["tsig"]["secret"].as_str().unwrap().len()),
+        (&"hmac-sha512".into(), 88)
+    );
+    let shown = site.ask("GET /accounts/shop", "", "").await.json();
+    assert_eq!((&shown["tsig"], &shown["aliases"][0]["fulldomain"]), (&"hmac-sha512".into(), &"shop.auth.test".into()));
+    assert_eq!(accounts().await, 1);
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use axum::Router;
 
 use super::Fixture;
-use crate::api::admin::{self, Facts, Watch};
+use crate::api::admin::{self, Facts, WatchHook};
 use crate::config::{self, Config};
 use crate::crypto::keyring::Keyring;
 use crate::net::dns_client::DnsClient;
@@ -29,7 +29,7 @@ pub fn public(fixture: &Fixture, api: &str, lookup: DnsClient) -> Router {
 }
 
 /// The operator's API.
-pub fn operator(fixture: &Fixture, watch: Option<Watch>) -> Router {
+pub fn operator(fixture: &Fixture, watch: Option<WatchHook>) -> Router {
     let facts = Facts { started: None, listeners: vec!["DNS".into()] };
     let (publisher, hasher) = (fixture.publisher.clone(), fixture.hasher.clone());
     let keyring = Keyring::open(&fixture.folder.path().join("t.db"), false).unwrap();

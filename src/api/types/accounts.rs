@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::account::{AllowFrom, Note, Username};
 use crate::model::name::{Alias, Subdomain, ZoneName};
 use crate::model::time::Span;
+use crate::model::tsig::Algorithm;
 
 use super::optional::none_if_empty;
 use super::revealed::RevealedSecret;
@@ -24,6 +25,10 @@ pub struct CreateAccount {
     pub allowfrom: Option<AllowFrom>,
     /// A remark.
     pub note: Option<Note>,
+    /// The algorithm of a TSIG key for the account; no key if absent.
+    pub tsig: Option<Algorithm>,
+    /// A name in another zone that stands for the account's name.
+    pub alias: Option<Alias>,
 }
 
 /// `PATCH /accounts/{who}`. Absent members keep their values.

@@ -4,23 +4,19 @@ use axum::http::Method;
 use clap::Args;
 
 use crate::api::types::accounts::{AccountCredentials, CreateAccount};
-use crate::api::types::names::AddAlias;
-use crate::api::types::tsig::TsigKeyReply;
 use crate::cli::error::{CliError, Result};
 use crate::cli::networks::networks;
 use crate::cli::operator::Operator;
 use crate::cli::output::print;
-use crate::cli::settings::{ClientSettings, Format};
-use crate::config::{Config, ZoneSettings};
+use crate::cli::settings::{ClientFormat, ClientSettings};
+use crate::config::Config;
 use crate::model::account::Note;
 use crate::model::name::{Alias, CHALLENGE_LABEL, Name, PERSIST_LABEL, Subdomain, ZoneName};
 use crate::model::tsig::Algorithm;
 
-use super::tsig;
-
 /// `account create DOMAIN`
 #[derive(Debug, Args)]
-pub struct Create {
+pub struct CreateAccountArgs {
     /// The domain that the certificate is for, like example.com
     domain: String,
     /// A label of choice, in place of a random one
@@ -38,25 +34,25 @@ pub struct Create {
     /// The API's address as clients reach it [default: where this configuration listens]
     #[arg(long, value_name = "URL")]
     server: Option<String>,
-    /// Give it a TSIG key as well, and the domain's challenge as an alias, for clients that send DNS UPDATEs
+    /// Create a TSIG key as well, and the domain's challenge as an alias, for clients that send DNS UPDATEs
     #[arg(long, value_name = "ALGORITHM", num_args = 0..=1, default_missing_value = "hmac-sha256")]
     tsig: Option<Algorithm>,
     /// The DNS listener's host and port as clients reach it [default: where this configuration listens]
     #[arg(long, value_name = "HOST:PORT")]
     dns_server: Option<String>,
-    /// Settings for which client
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    /// The client to print settings for
+    #[arg(long, value_enum, default_value_t = ClientFormat::Text)]
+    format: ClientFormat,
     /// The same as --format json
     #[arg(long)]
     json: bool,
 }
 
 /// Creates the account, and prints what its domain and its client need.
-pub fn create(operator: &Operator, wanted: &Create, config: &Config) -> Result<()> {
+pub fn create(operator: &Operator, wanted: &CreateAccountArgs, config: &Config) -> Result<()> {
     let domain = domain(&wanted.domain)?;
     if wanted.format.needs_tsig() && wanted.tsig.is_none() {
-        return Err(CliError::Usage("this format is for clients with a TSIG key; add --tsig".into()));
+        return Err(CliError::Usage("this format is for clients with a TSIG key; add --tsig to create one".into()));
     }
     let note = match &wanted.note {
         Some(note) => note.clone(),
@@ -67,11 +63,10 @@ pub fn create(operator: &Operator, wanted: &Create, config: &Config) -> Result<(
         zone: wanted.zone.clone(),
         allowfrom: Some(networks(&wanted.allowfrom)?),
         note: Some(note),
+        tsig: wanted.tsig,
+        alias: if wanted.tsig.is_some() { alias(&domain, config)? } else { None },
     };
-    let mut account: AccountCredentials = operator.send(Method::POST, "/accounts", &body)?;
-    if let Some(algorithm) = wanted.tsig {
-        account.tsig = Some(with_tsig(operator, &domain, &account, algorithm, config)?);
-    }
+    let account: AccountCredentials = operator.send(Method::POST, "/accounts", &body)?;
     let server = wanted.server.clone().unwrap_or_else(|| listening(config));
     let settings = ClientSettings {
         domain: &domain,
@@ -80,7 +75,7 @@ pub fn create(operator: &Operator, wanted: &Create, config: &Config) -> Result<(
         dns: wanted.dns_server.clone().unwrap_or_else(|| listening_for_dns(config)),
         account: &account,
     };
-    print(&settings.settings(if wanted.json { Format::Json } else { wanted.format }))
+    print(&settings.settings(if wanted.json { ClientFormat::Json } else { wanted.format }))
 }
 
 /// The domain that a certificate is for, from what was typed: a wildcard, or a name at which a CA looks, means the
@@ -88,7 +83,7 @@ pub fn create(operator: &Operator, wanted: &Create, config: &Config) -> Result<(
 fn domain(typed: &str) -> Result<String> {
     let name: Name = match typed.strip_prefix("*.").unwrap_or(typed).parse() {
         Ok(name) => name,
-        Err(error) => return Err(CliError::Usage(format!("{typed:?} is no domain: {error}"))),
+        Err(error) => return Err(CliError::Usage(format!("{typed:?} is not a domain: {error}"))),
     };
     let name = name.to_string();
     let labels = [CHALLENGE_LABEL, PERSIST_LABEL];
@@ -96,30 +91,18 @@ fn domain(typed: &str) -> Result<String> {
     Ok(below.map(str::to_owned).unwrap_or(name))
 }
 
-/// Gives a new account a TSIG key, and the domain's challenge as an alias: clients that send UPDATEs mostly follow no
-/// CNAME, and name that. Where it lies in a zone of ours it is an owner itself.
-fn with_tsig(
-    operator: &Operator,
-    domain: &str,
-    account: &AccountCredentials,
-    algorithm: Algorithm,
-    config: &Config,
-) -> Result<TsigKeyReply> {
-    let who = account.username.to_string();
-    let name: Option<Name> = format!("{CHALLENGE_LABEL}.{domain}").parse().ok();
-    let is_in = |zone: &ZoneSettings| name.as_ref().is_some_and(|name| name.is_in(zone.name.apex()));
-    if !config.zones.iter().any(is_in) {
-        let alias: Alias = format!("{CHALLENGE_LABEL}.{domain}")
-            .parse()
-            .map_err(|error| CliError::Usage(format!("{domain:?} has no challenge: {error}")))?;
-        let body = AddAlias { alias, subdomain: None, zone: None };
-        let _: crate::api::types::accounts::AliasView =
-            operator.send(Method::POST, &format!("/accounts/{who}/aliases"), &body)?;
-    }
-    tsig::create(operator, &who, algorithm)
+/// The alias of an account with a TSIG key: the domain's challenge, because most clients that send UPDATEs do not follow a
+/// CNAME, and name the challenge itself. A challenge in a zone of this server is an owner and needs no alias.
+fn alias(domain: &str, config: &Config) -> Result<Option<Alias>> {
+    let alias: Alias = match format!("{CHALLENGE_LABEL}.{domain}").parse() {
+        Ok(alias) => alias,
+        Err(error) => return Err(CliError::Usage(format!("{domain:?} has no name for challenges: {error}"))),
+    };
+    let is_ours = config.zones.iter().any(|zone| alias.name().is_in(zone.name.apex()));
+    Ok(if is_ours { None } else { Some(alias) })
 }
 
-/// The records that lead from the domain to the account's name: a CNAME, or, where that name is the domain's own, NS.
+/// The records that lead from the domain to the account's name: a CNAME or, if that name is the domain's own, NS records.
 fn delegation(domain: &str, fulldomain: &str, config: &Config) -> Vec<String> {
     let label = if fulldomain.starts_with(PERSIST_LABEL) { PERSIST_LABEL } else { CHALLENGE_LABEL };
     let own = format!("{label}.{domain}");
@@ -131,14 +114,14 @@ fn delegation(domain: &str, fulldomain: &str, config: &Config) -> Vec<String> {
     nameservers.map(|nameserver| format!("{fulldomain}. NS {nameserver}.")).collect()
 }
 
-/// Where the API listens, as far as the configuration tells; people who come from elsewhere give --server.
+/// The URL of the API, as far as the configuration says. Users behind a proxy give --server.
 fn listening(config: &Config) -> String {
     let scheme = if config.api.tls.is_some() { "https" } else { "http" };
     let Some(address) = config.api.listen.first() else { return String::new() };
     if !address.ip().is_unspecified() {
         return format!("{scheme}://{address}");
     }
-    // Nobody connects to 0.0.0.0; the zone's own name is where most put the API.
+    // Clients cannot connect to 0.0.0.0. Most operators serve the API at the name of the zone.
     let ordinary = config.zones.iter().find(|zone| !zone.name.is_challenge());
     let host = ordinary.map(|zone| zone.name.to_string()).unwrap_or_default();
     match (scheme, address.port()) {
@@ -147,7 +130,7 @@ fn listening(config: &Config) -> String {
     }
 }
 
-/// Where DNS listens, in the same way.
+/// The address of the DNS listener, as far as the configuration says.
 fn listening_for_dns(config: &Config) -> String {
     let Some(address) = config.dns.listen.first() else { return String::new() };
     if !address.ip().is_unspecified() {

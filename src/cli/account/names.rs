@@ -15,7 +15,7 @@ use super::who::Who;
 
 /// `account add-subdomain WHO [LABEL]`
 #[derive(Debug, Args)]
-pub struct AddLabel {
+pub struct AddSubdomainArgs {
     #[command(flatten)]
     who: Who,
     /// A label of choice, in place of a random one
@@ -27,32 +27,33 @@ pub struct AddLabel {
 
 /// `account remove-subdomain WHO LABEL`
 #[derive(Debug, Args)]
-pub struct RemoveLabel {
+pub struct RemoveSubdomainArgs {
     #[command(flatten)]
     who: Who,
     /// The label
     label: OwnerText,
-    /// Its zone, where the account has the label in several
+    /// The zone, if the account has the label in several
     #[arg(long)]
     zone: Option<ZoneName>,
 }
 
 /// `account grant WHO ZONE`, `account revoke WHO ZONE`
 #[derive(Debug, Args)]
-pub struct Grant {
+pub struct GrantArgs {
     #[command(flatten)]
     who: Who,
     /// The zone
     zone: ZoneName,
 }
 
-impl Grant {
-    /// The zone as it is sent. An ordinary one belongs to nobody: a subdomain must not be added or lost by mistake.
+impl GrantArgs {
+    /// The zone of the request. An ordinary zone is refused: it belongs to no account, and a subdomain must not be added
+    /// or removed by mistake.
     fn zone(&self) -> Result<&ZoneName> {
         if self.zone.is_challenge() {
             return Ok(&self.zone);
         }
-        let problem = "is no challenge zone, like _acme-challenge.example.com; see `account add-subdomain`";
+        let problem = "is not a challenge zone, like _acme-challenge.example.com; see `txtgate account add-subdomain`";
         Err(CliError::Usage(format!("{} {problem}", self.zone)))
     }
 }
@@ -60,29 +61,29 @@ impl Grant {
 /// `account alias ...`
 #[derive(Debug, Subcommand)]
 pub enum AliasCommand {
-    /// Have a name like _acme-challenge.example.com stand for a subdomain of the account
-    Add(Add),
-    /// Take an alias away
-    Remove(Remove),
+    /// Make a name like _acme-challenge.example.com stand for a subdomain of the account
+    Add(AddAliasArgs),
+    /// Remove an alias
+    Remove(RemoveAliasArgs),
 }
 
 /// `account alias add WHO ALIAS [SUBDOMAIN]`
 #[derive(Debug, Args)]
-pub struct Add {
+pub struct AddAliasArgs {
     #[command(flatten)]
     who: Who,
     /// The name, like _acme-challenge.example.com
     alias: Alias,
-    /// The label that it stands for, where the account has several
+    /// The label that the alias stands for, if the account has several
     subdomain: Option<OwnerText>,
-    /// Its zone, where the account has the label in several
+    /// The zone, if the account has the label in several
     #[arg(long)]
     zone: Option<ZoneName>,
 }
 
 /// `account alias remove WHO ALIAS`
 #[derive(Debug, Args)]
-pub struct Remove {
+pub struct RemoveAliasArgs {
     #[command(flatten)]
     who: Who,
     /// The name
@@ -90,25 +91,25 @@ pub struct Remove {
 }
 
 /// Gives the account another subdomain.
-pub fn add_subdomain(operator: &Operator, wanted: &AddLabel) -> Result<()> {
+pub fn add_subdomain(operator: &Operator, wanted: &AddSubdomainArgs) -> Result<()> {
     let body = AddSubdomain { subdomain: wanted.label.clone(), zone: wanted.zone.clone() };
     add(operator, &wanted.who, &body)
 }
 
 /// Takes a subdomain away.
-pub fn remove_subdomain(operator: &Operator, wanted: &RemoveLabel) -> Result<()> {
+pub fn remove_subdomain(operator: &Operator, wanted: &RemoveSubdomainArgs) -> Result<()> {
     let body = RemoveSubdomain { subdomain: wanted.label.clone(), zone: wanted.zone.clone() };
     remove(operator, &wanted.who, &body)
 }
 
 /// Gives the account a challenge zone.
-pub fn grant(operator: &Operator, wanted: &Grant) -> Result<()> {
+pub fn grant(operator: &Operator, wanted: &GrantArgs) -> Result<()> {
     let body = AddSubdomain { subdomain: None, zone: Some(wanted.zone()?.clone()) };
     add(operator, &wanted.who, &body)
 }
 
 /// Takes a challenge zone away.
-pub fn revoke(operator: &Operator, wanted: &Grant) -> Result<()> {
+pub fn revoke(operator: &Operator, wanted: &GrantArgs) -> Result<()> {
     let body = RemoveSubdomain { subdomain: OwnerText::Name(wanted.zone()?.apex().clone()), zone: None };
     remove(operator, &wanted.who, &body)
 }
@@ -125,12 +126,12 @@ fn remove(operator: &Operator, who: &Who, body: &RemoveSubdomain) -> Result<()> 
 /// Adds or removes an alias.
 pub fn alias(operator: &Operator, wanted: &AliasCommand) -> Result<()> {
     match wanted {
-        AliasCommand::Add(Add { who, alias, subdomain, zone }) => {
+        AliasCommand::Add(AddAliasArgs { who, alias, subdomain, zone }) => {
             let body = AddAlias { alias: alias.clone(), subdomain: subdomain.clone(), zone: zone.clone() };
             let reply: AliasView = operator.send(Method::POST, &who.path("/aliases"), &body)?;
             who.output.print(&reply, |reply| format!("{} stands for {}", reply.alias, reply.fulldomain))
         }
-        AliasCommand::Remove(Remove { who, alias }) => {
+        AliasCommand::Remove(RemoveAliasArgs { who, alias }) => {
             let body = RemoveAlias { alias: alias.clone() };
             let reply: RemovedAliases = operator.send(Method::DELETE, &who.path("/aliases"), &body)?;
             who.output.print(&reply, |reply| format!("{} removed", reply.removed))

@@ -1,11 +1,11 @@
-//! `account tsig ...`: the key with which an account signs DNS UPDATEs.
+//! `account tsig ...`: the key that an account signs DNS UPDATEs with.
 
 use axum::http::Method;
 use clap::{Args, Subcommand};
 
 use crate::api::types::tsig::{CreateTsigKey, TsigKeyReply};
 use crate::cli::error::Result;
-use crate::cli::operator::{Operator, encoded};
+use crate::cli::operator::Operator;
 use crate::model::tsig::Algorithm;
 
 use super::shown::print_account;
@@ -13,38 +13,33 @@ use super::who::Who;
 
 /// `account tsig ...`
 #[derive(Debug, Subcommand)]
-pub enum Tsig {
-    /// Give an account a key, in place of the one it may have; prints it in the form of nsupdate -k
-    Create(CreateKey),
-    /// Take an account's key away
+pub enum TsigCommand {
+    /// Give an account a key in place of any former one; prints it in the form of nsupdate -k
+    Create(CreateTsigKeyArgs),
+    /// Remove an account's key
     Delete(Who),
 }
 
 /// `account tsig create WHO`
 #[derive(Debug, Args)]
-pub struct CreateKey {
+pub struct CreateTsigKeyArgs {
     #[command(flatten)]
     who: Who,
-    /// hmac-sha256, hmac-sha384, hmac-sha512 or hmac-sha1; hmac-md5 where the configuration allows it
+    /// hmac-sha256, hmac-sha384, hmac-sha512 or hmac-sha1; hmac-md5 if the configuration allows it
     #[arg(long, default_value = "hmac-sha256")]
     algorithm: Algorithm,
 }
 
 /// Runs a command.
-pub fn tsig(operator: &Operator, wanted: &Tsig) -> Result<()> {
+pub fn tsig(operator: &Operator, wanted: &TsigCommand) -> Result<()> {
     match wanted {
-        Tsig::Create(wanted) => {
-            let key = create(operator, &wanted.who.who, wanted.algorithm)?;
+        TsigCommand::Create(wanted) => {
+            let body = CreateTsigKey { algorithm: Some(wanted.algorithm) };
+            let key: TsigKeyReply = operator.send(Method::POST, &wanted.who.path("/tsig"), &body)?;
             wanted.who.output.print(&key, key_file)
         }
-        Tsig::Delete(who) => print_account(who.output, &operator.ask(Method::DELETE, &who.path("/tsig"))?),
+        TsigCommand::Delete(who) => print_account(who.output, &operator.ask(Method::DELETE, &who.path("/tsig"))?),
     }
-}
-
-/// Gives an account a key.
-pub fn create(operator: &Operator, who: &str, algorithm: Algorithm) -> Result<TsigKeyReply> {
-    let path = format!("/accounts/{}/tsig", encoded(who));
-    operator.send(Method::POST, &path, &CreateTsigKey { algorithm: Some(algorithm) })
 }
 
 /// The key as BIND's tools take it from a file.

@@ -9,7 +9,7 @@ use crate::cli::output::Output;
 #[derive(Debug, Args)]
 pub struct Who {
     /// A username, a subdomain or a fulldomain
-    pub who: String,
+    who: String,
     #[command(flatten)]
     pub output: Output,
 }

@@ -18,11 +18,11 @@ use super::follow::follow;
 
 /// `cert issue --name NAME ... [-- HOOK ARGUMENT ...]`
 #[derive(Debug, Args)]
-pub struct Issue {
+pub struct IssueArgs {
     /// A name in the certificate, like example.com or *.example.com; may be repeated
     #[arg(long = "name", required = true, value_name = "NAME")]
     names: Vec<String>,
-    /// What to call it [default: its first name]
+    /// The certificate's name [default: its first DNS name]
     #[arg(long, value_name = "NAME")]
     cert_name: Option<String>,
     /// The folder for live/ and archive/ [default: certificates, beside the database]
@@ -31,16 +31,16 @@ pub struct Issue {
     /// p256 or p384
     #[arg(long)]
     key_type: Option<String>,
-    /// How the names are proven: dns-01, dns-account-01 or dns-persist-01 [default: that of the configuration]
+    /// How the names are proven: dns-01, dns-account-01 or dns-persist-01 [default: as the configuration says]
     #[arg(long, value_name = "METHOD")]
     challenge: Option<String>,
-    /// A certificate profile of the CA's
+    /// A certificate profile of the CA
     #[arg(long)]
     profile: Option<String>,
-    /// Whose the files are
+    /// The owner of the files
     #[arg(long, value_name = "USER")]
     owner: Option<String>,
-    /// Their group
+    /// The group of the files
     #[arg(long)]
     group: Option<String>,
     /// The mode of the private key's file, like 0640
@@ -52,33 +52,33 @@ pub struct Issue {
     /// The file with the bundle's password as its only line, mode 0600; the daemon reads it
     #[arg(long, value_name = "FILE", requires = "pkcs12")]
     pkcs12_password_file: Option<PathBuf>,
-    /// As whom the hook runs
+    /// The user that the hook runs as
     #[arg(long, value_name = "USER")]
     hook_user: Option<String>,
-    /// In which group the hook runs
+    /// The group that the hook runs in
     #[arg(long, value_name = "GROUP")]
     hook_group: Option<String>,
-    /// How long the hook may take [default: 60s]
+    /// How long the hook may run [default: 60s]
     #[arg(long, value_name = "SPAN")]
     hook_timeout: Option<String>,
-    /// Do not wait until it is there
+    /// Do not wait for the certificate
     #[arg(long)]
     no_wait: bool,
-    /// The deploy hook by its whole path, and its arguments
+    /// The deploy hook by its absolute path, and its arguments
     #[arg(last = true, value_name = "HOOK")]
     hook: Vec<String>,
 }
 
 /// Asks for the certificate, and waits until it is there.
-pub fn issue(operator: &Operator, wanted: &Issue) -> Result<()> {
+pub fn issue(operator: &Operator, wanted: &IssueArgs) -> Result<()> {
     let view: ManagedCertificateView = operator.send(Method::POST, "/certificates", &request(wanted)?)?;
     if wanted.no_wait {
-        return print(&format!("{} is asked for; `txtgate cert list` tells how it is", cell(&view.name)));
+        return print(&format!("{} is requested; `txtgate cert list` shows its progress", cell(&view.name)));
     }
     follow(operator, &view)
 }
 
-fn request(wanted: &Issue) -> Result<RequestCertificate> {
+fn request(wanted: &IssueArgs) -> Result<RequestCertificate> {
     let mut request = RequestCertificate::of_names(wanted.names.clone());
     // A relative directory is the caller's, not the daemon's.
     if let Some(directory) = &wanted.directory {

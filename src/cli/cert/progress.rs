@@ -1,4 +1,4 @@
-//! What becomes of a certificate's names, for whoever waits for it: lines that move on a terminal, plain lines elsewhere.
+//! Shows the progress of a certificate's names: moving lines on a terminal, plain lines elsewhere.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rustix::termios::tcgetwinsize;
@@ -10,16 +10,16 @@ use crate::cli::error::Result;
 use crate::cli::output::print;
 use crate::cli::table::printable;
 
-/// A terminal that does not say how large it is: rows and columns.
+/// Rows and columns of a terminal that does not report its size.
 const USUAL: (usize, usize) = (24, 80);
 const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 
 /// An order as it is shown.
 pub struct Progress {
-    /// What the certificate is called.
+    /// The certificate's name.
     title: String,
-    seen: Seen,
-    /// The lines that move; hidden where the output is no terminal, or a dumb one.
+    seen: ShownProgress,
+    /// The moving lines; hidden if the output is not a terminal, or a dumb one.
     bar: ProgressBar,
     is_coloured: bool,
     turn: usize,
@@ -27,7 +27,7 @@ pub struct Progress {
 
 /// What was last shown.
 #[derive(Debug, Default)]
-struct Seen {
+struct ShownProgress {
     stage: Option<String>,
     progress: Vec<NameProgress>,
 }
@@ -40,12 +40,12 @@ impl Progress {
         bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
         // https://no-color.org: whatever it is set to, but for nothing.
         let is_coloured = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { title: title.to_owned(), seen: Seen::default(), bar, is_coloured, turn: 0 }
+        Self { title: title.to_owned(), seen: ShownProgress::default(), bar, is_coloured, turn: 0 }
     }
 
-    /// Shows what is new in the daemon's view of the certificate.
+    /// Shows the changes in the daemon's view of the certificate.
     pub fn update(&mut self, now: &ManagedCertificateView) -> Result<()> {
-        let now = Seen { stage: now.report.stage.clone(), progress: now.progress.clone() };
+        let now = ShownProgress { stage: now.report.stage.clone(), progress: now.progress.clone() };
         if self.bar.is_hidden() {
             self.print_news(&now)?
         } else {
@@ -55,7 +55,7 @@ impl Progress {
         Ok(())
     }
 
-    /// Takes away what moves.
+    /// Removes the moving lines.
     pub fn end(&self) {
         let steps = &self.seen.progress;
         if self.is_long(steps.len()) {
@@ -66,14 +66,14 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 
-    fn print_news(&self, now: &Seen) -> Result<()> {
+    fn print_news(&self, now: &ShownProgress) -> Result<()> {
         if let Some(stage) = now.stage.as_ref().filter(|_| now.stage != self.seen.stage) {
             print(&format!("{}: {}", self.title, printable(stage)))?;
         }
         news(&self.seen.progress, &now.progress).try_for_each(|step| print(&format!("{}: {}", self.title, line(step))))
     }
 
-    fn draw(&mut self, now: &Seen) {
+    fn draw(&mut self, now: &ShownProgress) {
         let stage = now.stage.as_ref().or(self.seen.stage.as_ref()).map(|stage| printable(stage)).unwrap_or_default();
         let spinner = SPINNER[self.turn % SPINNER.len()];
         // First of all: what ends now has no line among those that move when its last one is printed above them.
@@ -86,7 +86,7 @@ impl Progress {
         self.turn += 1;
     }
 
-    /// Whether there are more names than the terminal has lines for: then those that are proven are only counted.
+    /// Whether the terminal has too few lines for the names. Then names that are proven are only counted.
     fn is_long(&self, names: usize) -> bool {
         names > room(size())
     }
@@ -101,7 +101,7 @@ impl Progress {
     }
 }
 
-/// Names whose state is another one than before; that one waits is no news.
+/// The names whose state has changed. A name that waits is no news.
 fn news<'a>(before: &'a [NameProgress], now: &'a [NameProgress]) -> impl Iterator<Item = &'a NameProgress> {
     let is_known = |step: &NameProgress| before.iter().any(|old| old.name == step.name && old.state == step.state);
     now.iter().filter(move |step| step.state != NameState::Waiting && !is_known(step))
@@ -119,7 +119,7 @@ fn counted(steps: &[NameProgress]) -> String {
     format!("{} of {} names proven{failed}", is(NameState::Proven), steps.len())
 }
 
-/// The lines that move: how far all of it is, and the names that have not ended, as many as there is room for.
+/// The moving lines: the overall progress, and the names that are not done, as many as there is room for.
 fn frame(spinner: char, title: &str, stage: &str, steps: &[NameProgress], size: (usize, usize)) -> String {
     let count = if steps.is_empty() { String::new() } else { format!("{}; ", counted(steps)) };
     let mut lines = vec![format!("{spinner} {title}: {count}{stage}")];
@@ -132,7 +132,7 @@ fn frame(spinner: char, title: &str, stage: &str, steps: &[NameProgress], size: 
     lines.iter().map(cut).collect::<Vec<_>>().join("\n")
 }
 
-/// Lines for names: all but the first one, that for those left out, and the cursor's.
+/// The lines for names: all except the first line, the line for names left out, and the cursor's line.
 fn room((rows, _): (usize, usize)) -> usize {
     rows.saturating_sub(3).max(1)
 }

@@ -1,4 +1,4 @@
-//! What the daemon and the parent's servers say now.
+//! Asks the daemon and the parent's servers for what they serve now.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::model::txt::RecordSet;
 use crate::net::dns_client::{AskError, BlockingDnsClient, DnsClient, DnsReply, Protocol};
 use crate::zone::signing::Signing;
 
-/// How long a running daemon may take to take a changed key file over. It looks at it every second.
+/// How long a running daemon may take to load a changed key file, which it checks every second.
 const TAKE_OVER: Duration = Duration::from_secs(5);
 const BETWEEN: Duration = Duration::from_millis(250);
 
@@ -29,7 +29,7 @@ pub enum NotServed {
     Otherwise(SocketAddr, RecordType),
 }
 
-/// Waits until the daemon, if one answers, serves what the key file says; otherwise why it does not.
+/// Waits until the daemon serves what the key file says. Fails with the reason if it does not, or if none answers.
 pub fn wait_until_served(config: &Config, file: &KeyFile, dnssec: &Dnssec) -> Result<(), NotServed> {
     let start = Instant::now();
     loop {
@@ -40,7 +40,7 @@ pub fn wait_until_served(config: &Config, file: &KeyFile, dnssec: &Dnssec) -> Re
     }
 }
 
-/// Whether the daemon serves what the key file says.
+/// Checks that the daemon serves what the key file says.
 pub fn is_served(config: &Config, file: &KeyFile, dnssec: &Dnssec) -> Result<(), NotServed> {
     // invariant: a configuration has at least one address
     let server = config.dns.listen[0];
@@ -67,13 +67,13 @@ pub fn ask_ds(server: SocketAddr, apex: &Name) -> Result<DsSet, String> {
     client.run(async |client| DsSet::ask(client, server, apex).await).map_err(|finding| finding.answer)
 }
 
-/// Asks over TCP, which answers in full however long the records are.
+/// Asks over TCP, so that the answer is never truncated.
 fn ask(server: SocketAddr, name: &Name, rtype: RecordType) -> Result<DnsReply, AskError> {
     let client = BlockingDnsClient::new(DnsClient::new(&[]))?;
     client.run(async |client| client.ask(server, Protocol::Tcp, name, rtype).await)
 }
 
-/// All addresses are reached by loopback.
+/// A wildcard address is reached through loopback.
 fn reachable(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

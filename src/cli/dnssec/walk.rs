@@ -1,4 +1,4 @@
-//! Which step comes next, and from when on it is safe. Pure: no file, no network, no clock.
+//! Decides which step comes next and when it is safe. Pure: no file, no network, no clock.
 
 use crate::config::keyfile::KeyFile;
 use crate::config::{Dnssec, ZoneSettings};
@@ -7,7 +7,7 @@ use crate::zone::signing::phase::Phase;
 
 use std::time::Duration;
 
-/// The way that a command goes, one step each time it runs.
+/// The way of a command, which takes one step each time it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     Init,
@@ -25,7 +25,7 @@ impl Way {
         }
     }
 
-    /// The way that a zone in this phase is on; `None` where it stays as it is.
+    /// The way of a zone in this phase; `None` if the zone can stay as it is.
     pub fn of(phase: Phase) -> Option<Self> {
         match phase {
             Phase::Fresh => Some(Self::Init),
@@ -59,22 +59,22 @@ impl Way {
     }
 }
 
-/// What a step waits for.
+/// The condition of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Need {
-    /// Nothing.
+    /// None.
     Nothing,
-    /// That the daemon serves the present step at all.
+    /// The daemon serves the present step.
     Served,
-    /// That caches have forgotten what was served before.
+    /// Caches have forgotten what was served before.
     Until { at: Timestamp, why: String },
-    /// That the parent has the DS of the last key alone.
+    /// The parent has the DS of the last key alone.
     ParentHasLast,
-    /// That the parent has no DS.
+    /// The parent has no DS.
     ParentHasNone,
 }
 
-/// What must be so before `phase` of a zone may be left for `next`.
+/// The condition for a zone to go from its phase to `next`.
 pub fn need(file: &KeyFile, next: Phase, settings: &ZoneSettings, dnssec: &Dnssec) -> Need {
     let longest = settings.longest_ttl();
     match (file.phase, next) {
@@ -95,7 +95,7 @@ pub fn need(file: &KeyFile, next: Phase, settings: &ZoneSettings, dnssec: &Dnsse
 
 fn after(seen: Option<Timestamp>, ttl: u32, what: &str) -> Need {
     let Some(seen) = seen else { return Need::Served };
-    // A second more: TTLs are whole seconds, and so are our times.
+    // One more second, because TTLs and our times are whole seconds.
     let at = seen.plus(Duration::from_secs(u64::from(ttl) + 1));
     Need::Until { at, why: format!("caches may still hold {what} (TTL {ttl} s)") }
 }

@@ -1,5 +1,5 @@
-//! The account file: JSON, keyed by domain without `*.`, as lego, goacmedns, acme-dns's own hook and certbot's plugin
-//! keep it. Entries and keys that are not ours to know are kept as they are.
+//! The account file: JSON by domain without `*.`, in the form of lego, goacmedns, acme-dns's own hook and certbot's
+//! plugin. Unknown entries and keys stay as they are.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
@@ -13,33 +13,33 @@ use crate::file;
 use crate::model::name::Name;
 use crate::model::secret::ApiKey;
 
-use super::call::Target;
+use super::call::HookTarget;
 use super::error::HookError;
 use super::url::ServerUrl;
 
-/// How long to wait for another hook that is registering: its server may take its time.
+/// How long to wait for another hook that registers an account, which a slow server can delay.
 const LOCK: Duration = Duration::from_secs(180);
 const BETWEEN: Duration = Duration::from_millis(20);
 
 type Result<T> = std::result::Result<T, HookError>;
 
-/// An account as the file has it. Username and subdomain are what the server gave, to be given back as they are.
+/// An account of the file. Username and subdomain are sent to the server as it gave them.
 #[derive(Debug, Clone)]
-pub struct Account {
+pub struct HookAccount {
     pub username: String,
     pub key: ApiKey,
     pub subdomain: String,
-    /// What the CNAME points to.
+    /// The target of the CNAME.
     pub fulldomain: Name,
-    /// Where it was registered, if the file says so.
+    /// The server where the account was registered, if the file says so.
     pub server: Option<String>,
 }
 
-/// The file.
+/// An account file.
 #[derive(Debug)]
 pub struct AccountFile(PathBuf);
 
-/// The file with the right to write it; as long as this lives, other hooks wait.
+/// An account file that may be written. Other hooks wait until this is dropped.
 #[derive(Debug)]
 pub struct Locked<'a> {
     file: &'a AccountFile,
@@ -56,11 +56,11 @@ impl AccountFile {
     }
 
     /// The account for a target, if there is one.
-    pub fn find(&self, target: &Target) -> Result<Option<Account>> {
+    pub fn find(&self, target: &HookTarget) -> Result<Option<HookAccount>> {
         let entries = self.read()?;
         let found = match target {
-            Target::Domain(domain) => entries.iter().find(|(key, _)| is_name(key, domain)),
-            Target::Fulldomain(name) => {
+            HookTarget::Domain(domain) => entries.iter().find(|(key, _)| is_name(key, domain)),
+            HookTarget::Fulldomain(name) => {
                 let fulldomain = |entry: &Value| entry["fulldomain"].as_str().is_some_and(|text| is_name(text, name));
                 entries.iter().find(|(_, entry)| fulldomain(entry))
             }
@@ -70,7 +70,7 @@ impl AccountFile {
             .transpose()
     }
 
-    /// Waits until no other hook writes; makes the folder, if it has to.
+    /// Waits until no other hook writes. Creates the folder if it is missing.
     pub fn lock(&self) -> Result<Locked<'_>> {
         let folder = file::folder_of(&self.0);
         let failed = |what, path: &Path, source| HookError::File { what, path: path.to_owned(), source };
@@ -122,8 +122,8 @@ impl AccountFile {
 }
 
 impl Locked<'_> {
-    /// Adds an account, as its server gave it, and returns it read.
-    pub fn insert(&self, domain: &Name, mut reply: Map<String, Value>, server: &ServerUrl) -> Result<Account> {
+    /// Adds an account as its server gave it, and returns the parsed account.
+    pub fn insert(&self, domain: &Name, mut reply: Map<String, Value>, server: &ServerUrl) -> Result<HookAccount> {
         reply.insert("server_url".into(), server.stored().into());
         let entry = Value::Object(reply);
         let added = account(&entry)
@@ -140,16 +140,16 @@ impl Locked<'_> {
     }
 }
 
-/// Whether a text is this name, in letters of any case, with or without the closing dot.
+/// Whether a text is this name, in any case, with or without a closing dot.
 fn is_name(text: &str, name: &Name) -> bool {
     text.parse::<Name>().is_ok_and(|parsed| parsed == *name)
 }
 
-/// An entry, read; what is wrong with it does not say what is in it.
-fn account(entry: &Value) -> std::result::Result<Account, &'static str> {
+/// Parses an entry. The error does not repeat its content, which holds a key.
+fn account(entry: &Value) -> std::result::Result<HookAccount, &'static str> {
     let text = |key: &str| entry[key].as_str().filter(|text| !text.is_empty());
     let header = |text: &&str| text.bytes().all(|byte| byte.is_ascii_graphic());
-    Ok(Account {
+    Ok(HookAccount {
         username: text("username").filter(header).ok_or("`username` is missing or unreadable")?.to_owned(),
         key: text("password").and_then(|key| key.parse().ok()).ok_or("`password` is not a key of 40 characters")?,
         subdomain: text("subdomain").ok_or("`subdomain` is missing")?.to_owned(),
@@ -163,8 +163,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn target(domain: &str) -> Target {
-        Target::Domain(domain.parse().unwrap())
+    fn target(domain: &str) -> HookTarget {
+        HookTarget::Domain(domain.parse().unwrap())
     }
 
     fn entry(label: &str) -> Map<String, Value> {
@@ -191,7 +191,7 @@ mod tests {
         let (_folder, file) = file_with(&lego);
         let account = file.find(&target("example.com")).unwrap().unwrap();
         assert_eq!((account.subdomain.as_str(), account.server), ("s", None));
-        assert!(file.find(&Target::Fulldomain("S.auth.test".parse().unwrap())).unwrap().is_some());
+        assert!(file.find(&HookTarget::Fulldomain("S.auth.test".parse().unwrap())).unwrap().is_some());
         assert!(file.find(&target("example.org")).unwrap().is_none());
         assert!(file.find(&target("www.example.com")).unwrap().is_none());
     }

@@ -1,4 +1,4 @@
-//! Who has called, and for what: each ACME client has words of its own for "publish this value".
+//! Reads the call of an ACME client. Each client has its own arguments for "publish this value".
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,46 +9,46 @@ use crate::model::txt::TxtValue;
 
 use super::error::HookError;
 
-/// What a client wants.
+/// The request of a client.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Call {
     /// Publish these values.
-    Publish(Vec<Challenge>),
-    /// Retire them again.
-    Retire(Vec<Challenge>),
-    /// Have accounts for these domains; what people ask for, before they start a client.
-    Register(Vec<Target>),
+    Publish(Vec<HookChallenge>),
+    /// Retire these values.
+    Retire(Vec<HookChallenge>),
+    /// Register accounts for these domains, as users do before they start a client.
+    Register(Vec<HookTarget>),
     /// Nothing that concerns challenges.
     Nothing,
 }
 
-/// A value and what it is for.
+/// A value and its target.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Challenge {
-    pub target: Target,
+pub struct HookChallenge {
+    pub target: HookTarget,
     pub txt: TxtValue,
 }
 
-/// What a challenge proves control of.
+/// The name that a challenge is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub enum HookTarget {
     /// A domain, without `*.` and without `_acme-challenge.`.
     Domain(Name),
-    /// Where lego has arrived on following the CNAME.
+    /// The name to which lego has followed the CNAME.
     Fulldomain(Name),
 }
 
 type Result<T> = std::result::Result<T, HookError>;
 
 impl Call {
-    /// Reads a client's words, or the environment where it has none.
+    /// Reads a client's arguments or, without arguments, the environment.
     ///
-    /// Fails where they are nobody's, and where they offer a challenge of another type, with the exit code that the
-    /// client knows for it.
+    /// Fails if no client calls like this, and for a challenge of another type: then the exit code is the one that the
+    /// client expects.
     pub fn of(words: &[String], environment: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let one = |domain, txt| Ok(vec![Challenge::new(Target::domain(domain)?, txt)?]);
-        let lego = |fqdn, txt| Ok(vec![Challenge::new(Target::fqdn(fqdn)?, txt)?]);
+        let one = |domain, txt| Ok(vec![HookChallenge::new(HookTarget::domain(domain)?, txt)?]);
+        let lego = |fqdn, txt| Ok(vec![HookChallenge::new(HookTarget::fqdn(fqdn)?, txt)?]);
         match words.as_slice() {
             // certbot
             [] => certbot(environment),
@@ -82,32 +82,32 @@ impl Call {
             ["teardown", _] => Ok(Self::Nothing),
             // people
             ["register", domains @ ..] if !domains.is_empty() => {
-                domains.iter().map(|domain| Target::domain(domain)).collect::<Result<_>>().map(Self::Register)
+                domains.iter().map(|domain| HookTarget::domain(domain)).collect::<Result<_>>().map(Self::Register)
             }
-            // dehydrated's other events, now and to come
+            // the other events of dehydrated, present and future
             [word, ..] if word.contains('_') => Ok(Self::Nothing),
             [word, ..] => Err(HookError::Unknown { word: (*word).to_owned(), count: words.len() - 1 }),
         }
     }
 }
 
-/// certbot tells by the environment, and the same for auth and clean-up but for what the auth hook has printed. That
-/// stays in the environment while the next certificate is renewed, so only output with this very value is a clean-up's.
+/// certbot calls with the environment. Auth and clean-up differ only by the output of the auth hook. That output stays in
+/// the environment while the next certificate is renewed, so only output with this very value means clean-up.
 fn certbot(environment: impl Fn(&str) -> Option<String>) -> Result<Call> {
     let (Some(domain), Some(txt)) = (environment("CERTBOT_DOMAIN"), environment("CERTBOT_VALIDATION")) else {
         return Err(HookError::NobodyCalled);
     };
-    let challenge = Challenge::new(Target::domain(&domain)?, &txt)?;
+    let challenge = HookChallenge::new(HookTarget::domain(&domain)?, &txt)?;
     let is_done = environment("CERTBOT_AUTH_OUTPUT").is_some_and(|output| output.contains(&txt));
     Ok(if is_done { Call::Retire(vec![challenge]) } else { Call::Publish(vec![challenge]) })
 }
 
-fn triples(words: &[&str]) -> Result<Vec<Challenge>> {
+fn triples(words: &[&str]) -> Result<Vec<HookChallenge>> {
     let (triples, rest) = words.as_chunks();
     if triples.is_empty() || !rest.is_empty() {
         return Err(HookError::Triples(words.len()));
     }
-    triples.iter().map(|[domain, _token, txt]| Challenge::new(Target::domain(domain)?, txt)).collect()
+    triples.iter().map(|[domain, _token, txt]| HookChallenge::new(HookTarget::domain(domain)?, txt)).collect()
 }
 
 /// The TXT value of a key authorization (RFC 8555 section 8.4).
@@ -115,14 +115,14 @@ fn digested(key_authorization: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest(&SHA256, key_authorization.as_bytes()))
 }
 
-impl Challenge {
-    fn new(target: Target, txt: &str) -> Result<Self> {
+impl HookChallenge {
+    fn new(target: HookTarget, txt: &str) -> Result<Self> {
         let txt = txt.parse().map_err(|problem| HookError::Txt { problem })?;
         Ok(Self { target, txt })
     }
 }
 
-impl Target {
+impl HookTarget {
     /// The domain, or the fulldomain.
     pub fn name(&self) -> &Name {
         match self {
@@ -135,7 +135,7 @@ impl Target {
         Self::fqdn(bare).map(|target| Self::Domain(target.name().clone()))
     }
 
-    /// What lego gives: the challenge's own name, or where its CNAME leads.
+    /// Reads lego's name: the challenge's own name, or the target of its CNAME.
     fn fqdn(text: &str) -> Result<Self> {
         let parse = |text: &str| {
             text.parse::<Name>().map_err(|problem| HookError::Domain { text: text.chars().take(80).collect(), problem })
@@ -160,16 +160,16 @@ mod tests {
         Call::of(&words, |_| None)
     }
 
-    fn challenge(domain: &str, txt: &str) -> Challenge {
-        Challenge::new(Target::Domain(domain.parse().unwrap()), txt).unwrap()
+    fn challenge(domain: &str, txt: &str) -> HookChallenge {
+        HookChallenge::new(HookTarget::Domain(domain.parse().unwrap()), txt).unwrap()
     }
 
-    fn published(call: Result<Call>) -> Vec<Challenge> {
+    fn published(call: Result<Call>) -> Vec<HookChallenge> {
         let Ok(Call::Publish(challenges)) = call else { panic!("{call:?}") };
         challenges
     }
 
-    fn retired(call: Result<Call>) -> Vec<Challenge> {
+    fn retired(call: Result<Call>) -> Vec<HookChallenge> {
         let Ok(Call::Retire(challenges)) = call else { panic!("{call:?}") };
         challenges
     }
@@ -202,8 +202,8 @@ mod tests {
 
     #[test]
     fn lego_follows_cnames_and_has_a_raw_mode() {
-        let [Challenge { target, .. }] = &published(of("present 5f2c.auth.test. TXT"))[..] else { panic!() };
-        assert_eq!(*target, Target::Fulldomain("5f2c.auth.test".parse().unwrap()));
+        let [HookChallenge { target, .. }] = &published(of("present 5f2c.auth.test. TXT"))[..] else { panic!() };
+        assert_eq!(*target, HookTarget::Fulldomain("5f2c.auth.test".parse().unwrap()));
         // The SHA-256 of "token.thumbprint", by `openssl dgst -binary -sha256 | basenc --base64url`.
         let digest = "61rBZ_4knHblO0MNoxFsXZ_eTFUHum0B6IVRbhvUn5I";
         assert_eq!(published(of("present -- example.com token token.thumbprint")), [challenge("example.com", digest)]);

@@ -1,4 +1,4 @@
-//! Why a hook failed: where, what, and what to do.
+//! Why a hook fails, and what to do about it.
 
 use std::path::PathBuf;
 
@@ -77,8 +77,8 @@ pub enum HookError {
 }
 
 impl HookError {
-    /// The process's exit code: 1 for what failed (uacme declines a challenge by it), 2 for what is written wrong, 3
-    /// where records have to be added first, 42 for acmetool's events that are not ours.
+    /// The exit code of the process: 1 for a failure (by which uacme declines a challenge), 2 for an error in arguments or
+    /// settings, 3 if records have to be added first, 42 for events of acmetool that are not about dns-01.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::NobodyCalled | Self::Unknown { .. } | Self::Triples(_) | Self::Domain { .. } | Self::Txt { .. } => 2,

@@ -1,4 +1,4 @@
-//! Waiting until resolvers see a value: the CNAME, our server and the delegation between them, all in one look.
+//! Waits until resolvers see a value. One look covers the CNAME, the delegation and our server.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::net::dns_client::{BlockingDnsClient, DnsClient, LookupError};
 
 use super::error::HookError;
 
-/// Between two looks.
+/// The pause between two looks.
 const BETWEEN: Duration = Duration::from_secs(2);
 
 /// Waits until `txt` is among the TXT records at `name`, for `patience` at most. Asks `resolver`, or the system's.
@@ -22,7 +22,8 @@ pub fn wait(name: &Name, txt: &TxtValue, resolver: Option<SocketAddr>, patience:
             return Ok(());
         }
         if start.elapsed() + BETWEEN > patience {
-            let (name, seconds) = (name.clone(), patience.as_secs());
+            let name = name.clone();
+            let seconds = patience.as_secs();
             return Err(HookError::Unseen { name, seconds, found: found(seen) });
         }
         std::thread::sleep(BETWEEN);

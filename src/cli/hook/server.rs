@@ -1,4 +1,4 @@
-//! The API of a txtgate or an acme-dns, as a client sees it.
+//! A client of the API of a txtgate or an acme-dns.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -19,40 +19,40 @@ use crate::model::txt::TxtValue;
 use crate::net::roots;
 
 use super::super::tell;
-use super::accounts::Account;
+use super::accounts::HookAccount;
 use super::error::HookError;
 use super::settings::Settings;
 use super::url::ServerUrl;
 
-/// A connection with its TLS handshake.
+/// How long a connection with its TLS handshake may take.
 const CONNECT: Duration = Duration::from_secs(10);
-/// One try: acme-dns hashes keys under a lock, and may take its time when busy.
+/// How long one try may take: a busy acme-dns is slow, because it hashes keys under a lock.
 const TRY: Duration = Duration::from_secs(30);
-/// When no further try begins: a server that restarts is back by then.
+/// No try begins after this time: by then, a server that restarts is back.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Before the second try; doubled before each further one.
+/// The pause before the second try, doubled before each further one.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Bytes of a reply.
+/// The most bytes of a reply.
 const MAX_REPLY: u64 = 64 * 1_024;
 
 type Result<T> = std::result::Result<T, HookError>;
 
-/// An API, ready to be called.
+/// A server, ready for requests.
 #[derive(Debug)]
-pub struct Server {
+pub struct HookServer {
     url: ServerUrl,
     agent: Agent,
 }
 
-struct Reply {
+struct ServerReply {
     status: StatusCode,
-    /// What it says of when or where to go instead.
+    /// The header that says when to retry, or which address to use.
     header: Option<String>,
     body: String,
 }
 
-impl Server {
-    /// Reads the certificate authorities; connects to nothing yet.
+impl HookServer {
+    /// Reads the certificate authorities. Does not connect yet.
     pub fn at(url: ServerUrl, settings: &Settings) -> Result<Self> {
         let wrong = |problem| HookError::Setting { place: "ca".into(), problem };
         let roots = roots::trusted(settings.ca.as_deref()).map_err(wrong)?;
@@ -67,7 +67,7 @@ impl Server {
             .proxy(proxy)
             .user_agent(concat!("txtgate-hook/", env!("CARGO_PKG_VERSION")))
             .http_status_as_error(false)
-            // A redirected POST becomes a GET, and a key must not go where nobody has sent it.
+            // A redirected POST becomes a GET, and a key must not be sent to another server.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_connect(Some(CONNECT))
@@ -80,9 +80,9 @@ impl Server {
         &self.url
     }
 
-    /// Registers an account for a domain; the reply as it came, which holds the key.
+    /// Registers an account for a domain. Returns the reply as received, which holds the key.
     pub fn register(&self, domain: &Name, settings: &Settings) -> Result<Map<String, Value>> {
-        // The note is for txtgate's operator; acme-dns passes over what it does not know.
+        // The note is for txtgate's operator; acme-dns ignores it.
         let mut body = json!({ "note": domain.to_string() });
         if !settings.allow_from.networks().is_empty() {
             body["allowfrom"] = json!(settings.allow_from);
@@ -110,13 +110,13 @@ impl Server {
         }
         serde_json::from_str(&reply.body).map_err(|error| HookError::Unreadable {
             server: self.url.to_string(),
-            // Where it does not read, and not what is there.
+            // The place of the error, but not the text, which holds the key.
             problem: format!("no JSON object (line {}, column {})", error.line(), error.column()),
         })
     }
 
     /// Publishes a value.
-    pub fn publish(&self, account: &Account, txt: &TxtValue, file: &Path) -> Result<()> {
+    pub fn publish(&self, account: &HookAccount, txt: &TxtValue, file: &Path) -> Result<()> {
         let request = || self.with_credentials(as_account(Request::post(self.url.endpoint("/update")), account));
         let reply = self.send("publish", true, &request, &body(account, txt))?;
         if reply.status.is_success() {
@@ -134,8 +134,8 @@ impl Server {
         Err(self.refused("publish", &reply, advice))
     }
 
-    /// Retires a value, where the server can: acme-dns cannot, and that is no failure.
-    pub fn retire(&self, account: &Account, txt: &TxtValue) -> Result<()> {
+    /// Retires a value if the server can. acme-dns cannot, which is not a failure.
+    pub fn retire(&self, account: &HookAccount, txt: &TxtValue) -> Result<()> {
         let request = || self.with_credentials(as_account(Request::delete(self.url.endpoint("/v1/txt")), account));
         let reply = self.send("retire", true, &request, &body(account, txt))?;
         match reply.status {
@@ -154,16 +154,17 @@ impl Server {
         }
     }
 
-    /// Sends a request, again where that may help: after failed connections, where the server is busy, and, if
-    /// `is_idempotent`, whenever no whole reply came.
+    /// Sends a request, and repeats it if that may help: after a failed connection, if the server is busy, and, if
+    /// `is_idempotent`, whenever no complete reply arrived.
     fn send(
         &self,
         what: &'static str,
         is_idempotent: bool,
         request: &dyn Fn() -> ureq::http::request::Builder,
         body: &Value,
-    ) -> Result<Reply> {
-        let (start, mut pause) = (Instant::now(), PAUSE);
+    ) -> Result<ServerReply> {
+        let start = Instant::now();
+        let mut pause = PAUSE;
         loop {
             let outcome = self.send_once(request(), body);
             let wait = match &outcome {
@@ -180,16 +181,20 @@ impl Server {
         }
     }
 
-    fn send_once(&self, request: ureq::http::request::Builder, body: &Value) -> std::result::Result<Reply, Error> {
+    fn send_once(
+        &self,
+        request: ureq::http::request::Builder,
+        body: &Value,
+    ) -> std::result::Result<ServerReply, Error> {
         let request = request.header("Content-Type", "application/json").body(body.to_string())?;
-        // DELETE with a body is rare, and in order here (RFC 9110 section 9.3.5).
+        // The API defines a body for DELETE, which RFC 9110 section 9.3.5 permits.
         let request = self.agent.configure_request(request).allow_non_standard_methods(true).build();
         let mut reply = self.agent.run(request)?;
         let header = ["Location", "Retry-After"].into_iter().find_map(|name| reply.headers().get(name));
         let header = header.and_then(|value| value.to_str().ok()).map(str::to_owned);
         let status = reply.status();
         let body = reply.body_mut().with_config().limit(MAX_REPLY).lossy_utf8(true).read_to_string()?;
-        Ok(Reply { status, header, body })
+        Ok(ServerReply { status, header, body })
     }
 
     fn unreachable(&self, error: &Error) -> HookError {
@@ -212,8 +217,9 @@ impl Server {
         HookError::Unreachable { server: self.url.to_string(), problem }
     }
 
-    fn refused(&self, what: &'static str, reply: &Reply, advice: String) -> HookError {
-        let (status, server) = (reply.status, self.url.to_string());
+    fn refused(&self, what: &'static str, reply: &ServerReply, advice: String) -> HookError {
+        let status = reply.status;
+        let server = self.url.to_string();
         if status.is_redirection() {
             let said = format!("{status}, a redirect, which is not followed");
             return HookError::Refused { server, what, said, advice: "; name the server by its last address".into() };
@@ -225,25 +231,25 @@ impl Server {
     }
 }
 
-fn as_account(request: ureq::http::request::Builder, account: &Account) -> ureq::http::request::Builder {
+fn as_account(request: ureq::http::request::Builder, account: &HookAccount) -> ureq::http::request::Builder {
     request.header("X-Api-User", &account.username).header("X-Api-Key", account.key.reveal())
 }
 
-fn body(account: &Account, txt: &TxtValue) -> Value {
+fn body(account: &HookAccount, txt: &TxtValue) -> Value {
     json!({ "subdomain": account.subdomain, "txt": txt })
 }
 
-/// What another machine says is shown in one line and not too long.
+/// A text of another machine on one line, shortened.
 fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
-/// Nothing was done, and it may be done later.
+/// Whether the server did nothing, and may do it later.
 fn is_busy(status: StatusCode) -> bool {
     matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
 }
 
-fn retry_after(reply: &Reply) -> Option<Duration> {
+fn retry_after(reply: &ServerReply) -> Option<Duration> {
     reply.header.as_ref()?.parse().ok().map(|seconds: u64| Duration::from_secs(seconds.max(1)))
 }
 
@@ -259,12 +265,12 @@ fn is_unsent(error: &Error) -> bool {
     }
 }
 
-/// Whether the connection failed, rather than what was said on it.
+/// Whether the connection failed, and not the exchange on it.
 fn is_lost(error: &Error) -> bool {
     matches!(error, Error::Io(_) | Error::Timeout(_) | Error::Protocol(_)) && tls_error(error).is_none()
 }
 
-/// ureq gives failed handshakes as errors of the stream.
+/// A failed handshake, which ureq reports as an error of the stream.
 fn tls_error(error: &Error) -> Option<&rustls::Error> {
     match error {
         Error::Rustls(error) => Some(error),

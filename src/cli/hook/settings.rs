@@ -1,4 +1,4 @@
-//! What the hook is told: by flags, by the environment, by `hook.toml`, in this order.
+//! The settings of the hook: from flags, the environment and `hook.toml`, in this order.
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +16,7 @@ use super::url::ServerUrl;
 
 type Result<T> = std::result::Result<T, HookError>;
 
-/// What one source gives.
+/// The settings of one source.
 #[derive(Debug, Default, Args, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Given {
@@ -32,43 +32,43 @@ pub struct Given {
     /// A file with the secret to register with [env: the secret itself in TXTGATE_REGISTRATION_SECRET]
     #[arg(long, value_name = "FILE")]
     registration_secret_file: Option<PathBuf>,
-    // Not as a flag: everybody on the machine reads those.
+    // Not a flag: every user of the machine can read flags.
     #[arg(skip)]
     registration_secret: Option<String>,
     /// A network that new accounts are limited to; may be repeated [env: TXTGATE_ALLOWFROM, with commas]
     #[arg(long, value_name = "CIDR")]
     allowfrom: Option<Vec<String>>,
-    /// Wait so long for the value to be seen by the resolver, like 10m [env: TXTGATE_WAIT; default: not at all]
+    /// How long to wait until the resolver sees the value, like 10m [env: TXTGATE_WAIT; default: not at all]
     #[arg(long, value_name = "TIME")]
     wait: Option<String>,
-    /// The resolver to look by, address or address:port [env: TXTGATE_RESOLVER; default: the system's]
+    /// The resolver to ask, address or address:port [env: TXTGATE_RESOLVER; default: the system's]
     #[arg(long, value_name = "ADDRESS")]
     resolver: Option<String>,
-    /// Speak plain HTTP to other machines: keys can be read on the way [env: TXTGATE_ALLOW_HTTP=true]
+    /// Use plain HTTP to other machines, where others can read the keys [env: TXTGATE_ALLOW_HTTP=true]
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     allow_http: Option<bool>,
 }
 
-/// What the hook works with.
+/// All settings.
 #[derive(Debug)]
 pub struct Settings {
-    /// Where to register, and what speaks for accounts that name no server.
+    /// The server for registrations, and for accounts that name none.
     pub server: Option<ServerUrl>,
     /// The account file.
     pub accounts: PathBuf,
     /// More certificate authorities.
     pub ca: Option<PathBuf>,
-    /// What to register with.
+    /// The secret for registrations.
     pub registration_secret: Option<Secret>,
-    /// What new accounts are limited to.
+    /// The networks of new accounts.
     pub allow_from: AllowFrom,
-    /// How long to wait for a value to be seen.
+    /// How long to wait until a value is seen.
     pub wait: Option<Duration>,
-    /// The resolver to look by; the system's where none is named.
+    /// The resolver to ask; `None` for the system's.
     pub resolver: Option<SocketAddr>,
     /// Whether plain HTTP may leave the machine.
     pub allow_http: bool,
-    /// The file in which settings may be written.
+    /// The settings file, for messages.
     pub file: PathBuf,
 }
 
@@ -90,7 +90,7 @@ impl std::fmt::Debug for Secret {
 }
 
 impl Settings {
-    /// Merges flags, environment and file. `file` is the one that was named, which must then exist.
+    /// Merges flags, environment and file. A `file` that is named has to exist.
     pub fn read(flags: Given, file: Option<&Path>, environment: impl Fn(&str) -> Option<String>) -> Result<Self> {
         if flags.server.as_ref().is_some_and(|url| url.contains('@')) {
             let problem = "every user of this machine can read a password in arguments; write it into hook.toml, or \
@@ -101,7 +101,7 @@ impl Settings {
         let named = file.map(Path::to_owned);
         let path = named.or_else(|| candidates.iter().find(|path| path.exists()).cloned());
         let written = path.as_deref().map(Given::of_file).transpose()?.unwrap_or_default();
-        // Nothing is written and nothing named: where it would be.
+        // No file exists and none is named: messages name the first default path.
         let file = path.or_else(|| candidates.first().cloned()).unwrap_or_default();
         flags.or(Given::of_environment(&environment)?).or(written).parsed(file)
     }
@@ -157,9 +157,9 @@ impl Given {
         })
     }
 
-    /// What this source gives, and of `other` what it does not.
+    /// The settings of this source, completed by those of `other`.
     fn or(self, other: Self) -> Self {
-        // A secret and the file of one are two ways to give the same: the nearer source decides.
+        // A secret and a file with a secret are two forms of one setting: the nearer source decides.
         let has_own = self.registration_secret.is_some() || self.registration_secret_file.is_some();
         let (secret, secret_file) = if has_own {
             (self.registration_secret, self.registration_secret_file)

@@ -1,4 +1,4 @@
-//! The address of an API.
+//! The URL of an API.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::model::url::is_loopback;
 
 use super::error::HookError;
 
-/// A base URL. Its path and its credentials may be secrets: neither is shown.
+/// A base URL. Neither its path nor its credentials are shown: both may be secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServerUrl {
     /// `https://host:port`.
@@ -18,18 +18,18 @@ pub struct ServerUrl {
     path: String,
     /// User and password.
     credentials: Option<(String, String)>,
-    /// Whether it leads to this machine.
+    /// Whether the URL leads to this machine.
     is_local: bool,
 }
 
 impl ServerUrl {
-    /// Reads `https://host`, with a port, a path and credentials or without. `http` only leads to this machine, unless
-    /// `allow_http`.
+    /// Reads `https://host`, optionally with a port, a path and credentials. `http` is accepted for this machine, and for
+    /// others only with `allow_http`.
     pub fn parse(text: &str, allow_http: bool) -> Result<Self, HookError> {
         let wrong = |problem: &str| Err(HookError::Setting { place: "server".into(), problem: problem.to_owned() });
         let uri: Uri = match text.parse() {
             Ok(uri) => uri,
-            Err(_) => return wrong("this is no URL; write one like https://auth.example.org"),
+            Err(_) => return wrong("this is not a URL; write one like https://auth.example.org"),
         };
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             return wrong("write it with its scheme, like https://auth.example.org");
@@ -60,12 +60,12 @@ impl ServerUrl {
         Ok(Self { origin: format!("{scheme}://{host}{port}"), path, credentials, is_local })
     }
 
-    /// Where a request goes: `/update` below the base.
+    /// The URL of a path below the base, like `/update`.
     pub fn endpoint(&self, path: &str) -> String {
         format!("{}{}{path}", self.origin, self.path)
     }
 
-    /// What an account file keeps: everything but the credentials.
+    /// The URL for the account file: without the credentials.
     pub fn stored(&self) -> String {
         self.endpoint("")
     }
@@ -80,7 +80,7 @@ impl ServerUrl {
         self.origin == other.origin
     }
 
-    /// Whether it leads to this machine, where no proxy does.
+    /// Whether the URL leads to this machine, for which no proxy is used.
     pub fn is_local(&self) -> bool {
         self.is_local
     }

@@ -1,4 +1,4 @@
-//! Our configuration, made of acme-dns's: its listeners, its zone and records, its certificate.
+//! Converts the configuration of acme-dns: its listeners, its zone and records, its certificate.
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use toml::Value;
 
-use crate::cli::Result;
+use crate::cli::error::Result;
 use crate::model::name::{Name, ZoneName};
 use crate::store::import::Left;
 use crate::zone::zonefile::StaticRecords;
@@ -14,7 +14,7 @@ use crate::zone::zonefile::StaticRecords;
 use super::certmagic;
 use super::old::{General, Old, located, wrong};
 
-/// What acme-dns's records are read by: names are whole without a closing dot, and live for an hour.
+/// The defaults of acme-dns's records: names are absolute without a closing dot, and the TTL is an hour.
 const HEAD: &str = "$ORIGIN .\n$TTL 3600\n";
 
 const AGREE: &str = "the daemon gets one itself as soon as `terms-agreed = true` stands in [acme], and the API shows a \
@@ -22,14 +22,14 @@ const AGREE: &str = "the daemon gets one itself as soon as `terms-agreed = true`
 const RENEW: &str = "the newest certificate of its cache is taken, which nobody renews any more; in its place write \
      `mode = \"acme\"` into [api.tls] and `terms-agreed = true` into [acme], and the daemon gets its own";
 
-/// The text of `config.toml`, and what acme-dns had that is not in it.
+/// The text of `config.toml`, and the settings of acme-dns that are not in it.
 #[derive(Debug)]
 pub struct Made {
     pub text: String,
     pub left: Vec<Left>,
 }
 
-/// Makes a configuration that will stand at `to` of one that stands at `from`.
+/// Converts the configuration at `from` into one for the path `to`.
 pub fn made(old: &Old, from: &Path, to: &Path) -> Result<Made> {
     let mut maker = Maker { old, from, left: Vec::new(), text: String::new() };
     maker.line(&format!("# Made of {} by `txtgate import acme-dns`.", from.display()));
@@ -58,7 +58,7 @@ impl Maker<'_> {
     }
 
     fn key(&mut self, key: &str, value: impl Into<Value>) {
-        // Writing to a String cannot fail.
+        // Writing to a `String` never fails.
         _ = writeln!(self.text, "{key} = {}", value.into());
     }
 
@@ -66,7 +66,7 @@ impl Maker<'_> {
         self.left.push(Left::new(key, why));
     }
 
-    /// On a server where the unit keeps them, else beside the configuration.
+    /// The paths of the unit for a configuration in /etc, and paths beside the configuration otherwise.
     fn places(&mut self, to: &Path) {
         if to.starts_with("/etc") {
             self.key("database", "/var/lib/txtgate/txtgate.db");
@@ -82,7 +82,8 @@ impl Maker<'_> {
             "error" => "error",
             _ => "info",
         };
-        let (is_json, is_file) = (log.logformat == "json", log.logtype == "file");
+        let is_json = log.logformat == "json";
+        let is_file = log.logtype == "file";
         self.line("\n[log]");
         self.key("level", level);
         self.key("format", if is_json { "json" } else { "text" });
@@ -92,7 +93,8 @@ impl Maker<'_> {
     }
 
     fn dns(&mut self) -> Result<()> {
-        let (listen, protocol) = (self.old.general.listen.as_str(), self.old.general.protocol.as_str());
+        let listen = self.old.general.listen.as_str();
+        let protocol = self.old.general.protocol.as_str();
         let addresses = addresses(if listen.is_empty() { ":53" } else { listen }, protocol)
             .ok_or_else(|| wrong(self.from, "general.listen", &not_an_address(listen)))?;
         self.line("\n[dns]");
@@ -109,7 +111,7 @@ impl Maker<'_> {
         let listen = format!("{}:{}", api.ip, api.port);
         let addresses =
             addresses(&listen, "").ok_or_else(|| wrong(self.from, "api.ip, api.port", &not_an_address(&listen)))?;
-        // What a proxy hands on comes from anywhere.
+        // A proxy passes on requests from anywhere.
         let is_local = !api.use_header && addresses.iter().all(|address| address.ip().is_loopback());
         self.line("\n[api]");
         self.key("listen", list(&addresses));
@@ -145,7 +147,7 @@ impl Maker<'_> {
         Ok(())
     }
 
-    /// The certificate's files; whether the daemon has to get one itself.
+    /// Writes the files of the certificate. Returns whether the daemon has to get one itself.
     fn tls(&mut self) -> bool {
         let api = &self.old.api;
         let files = match api.tls.as_str() {
@@ -174,9 +176,10 @@ impl Maker<'_> {
         false
     }
 
-    /// As acme-dns did: a certificate for the zone's own name.
+    /// A certificate for the zone's own name, as acme-dns had it.
     fn own_certificate(&mut self) {
-        let (email, tls) = (self.old.api.notification_email.as_str(), self.old.api.tls.as_str());
+        let email = self.old.api.notification_email.as_str();
+        let tls = self.old.api.tls.as_str();
         self.line("\n[api.tls]");
         self.key("mode", "acme");
         self.line("\n[acme]");
@@ -218,8 +221,8 @@ impl Maker<'_> {
     }
 }
 
-/// The zone's NS set, the SOA's own name first where it is one of them, and the records without that set. acme-dns
-/// has both apart, and serves no NS that is not among the records.
+/// The NS set of the zone, beginning with the SOA's own name if it is in the set, and the records without that set.
+/// acme-dns has the two apart, and serves no NS that is not among the records.
 fn nameservers<'a>(general: &'a General, zone: &ZoneName) -> (Vec<String>, Vec<&'a str>) {
     let mut nameservers: Vec<String> = Vec::new();
     let mut lines = Vec::new();
@@ -258,7 +261,8 @@ fn is_staging(tls: &str) -> bool {
     tls == "letsencryptstaging"
 }
 
-/// What Go listens on: `:53` and `[::]:53` are all addresses of both families, unless the protocol ends in a family.
+/// The addresses that Go listens on: `:53` and `[::]:53` are all addresses of both families, unless the protocol ends in
+/// a family.
 fn addresses(listen: &str, protocol: &str) -> Option<Vec<SocketAddr>> {
     let (host, port) = listen.rsplit_once(':')?;
     let port: u16 = port.parse().ok()?;

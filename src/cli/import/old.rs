@@ -1,20 +1,20 @@
-//! `config.cfg` of acme-dns 1.x and 2.x (and of acme-dns-rust), as far as it says something to us.
+//! The settings in `config.cfg` of acme-dns 1.x and 2.x, and of acme-dns-rust, that matter here.
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::Table;
 
-use crate::cli::{CliError, Result};
+use crate::cli::error::{CliError, Result};
 use crate::model::name::{NameError, ZoneName};
 
-/// The whole file. What is not there is what Go takes for it: empty, or no.
+/// The whole file. Absent keys have Go's zero values: empty, or false.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Old {
     pub general: General,
     pub database: Database,
-    pub api: Api,
+    pub api: OldApi,
     pub logconfig: LogConfig,
     #[serde(flatten)]
     pub others: Table,
@@ -30,7 +30,7 @@ pub struct General {
     pub nsname: String,
     pub nsadmin: String,
     pub records: Vec<String>,
-    /// Of CORS alone.
+    /// Messages of CORS alone.
     pub debug: bool,
     #[serde(flatten)]
     pub others: Table,
@@ -55,7 +55,7 @@ impl std::fmt::Debug for Database {
 /// `[api]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Api {
+pub struct OldApi {
     pub ip: String,
     pub port: String,
     pub disable_registration: bool,
@@ -84,7 +84,7 @@ pub struct LogConfig {
 }
 
 impl Database {
-    /// The file of SQLite, without what drivers read around it: `file:x.db?cache=shared`, `sqlite://x.db`.
+    /// The file of SQLite, without the parts for drivers: `file:x.db?cache=shared`, `sqlite://x.db`.
     pub fn sqlite_file(&self) -> PathBuf {
         let connection = self.connection.as_str();
         let path = ["sqlite://", "sqlite:", "file:"].iter().find_map(|scheme| connection.strip_prefix(scheme));
@@ -92,11 +92,11 @@ impl Database {
     }
 }
 
-/// Keys that say nothing without another one, or that acme-dns itself reads and does not use.
+/// Keys that mean nothing without another one, or that acme-dns reads and does not use.
 const SILENT: [&str; 6] =
     ["api_domain", "autocert_port", "hsts_max_age", "hsts_include_subdomains", "hsts_preload", "logfile"];
 
-/// Where a path in it leads: relative ones are of the folder that acme-dns is started in, which we have to guess.
+/// Resolves a path of the file. Relative paths start from the folder in which acme-dns is started, which is a guess.
 pub fn located(from: &Path, path: &Path) -> PathBuf {
     let beside = from.parent().unwrap_or(Path::new("")).join(path);
     let guesses = [beside.clone(), Path::new("/var/lib/acme-dns").join(path), path.to_owned()];
@@ -104,18 +104,18 @@ pub fn located(from: &Path, path: &Path) -> PathBuf {
     std::path::absolute(&found).unwrap_or(found)
 }
 
-/// Something in it that says nothing to us.
+/// The error for a value that cannot be read.
 pub fn wrong(from: &Path, key: &str, problem: &dyn std::fmt::Display) -> CliError {
     CliError::Usage(format!("{}: {key}: {problem}", from.display()))
 }
 
 impl Old {
-    /// The zone that it serves.
+    /// The zone that acme-dns serves.
     pub fn zone(&self) -> std::result::Result<ZoneName, NameError> {
         self.general.domain.parse()
     }
 
-    /// The first of acme-dns's own places that there is.
+    /// The first of acme-dns's default paths that exists.
     pub fn default_path() -> PathBuf {
         let places = ["/etc/acme-dns/config.cfg", "config.cfg"].map(PathBuf::from);
         places.iter().find(|path| path.exists()).unwrap_or(&places[0]).clone()
@@ -139,7 +139,7 @@ impl Old {
         }
     }
 
-    /// The keys that nobody knows.
+    /// The keys that acme-dns does not know.
     pub fn unknown(&self) -> impl Iterator<Item = String> {
         let tables = [
             ("", &self.others),

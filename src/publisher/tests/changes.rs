@@ -183,6 +183,7 @@ async fn a_registration_with_a_token_names_the_token_and_a_refused_one_uses_it_n
         note: Note::default(),
         key: ApiKeyHash::of(&ApiKey::random().unwrap()).unwrap(),
         tsig: None,
+        alias: None,
     };
     let refused = publisher.register(actor, registration("shop")).await;
     assert!(matches!(refused, Err(Abort::Refused(OwnerError::LabelReserved(..)))), "{refused:?}");

@@ -68,7 +68,7 @@ impl Fixture {
     pub async fn register_with(&self, hash: ApiKeyHash, allow_from: &[&str]) -> Account {
         let allow_from = AllowFrom::parse(allow_from).unwrap();
         let name = OwnerRequest::Subdomain(Choice::default());
-        let registration = Registration { name, allow_from, note: Note::default(), key: hash, tsig: None };
+        let registration = Registration { name, allow_from, note: Note::default(), key: hash, tsig: None, alias: None };
         self.publisher.register(Actor::OPERATOR, registration).await.unwrap()
     }
 

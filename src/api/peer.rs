@@ -1,0 +1,12 @@
+//! Who is at the other end of a connection.
+
+use std::net::SocketAddr;
+
+/// The other end of a connection. Each request has it as an extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A client on the network.
+    Tcp(SocketAddr),
+    /// A process on this machine that may open the socket's file.
+    Unix,
+}

@@ -1,0 +1,50 @@
+//! What the endpoints of the public API work with.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+
+use crate::crypto::hasher::Hasher;
+use crate::net::dns_client::DnsClient;
+use crate::publisher::Publisher;
+
+use super::client_ip::Clients;
+use super::credentials::Credentials;
+use super::register::Registrar;
+
+/// The handles go with each request as one reference. An endpoint takes the one or two that it needs out of them.
+pub(super) type SharedState = Arc<PublicState>;
+
+/// What the endpoints work with.
+pub(super) struct PublicState {
+    /// The write path.
+    pub publisher: Publisher,
+    /// Verifies API keys.
+    pub credentials: Credentials,
+    /// Hashes new API keys.
+    pub hasher: Hasher,
+    /// Admits registrations.
+    pub registrar: Registrar,
+    /// Finds the address of a client.
+    pub clients: Clients,
+    /// Asks the DNS of others.
+    pub lookup: DnsClient,
+}
+
+macro_rules! extractable {
+    ($($name:ident: $handle:ty),*) => {
+        $(impl FromRef<SharedState> for $handle {
+            fn from_ref(handles: &SharedState) -> Self {
+                handles.$name.clone()
+            }
+        })*
+    };
+}
+extractable!(
+    publisher: Publisher,
+    credentials: Credentials,
+    hasher: Hasher,
+    registrar: Registrar,
+    clients: Clients,
+    lookup: DnsClient
+);
