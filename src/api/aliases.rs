@@ -16,7 +16,7 @@ use super::fields::Fields;
 use super::own::own_named;
 use super::reply;
 use super::types::accounts::AliasView;
-use super::types::names::RemovedAliases;
+use super::types::names::RemovedCount;
 
 /// Makes `alias` stand for `subdomain`, which an account with a single name may leave out. Repeating the request
 /// succeeds; another subdomain moves the alias.
@@ -60,7 +60,7 @@ pub async fn remove_alias(
     alias: Alias,
 ) -> Result<Response, Failure> {
     let is_removed = publisher.remove_alias(actor, account.username, alias).await?;
-    Ok(reply::json(StatusCode::OK, &RemovedAliases { removed: usize::from(is_removed) }))
+    Ok(reply::json(StatusCode::OK, &RemovedCount { removed: usize::from(is_removed) }))
 }
 
 /// The owner that an alias is to stand for: the named one, or the account's only one.

@@ -81,7 +81,8 @@ impl Credentials {
         clock: Clock,
     ) -> Result<Self, HashError> {
         let nobodys = ApiKey::random().map_err(|error| HashError::Argon2(error.to_string()))?;
-        let (wrong_keys, dummy) = (RateLimiter::new(WRONG_KEYS), ApiKeyHash::of(&nobodys)?);
+        let wrong_keys = RateLimiter::new(WRONG_KEYS);
+        let dummy = ApiKeyHash::of(&nobodys)?;
         Ok(Self(Arc::new(Inner { publisher, hasher, remembered, clock, wrong_keys, dummy })))
     }
 

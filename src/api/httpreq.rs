@@ -6,7 +6,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::json;
+use serde::Serialize;
 
 use crate::model::account::Account;
 use crate::model::name::{Alias, Name, Owner};
@@ -30,7 +30,12 @@ pub async fn present(
 ) -> Result<Response, Failure> {
     let (owner, txt) = challenge(&account, &fields)?;
     publisher.publish(actor, owner, txt).await?;
-    Ok(reply::json(StatusCode::OK, &json!({ "txt": txt })))
+    Ok(reply::json(StatusCode::OK, &Presented { txt }))
+}
+
+#[derive(Serialize)]
+struct Presented {
+    txt: TxtValue,
 }
 
 /// Retires the challenge's value and no other. Retiring a value that is gone succeeds.

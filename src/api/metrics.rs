@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, http};
 use rustix::fs::{Access, access, statvfs};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::metrics::{CONTENT_TYPE, Metrics};
 use crate::publisher::Publisher;
@@ -34,7 +34,7 @@ pub fn router(metrics: Arc<Metrics>, publisher: Publisher) -> Router {
         .with_state(MetricsState { metrics, publisher })
 }
 
-/// The counters, whatever state the database is in: without it only the gauges are missing.
+/// The metrics. Without the database, only its gauges are missing.
 async fn exposition(State(metrics): State<Arc<Metrics>>, State(publisher): State<Publisher>) -> Response {
     let counts = read(&publisher, |publisher| publisher.store().read(|rows| rows.counts())).await.ok();
     let gauge = |count: i64| u64::try_from(count).unwrap_or_default();
@@ -58,9 +58,18 @@ async fn exposition(State(metrics): State<Arc<Metrics>>, State(publisher): State
     (headers, metrics.render(&gauges)).into_response()
 }
 
-/// 200 where the database is in place, readable, writable and has room, else 503; the body says what is wrong. A lock
-/// that another program holds shows only when an update meets it. Says nothing of delegations, which `doctor`
-/// looks at: a health check must not depend on the rest of the Internet.
+/// Whether updates would succeed.
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    database: bool,
+    zones: usize,
+    problem: Option<String>,
+}
+
+/// 200 if the database is in place, readable, writable and has room; otherwise 503 with the reason in the body. A lock
+/// that another program holds shows only when an update meets it. Delegations are not checked: a health check must not
+/// depend on the rest of the Internet.
 async fn ready(State(publisher): State<Publisher>) -> Response {
     let zones = publisher.zones().load().len();
     let database = read(&publisher, database).await;
@@ -72,7 +81,7 @@ async fn ready(State(publisher): State<Publisher>) -> Response {
         Err(other) => (StatusCode::SERVICE_UNAVAILABLE, Some(other.to_string())),
     };
     let is_ready = status == StatusCode::OK;
-    let body = json!({ "ready": is_ready, "database": database.is_ok(), "zones": zones, "problem": problem });
+    let body = Readiness { ready: is_ready, database: database.is_ok(), zones, problem };
     let mut response = reply::json(status, &body);
     if !is_ready {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
@@ -80,8 +89,8 @@ async fn ready(State(publisher): State<Publisher>) -> Response {
     response
 }
 
-/// Whether the database can be read and its file written to. Nothing is written: a probe each second would be a
-/// commit each second.
+/// Checks that the database can be read and its file written to. Nothing is written, because a probe each second would
+/// be a commit each second.
 fn database(publisher: &Publisher) -> Result<(), StoreError> {
     let store = publisher.store();
     store.is_in_place()?;

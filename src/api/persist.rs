@@ -20,7 +20,9 @@ pub async fn publish(
     Login(account, actor): Login,
     fields: Fields,
 ) -> Result<Response, Failure> {
-    let (owner, value, lifetime) = (own(&account, &fields)?, fields.persistent()?, fields.lifetime()?);
+    let owner = own(&account, &fields)?;
+    let value = fields.persistent()?;
+    let lifetime = fields.lifetime()?;
     let value = publisher.persist(actor, owner.clone(), value, lifetime).await?;
     Ok(reply::json(StatusCode::OK, &NamedPersistent::of(&owner, &value)))
 }
@@ -31,7 +33,8 @@ pub async fn retire(
     Login(account, actor): Login,
     fields: Fields,
 ) -> Result<Response, Failure> {
-    let (owner, which) = (own(&account, &fields)?, fields.some_persistent()?);
+    let owner = own(&account, &fields)?;
+    let which = fields.some_persistent()?;
     let retired = publisher.retire_persistent(actor, owner, which).await?;
     Ok(reply::json(StatusCode::OK, &Retired { retired }))
 }

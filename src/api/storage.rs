@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tracing::info;
 
 use crate::model::account::Username;
@@ -29,6 +29,7 @@ use super::fields::Fields;
 use super::reply;
 use super::secrets::Unproved;
 use super::state::SharedState;
+use super::types::names::RemovedCount;
 
 /// The most characters of a server's URL.
 const MAX_URL: usize = 1_024;
@@ -120,9 +121,10 @@ pub async fn fetch(
     holder: Holder,
     Domain(domain, _): Domain,
 ) -> Result<Response, Failure> {
-    let (asked, hash) = (domain.clone(), holder.hash());
-    let sealed = read(&publisher, move |publisher| publisher.stored(&hash, &asked)).await?;
-    let sealed = sealed.ok_or_else(|| Failure::NotFound("no account is kept for this domain".into()))?;
+    let hash = holder.hash();
+    let wanted = domain.clone();
+    let sealed = read(&publisher, move |publisher| publisher.stored(&hash, &wanted)).await?;
+    let sealed = sealed.ok_or_else(|| Failure::NotFound("no account is stored for this domain".into()))?;
     Ok(reply::json(StatusCode::OK, &holder.open(&domain, &sealed)?))
 }
 
@@ -130,8 +132,10 @@ pub async fn fetch(
 pub async fn fetch_all(State(publisher): State<Publisher>, holder: Holder) -> Result<Response, Failure> {
     let hash = holder.hash();
     let all = read(&publisher, move |publisher| publisher.all_stored(&hash)).await?;
-    let open = |(domain, sealed): &(Name, Vec<u8>)| Ok((domain.to_string(), holder.open(domain, sealed)?));
-    let accounts = all.iter().map(open).collect::<Result<Map<String, Value>, Failure>>()?;
+    let mut accounts = Map::new();
+    for (domain, sealed) in &all {
+        accounts.insert(domain.to_string(), holder.open(domain, sealed)?);
+    }
     Ok(reply::json(StatusCode::OK, &Value::Object(accounts)))
 }
 
@@ -148,16 +152,24 @@ pub async fn put(
     publisher.put_stored(holder.actor, holder.hash(), domain, sealed).await?;
     let chain = lookup.cname_chain(alias.name(), |target| *target == fulldomain).await;
     if chain.as_ref().is_ok_and(|chain| chain.contains(&fulldomain)) {
-        return Ok(reply::json(StatusCode::CREATED, &json!({ "cname": "in place" })));
+        return Ok(reply::json(StatusCode::CREATED, &StorageReply { cname: "in place", message: None }));
     }
     let found = match chain.as_deref().map(<[Name]>::first) {
         Ok(Some(target)) => format!("it is a CNAME of {target}"),
         Ok(None) => "there is no CNAME".to_owned(),
         Err(error) => error.to_string(),
     };
-    info!(%alias, %fulldomain, found, "an account is kept whose CNAME is not in place");
-    let message = format!("add the record `{alias}. CNAME {fulldomain}.`: {found}");
-    Ok(reply::json(StatusCode::OK, &json!({ "cname": "missing", "message": message })))
+    info!(%alias, %fulldomain, found, "an account is stored whose CNAME is not in place");
+    let message = Some(format!("add the record `{alias}. CNAME {fulldomain}.`: {found}"));
+    Ok(reply::json(StatusCode::OK, &StorageReply { cname: "missing", message }))
+}
+
+/// The reply to an account that was stored.
+#[derive(Serialize)]
+struct StorageReply {
+    cname: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
 }
 
 /// Removes the account of a domain. Removing an account that is gone succeeds.
@@ -167,7 +179,7 @@ pub async fn remove(
     Domain(domain, _): Domain,
 ) -> Result<Response, Failure> {
     let removed = publisher.delete_stored(holder.actor, holder.hash(), domain).await?;
-    Ok(reply::json(StatusCode::OK, &json!({ "removed": usize::from(removed) })))
+    Ok(reply::json(StatusCode::OK, &RemovedCount { removed: usize::from(removed) }))
 }
 
 /// The domain in the path, and the name of its challenge. A wildcard shares the account of the name below it.

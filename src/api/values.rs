@@ -19,7 +19,8 @@ pub async fn retire(
     Login(account, actor): Login,
     fields: Fields,
 ) -> Result<Response, Failure> {
-    let (owner, which) = (own(&account, &fields)?, fields.some_txt()?);
+    let owner = own(&account, &fields)?;
+    let which = fields.some_txt()?;
     let retired = publisher.retire(actor, owner, which).await?;
     Ok(reply::json(StatusCode::OK, &Retired { retired }))
 }

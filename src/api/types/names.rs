@@ -58,9 +58,9 @@ pub struct RemoveAlias {
     pub alias: Alias,
 }
 
-/// How many aliases were removed: 0 if there was none.
+/// How many items were removed: 0 if there was none.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct RemovedAliases {
+pub struct RemovedCount {
     /// 0 or 1.
     pub removed: usize,
 }

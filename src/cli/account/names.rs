@@ -4,7 +4,7 @@ use axum::http::Method;
 use clap::{Args, Subcommand};
 
 use crate::api::types::accounts::AliasView;
-use crate::api::types::names::{AddAlias, AddSubdomain, AddedSubdomain, RemoveAlias, RemoveSubdomain, RemovedAliases};
+use crate::api::types::names::{AddAlias, AddSubdomain, AddedSubdomain, RemoveAlias, RemoveSubdomain, RemovedCount};
 use crate::cli::error::{CliError, Result};
 use crate::cli::operator::Operator;
 use crate::model::name::owner::OwnerText;
@@ -133,7 +133,7 @@ pub fn alias(operator: &Operator, wanted: &AliasCommand) -> Result<()> {
         }
         AliasCommand::Remove(RemoveAliasArgs { who, alias }) => {
             let body = RemoveAlias { alias: alias.clone() };
-            let reply: RemovedAliases = operator.send(Method::DELETE, &who.path("/aliases"), &body)?;
+            let reply: RemovedCount = operator.send(Method::DELETE, &who.path("/aliases"), &body)?;
             who.output.print(&reply, |reply| format!("{} removed", reply.removed))
         }
     }
