@@ -10,6 +10,7 @@ mod client_storage;
 mod enrolments;
 mod error;
 mod import;
+mod limits;
 mod managed;
 mod names;
 mod persist;
@@ -32,21 +33,18 @@ use crate::model::txt::LiveValue;
 use crate::store::writer::{Tx, Writer};
 use crate::store::{Rows, Store, StoreError};
 use crate::zone::change::Subscription;
-use crate::zone::live::OwnerState;
+use crate::zone::owner_state::OwnerState;
 use crate::zone::{Zones, zone_named};
 
 pub use crate::store::writer::Abort;
 pub use accounts::AccountEdit;
-pub use apex::MAX_ACME_ACCOUNTS;
-pub use client_storage::MAX_STORED;
-pub use enrolments::MAX_ENROLMENTS;
 pub use error::{
     AccessError, AccountError, AliasChangeError, ClientStorageError, EnrolmentError, OwnerError, PersistError,
     ValueError,
 };
 pub use import::ImportPlan;
+pub use limits::{MAX_ACME_ACCOUNTS, MAX_ENROLMENTS, MAX_PERSISTENT, MAX_STORED};
 pub use names::{Choice, OwnerRequest};
-pub use persist::MAX_PERSISTENT;
 pub use registration::Registration;
 pub use values::{Amended, Condition, Expected, ValueEdit, ValuePlan};
 pub use zones::{LoadError, load};

@@ -6,14 +6,14 @@
 pub mod backup;
 mod error;
 pub mod export;
+mod files;
 pub mod import;
 mod lock;
 mod rows;
 mod schema;
 pub mod writer;
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,11 +21,10 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use crate::file::folder_of;
-
 pub use error::StoreError;
 pub use rows::{Counts, OwnerRow, Rows, Stored};
 
+use files::{create_private, with_suffix};
 use lock::Lock;
 
 /// How long a statement waits for another process that has the database locked, before its callers hear 503.
@@ -94,48 +93,6 @@ impl Identity {
         let of = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino()));
         let both = of(path).and_then(|database| Ok([database, of(&with_suffix(path, "-wal"))?]));
         both.map(Self).map_err(|source| StoreError::File { path: path.to_owned(), source: source.into() })
-    }
-}
-
-/// The path of a file that stands beside the database: `txtgate.db` and `-wal` give `txtgate.db-wal`.
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-/// Gives a file to whom another one belongs: root works for a daemon that is not root.
-fn give_to_owner_of(model: &Path, file: &Path) -> Result<(), StoreError> {
-    let failed =
-        |path: &Path, source: std::io::Error| StoreError::File { path: path.to_owned(), source: source.into() };
-    let owner = std::fs::metadata(model).map_err(|source| failed(model, source))?;
-    let is_already = std::fs::metadata(file).is_ok_and(|file| (file.uid(), file.gid()) == (owner.uid(), owner.gid()));
-    if is_already {
-        return Ok(());
-    }
-    chown(file, Some(owner.uid()), Some(owner.gid())).map_err(|source| failed(file, source))
-}
-
-/// Whose files ours are to be, that are made beside `path`. Only root can give any away.
-fn give_to_folders_owner(path: &Path) -> Result<(), StoreError> {
-    if rustix::process::geteuid().is_root() { give_to_owner_of(folder_of(path), path) } else { Ok(()) }
-}
-
-/// Makes the file before SQLite does, so that it is never readable by others; SQLite gives the WAL the same mode and
-/// owner.
-fn create_private(path: &Path) -> Result<(), StoreError> {
-    let failed = |source: std::io::Error| StoreError::File { path: path.to_owned(), source: source.into() };
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(_) => give_to_folders_owner(path),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            let mut mode = std::fs::metadata(path).map_err(failed)?.permissions();
-            if mode.mode() & 0o077 == 0 {
-                return Ok(());
-            }
-            mode.set_mode(0o600);
-            std::fs::set_permissions(path, mode).map_err(failed)
-        }
-        Err(error) => Err(failed(error)),
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod aliases;
 pub mod change;
 pub mod live;
+pub mod owner_state;
 pub mod signing;
 pub mod soa;
 pub mod zonefile;
@@ -23,7 +24,8 @@ use crate::model::txt::RecordSet;
 
 use aliases::Aliases;
 use change::{Change, Subject};
-use live::{APEX, Live, OwnerState};
+use live::{APEX, Live};
+use owner_state::OwnerState;
 use signing::{Dnssec, Signing};
 use soa::Soa;
 use zonefile::StaticRecords;

@@ -12,7 +12,7 @@ use crate::model::name::owner::AcmeAccountLabel;
 use crate::model::name::{CHALLENGE_LABEL, Name, NameError, Owner, PERSIST_LABEL, ZoneName};
 use crate::model::time::Timestamp;
 use crate::net::dns_client::DnsClient;
-use crate::zone::live::OwnerState;
+use crate::zone::owner_state::OwnerState;
 use crate::zone::zonefile::cname_target;
 use crate::zone::{Zones, zone_named, zone_of};
 

@@ -8,7 +8,8 @@ use tokio::net::{TcpListener, UdpSocket};
 
 use crate::model::serial::Serial;
 use crate::zone::Zone;
-use crate::zone::live::{Live, OwnerState};
+use crate::zone::live::Live;
+use crate::zone::owner_state::OwnerState;
 use crate::zone::soa::Soa;
 use crate::zone::zonefile::StaticRecords;
 

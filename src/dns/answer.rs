@@ -7,7 +7,7 @@ use crate::model::name::{MAX_NAME, NameRef};
 use crate::model::serial::Serial;
 use crate::model::time::Timestamp;
 use crate::model::txt::RecordSet;
-use crate::zone::live::OwnerState;
+use crate::zone::owner_state::OwnerState;
 use crate::zone::zonefile::{MAX_CHAIN, cname_target};
 use crate::zone::{Node, Zone, zone_of};
 

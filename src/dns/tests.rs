@@ -28,7 +28,7 @@ use hickory_proto::rr::{RData, Record, RecordType};
 
 use crate::model::time::{Clock, Timestamp};
 use crate::model::txt::LiveValue;
-use crate::zone::live::OwnerState;
+use crate::zone::owner_state::OwnerState;
 use crate::zone::{Zone, Zones};
 
 use super::{MessageSource, Responder, ResponsePolicy, Transport};

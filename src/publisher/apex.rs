@@ -5,11 +5,8 @@ use crate::store::writer::Tx;
 use crate::store::{OwnerRow, StoreError};
 use crate::zone::zone_named;
 
+use super::limits::MAX_ACME_ACCOUNTS;
 use super::{Abort, AccessError, Inner, OwnerError, ValueError};
-
-/// ACME accounts that hold values below one apex at a time. The account that owns the apex chooses their names, so
-/// without a limit it could store without bound.
-pub const MAX_ACME_ACCOUNTS: usize = 16;
 
 impl Inner {
     /// The apex of a challenge zone, if it is nobody's.

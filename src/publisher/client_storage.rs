@@ -5,10 +5,8 @@ use crate::model::name::Name;
 use crate::model::secret::SecretHash;
 use crate::store::StoreError;
 
+use super::limits::MAX_STORED;
 use super::{Abort, ClientStorageError, Publisher};
-
-/// The most domains for which one holder stores credentials.
-pub const MAX_STORED: i64 = 1_000;
 
 impl Publisher {
     /// Stores a holder's sealed credentials for a domain, in place of those that are there.

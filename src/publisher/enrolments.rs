@@ -10,10 +10,8 @@ use crate::store::StoreError;
 use crate::store::writer::Tx;
 use crate::zone::change::{Action, Subject};
 
+use super::limits::MAX_ENROLMENTS;
 use super::{Abort, Choice, EnrolmentError, Inner, OwnerError, Publisher};
-
-/// The most tokens that are stored. Tokens that are used up or expired count until they are revoked.
-pub const MAX_ENROLMENTS: i64 = 10_000;
 
 impl Publisher {
     /// Stores the hash of a new token, and its terms.

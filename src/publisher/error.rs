@@ -9,7 +9,7 @@ use crate::model::enrolment::Over;
 use crate::model::name::{Alias, Owner, Subdomain, ZoneName};
 use crate::store::writer::Abort;
 
-use super::{MAX_ACME_ACCOUNTS, MAX_ENROLMENTS, MAX_PERSISTENT, MAX_STORED};
+use super::limits::{MAX_ACME_ACCOUNTS, MAX_ENROLMENTS, MAX_PERSISTENT, MAX_STORED};
 
 /// The actor may not work there. Part of several families.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

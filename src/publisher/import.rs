@@ -14,7 +14,7 @@ use crate::store::import::{ForeignAccount, Left};
 use crate::store::writer::Tx;
 use crate::store::{OwnerRow, Rows, StoreError};
 use crate::zone::change::Action;
-use crate::zone::live::OwnerState;
+use crate::zone::owner_state::OwnerState;
 use crate::zone::{is_static, zone_named};
 
 use super::{Abort, AccessError, Inner, Publisher};

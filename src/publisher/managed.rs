@@ -7,7 +7,7 @@ use crate::model::name::{Name, Owner};
 use crate::store::writer::Tx;
 use crate::store::{OwnerRow, StoreError};
 use crate::zone::change::Action;
-use crate::zone::live::OwnerState;
+use crate::zone::owner_state::OwnerState;
 use crate::zone::zone_named;
 
 use super::{Abort, Choice, Inner, OwnerError, OwnerRequest, Publisher};

@@ -9,7 +9,7 @@ use crate::model::name::{Alias, Owner, OwnerLabel, Subdomain, ZoneName};
 use crate::store::StoreError;
 use crate::store::writer::Tx;
 use crate::zone::change::{Action, Subject};
-use crate::zone::live::OwnerState;
+use crate::zone::owner_state::OwnerState;
 use crate::zone::{is_static, zone_named, zone_of};
 
 use super::{Abort, AccessError, AliasChangeError, Inner, OwnerError, Publisher};

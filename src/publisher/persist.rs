@@ -14,10 +14,8 @@ use crate::store::{StoreError, Stored};
 use crate::zone::change::Action;
 use crate::zone::{is_static, zone_named};
 
+use super::limits::MAX_PERSISTENT;
 use super::{Abort, Inner, PersistError, Publisher, ValueError};
-
-/// Persistent authorizations of one owner: enough for a few CAs and ACME accounts.
-pub const MAX_PERSISTENT: usize = 16;
 
 impl Publisher {
     /// Publishes a persistent authorization at an owner. The authorization ends when it is retired, at its

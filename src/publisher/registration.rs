@@ -9,7 +9,7 @@ use crate::model::secret::ApiKeyHash;
 use crate::model::tsig::Derivation;
 use crate::store::writer::Tx;
 use crate::zone::change::Action;
-use crate::zone::live::OwnerState;
+use crate::zone::owner_state::OwnerState;
 
 use super::{Abort, Inner, OwnerError, OwnerRequest, Publisher};
 

@@ -11,7 +11,7 @@ use crate::model::txt::{LiveValue, TxtValue};
 use crate::store::writer::Tx;
 use crate::store::{OwnerRow, StoreError, Stored};
 use crate::zone::change::Action;
-use crate::zone::live::OwnerState;
+use crate::zone::owner_state::OwnerState;
 use crate::zone::zone_named;
 
 use super::{Abort, AccessError, Inner, Publisher, ValueError};

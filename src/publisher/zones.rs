@@ -15,7 +15,8 @@ use crate::model::time::Clock;
 use crate::store::writer::Tx;
 use crate::store::{Rows, Store, StoreError};
 use crate::zone::change::Action;
-use crate::zone::live::{Live, OwnerState};
+use crate::zone::live::Live;
+use crate::zone::owner_state::OwnerState;
 use crate::zone::signing::{Dnssec, Signing};
 use crate::zone::{Zone, Zones, zone_named};
 

@@ -11,8 +11,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::file::folder_of;
 
+use super::files::{give_to_owner_of, with_suffix};
 use super::lock::Lock;
-use super::{BUSY, Rows, StoreError, give_to_owner_of, schema, with_suffix};
+use super::{BUSY, Rows, StoreError, schema};
 
 /// Copies `database` to `target`, which must not exist, and verifies the copy. The daemon may go on writing: the copy
 /// is one moment's state.

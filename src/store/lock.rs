@@ -9,7 +9,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{StoreError, give_to_folders_owner, with_suffix};
+use super::error::StoreError;
+use super::files::{give_to_folders_owner, with_suffix};
 
 /// The lock; the kernel lets it go with the process, however that ends.
 #[derive(Debug)]

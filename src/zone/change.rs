@@ -12,7 +12,7 @@ use crate::model::name::{Alias, Owner, ZoneName};
 use crate::model::serial::Serial;
 use crate::model::time::Timestamp;
 
-use super::live::OwnerState;
+use super::owner_state::OwnerState;
 
 /// Commits that a subscriber may fall behind; one more and it finds a gap.
 const BACKLOG: usize = 1_024;

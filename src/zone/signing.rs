@@ -9,6 +9,7 @@ mod canonical;
 pub mod key;
 pub mod nsec;
 pub mod phase;
+mod signed;
 mod turns;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -19,7 +20,7 @@ use std::time::Duration;
 use hickory_proto::rr::RecordType;
 
 use crate::model::name::{MAX_NAME, Name, NameRef};
-use crate::model::time::{Behind, Clock, Timestamp};
+use crate::model::time::{Clock, Timestamp};
 use crate::model::txt::RecordSet;
 
 use cache::Cache;
@@ -28,14 +29,12 @@ use key::ZoneKey;
 use phase::{Offer, Phase};
 use turns::Turns;
 
+pub use signed::Signed;
+
 /// How far a signature's inception lies back: some validators allow no skew at all.
 const BACKDATED: Duration = Duration::from_secs(2 * 3_600);
 /// How long a signature is valid.
 const VALIDITY: Duration = Duration::from_secs(14 * 86_400);
-/// The age at which a signature is made anew.
-const REFRESH: Duration = Duration::from_secs(7 * 86_400);
-/// A clock that is set back by more than this makes signatures anew: theirs would begin in the future.
-const SET_BACK: Duration = Duration::from_secs(3_600);
 
 /// Signatures kept of sets that exist, of those beside them, and of names that do not: about 300 bytes each.
 const KNOWN: usize = 1 << 18;
@@ -104,29 +103,6 @@ pub struct Signing {
     absent: Cache,
     datagrams: Turns,
     streams: Turns,
-}
-
-/// The RRSIG records of one set: one for each key.
-#[derive(Debug)]
-pub struct Signed {
-    /// What was signed: TTL and RDATA, hashed with a key of this process.
-    print: u64,
-    at: Timestamp,
-    /// The RDATA of all of them, one behind the other and equally long.
-    bytes: Box<[u8]>,
-    count: usize,
-}
-
-impl Signed {
-    /// Each record's RDATA.
-    pub fn rdatas(&self) -> impl Iterator<Item = &[u8]> {
-        self.bytes.chunks_exact(self.bytes.len() / self.count.max(1))
-    }
-
-    fn is_fresh(&self, wall: Result<Timestamp, Behind>) -> bool {
-        // A clock that cannot be believed says nothing about age either.
-        wall.map_or(true, |wall| wall.plus(SET_BACK) >= self.at && wall.since(self.at) < REFRESH)
-    }
 }
 
 /// A record set to sign.

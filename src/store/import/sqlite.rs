@@ -10,7 +10,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 use tempfile::TempDir;
 
-use crate::store::with_suffix;
+use crate::store::files::with_suffix;
 
 use super::error::ImportError;
 use super::rows::{RecordRow, Rows};

@@ -12,7 +12,7 @@ use crate::model::name::{Owner, ZoneName};
 use crate::model::serial::Serial;
 use crate::model::time::{Clock, Timestamp};
 use crate::zone::change::{Action, Change, Subject};
-use crate::zone::live::OwnerState;
+use crate::zone::owner_state::OwnerState;
 use crate::zone::{Zones, zone_named};
 
 use super::super::{Rows, StoreError};

@@ -4,7 +4,7 @@
 //! memory. The standard map looks at its control bytes first and then elsewhere at the entry; here one place is looked
 //! at, and where that is taken by another name the next one beside it (linear probing).
 
-use super::OwnerState;
+use super::super::owner_state::OwnerState;
 
 /// A UUID in its 16 bytes.
 pub type Key = [u8; 16];

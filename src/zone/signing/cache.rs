@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Signed;
+use super::signed::Signed;
 
 /// Shards, each with a lock that is held for one look-up.
 const SHARDS: usize = 64;
