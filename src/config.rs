@@ -1,7 +1,7 @@
-//! The configuration: `config.toml`, parsed once at the border into types that cannot be wrong.
+//! The configuration: `config.toml`, read once into types that hold valid values only.
 //!
-//! [`File`](file::File) is the text's shape, strict about unknown keys; [`Config`] is what the daemon runs on. An
-//! error says where (file, line, column, key), what was found and what to write instead.
+//! [`File`](file::File) is the shape of the text, and refuses unknown keys; [`Config`] holds the settings of the
+//! daemon. An error says where (file, line, column, key), what was found and what to write instead.
 
 pub mod acme;
 pub mod certificate;
@@ -11,6 +11,7 @@ pub mod keyfile;
 pub mod method;
 pub mod pkcs12;
 mod read;
+mod zones;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,43 +34,36 @@ pub use method::Method;
 pub use crate::net::tls::TlsFiles;
 pub use crate::zone::signing::Dnssec;
 
-/// What the daemon runs on.
+/// The settings of the daemon.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The file it was read from.
     pub path: PathBuf,
     /// The SQLite file.
     pub database: PathBuf,
-    /// The operator's Unix socket.
+    /// The Unix socket of the operator's commands.
     pub admin_socket: PathBuf,
-    /// The log's level and form.
     pub log: Log,
-    /// The DNS listeners.
     pub dns: Dns,
-    /// Secrets for DNS cookies that other servers have as well; `None`: one of this process.
+    /// Secrets of DNS cookies that several servers share; `None`: a secret of this process alone.
     pub cookie_secrets: Option<Secrets>,
-    /// The HTTP API.
     pub api: Api,
-    /// The daemon as a CA's client.
     pub acme: Acme,
-    /// Where `/metrics` and `/ready` are served.
+    /// The addresses of `/metrics` and `/ready`.
     pub metrics: Vec<SocketAddr>,
-    /// How many values an owner holds, and for how long.
     pub values: ValueLimits,
-    /// The recursive resolvers that are asked for checks; none: those of the system.
+    /// The recursive resolvers for checks; empty: those of the system.
     pub resolvers: Vec<SocketAddr>,
     /// The zones; at least one, and the first is the default for registrations.
     pub zones: Vec<ZoneSettings>,
-    /// Certificates that the daemon gets for other programs.
+    /// The certificates that the daemon gets for other programs.
     pub certificates: Vec<ManagedCertificate>,
 }
 
-/// The log.
+/// `[log]`
 #[derive(Clone, Debug)]
 pub struct Log {
-    /// A directive as `tracing` reads it: `info`, or `txtgate=debug`.
+    /// A filter of `tracing`: `info`, or `txtgate=debug`.
     pub level: String,
-    /// Text or JSON.
     pub format: LogFormat,
 }
 
@@ -82,42 +76,40 @@ pub struct Dns {
     pub tls_listen: Vec<SocketAddr>,
     /// Addresses of DNS over QUIC.
     pub quic_listen: Vec<SocketAddr>,
-    /// The certificate of DNS over TLS and QUIC; there where one of them listens.
+    /// The certificate of DNS over TLS and QUIC; `None` where neither listens.
     pub tls: Option<Certificate>,
     /// UDP threads for each address; at least 1.
     pub threads: usize,
-    /// Answers to one network over UDP; 0: no limit.
+    /// UDP answers a second to one network; 0: no limit.
     pub answers_per_second: u32,
-    /// Whether TSIG keys may be of hmac-md5.
+    /// Allows hmac-md5 for TSIG keys.
     pub tsig_md5: bool,
-    /// Whether anybody hears the SOA of an alias, and not only who signs with its account's TSIG key.
+    /// Answers unsigned SOA queries for aliases too, not only those with the TSIG of the alias's account.
     pub open_virtual_zones: bool,
-    /// The server's name as it tells it; empty: it does not.
+    /// The reply to NSID and `id.server`; empty: none.
     pub nsid: String,
-    /// The version as it tells it; empty: it does not.
+    /// The reply to `version.bind`; empty: none.
     pub version: String,
 }
 
 /// The HTTP API.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Api {
-    /// Its addresses.
     pub listen: Vec<SocketAddr>,
-    /// The certificate; plain HTTP without.
+    /// The certificate; `None`: plain HTTP.
     pub tls: Option<Certificate>,
-    /// Who may register.
     pub registration: Registration,
-    /// Proxies whose header is believed.
+    /// Proxies whose `client_ip_header` the API believes.
     pub trusted_proxies: Vec<IpNet>,
-    /// The one header in which they name the client.
+    /// The header in which the proxies name the client.
     pub client_ip_header: Option<String>,
     /// Web origins that may call the API; `*` for all.
     pub cors_origins: Vec<String>,
-    /// Accounts that never published are removed after this time; `None`: never.
+    /// The age at which the daemon removes accounts that never published; `None`: never.
     pub purge_unused: Option<Duration>,
 }
 
-/// Where a listener's certificate comes from.
+/// The source of a listener's certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Certificate {
     /// Files that somebody else renews.
@@ -131,22 +123,22 @@ pub enum Certificate {
 pub enum Registration {
     /// Anybody who reaches the API.
     Open,
-    /// Whoever shows one of these secrets.
+    /// Clients with one of these secrets, or with an enrolment token.
     Secret(Vec<SecretHash>),
-    /// Nobody but the operator, and whoever has an enrolment token of his.
+    /// The operator, and clients with an enrolment token.
     Closed,
 }
 
 /// How many values an owner holds, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ValueLimits {
-    /// Live values per owner; the oldest drops.
+    /// The most live values of an owner; a new value evicts the oldest.
     pub max: usize,
-    /// How long a value lives.
+    /// The lifetime of a value.
     pub lifetime: Duration,
-    /// How long an owner's two newest values live at least.
+    /// The least lifetime of an owner's two newest values.
     pub newest_lifetime: Duration,
-    /// Whether persistent authorizations are published and served.
+    /// Allows persistent authorizations.
     pub persist: bool,
 }
 
@@ -157,19 +149,18 @@ pub struct ZoneSettings {
     pub name: ZoneName,
     /// The nameservers; at least one.
     pub nameservers: Vec<Name>,
-    /// The SOA but for its serial.
+    /// The SOA without its serial.
     pub soa: Soa,
-    /// Seconds that live TXT values may be kept.
+    /// The TTL of live TXT values, in seconds.
     pub txt_ttl: u32,
     /// The NS set and the records of the zonefile.
     pub statics: StaticRecords,
-    /// How it is signed, if it is.
+    /// `None`: the zone is not signed.
     pub dnssec: Option<Dnssec>,
 }
 
 impl ZoneSettings {
-    /// The longest that a resolver may keep anything of the zone: what was served before a change is in no cache any
-    /// more when so much time has passed.
+    /// The longest TTL of the zone, in seconds. That long after a change, no cache holds what was served before.
     pub fn longest_ttl(&self) -> u32 {
         let own = [self.soa.negative_ttl, self.txt_ttl, self.dnssec.as_ref().map_or(0, |dnssec| dnssec.dnskey_ttl)];
         own.into_iter().chain(self.statics.longest_ttl()).max().unwrap_or(0)
@@ -183,7 +174,7 @@ impl Config {
         candidates.iter().find(|path| path.exists()).unwrap_or(&candidates[0]).clone()
     }
 
-    /// The keys that another reading changes and that a running daemon does not take over: all but the zones, managed
+    /// The keys that differ in `other` and that take effect only at a restart: all but the zones, the managed
     /// certificates and the log's level.
     pub fn needing_restart(&self, other: &Self) -> Vec<&'static str> {
         let changed = [

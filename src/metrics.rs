@@ -1,7 +1,7 @@
 //! Counters, gauges and histograms of the daemon.
 //!
-//! All of them are plain atomics with a closed set of labels: counting costs the query path one addition and no lock, and
-//! nothing from the network can add a series. `prometheus-client` only writes them out.
+//! All of them are plain atomics with a closed set of labels: counting costs the query path one addition and no lock,
+//! and nothing from the network can add a series. `prometheus-client` only writes them out.
 
 mod exposition;
 pub mod histogram;

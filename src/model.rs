@@ -1,5 +1,4 @@
-//! The values of the domain: names, TXT values, accounts, secrets, time. They know nothing of bytes on a wire, of the disk or
-//! of each other's users.
+//! The values of the domain: names, TXT values, accounts, secrets, time. None of them knows of sockets or of the disk.
 
 pub mod account;
 pub mod actor;

@@ -1,4 +1,4 @@
-//! `[acme]` and `[api.tls]`: the daemon as a certificate authority's client.
+//! `[acme]` and `[api.tls]`: the daemon as a client of a certificate authority.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,31 +15,31 @@ use crate::model::url::Url;
 use super::read::{Reader, Result, private_text};
 use super::{Certificate, KeyType, Method, UntilIssued, file};
 
-/// The shortest that a persistent authorization may be set to last.
+/// The shortest lifetime of a persistent authorization.
 const SHORTEST_PERSIST: Duration = Duration::from_secs(86_400);
 
-/// The daemon as a CA's client.
+/// `[acme]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acme {
     /// The CA's directory.
     pub directory: Url,
-    /// Whether its terms of service are agreed to.
+    /// Whether the operator agrees to the CA's terms of service.
     pub terms_agreed: bool,
-    /// Whom the CA may write to, as `mailto:` URLs.
+    /// The addresses that the CA may write to, as `mailto:` URLs.
     pub contact: Vec<String>,
     /// The folder of account keys and certificates.
     pub state: PathBuf,
     /// The keys of new certificates.
     pub key_type: KeyType,
-    /// How names are proven.
+    /// The challenge that proves names.
     pub challenge: Method,
-    /// How long persistent authorizations that the daemon publishes last; without an end where there is none.
+    /// The lifetime of persistent authorizations that the daemon publishes; `None`: unlimited.
     pub persist_lifetime: Option<Duration>,
-    /// The certificate profile; the CA's own choice without.
+    /// The certificate profile; `None`: the CA's default.
     pub profile: Option<String>,
     /// The common name of the root that chains should lead to, where the CA has several.
     pub preferred_root: Option<String>,
-    /// A PEM file of authorities that are trusted, beside the system's, when the CA is asked.
+    /// A PEM file of authorities to trust for the CA's HTTPS, beside the system's.
     pub ca_root: Option<PathBuf>,
     /// The account with the CA that a new ACME account is bound to.
     pub external_account: Option<ExternalAccount>,
@@ -66,12 +66,11 @@ impl fmt::Debug for ExternalAccount {
     }
 }
 
-/// A certificate of the daemon's own.
+/// A certificate that the daemon gets for its own listeners.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnCertificate {
-    /// The names in it; at least one, and all are apexes of zones or a label below one.
+    /// At least one name; each is the apex of a zone, or its wildcard.
     pub names: Vec<Identifier>,
-    /// What is done as long as there is none.
     pub until_issued: UntilIssued,
 }
 
@@ -95,7 +94,8 @@ impl Reader<'_> {
         })
     }
 
-    /// One address, with or without `mailto:` (RFC 8555 section 7.3 allows no header fields and no second address).
+    /// Reads one address, with or without `mailto:`. RFC 8555 section 7.3 allows neither header fields nor a second
+    /// address.
     fn contact(&self, at: usize, text: &str) -> Result<String> {
         let address = text.strip_prefix("mailto:").unwrap_or(text);
         let is_one = address.split_once('@').is_some_and(|(local, host)| !local.is_empty() && host.contains('.'));
@@ -139,7 +139,6 @@ impl Reader<'_> {
         }
     }
 
-    /// The API's certificate: files, or one of the daemon's own.
     pub(super) fn api_tls(&self, file: &file::File) -> Result<Option<Certificate>> {
         let api = &file.api;
         let files = self.tls("api", api.certificate.as_ref(), api.key.as_ref())?;
@@ -151,7 +150,7 @@ impl Reader<'_> {
                 "\"acme\" gets a certificate from a CA; take `certificate` and `key` out of [api], or write \"files\"";
             return Err(self.source.at("api.tls.mode", problem));
         }
-        // One that cannot be read is an error of its own.
+        // A name that cannot be read is reported with its zone.
         let zones = file.zone.iter().filter_map(|zone| zone.name.parse().ok());
         let (challenge, zones): (Vec<ZoneName>, Vec<_>) = zones.partition(ZoneName::is_challenge);
         if zones.is_empty() && !challenge.is_empty() {
@@ -163,7 +162,8 @@ impl Reader<'_> {
         Ok(Some(Certificate::Own(OwnCertificate { names, until_issued: api.tls.until_issued })))
     }
 
-    /// Names that the daemon can prove alone: `_acme-challenge.<apex>` is always its own.
+    /// The names of the certificate. The daemon can prove only apexes and their wildcards, for which it owns
+    /// `_acme-challenge.<apex>`.
     fn own_names(&self, names: &[String], zones: &[ZoneName]) -> Result<Vec<Identifier>> {
         let wrong = |at: usize, problem: String| self.source.at(&format!("api.tls.names.{at}"), problem);
         if names.is_empty() {
@@ -184,7 +184,7 @@ impl Reader<'_> {
                 return Err(wrong(at, problem));
             }
             if read.contains(&name) {
-                return Err(wrong(at, format!("{name} stands here twice")));
+                return Err(wrong(at, format!("{name} is there twice; name it once")));
             }
             read.push(name);
         }

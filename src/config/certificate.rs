@@ -1,4 +1,4 @@
-//! `[[certificate]]`: certificates that the daemon gets and keeps for other programs of this machine.
+//! `[[certificate]]`: certificates that the daemon gets and renews for other programs of this machine.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,19 +16,19 @@ use super::pkcs12::{IS_BUILT_IN, NOT_BUILT_IN, Pkcs12};
 use super::read::{Reader, Result};
 use super::{KeyType, Method, file};
 
-/// Names in one certificate: CAs take no more.
+/// The most names of one certificate; CAs accept no more.
 const MAX_NAMES: usize = 100;
-/// Managed certificates of one configuration.
+/// The most managed certificates of one configuration.
 pub const MAX_CERTIFICATES: usize = 1_000;
-/// The longest that a hook may take.
+/// The longest timeout of a hook.
 const LONGEST_HOOK: Duration = Duration::from_secs(3_600);
 
-/// Why a text is no certificate's name.
+/// A text cannot name a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0:?} cannot name a certificate; write at most 100 lower-case letters, digits, and inner `-`, `_` and `.`")]
 pub struct CertificateNameError(String);
 
-/// What a managed certificate is called by, and its folder: mostly its first name.
+/// The name of a managed certificate and of its folder; by default the first name in the certificate.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CertificateName(String);
 
@@ -52,50 +52,44 @@ impl fmt::Display for CertificateName {
     }
 }
 
-/// A certificate to get and to keep.
+/// A certificate to get and to renew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManagedCertificate {
-    /// What it is called.
     pub name: CertificateName,
-    /// The names in it; at least one, none twice.
+    /// At least one name, and none twice.
     pub names: Vec<Identifier>,
     /// The folder of `live` and `archive`.
     pub directory: PathBuf,
-    /// The key's type; that of `[acme]` without.
+    /// `None`: as in `[acme]`, like the next two.
     pub key_type: Option<KeyType>,
-    /// How its names are proven; as `[acme]` says without.
     pub challenge: Option<Method>,
-    /// The certificate profile; that of `[acme]` without.
     pub profile: Option<String>,
-    /// Whose the files are.
+    /// The owner of the files.
     pub owner: Ids,
     /// The mode of the private key's file.
     pub mode: u32,
-    /// The bundle beside the PEM files.
+    /// The bundle beside the PEM files, if one is wanted.
     pub pkcs12: Option<Pkcs12>,
-    /// What is run with each new certificate.
+    /// The program that runs with each new certificate.
     pub hook: Option<DeployHook>,
 }
 
 /// A user and a group by number; `None`: the daemon's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ids {
-    /// The user.
     pub user: Option<u32>,
-    /// The group.
     pub group: Option<u32>,
 }
 
-/// A program that is run with each new certificate.
+/// A program that the daemon runs with each new certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeployHook {
-    /// The program by its whole path; no shell.
+    /// The absolute path of the program, which runs without a shell.
     pub program: String,
-    /// Its arguments.
     pub arguments: Vec<String>,
-    /// How long it may take.
+    /// The time after which the daemon kills it.
     pub timeout: Duration,
-    /// As whom it runs.
+    /// The user and group as which it runs.
     pub owner: Ids,
 }
 
@@ -106,7 +100,7 @@ impl fmt::Display for DeployHook {
     }
 }
 
-/// A key that is wrong, and what to write instead.
+/// A key with a wrong value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{key}: {problem}")]
 pub struct Wrong {
@@ -117,7 +111,7 @@ pub struct Wrong {
 }
 
 impl ManagedCertificate {
-    /// Reads one; a relative `directory` or `pkcs12-password-file` is one in `folder`.
+    /// Reads a `[[certificate]]`. A relative `directory` or `pkcs12-password-file` begins in `folder`.
     pub fn read(wanted: &file::Certificate, folder: &Path) -> std::result::Result<Self, Wrong> {
         let names = names(&wanted.names)?;
         let first = names.first().map(|name| name.base().to_string()).unwrap_or_default();
@@ -152,7 +146,7 @@ fn names(texts: &[String]) -> std::result::Result<Vec<Identifier>, Wrong> {
     for (at, text) in texts.iter().enumerate() {
         let name: Identifier = text.parse().map_err(|error| wrong(&format!("names.{at}"), &error))?;
         if read.contains(&name) {
-            return Err(wrong(&format!("names.{at}"), &format!("{name} stands here twice")));
+            return Err(wrong(&format!("names.{at}"), &format!("{name} is there twice; name it once")));
         }
         read.push(name);
     }
@@ -198,7 +192,7 @@ fn group(key: &str, text: &Option<String>) -> std::result::Result<Option<u32>, W
         .ok_or_else(|| wrong(key, &format!("this machine has no group {text:?}")))
 }
 
-/// The group that this machine has a hook's user in.
+/// The primary group of a hook's user.
 fn group_of(user: u32) -> std::result::Result<u32, Wrong> {
     let found = User::from_uid(user.into())
         .map_err(|error| wrong("hook-user", &format!("cannot look up the user {user}: {error}")))?;
@@ -210,7 +204,7 @@ fn group_of(user: u32) -> std::result::Result<u32, Wrong> {
 fn hook(wanted: &file::Certificate) -> std::result::Result<Option<DeployHook>, Wrong> {
     let Some((program, arguments)) = wanted.hook.split_first() else { return Ok(None) };
     if !program.starts_with('/') {
-        let problem = format!("{program:?} is no whole path; write [\"/usr/bin/systemctl\", \"reload\", \"nginx\"]");
+        let problem = format!("{program:?} is no absolute path; write [\"/usr/bin/systemctl\", \"reload\", \"nginx\"]");
         return Err(wrong("hook.0", &problem));
     }
     let Span(timeout) = wanted.hook_timeout.parse().map_err(|error| wrong("hook-timeout", &error))?;
@@ -219,7 +213,7 @@ fn hook(wanted: &file::Certificate) -> std::result::Result<Option<DeployHook>, W
     }
     let user = user("hook-user", &wanted.hook_user)?;
     let group = match (group("hook-group", &wanted.hook_group)?, user) {
-        // Who becomes another user does not stay in a group of the daemon's.
+        // A hook that runs as another user must not keep the daemon's group.
         (None, Some(user)) => Some(group_of(user)?),
         (group, _) => group,
     };

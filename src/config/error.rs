@@ -1,4 +1,4 @@
-//! Where in the configuration something is wrong, and what.
+//! Errors of the configuration, with their place in the file.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use thiserror::Error;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Why there is no configuration.
+/// The configuration cannot be used.
 #[derive(Debug, Error)]
 pub enum ConfigError {
     #[error("cannot read the configuration {}: {source}; name one with --config", path.display())]
@@ -21,12 +21,10 @@ fn key_prefix(key: &str) -> String {
     if key.is_empty() { String::new() } else { format!("{key}: ") }
 }
 
-/// The text of a configuration, to find places in.
+/// The text of a configuration, in which places of errors are found.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
-    /// The file.
     pub path: &'a Path,
-    /// What is in it.
     pub text: &'a str,
 }
 
@@ -70,7 +68,7 @@ impl Source<'_> {
         DeTable::parse(self.text).ok()
     }
 
-    /// Where a key's value stands; where the key is absent, the place of the nearest table around it.
+    /// The place of a key's value; where the key is absent, that of the nearest table around it.
     fn span(&self, key: &str) -> Option<Range<usize>> {
         let table = self.table()?;
         let mut span = table.span();
@@ -89,7 +87,7 @@ impl Source<'_> {
     }
 }
 
-/// `zone.0.records` reads `zone[0].records`.
+/// A key for people: `zone[0].records` for `zone.0.records`.
 fn readable(key: &str) -> String {
     key.split('.').fold(String::new(), |mut out, step| {
         if step.bytes().all(|b| b.is_ascii_digit()) {
@@ -104,7 +102,7 @@ fn readable(key: &str) -> String {
     })
 }
 
-/// The innermost key whose value holds `offset`.
+/// The innermost key whose value contains `offset`.
 fn key_at(table: &DeTable<'_>, offset: usize) -> String {
     let holds = |key: &Spanned<_>, value: &Spanned<DeValue<'_>>| {
         key.span().contains(&offset) || value.span().contains(&offset) || inside(value.get_ref(), offset)
@@ -130,14 +128,14 @@ fn in_item(item: &Spanned<DeValue<'_>>, offset: usize) -> Option<String> {
 
 fn inside(value: &DeValue<'_>, offset: usize) -> bool {
     match value {
-        // A `[table]`'s span is its header alone.
+        // The span of a `[table]` is its header alone.
         DeValue::Table(inner) => !key_at(inner, offset).is_empty(),
         DeValue::Array(items) => items.iter().any(|item| in_item(item, offset).is_some()),
         _ => false,
     }
 }
 
-/// Line and column, from 1, of an offset.
+/// The line and column of an offset, both from 1.
 fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = &text[..text.floor_char_boundary(offset.min(text.len()))];
     let line = 1 + before.matches('\n').count();

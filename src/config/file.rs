@@ -139,17 +139,17 @@ impl Default for Api {
     }
 }
 
-/// Who may register, as the file says it.
+/// The values of `registration`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Registration {
-    /// Anybody, which the API's listening on loopback alone keeps to this machine.
+    /// Anybody; allowed only where the API listens on loopback alone.
     Open,
-    /// Anybody at all, in words.
+    /// Anybody, from anywhere.
     OpenToAnyone,
-    /// Whoever has a registration secret.
+    /// Clients with a registration secret.
     Secret,
-    /// The operator, and whoever has an enrolment token.
+    /// The operator, and clients with an enrolment token.
     Closed,
 }
 
@@ -168,21 +168,21 @@ impl Default for ApiTls {
     }
 }
 
-/// Where the API's certificate comes from.
+/// The source of the API's certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TlsMode {
-    /// From `certificate` and `key`; plain HTTP without them.
+    /// The files `certificate` and `key`; plain HTTP without them.
     Files,
-    /// From a CA, by the daemon itself.
+    /// A CA, through the daemon's own ACME client.
     Acme,
 }
 
-/// What the API does as long as it has no certificate of a CA's.
+/// What the API does until a CA has issued its certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UntilIssued {
-    /// Shows one of its own, whose fingerprint is logged.
+    /// Uses a self-signed certificate, whose fingerprint is logged.
     SelfSigned,
     /// Refuses every handshake.
     Closed,
@@ -225,13 +225,11 @@ impl Default for Acme {
     }
 }
 
-/// The keys of certificates: ECDSA on a curve of NIST's.
+/// The curve of a certificate's ECDSA key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeyType {
-    /// P-256.
     P256,
-    /// P-384.
     P384,
 }
 
@@ -301,7 +299,7 @@ fn expire() -> u32 {
     604_800
 }
 
-// lego waits 60 seconds in all: a name asked for too early must be askable again within that.
+// lego gives up after 60 seconds, so a negative answer must expire well within that time.
 fn negative_ttl() -> u32 {
     10
 }

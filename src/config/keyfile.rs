@@ -1,7 +1,7 @@
-//! The file of a zone's DNSSEC keys, and of how far a rollover has come: one file, so that the two never disagree.
+//! The file of a zone's DNSSEC keys and of the phase of a rollover: one file, so that the two always agree.
 //!
-//! Made by `txtgate dnssec` alone. Whoever can read it can forge the zone, so it is refused unless it is private; and
-//! since the parent's DS names the key in it, its loss is an error and never a reason to make another.
+//! Only `txtgate dnssec` makes the file. Everybody who can read it can forge the zone, so a file that is not private is
+//! refused. The parent's DS names the key in the file, so a missing file is an error; the daemon never makes a new key.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ const HEAD: &str = "\
 
 ";
 
-/// Why a key file cannot be used.
+/// A key file cannot be used.
 #[derive(Debug, Clone, Error)]
 pub enum KeyFileError {
     #[error(
@@ -49,22 +49,20 @@ pub enum KeyFileError {
 
 type Result<T> = std::result::Result<T, KeyFileError>;
 
-/// What a key file says.
+/// The contents of a key file.
 #[derive(Debug, Clone)]
 pub struct KeyFile {
-    /// Where it is.
     pub path: PathBuf,
-    /// Whose keys.
     pub zone: ZoneName,
-    /// How far the zone has come.
     pub phase: Phase,
-    /// Since when the daemon is known to serve this phase; for those that the parent enters, since when it has.
+    /// The time since which the daemon is known to serve this phase; for phases that the parent enters, since which the
+    /// parent has.
     pub seen: Option<Timestamp>,
-    /// Since when both keys are known to sign, during a rollover.
+    /// The time since which both keys are known to sign, during a rollover.
     pub doubled: Option<Timestamp>,
-    /// Seconds that the parent's former DS may be kept.
+    /// The TTL of the parent's former DS, in seconds.
     pub ds_ttl: Option<u32>,
-    /// The key, and during a rollover the next one behind it.
+    /// The key; during a rollover, the next key follows.
     pub keys: Vec<Arc<ZoneKey>>,
 }
 
@@ -110,7 +108,7 @@ impl KeyFile {
 
     fn parse(path: &Path, text: &str) -> Result<Self> {
         let damaged = |problem: String| KeyFileError::Damaged { path: path.to_owned(), problem };
-        // Not the parser's own words: they quote the line, and the line may be the key.
+        // The parser's own message quotes the line, which may be the key.
         let text: Text = toml::from_str(text).map_err(|error| {
             let at = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
             damaged(format!("line {at} is not as `txtgate dnssec` wrote it"))
@@ -123,13 +121,13 @@ impl KeyFile {
         Ok(Self { path: path.to_owned(), zone, phase, seen, doubled, ds_ttl, keys })
     }
 
-    /// What the signer needs of it.
+    /// The part that the signer needs.
     pub fn signing_keys(&self, settings: &Dnssec) -> Keys {
         let (apex, keys) = (self.zone.apex().clone(), self.keys.clone());
         Keys { apex, phase: self.phase, keys, ttl: settings.dnskey_ttl }
     }
 
-    /// Writes a file that must not exist yet.
+    /// Writes a new file; an error where the file exists.
     pub fn create(&self) -> Result<()> {
         if self.path.symlink_metadata().is_ok() {
             return Err(KeyFileError::Exists(self.path.clone()));
@@ -137,7 +135,7 @@ impl KeyFile {
         self.save()
     }
 
-    /// Writes it in one step: a crash leaves the old file or the new one, whole.
+    /// Replaces the file in one step: a crash leaves either the old file or the new one.
     pub fn save(&self) -> Result<()> {
         let written = toml::to_string(&self.text())
             .map_err(io::Error::other)

@@ -1,25 +1,26 @@
-//! ACME's validation methods, as far as this daemon can prove names by them.
+//! The validation methods of ACME with which the daemon can prove names.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How names are proven: a validation method as ACME's registry calls it (RFC 8555 section 9.7.8).
+/// A validation method, by its name in the registry of ACME (RFC 8555 section 9.7.8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Method {
     /// A value for each challenge, at `_acme-challenge` (RFC 8555 section 8.4).
     #[serde(rename = "dns-01")]
     Dns01,
-    /// The same at a label below it that is the ACME account's own (draft-ietf-acme-dns-account-label).
+    /// A value for each challenge, at a label of the ACME account below `_acme-challenge`
+    /// (draft-ietf-acme-dns-account-label).
     #[serde(rename = "dns-account-01")]
     DnsAccount01,
-    /// A standing record that names CA and account, at `_validation-persist` (draft-ietf-acme-dns-persist).
+    /// A lasting record that names the CA and the account, at `_validation-persist` (draft-ietf-acme-dns-persist).
     #[serde(rename = "dns-persist-01")]
     DnsPersist01,
 }
 
 impl Method {
-    /// Its name in ACME, and in CAA records.
+    /// The name in ACME and in CAA records.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Dns01 => "dns-01",

@@ -1,4 +1,4 @@
-//! PKCS#12 bundles of managed certificates, and the passwords that they are sealed with.
+//! PKCS#12 bundles of managed certificates, and their passwords.
 
 use std::fmt;
 use std::io;
@@ -12,7 +12,7 @@ use crate::file::{Unread, private_text};
 /// Whether this build makes bundles.
 pub const IS_BUILT_IN: bool = cfg!(feature = "pkcs12");
 
-/// The problem of a configuration that wants a bundle of a build that makes none.
+/// The error of a configuration with a bundle, in a build without them.
 pub const NOT_BUILT_IN: &str = "this txtgate was built without PKCS#12 bundles; \
      build one with `cargo build --release --features pkcs12`, or leave `pkcs12` out";
 
@@ -22,11 +22,11 @@ const LONGEST: usize = 1_024;
 /// A bundle that is wanted beside the PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pkcs12 {
-    /// The file with its password, which nobody else may read. Read whenever a bundle is written.
+    /// The private file with the password. The daemon reads it whenever it writes a bundle.
     pub password_file: PathBuf,
 }
 
-/// Why there is no password. Each sentence says what to do.
+/// The password cannot be read. Each message says what to do.
 #[derive(Debug, Clone, Error)]
 pub enum PasswordError {
     #[error("the PKCS#12 password file {} is missing; write the password into it, with mode 0600", .0.display())]
@@ -49,7 +49,7 @@ pub enum PasswordError {
 pub struct Password(String);
 
 impl Password {
-    /// The password, for what seals with it.
+    /// The password itself, for the encryption.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -62,7 +62,7 @@ impl fmt::Debug for Password {
 }
 
 impl Pkcs12 {
-    /// Reads the password: the file's only line. Blocks.
+    /// Reads the password, which is the only line of the file. Blocks.
     pub fn password(&self) -> Result<Password, PasswordError> {
         let path = self.password_file.clone();
         let text = match private_text(&path) {

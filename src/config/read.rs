@@ -1,4 +1,4 @@
-//! From the file's shape to the daemon's types: every rule that one key alone cannot tell.
+//! From the file's shape to the daemon's settings: the rules that concern more than the form of one key.
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
@@ -9,29 +9,27 @@ use ipnet::IpNet;
 
 use crate::crypto::cookie::Secrets;
 use crate::model::account::parse_cidr;
-use crate::model::name::{Name, ZoneName};
 use crate::model::secret::SecretHash;
 use crate::model::time::Span;
-use crate::zone::soa::{Contact, Soa};
-use crate::zone::zonefile::StaticRecords;
 
 use super::error::{ConfigError, Source};
-use super::{Api, Certificate, Config, Dns, Dnssec, Log, Registration, TlsFiles, ValueLimits, ZoneSettings, file};
+use super::{Api, Certificate, Config, Dns, Log, Registration, TlsFiles, ValueLimits, file};
 
-/// Where a resolver listens whose port is not told.
+/// The port of resolvers that are configured without one.
 const DNS_PORT: u16 = 53;
 
 pub(super) type Result<T> = std::result::Result<T, ConfigError>;
 
 impl Config {
-    /// Reads and checks a configuration file. Paths in it are relative to its folder.
+    /// Reads and checks a configuration file.
     pub fn read(path: &Path) -> Result<Self> {
-        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
-        let text = std::fs::read_to_string(path).map_err(unreadable)?;
-        Self::parse(path, &text)
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(path, &text),
+            Err(source) => Err(ConfigError::Unreadable { path: path.to_owned(), source }),
+        }
     }
 
-    /// The same of a text; `path` is what errors name and what paths are relative to.
+    /// Checks the text of a configuration. Errors name `path`, and relative paths begin in its folder.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
         let source = Source { path, text };
         let file: file::File = toml::from_str(text).map_err(|error| source.syntax(&error))?;
@@ -98,7 +96,7 @@ impl Reader<'_> {
         })
     }
 
-    /// What the server tells of itself: short, so that it fits every reply.
+    /// A text that the server tells of itself; short, so that every reply has room for it.
     fn told(&self, key: &str, text: &str) -> Result<String> {
         if text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
             return Ok(text.to_owned());
@@ -109,8 +107,10 @@ impl Reader<'_> {
     fn cookie_secrets(&self, dns: &file::Dns) -> Result<Option<Secrets>> {
         let Some(path) = &dns.cookie_secret_file else { return Ok(None) };
         let path = self.folder.join(path);
-        let wrong = |error| self.source.at("dns.cookie-secret-file", format!("{}: {error}", path.display()));
-        Secrets::read(&path).map(Some).map_err(wrong)
+        match Secrets::read(&path) {
+            Ok(secrets) => Ok(Some(secrets)),
+            Err(error) => Err(self.source.at("dns.cookie-secret-file", format!("{}: {error}", path.display()))),
+        }
     }
 
     fn api(&self, file: &file::File) -> Result<Api> {
@@ -134,30 +134,35 @@ impl Reader<'_> {
         certificate: Option<&PathBuf>,
         key: Option<&PathBuf>,
     ) -> Result<Option<TlsFiles>> {
-        let wrong = |name: &str, problem| Err(self.source.at(&format!("{table}.{name}"), problem));
         match (certificate, key) {
             (None, None) => Ok(None),
             (Some(certificate), Some(key)) => {
                 Ok(Some(TlsFiles { certificate: self.folder.join(certificate), key: self.folder.join(key) }))
             }
-            (Some(_), None) => wrong("certificate", "a certificate needs its private key; add `key`"),
-            (None, Some(_)) => wrong("key", "a key needs its certificate chain; add `certificate`"),
+            (Some(_), None) => {
+                let problem = "a certificate needs its private key; add `key`";
+                Err(self.source.at(&format!("{table}.certificate"), problem))
+            }
+            (None, Some(_)) => {
+                let problem = "a key needs its certificate chain; add `certificate`";
+                Err(self.source.at(&format!("{table}.key"), problem))
+            }
         }
     }
 
     fn quic_listen(&self, dns: &file::Dns) -> Result<Vec<SocketAddr>> {
         let addresses = addresses(&dns.quic_listen);
-        let is_taken = |quic: &&SocketAddr| quic.port() == 53 || dns.listen.iter().any(|dns| dns.0 == **quic);
-        match addresses.iter().find(|quic| quic.port() > 0 && is_taken(quic)) {
-            None => Ok(addresses),
-            Some(taken) => {
-                let problem = format!("{taken} is for plain DNS; write another port, by convention 853 (RFC 9250)");
-                Err(self.source.at("dns.quic-listen", problem))
+        for quic in &addresses {
+            let is_of_plain_dns = quic.port() == DNS_PORT || dns.listen.iter().any(|dns| dns.0 == *quic);
+            if quic.port() > 0 && is_of_plain_dns {
+                let problem = format!("{quic} is for plain DNS; write another port, by convention 853 (RFC 9250)");
+                return Err(self.source.at("dns.quic-listen", problem));
             }
         }
+        Ok(addresses)
     }
 
-    /// The certificate of DNS over TLS and QUIC: their own, or the API's.
+    /// The certificate of DNS over TLS and QUIC: that of `[dns]`, else the API's.
     fn dns_tls(&self, file: &file::File) -> Result<Option<Certificate>> {
         let dns = &file.dns;
         let own = self.tls("dns", dns.certificate.as_ref(), dns.key.as_ref())?.map(Certificate::Files);
@@ -212,8 +217,8 @@ impl Reader<'_> {
             hashes.push(text.parse().map_err(|error| self.source.at(&key, format!("{error}")))?);
         }
         if let Some(path) = &api.registration_secrets_file {
-            let wrong = |problem: String| self.source.at("api.registration-secrets-file", problem);
-            hashes.extend(secrets_of(&self.folder.join(path)).map_err(wrong)?);
+            let read = secrets_of(&self.folder.join(path));
+            hashes.extend(read.map_err(|problem| self.source.at("api.registration-secrets-file", problem))?);
         }
         Ok(hashes)
     }
@@ -235,11 +240,12 @@ impl Reader<'_> {
             let parsed = header.parse::<axum::http::HeaderName>();
             parsed.map_err(|_| self.source.at("api.client-ip-header", format!("{header:?} is no header name")))?;
         }
-        let cidr = |(index, text): (usize, &String)| {
+        let mut proxies = Vec::new();
+        for (index, text) in api.trusted_proxies.iter().enumerate() {
             let key = format!("api.trusted-proxies.{index}");
-            parse_cidr(text).map_err(|error| self.source.at(&key, error.to_string()))
-        };
-        api.trusted_proxies.iter().enumerate().map(cidr).collect()
+            proxies.push(parse_cidr(text).map_err(|error| self.source.at(&key, error.to_string()))?);
+        }
+        Ok(proxies)
     }
 
     fn origins(&self, api: &file::Api) -> Result<Vec<String>> {
@@ -265,13 +271,15 @@ impl Reader<'_> {
     }
 
     fn resolvers(&self, resolvers: &[String]) -> Result<Vec<SocketAddr>> {
-        let wanted = "write its address, like \"192.0.2.53\" or \"[2001:db8::53]:5353\"";
-        let read = |(index, text): (usize, &String)| {
+        let mut read = Vec::new();
+        for (index, text) in resolvers.iter().enumerate() {
             let address = text.parse().or_else(|_| text.parse().map(|ip: IpAddr| SocketAddr::new(ip, DNS_PORT)));
-            let wrong = |_| self.source.at(&format!("resolvers.{index}"), format!("{text:?} is no resolver; {wanted}"));
-            address.map_err(wrong)
-        };
-        resolvers.iter().enumerate().map(read).collect()
+            read.push(address.map_err(|_| {
+                let wanted = "write its address, like \"192.0.2.53\" or \"[2001:db8::53]:5353\"";
+                self.source.at(&format!("resolvers.{index}"), format!("{text:?} is no resolver; {wanted}"))
+            })?);
+        }
+        Ok(read)
     }
 
     pub(super) fn span(&self, key: &str, text: &str) -> Result<Duration> {
@@ -280,95 +288,15 @@ impl Reader<'_> {
         Ok(span.0)
     }
 
-    fn in_range(&self, key: &str, found: u64, least: u64, most: u64) -> Result<()> {
+    pub(super) fn in_range(&self, key: &str, found: u64, least: u64, most: u64) -> Result<()> {
         if (least..=most).contains(&found) {
             return Ok(());
         }
         Err(self.source.at(key, format!("must be from {least} to {most}; found {found}")))
     }
-
-    fn zones(&self, zones: &[file::Zone]) -> Result<Vec<ZoneSettings>> {
-        if zones.is_empty() {
-            let problem = "there is no zone to answer for; add `[[zone]]` with `name`, `ns` and `contact`";
-            return Err(self.source.at("zone", problem));
-        }
-        let mut read: Vec<ZoneSettings> = Vec::new();
-        for (index, zone) in zones.iter().enumerate() {
-            let settings = self.zone(index, zone)?;
-            if read.iter().any(|earlier| earlier.name == settings.name) {
-                return Err(self
-                    .source
-                    .at(&format!("zone.{index}.name"), format!("the zone {} stands here twice", settings.name)));
-            }
-            // Each zone is answered as a whole: a zone below another would be a delegation within it.
-            let nested = |earlier: &&ZoneSettings| {
-                settings.name.apex().is_in(earlier.name.apex()) || earlier.name.apex().is_in(settings.name.apex())
-            };
-            if let Some(other) = read.iter().find(nested) {
-                let problem =
-                    format!("{} and {} lie one in the other; use names side by side", settings.name, other.name);
-                return Err(self.source.at(&format!("zone.{index}.name"), problem));
-            }
-            read.push(settings);
-        }
-        self.has_own_keys(&read)?;
-        Ok(read)
-    }
-
-    /// Two zones in one file would each overwrite the other's keys.
-    fn has_own_keys(&self, zones: &[ZoneSettings]) -> Result<()> {
-        let key = |zone: &ZoneSettings| zone.dnssec.as_ref().map(|dnssec| dnssec.key.clone());
-        for (index, zone) in zones.iter().enumerate() {
-            if key(zone).is_some() && zones[..index].iter().any(|earlier| key(earlier) == key(zone)) {
-                let problem = "another zone has this key file; each zone needs its own";
-                return Err(self.source.at(&format!("zone.{index}.dnssec-key"), problem));
-            }
-        }
-        Ok(())
-    }
-
-    fn zone(&self, index: usize, zone: &file::Zone) -> Result<ZoneSettings> {
-        let key = |name: &str| format!("zone.{index}.{name}");
-        let wrong = |name: &str, error: &dyn std::fmt::Display| self.source.at(&key(name), error.to_string());
-        let name: ZoneName = zone.name.parse().map_err(|error| wrong("name", &error))?;
-        let nameservers: Vec<Name> = zone
-            .ns
-            .iter()
-            .map(|ns| ns.parse())
-            .collect::<std::result::Result<_, _>>()
-            .map_err(|error| wrong("ns", &error))?;
-        let Some(mname) = nameservers.first().cloned() else {
-            return Err(wrong("ns", &"the list is empty; name the nameservers that the parent zone delegates to"));
-        };
-        if nameservers.iter().enumerate().any(|(at, ns)| nameservers[..at].contains(ns)) {
-            return Err(wrong("ns", &"a nameserver stands here twice"));
-        }
-        let contact: Contact = zone.contact.parse().map_err(|error| wrong("contact", &error))?;
-        for (name, found, least, most) in [
-            ("refresh", zone.refresh, 60, 604_800),
-            ("retry", zone.retry, 60, 604_800),
-            ("expire", zone.expire, 3_600, 31_536_000),
-            ("negative-ttl", zone.negative_ttl, 0, 3_600),
-            ("txt-ttl", zone.txt_ttl, 0, 3_600),
-            ("dnskey-ttl", zone.dnskey_ttl, 1, 3_600),
-        ] {
-            self.in_range(&key(name), u64::from(found), least, most)?;
-        }
-        let statics = StaticRecords::parse(&name, &nameservers, &zone.records)
-            .map_err(|error| self.source.at_line(&key("records"), error.line, error.problem))?;
-        if let Some(ns) = statics.without_address(&name, &nameservers) {
-            let problem = format!("{ns} is in the zone and has no address; add `{ns}. A <address>` to `records`");
-            return Err(wrong("ns", &problem));
-        }
-        let (refresh, retry, expire, negative_ttl) = (zone.refresh, zone.retry, zone.expire, zone.negative_ttl);
-        let soa = Soa { mname, rname: contact.0, refresh, retry, expire, negative_ttl };
-        let dnskey_ttl = zone.dnskey_ttl;
-        let dnssec = zone.dnssec_key.as_ref().map(|key| Dnssec { key: self.folder.join(key), dnskey_ttl });
-        Ok(ZoneSettings { name, nameservers, soa, txt_ttl: zone.txt_ttl, statics, dnssec })
-    }
 }
 
-/// A file that not everybody may read.
+/// Reads a file, and refuses one that everybody on the machine can read.
 pub(super) fn private_text(path: &Path) -> std::result::Result<String, String> {
     let unreadable = |error| format!("cannot read {}: {error}", path.display());
     let mode = std::fs::metadata(path).map_err(unreadable)?.permissions().mode();
@@ -378,7 +306,7 @@ pub(super) fn private_text(path: &Path) -> std::result::Result<String, String> {
     std::fs::read_to_string(path).map_err(unreadable)
 }
 
-/// One secret a line; empty lines and those that begin with `#` are skipped.
+/// Reads one secret a line; skips empty lines and lines that begin with `#`.
 fn secrets_of(path: &Path) -> std::result::Result<Vec<SecretHash>, String> {
     let text = private_text(path)?;
     let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
@@ -429,31 +357,6 @@ mod tests {
             let found = error(text);
             assert!(found.starts_with(start) && found.contains(advice), "{text:?}: {found}");
         }
-    }
-
-    #[test]
-    fn a_bad_record_names_its_line_in_the_file() {
-        let text = format!("# first\n{ZONE}records = \"\"\"\nwww A 192.0.2.1\nbad A 1.2.3\n\"\"\"\n");
-        assert!(error(&text).starts_with("c.toml:8:1: zone[0].records: "), "{}", error(&text));
-    }
-
-    #[test]
-    fn a_nameserver_in_the_zone_needs_an_address() {
-        let text = ZONE.replace("ns1.example.org", "ns1.auth.example.org");
-        assert!(error(&text).starts_with("c.toml:3:6: zone[0].ns: "), "{}", error(&text));
-        let text = format!("{text}records = \"ns1 AAAA 2001:db8::1\"\n");
-        assert!(Config::parse(Path::new("c.toml"), &text).is_ok());
-    }
-
-    #[test]
-    fn zones_lie_side_by_side() {
-        let both =
-            |first: &str, second: &str| [first, second].map(|name| ZONE.replace("auth.example.org", name)).concat();
-        for (first, second) in [("a.test", "a.test"), ("a.test", "x.a.test"), ("x.y.a.test", "a.test")] {
-            let found = error(&both(first, second));
-            assert!(found.starts_with("c.toml:6:8: zone[1].name: "), "{found}");
-        }
-        assert_eq!(Config::parse(Path::new("c.toml"), &both("a.test", "xa.test")).unwrap().zones.len(), 2);
     }
 
     #[test]

@@ -74,7 +74,8 @@ impl UdpListener {
         &self.heartbeats
     }
 
-    /// Stops the threads and waits for them, at most a turn of 250 ms. Blocks: in a task, call it where that is allowed.
+    /// Stops the threads and waits for them, at most a turn of 250 ms. Blocks: in a task, call it where that is
+    /// allowed.
     pub fn stop(mut self) {
         self.halt();
     }

@@ -27,8 +27,8 @@ impl Metrics {
     }
 }
 
-/// The families in the order of the exposition. Collecting them at each request, rather than registering each, leaves the
-/// counters plain atomics and the order ours.
+/// The families in the order of the exposition. Collecting them at each request, rather than registering each, leaves
+/// the counters plain atomics and the order ours.
 #[derive(Debug)]
 struct Exposition {
     metrics: Arc<Metrics>,

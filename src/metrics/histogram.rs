@@ -4,8 +4,8 @@ use std::array;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Upper bounds of the buckets in microseconds, from a batch of answers to a flood's hashes. A last bucket without a bound
-/// follows.
+/// Upper bounds of the buckets in microseconds, from a batch of answers to a flood's hashes. A last bucket without a
+/// bound follows.
 pub const BOUNDS: [u64; 19] = [
     10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
     2_500_000, 5_000_000, 10_000_000,

@@ -20,7 +20,7 @@ use crate::model::tsig::Derivation;
 pub struct Username(Uuid);
 
 impl Username {
-    /// A new one (version 4).
+    /// A new version 4 UUID.
     pub fn random() -> Self {
         Self(Uuid::new_v4())
     }
@@ -34,7 +34,7 @@ impl Username {
 impl FromStr for Username {
     type Err = uuid::Error;
 
-    /// Any form of UUID that acme-dns took: hyphenated, 32 hex digits, braced, `urn:uuid:`.
+    /// Reads every form of UUID that acme-dns accepts: hyphenated, 32 hex digits, braced, `urn:uuid:`.
     fn from_str(text: &str) -> Result<Self, uuid::Error> {
         Uuid::try_parse(text).map(Self)
     }
@@ -54,13 +54,13 @@ impl fmt::Debug for Username {
 
 serde_as_text!(Username);
 
-/// Why a text is not a network.
+/// A text is no network.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("write a network as address/length, like `192.0.2.0/24`, `2001:db8::/32` or `192.0.2.7/32`; found {0:?}")]
 pub struct CidrError(pub String);
 
-/// Reads one CIDR: host bits are accepted, the brackets of `[2001:db8::]/32` dropped, v4-mapped networks unmapped.
-/// A bare address without a length is refused, as acme-dns refuses it.
+/// Reads a network as CIDR. Accepts host bits and the brackets of `[2001:db8::]/32`, and turns IPv4-mapped networks
+/// into IPv4. Like acme-dns, refuses an address without a length.
 pub fn parse_cidr(text: &str) -> Result<IpNet, CidrError> {
     let bare: String = text.chars().filter(|c| !matches!(c, '[' | ']')).collect();
     let net: IpNet = bare.parse().map_err(|_| CidrError(text.chars().take(80).collect()))?;
@@ -76,12 +76,12 @@ fn unmapped(net: IpNet) -> IpNet {
 /// The most networks that an account may name.
 pub const MAX_ALLOW_FROM: usize = 64;
 
-/// The networks from which an account may be used; empty means from anywhere.
+/// The networks from which an account may be used; an empty list allows every address.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(try_from = "Vec<String>")]
 pub struct AllowFrom(Vec<IpNet>);
 
-/// Why a list is not an [`AllowFrom`].
+/// A list is no [`AllowFrom`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AllowFromError {
     #[error(transparent)]
@@ -91,7 +91,6 @@ pub enum AllowFromError {
 }
 
 impl AllowFrom {
-    /// Reads a list of CIDRs.
     pub fn parse<S: AsRef<str>>(texts: &[S]) -> Result<Self, AllowFromError> {
         if texts.len() > MAX_ALLOW_FROM {
             return Err(AllowFromError::TooMany(texts.len()));
@@ -104,14 +103,13 @@ impl AllowFrom {
         self.0.is_empty() || self.0.iter().any(|net| net.contains(&ip.to_canonical()))
     }
 
-    /// Whether everything that this list allows, `wider` allows too.
+    /// Whether `wider` allows every address that this list allows.
     pub fn is_within(&self, wider: &Self) -> bool {
         let everything_is_wide = wider.0.is_empty();
         let inside = |net: &IpNet| wider.0.iter().any(|outer| outer.trunc().contains(net));
         everything_is_wide || (!self.0.is_empty() && self.0.iter().all(inside))
     }
 
-    /// The networks.
     pub fn networks(&self) -> &[IpNet] {
         &self.0
     }
@@ -131,21 +129,20 @@ impl Serialize for AllowFrom {
     }
 }
 
-/// Why a text is not a note.
+/// A text is no note.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("a note has at most {MAX_NOTE} characters and no control characters; found {0} characters")]
 pub struct NoteError(usize);
 
-/// Characters of a note.
+/// The most characters of a note.
 pub const MAX_NOTE: usize = 200;
 
-/// What people want to remember of an account; one line, never interpreted.
+/// A remark of people about an account: one line, which the daemon never interprets.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Note(String);
 
 impl Note {
-    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -183,12 +180,10 @@ pub enum AccountStatus {
     Deleted { at: Timestamp },
 }
 
-/// A key that a rotation has replaced and that still works for a while.
+/// A key that a rotation has replaced, and that works until the end of its grace time.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FormerKey {
-    /// Its hash.
     pub hash: ApiKeyHash,
-    /// Until when it works.
     pub until: Timestamp,
 }
 
@@ -197,55 +192,54 @@ pub const MAX_OWNERS: usize = 100;
 /// The most aliases that an account may have.
 pub const MAX_ALIASES: usize = 100;
 
-/// An alias as one account has it.
+/// An alias of one account.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OwnAlias {
     /// The name in somebody's zone.
     pub alias: Alias,
-    /// The one of the account's owners that it stands for.
+    /// The owner of the account for which it stands.
     pub owner: Owner,
 }
 
-/// Stored credentials, owners and limits.
+/// The stored credentials, owners and limits of an account.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Account {
-    /// Who.
     pub username: Username,
     /// The API key's hash.
     pub key: ApiKeyHash,
     /// The key before the last rotation, within its grace time.
     pub former_key: Option<FormerKey>,
-    /// What its TSIG key is made of, if it has one.
+    /// The stored part of the TSIG key, if the account has one.
     pub tsig: Option<Derivation>,
-    /// From where.
     pub allow_from: AllowFrom,
     /// The operator's or the owner's remark.
     pub note: Note,
-    /// Where it may publish; never empty, the first one came with the registration. In the order of their coming.
+    /// The names at which the account may publish, oldest first. Never empty: registration gives the first one.
     pub owners: Vec<Owner>,
-    /// Names in other zones that stand for its owners, by name.
+    /// Names in other zones that stand for owners of the account, sorted by name.
     pub aliases: Vec<OwnAlias>,
-    /// When it was registered.
+    /// The time of the registration.
     pub created: Timestamp,
-    /// When it last published.
+    /// The time of the last published value.
     pub last_update: Option<Timestamp>,
-    /// Active, disabled or deleted.
     pub status: AccountStatus,
 }
 
 impl Account {
-    /// Whether it may publish at an owner: at its own, and below an apex of its own at the labels of ACME accounts.
+    /// Whether the account may publish at an owner: one of its own, or the label of an ACME account below an apex of
+    /// its own.
     pub fn owns(&self, owner: &Owner) -> bool {
         self.owners.contains(owner) || owner.above().is_some_and(|apex| self.owners.contains(&apex))
     }
 
-    /// The owner of this name at which it may publish.
+    /// The owner of this name, if the account may publish there.
     pub fn owner_named(&self, name: &Name) -> Option<Owner> {
         let at = |owner: &Owner| Owner::at(name, &owner.zone);
         self.owners.iter().filter_map(at).find(|owner| self.owns(owner))
     }
 
-    /// The owners that it was given: without the labels of ACME accounts, which come and go with their values.
+    /// The owners that the account was given. The labels of ACME accounts are not among them: they exist as long as
+    /// their values.
     pub fn given(&self) -> Vec<&Owner> {
         self.owners.iter().filter(|owner| owner.above().is_none()).collect()
     }

@@ -1,4 +1,4 @@
-//! Enrolment tokens: registration secrets with an end, which the operator makes one by one.
+//! Enrolment tokens: registration secrets with limits, which the operator makes one by one.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,12 +12,12 @@ use crate::model::name::{MAX_LABEL, Subdomain};
 use crate::model::text::serde_as_text;
 use crate::model::time::Timestamp;
 
-/// The most registrations that one token is good for.
+/// The most registrations of one token.
 pub const MAX_USES: u32 = 100_000;
-/// The most labels that one token names.
+/// The most labels of one token.
 pub const MAX_LABELS: usize = 64;
 
-/// What a token is called by; never given again.
+/// The number of a token, which no other token ever gets.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct EnrolmentId(pub i64);
 
@@ -35,12 +35,12 @@ impl fmt::Display for EnrolmentId {
     }
 }
 
-/// Why a text is not an [`AllowedLabel`].
+/// A text is no [`AllowedLabel`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("write a label like `shop`, or its beginning and a star like `shop-*`, or `*` for any; found {0:?}")]
 pub struct AllowedLabelError(String);
 
-/// A label that may be chosen, or with a star at its end all labels that begin so.
+/// A label that a client may choose; a star at its end covers all labels with that beginning.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AllowedLabel(Box<str>);
 
@@ -50,7 +50,6 @@ impl AllowedLabel {
         &self.0
     }
 
-    /// Whether it covers a label.
     fn allows(&self, label: &Subdomain) -> bool {
         match self.0.strip_suffix('*') {
             Some(start) => label.as_str().starts_with(start),
@@ -88,35 +87,30 @@ impl fmt::Display for AllowedLabel {
 
 serde_as_text!(AllowedLabel);
 
-/// What a token is good for.
+/// The limits of a token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Terms {
-    /// How many registrations; none at all for a token that is to open storage alone.
+    /// The number of registrations; 0 for a token that only opens storage.
     pub uses: u32,
-    /// Until when.
     pub expires: Timestamp,
-    /// From which networks.
+    /// The networks from which the token may be used.
     pub allow_from: AllowFrom,
-    /// Which labels; empty: random ones, and none of choice.
+    /// The labels that it gives or lets the client choose; empty: random labels only.
     pub labels: Vec<AllowedLabel>,
-    /// What the operator wants to remember of it.
     pub note: Note,
 }
 
-/// A token as it is kept: without the token.
+/// The stored part of a token, without its secret.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Enrolment {
-    /// What it is called by.
     pub id: EnrolmentId,
-    /// What it is good for.
     pub terms: Terms,
-    /// How many registrations it has paid for.
+    /// The number of registrations so far.
     pub used: u32,
-    /// When it was made.
     pub created: Timestamp,
 }
 
-/// Why a token is good for no registration any more.
+/// The reason why a token allows no further registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Over {
     #[error("the enrolment token has been used as often as it may be")]
@@ -128,7 +122,7 @@ pub enum Over {
 }
 
 impl Enrolment {
-    /// Why it is good for no registration at `now`, if so.
+    /// The reason why the token allows no registration at `now`, or `None` where it does.
     pub fn over(&self, now: Timestamp) -> Option<Over> {
         if self.used >= self.terms.uses {
             return Some(Over::UsedUp);
@@ -136,17 +130,17 @@ impl Enrolment {
         (now >= self.terms.expires).then_some(Over::Expired)
     }
 
-    /// Whether it may be shown from an address.
+    /// Whether a client at this address may use the token.
     pub fn allows_from(&self, client: IpAddr) -> bool {
         self.terms.allow_from.allows(client)
     }
 
-    /// Whether a label may be chosen with it.
+    /// Whether a client may choose this label.
     pub fn allows_label(&self, label: &Subdomain) -> bool {
         self.terms.labels.iter().any(|allowed| allowed.allows(label))
     }
 
-    /// The labels that it names one by one.
+    /// The labels without a star.
     pub fn exact_labels(&self) -> impl Iterator<Item = Subdomain> + '_ {
         self.terms.labels.iter().filter_map(AllowedLabel::exact)
     }

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::model::name::{Name, NameError};
 
-/// Why a certificate cannot be had for a text.
+/// No certificate can be had for a text.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum IdentifierError {
     #[error("{0} is an IP address; it cannot be proven by DNS (RFC 8738 section 7), so name a host instead")]
@@ -22,7 +22,7 @@ pub enum IdentifierError {
     Host(String),
 }
 
-/// A DNS identifier as certificates have them: a host's name, or `*.` and the name above it (RFC 8555 section 7.1.3).
+/// A DNS identifier of a certificate: the name of a host, or a wildcard (RFC 8555 section 7.1.3).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Identifier {
@@ -31,12 +31,12 @@ pub struct Identifier {
 }
 
 impl Identifier {
-    /// The name without `*.`: what is proven. `_acme-challenge.` stands before it (RFC 8555 section 8.4).
+    /// The name without `*.`. A challenge proves it at `_acme-challenge.` before this name (RFC 8555 section 8.4).
     pub fn base(&self) -> &Name {
         &self.base
     }
 
-    /// Whether it stands for every name one label below.
+    /// Whether the identifier covers every name one label below its base.
     pub fn is_wildcard(&self) -> bool {
         self.is_wildcard
     }

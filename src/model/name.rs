@@ -1,4 +1,5 @@
-//! Domain names: [`Name`] in canonical wire form, the apex of a zone, and the [owners](owner) that accounts publish at.
+//! Domain names: [`Name`] in canonical wire form, the apex of a zone, and the [owners](owner) at which accounts
+//! publish.
 
 pub mod owner;
 
@@ -16,12 +17,12 @@ pub use owner::{Owner, OwnerLabel, Subdomain};
 
 pub use alias::{Alias, AliasError};
 
-/// Bytes of a name on the wire, the root's zero byte included (RFC 1035 section 2.3.4).
+/// The most bytes of a name on the wire, the root's zero byte included (RFC 1035 section 2.3.4).
 pub const MAX_NAME: usize = 255;
-/// Bytes of one label (RFC 1035 section 2.3.4).
+/// The most bytes of one label (RFC 1035 section 2.3.4).
 pub const MAX_LABEL: usize = 63;
 
-/// Why a text is not a domain name.
+/// A text is no domain name.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NameError {
     #[error("a name must not be empty")]
@@ -42,9 +43,11 @@ pub enum NameError {
 pub struct Name(Arc<[u8]>);
 
 impl Name {
-    /// Takes a name in uncompressed wire form, root byte included, and lower-cases it.
+    /// Reads a name in uncompressed wire form, root byte included, and turns it into lower case.
     ///
-    /// Fails where the bytes are not exactly one name of at most 255 bytes.
+    /// # Errors
+    ///
+    /// The bytes are not exactly one name of at most 255 bytes.
     pub fn from_wire(wire: &[u8]) -> Result<Self, NameError> {
         if wire.len() > MAX_NAME {
             return Err(NameError::Long);
@@ -90,7 +93,7 @@ impl Name {
 }
 
 impl Borrow<[u8]> for Name {
-    /// The wire form, so that a map keyed by names can be asked with a [`NameRef`]'s bytes.
+    /// The wire form, so that a map with names as keys can be searched with the bytes of a [`NameRef`].
     fn borrow(&self) -> &[u8] {
         &self.0
     }
@@ -99,8 +102,8 @@ impl Borrow<[u8]> for Name {
 impl FromStr for Name {
     type Err = NameError;
 
-    /// Reads `auth.example.org`, with or without the closing dot. Escapes are not read: names that need them come
-    /// from zone-file zonefiles.
+    /// Reads `auth.example.org`, with or without the closing dot. Escapes are errors: only zone files need them, and
+    /// have a parser of their own.
     fn from_str(text: &str) -> Result<Self, NameError> {
         if text.is_empty() {
             return Err(NameError::Empty);
@@ -149,7 +152,7 @@ pub struct NameRef<'a>(&'a [u8]);
 impl<'a> NameRef<'a> {
     /// Copies a name that a DNS parser has already checked into `buffer`, in lower case.
     ///
-    /// `wire` is one uncompressed name, root byte included, of at most 255 bytes; the caller walked its labels.
+    /// `wire` is one uncompressed name of at most 255 bytes, root byte included. The caller has checked its labels.
     pub fn lowered(wire: &[u8], buffer: &'a mut [u8; MAX_NAME]) -> Self {
         let buffer = &mut buffer[..wire.len()];
         buffer.copy_from_slice(wire);
@@ -172,13 +175,13 @@ impl<'a> NameRef<'a> {
         Labels(self.0)
     }
 
-    /// What stands before `apex`: `None` where this name is not `apex` or below it, no labels where it is `apex`.
+    /// The labels before `apex`: none where this name is `apex` itself, `None` where it is not in the zone.
     pub fn below(self, apex: NameRef<'_>) -> Option<Labels<'a>> {
         let split = self.0.len().checked_sub(apex.0.len())?;
         if &self.0[split..] != apex.0 {
             return None;
         }
-        // The bytes agree; a label boundary must fall on the split as well.
+        // The bytes are equal, but a label must also end at the split.
         let mut at = 0;
         while at < split {
             at += 1 + usize::from(self.0[at]);
@@ -200,12 +203,12 @@ impl fmt::Debug for NameRef<'_> {
     }
 }
 
-/// Labels of a name, in order, the root left out.
+/// The labels of a name in order, without the root.
 #[derive(Clone, Copy, Debug)]
 pub struct Labels<'a>(&'a [u8]);
 
 impl<'a> Labels<'a> {
-    /// The labels of a name that a DNS parser has already checked, in the case in which they were sent.
+    /// The labels of a name that a DNS parser has already checked, in their original case.
     pub fn of_wire(wire: &'a [u8]) -> Self {
         Self(wire)
     }
@@ -248,7 +251,7 @@ impl<'a> Iterator for Labels<'a> {
     }
 }
 
-/// The apex of a delegated zone that this daemon answers for. Never the root.
+/// The apex of a delegated zone for which the daemon is authoritative. Never the root.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ZoneName(Name);
@@ -264,13 +267,13 @@ impl ZoneName {
         &self.0
     }
 
-    /// Whether it is a challenge zone: a domain's own `_acme-challenge` or `_validation-persist`, delegated to us by NS
-    /// instead of a CNAME. Its apex is what an account owns, and no subdomains are registered in it.
+    /// Whether the zone is a challenge zone: the `_acme-challenge` or `_validation-persist` of a domain, delegated with
+    /// NS records in place of a CNAME. An account owns its apex, and nobody can register subdomains in it.
     pub fn is_challenge(&self) -> bool {
         self.begins_with(CHALLENGE_LABEL) || self.begins_with(PERSIST_LABEL)
     }
 
-    /// Whether this is its first label.
+    /// Whether `label` is the first label of the apex.
     pub fn begins_with(&self, label: &str) -> bool {
         self.0.as_ref().labels().next() == Some(label.as_bytes())
     }

@@ -1,11 +1,11 @@
-//! The network that a peer's address lies in: what limits per client count by.
+//! The network of a peer's address, by which limits count clients.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// An IPv4 /24 or an IPv6 /56: what one customer of a network commonly holds.
+/// An IPv4 /24 or an IPv6 /56: the size of network that one customer commonly has.
 ///
-/// Counting by address would let whoever holds an IPv6 prefix pose as 2^64 clients.
+/// If limits counted addresses, the holder of an IPv6 prefix could pose as 2^64 clients.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Prefix {
     /// The first 24 bits of an IPv4 address.

@@ -1,4 +1,4 @@
-//! Secrets: API keys and registration secrets, and the hashes that are all we keep of them.
+//! Secrets: API keys and registration secrets, and their hashes, which alone are stored.
 
 mod shown;
 
@@ -17,16 +17,16 @@ use thiserror::Error;
 
 pub use shown::{SealError, SealingKey, ShownSecret};
 
-/// Characters of an API key.
+/// The length of an API key.
 pub const API_KEY: usize = 40;
 /// The fewest characters of a registration secret.
 pub const MIN_REGISTRATION_SECRET: usize = 20;
 
 /// Argon2id's cost: 8 MiB, one pass, one lane.
 ///
-/// API keys are 240 random bits made here, never chosen by people, so no dictionary helps against a stolen database
-/// and RFC 9106's costs for passwords would buy nothing; they would only make floods of wrong keys cheaper for the
-/// sender. Hashes with other parameters verify as well.
+/// API keys are 240 random bits that the daemon makes, and no person chooses them: a dictionary does not help against a
+/// stolen database. The costs of RFC 9106 for passwords would protect nothing more, and would make floods of wrong keys
+/// more harmful. Hashes with other parameters verify as well.
 const COST: (u32, u32, u32) = (8 * 1024, 1, 1);
 
 /// The system's random source has failed.
@@ -34,7 +34,7 @@ const COST: (u32, u32, u32) = (8 * 1024, 1, 1);
 #[error("the system's random number generator failed")]
 pub struct RandomError;
 
-/// Why a text is not an API key.
+/// A text is no API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("an API key has {API_KEY} characters of A-Z a-z 0-9 - _")]
 pub struct ApiKeyError;
@@ -44,12 +44,12 @@ pub struct ApiKeyError;
 pub struct ApiKey(String);
 
 impl ApiKey {
-    /// A new one of 240 random bits.
+    /// Makes a key of 240 random bits.
     pub fn random() -> Result<Self, RandomError> {
         random_text::<30>().map(Self)
     }
 
-    /// The key itself, for the one reply that shows it.
+    /// The key itself, for the one reply with it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -77,7 +77,7 @@ fn random_text<const N: usize>() -> Result<String, RandomError> {
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// Why a stored text is not a key hash, or why none could be made.
+/// A stored text is no key hash, or a key could not be hashed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum HashError {
     #[error("neither an Argon2id hash ($argon2id$...) nor a bcrypt hash ($2a$, $2b$)")]
@@ -86,17 +86,17 @@ pub enum HashError {
     Argon2(String),
 }
 
-/// What is stored of an API key.
+/// The stored hash of an API key.
 #[derive(Clone, PartialEq, Eq)]
 pub enum ApiKeyHash {
     /// A PHC string `$argon2id$...`.
     Argon2id(String),
-    /// `$2a$`/`$2b$`, as acme-dns stored it; replaced by Argon2id at the key's first use.
+    /// `$2a$` or `$2b$`, from acme-dns. The first use of the key replaces it with Argon2id.
     Bcrypt(String),
 }
 
 impl ApiKeyHash {
-    /// Hashes a key: about 5 ms of CPU and 8 MiB of memory. Not for an async thread.
+    /// Hashes a key, which takes about 5 ms of CPU and 8 MiB of memory. Call it on no async thread.
     pub fn of(key: &ApiKey) -> Result<Self, HashError> {
         let failed = |e: &dyn fmt::Display| HashError::Argon2(e.to_string());
         let (memory, passes, lanes) = COST;
@@ -106,7 +106,7 @@ impl ApiKeyHash {
         Ok(Self::Argon2id(hash.to_string()))
     }
 
-    /// Whether `key` is the one that was hashed; in constant time for a given hash. As slow as [`ApiKeyHash::of`].
+    /// Whether the hash is that of `key`, in constant time for a given hash. As slow as [`ApiKeyHash::of`].
     pub fn verify(&self, key: &ApiKey) -> bool {
         match self {
             Self::Argon2id(phc) => PasswordHash::new(phc)
@@ -147,7 +147,7 @@ impl fmt::Debug for ApiKeyHash {
     }
 }
 
-/// Why a text cannot stand for a registration secret.
+/// A text is no registration secret, or no hash of one.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SecretError {
     #[error("a registration secret has at least {MIN_REGISTRATION_SECRET} characters; found {0}")]
@@ -158,13 +158,13 @@ pub enum SecretError {
 
 /// The hash of a secret with which clients may register.
 ///
-/// SHA-256 and not Argon2: a secret travels as a path prefix or a password on every registration and several are
-/// valid at once, so checking must cost nothing worth flooding; `txtgate secret` makes them of 192 random bits.
+/// SHA-256 rather than Argon2: every registration carries a secret, and several are valid at once, so the check must be
+/// too cheap for a flood. `txtgate secret` makes secrets of 192 random bits.
 #[derive(Clone)]
 pub struct SecretHash([u8; 32]);
 
 impl PartialEq for SecretHash {
-    /// In constant time.
+    /// Compares in constant time.
     fn eq(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }

@@ -9,14 +9,14 @@ use crate::model::time::Timestamp;
 pub struct Serial(pub u32);
 
 impl Serial {
-    /// The serial after this one: one more, or the Unix time where that is ahead, so that serials also tell when.
+    /// The next serial: this one plus 1, or the Unix time where that is ahead, so that a serial also tells the time.
     pub fn next(self, now: Timestamp) -> Self {
         let one_more = Self(self.0.wrapping_add(1));
         let clock = Self(now.low_32_bits());
         if clock.is_after(one_more) { clock } else { one_more }
     }
 
-    /// RFC 1982 section 3.2: whether `self` is greater than `other`. False both ways at a distance of exactly 2^31.
+    /// Whether `self` is greater than `other` (RFC 1982 section 3.2). At a distance of exactly 2^31 neither is.
     pub fn is_after(self, other: Self) -> bool {
         let ahead = self.0.wrapping_sub(other.0);
         ahead != 0 && ahead < 1 << 31

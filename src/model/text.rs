@@ -1,4 +1,4 @@
-//! Values that JSON and TOML hold as text: the text that they display, and that they are parsed from.
+//! Values that JSON and TOML contain as text: `Display` writes it, and `FromStr` reads it.
 
 /// Implements `Serialize` by `Display`, and `Deserialize` by `FromStr`.
 macro_rules! serde_as_text {

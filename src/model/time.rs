@@ -1,6 +1,6 @@
-//! Time: the wall clock is read once at start; from then on the monotonic clock carries it.
+//! Time. The daemon reads the wall clock once at its start, and then adds the time of the monotonic clock.
 //!
-//! So a wall clock that jumps, forwards or backwards, expires nothing and brings nothing back.
+//! A wall clock that jumps, forwards or backwards, therefore neither expires a value nor revives one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,10 +17,10 @@ use thiserror::Error;
 pub struct Timestamp(u32);
 
 impl Timestamp {
-    /// The last moment that there is, which stands for never.
+    /// The last moment, which stands for never.
     pub const MAX: Self = Self(u32::MAX);
 
-    /// From Unix seconds; clamped to the years 1970 to 2106.
+    /// From Unix seconds. Later moments than those of the year 2106 become [`MAX`](Self::MAX).
     pub fn from_unix(seconds: u64) -> Self {
         Self(u32::try_from(seconds).unwrap_or(u32::MAX))
     }
@@ -30,22 +30,22 @@ impl Timestamp {
         u64::from(self.0)
     }
 
-    /// The Unix seconds modulo 2^32, as a SOA serial takes them.
+    /// The Unix seconds as a SOA serial.
     pub fn low_32_bits(self) -> u32 {
         self.0
     }
 
-    /// This moment and `after` more; saturates.
+    /// The moment `after` this one; saturates.
     pub fn plus(self, after: Duration) -> Self {
         Self::from_unix(self.as_unix().saturating_add(after.as_secs()))
     }
 
-    /// This moment less `before`; saturates.
+    /// The moment `before` this one; saturates.
     pub fn minus(self, before: Duration) -> Self {
         Self::from_unix(self.as_unix().saturating_sub(before.as_secs()))
     }
 
-    /// How long from `earlier` to here; zero where that is later.
+    /// The time from `earlier` to this moment; zero where `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(u64::from(self.0.saturating_sub(earlier.0)))
     }
@@ -75,84 +75,82 @@ impl FromStr for Timestamp {
     }
 }
 
-/// How far the machine's clock may be set back, or differ from ours, and still be right: it is being corrected.
+/// The largest difference of the machine's clock that counts as a correction rather than as a fault.
 const CORRECTION: Duration = Duration::from_secs(60);
 
-/// The daemon's clock: wall time at start plus what the monotonic clock has run since. Cheap to clone; all clones know
-/// of the same last commit.
+/// The daemon's clock: the wall time of the start plus the monotonic time since. Cheap to clone; all clones share the
+/// last commit.
 #[derive(Clone, Debug)]
 pub struct Clock {
     started: Instant,
     start: Duration,
-    /// What the machine's clock said at the start, where that was not before the last commit.
+    /// The machine's clock at the start, unless it was behind the last commit.
     witness: Option<Timestamp>,
-    /// When the last change was stored, by the machine's clock.
+    /// The time of the last stored change, by the machine's clock.
     last_commit: Arc<AtomicU32>,
 }
 
-/// The machine's clock is behind the last change that is stored: it is wrong, or was wrong then.
+/// The machine's clock is behind the last stored change: it is wrong now, or was wrong then.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[error("the machine's clock says {clock}, which is before the last change that is stored ({last_commit})")]
 pub struct Behind {
-    /// What it says.
+    /// The clock now.
     pub clock: Timestamp,
-    /// What it said when the last change was stored.
+    /// The clock at the last stored change.
     pub last_commit: Timestamp,
 }
 
 impl Behind {
-    /// By how much.
     pub fn lag(self) -> Duration {
         self.last_commit.since(self.clock)
     }
 }
 
 impl Clock {
-    /// Reads the wall clock, and starts at `newest` where that is later: a machine whose clock has lost its battery
-    /// must not undo what it has published.
+    /// Reads the wall clock, and starts at `newest` where that is later: a machine whose clock was reset must not undo
+    /// what it has published.
     pub fn start(newest: Option<Timestamp>) -> Self {
         let newest = newest.map_or(Duration::ZERO, |at| Duration::from_secs(at.as_unix()));
         let (wall, last_commit) = (since_1970(), Arc::default());
         Self { started: Instant::now(), start: wall.max(newest), witness: Some(timestamp(wall)), last_commit }
     }
 
-    /// The same, knowing when the last change was stored, if one was.
+    /// Takes the time of the last stored change into account, if there is one.
     pub fn after(self, last_commit: Option<Timestamp>) -> Self {
         let last_commit = last_commit.unwrap_or(Timestamp(0));
         let witness = self.witness.filter(|wall| *wall >= last_commit);
         Self { witness, last_commit: Arc::new(AtomicU32::new(last_commit.0)), ..self }
     }
 
-    /// The time now.
     pub fn now(&self) -> Timestamp {
         timestamp(self.start + self.started.elapsed())
     }
 
-    /// The time that others compare a signature's with: what the machine's clock says now, jumps included. Never a
-    /// time before the last commit: nothing may be dated by a clock that is behind that.
+    /// The machine's clock now, jumps included, with which others compare the time of a signature. Never a time before
+    /// the last commit: a clock that is behind it must not date anything.
     pub fn wall(&self) -> Result<Timestamp, Behind> {
         let witness = self.witness.map(|wall| wall.plus(self.started.elapsed()));
         let last_commit = Timestamp(self.last_commit.load(Ordering::Relaxed));
         believed(timestamp(since_1970()), last_commit, witness)
     }
 
-    /// The time to write down with a change: that of the last one where the clock cannot be believed.
+    /// The time to store with a change. Where the clock is wrong, the time of the last change.
     pub fn commit(&self) -> Timestamp {
         self.wall().unwrap_or_else(|behind| behind.last_commit)
     }
 
-    /// Takes note of a change that has been stored. One that was stored before the present last one is the operator's
-    /// word that the clock is right and was wrong then.
+    /// Notes the time of a stored change. An earlier time than the last one comes from the operator, who declares that
+    /// the clock is right now and was wrong before.
     pub fn committed(&self, at: Timestamp) {
         self.last_commit.store(at.0, Ordering::Relaxed);
     }
 }
 
-/// What to date a signature by.
+/// The time to date a signature by.
 ///
-/// Where the machine's clock is behind the last commit, one of the two is wrong. Which one the `witness` can tell:
-/// the time that has run in this process since its start, when the clock was not behind. It and the clock together
-/// outweigh a commit that was made while the clock had jumped ahead.
+/// Where the machine's clock is behind the last commit, one of the two is wrong. The `witness` tells which: the clock
+/// at the start of this process, when it was not behind, plus the monotonic time since. Where witness and clock agree,
+/// the commit was made while the clock had jumped ahead.
 fn believed(wall: Timestamp, last_commit: Timestamp, witness: Option<Timestamp>) -> Result<Timestamp, Behind> {
     if wall.plus(CORRECTION) >= last_commit {
         return Ok(wall.max(last_commit));

@@ -1,7 +1,7 @@
 //! What the store holds of a TSIG key (RFC 8945): its algorithm, and the [`Derivation`] of its secret.
 //!
-//! A server has to *use* the secret to sign, so a hash would not do. A derivation gives the secret only together with
-//! the master secret, which lies in a file of its own: neither the database nor a backup holds anything to sign with.
+//! A server *uses* the secret to sign, so a hash is not enough. A derivation gives the secret only together with the
+//! master secret, which is in a file of its own: neither the database nor a backup contains anything to sign with.
 
 use std::fmt;
 use std::str::FromStr;

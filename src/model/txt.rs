@@ -1,4 +1,4 @@
-//! TXT values as DNS-01 publishes them, persistent authorizations, and record sets.
+//! TXT values of DNS-01, persistent authorizations, and record sets.
 
 pub mod persist;
 
@@ -14,12 +14,12 @@ use thiserror::Error;
 
 use crate::model::time::Timestamp;
 
-/// Bytes of one character-string in a TXT record (RFC 1035 section 3.3); longer texts are cut into several.
+/// The most bytes of a character-string in a TXT record (RFC 1035 section 3.3); longer texts are split into several.
 pub const MAX_STRING: usize = 255;
-/// Characters of a TXT value: base64url of a SHA-256 digest, without padding (RFC 8555 section 8.4).
+/// The length of a TXT value: base64url of a SHA-256 digest, without padding (RFC 8555 section 8.4).
 pub const TXT_VALUE: usize = 43;
 
-/// Why a text is not a TXT value.
+/// A text is no TXT value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TxtValueError {
     #[error("this looks like a key authorization; send base64url(SHA-256(it))")]
@@ -30,21 +30,21 @@ pub enum TxtValueError {
     Character(char),
 }
 
-/// base64url(SHA-256(key authorization)): any 43 base64url characters, kept byte for byte.
+/// base64url(SHA-256(key authorization)): any 43 base64url characters, stored byte for byte.
 ///
-/// It is never decoded: the last character carries two unused bits, so not every value survives the round trip.
+/// The daemon never decodes a value: the last character has two unused bits, so decoding and encoding would change
+/// some.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub struct TxtValue([u8; TXT_VALUE]);
 
 impl TxtValue {
-    /// The characters.
     pub fn as_str(&self) -> &str {
         // invariant: only ASCII gets past `from_str`
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
-    /// The bytes of the one character-string in the record.
+    /// The bytes of the record's only character-string.
     pub fn as_bytes(&self) -> &[u8; TXT_VALUE] {
         &self.0
     }
@@ -90,12 +90,12 @@ impl Serialize for TxtValue {
     }
 }
 
-/// Why a text is not a key authorization.
+/// A text is no key authorization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("a key authorization is a token, a dot and the thumbprint of the account's key, both in base64url")]
 pub struct KeyAuthorizationError;
 
-/// What proves that an ACME account has accepted a challenge: the challenge's token and the account key's thumbprint
+/// The token of a challenge and the thumbprint of the account's key, which bind the challenge to the ACME account
 /// (RFC 8555 section 8.1).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KeyAuthorization(String);
@@ -106,7 +106,7 @@ impl KeyAuthorization {
         self.0.split('.').next().unwrap_or_default()
     }
 
-    /// The value that DNS-01 publishes for it.
+    /// The TXT value that proves it in DNS-01.
     pub fn txt_value(&self) -> TxtValue {
         let mut value = [0; TXT_VALUE];
         // invariant: 32 bytes are 43 characters without padding
@@ -131,11 +131,10 @@ impl FromStr for KeyAuthorization {
 /// A published TXT value and its times.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LiveValue {
-    /// What is served.
     pub txt: TxtValue,
-    /// When it was published, or published again.
+    /// The time of the last publication.
     pub published: Timestamp,
-    /// From when on it is no longer served.
+    /// The first moment at which it is no longer served.
     pub expires: Timestamp,
 }
 
@@ -146,12 +145,11 @@ impl LiveValue {
     }
 }
 
-/// All records of one name and type (RFC 2181 section 5): they share a TTL, and no RDATA stands twice.
+/// All records of one name and type (RFC 2181 section 5). They share a TTL, and no two have the same RDATA.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RecordSet {
-    /// The type.
     pub rtype: RecordType,
-    /// Seconds that a resolver may keep it.
+    /// In seconds.
     pub ttl: u32,
     /// Each record's RDATA as uncompressed wire bytes, in the order in which it is served.
     pub rdatas: Vec<Box<[u8]>>,

@@ -1,4 +1,4 @@
-//! Addresses of a certificate authority.
+//! URLs of a certificate authority.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,10 +8,10 @@ use hyper::Uri;
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
-/// The most characters of an address; a reply's are kept, so they must have an end.
+/// The most characters of a URL. The daemon stores URLs from replies of CAs, so they need a limit.
 const MAX_URL: usize = 2_048;
 
-/// Why a text is not an address that may be asked.
+/// A text is no URL that the daemon may ask.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum UrlError {
     #[error("{0:?} is no URL; write one like \"https://acme.example.com/directory\"")]
@@ -20,18 +20,18 @@ pub enum UrlError {
     Plain(String),
 }
 
-/// An `https` URL, or an `http` one of this machine (RFC 8555 section 6.1). Kept byte for byte: it is signed over.
+/// An `https` URL, or an `http` URL of this machine (RFC 8555 section 6.1). Stored byte for byte, because requests sign
+/// it.
 #[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Url(Box<str>);
 
 impl Url {
-    /// The text as it was given.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What an HTTP client takes.
+    /// The form for HTTP clients.
     pub fn uri(&self) -> Uri {
         // invariant: `from_str` has parsed it
         self.0.parse().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Names in other people's zones that stand for an account's own.
+//! Names in other zones that stand for an owner of an account.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use crate::model::text::serde_as_text;
 
 use super::{CHALLENGE_LABEL, Name, NameError};
 
-/// Why a text is not an [`Alias`].
+/// A text is no [`Alias`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AliasError {
     #[error(transparent)]
@@ -21,22 +21,21 @@ pub enum AliasError {
     NoChallenge(Name),
 }
 
-/// A name at which a CA looks for a challenge and where the domain's owner has put a CNAME (or means to):
-/// `_acme-challenge.example.com` (RFC 8555 section 8.4), or one label that begins with `_` before it, as the
-/// challenges have that are bound to an ACME account (draft-ietf-acme-dns-account-label).
+/// A name at which a CA looks for a challenge, and where the domain's owner has a CNAME: `_acme-challenge.example.com`
+/// (RFC 8555 section 8.4). One label that begins with `_` may stand before it, as in challenges that are bound to an
+/// ACME account (draft-ietf-acme-dns-account-label).
 ///
-/// Clients that do not follow CNAMEs name it; it stands for one of the owners of *their* account. It proves nothing
-/// about the domain, so every account may have it at the same time, each for itself.
+/// Clients that do not follow CNAMEs use the alias to name an owner of *their* account. An alias proves nothing about
+/// the domain, so several accounts may have the same one, each for itself.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Alias(Name);
 
 impl Alias {
-    /// The alias of a domain: `_acme-challenge.` before it.
+    /// The name `_acme-challenge` below a domain.
     pub fn of_domain(domain: &Name) -> Result<Self, AliasError> {
         Self::try_from(domain.child(CHALLENGE_LABEL)?)
     }
 
-    /// The name.
     pub fn name(&self) -> &Name {
         &self.0
     }

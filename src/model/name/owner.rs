@@ -1,4 +1,4 @@
-//! The names at which accounts publish, and how people write them.
+//! The names at which accounts publish, and the forms in which people write them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::model::url::Url;
 
 use super::{CHALLENGE_LABEL, MAX_LABEL, Name, NameError, PERSIST_LABEL, ZoneName};
 
-/// Why a text is not a subdomain.
+/// A text is no subdomain.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("a subdomain is one label of 1 to 63 letters, digits and inner hyphens, like `shop-1`; found {0:?}")]
 pub struct SubdomainError(pub String);
@@ -25,12 +25,12 @@ impl SubdomainError {
     }
 }
 
-/// One label below the apex that an account owns: letters, digits and inner hyphens (LDH), kept in lower case.
+/// A label below the apex that an account owns: letters, digits and inner hyphens (LDH), in lower case.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Subdomain(Box<str>);
 
 impl Subdomain {
-    /// A new one that nobody can guess: a version 4 UUID.
+    /// A label that nobody can guess: a version 4 UUID.
     pub fn random() -> Self {
         Self(Uuid::new_v4().to_string().into())
     }
@@ -40,12 +40,13 @@ impl Subdomain {
         &self.0
     }
 
-    /// Whether it reads as a hyphenated UUID. Those are ours to give; nobody may ask for one.
+    /// Whether the label has the form of a hyphenated UUID. Only the daemon gives such labels; no client may choose
+    /// one.
     pub fn is_uuid_shaped(&self) -> bool {
         self.uuid().is_some()
     }
 
-    /// The UUID that the label spells in its 36-character form.
+    /// The UUID, where the label is one in its 36-character form.
     pub fn uuid(&self) -> Option<Uuid> {
         (self.0.len() == 36).then(|| Uuid::try_parse(&self.0).ok()).flatten()
     }
@@ -78,10 +79,10 @@ impl fmt::Display for Subdomain {
 pub struct AcmeAccountLabel(Box<str>);
 
 impl AcmeAccountLabel {
-    /// Characters of base32 for ten bytes (RFC 4648 section 6).
+    /// The length of ten bytes in base32 (RFC 4648 section 6).
     const DIGITS: usize = 16;
 
-    /// That of the account with this URL, taken byte for byte.
+    /// The label of the account with this URL, which is hashed byte for byte.
     pub fn of(account: &Url) -> Self {
         let digest = digest(&SHA256, account.as_str().as_bytes());
         Self(format!("_{}", BASE32_NOPAD.encode(&digest.as_ref()[..10]).to_ascii_lowercase()).into())
@@ -92,34 +93,34 @@ impl AcmeAccountLabel {
         &self.0
     }
 
-    /// Whether bytes in lower case have the form of such a label.
+    /// Whether a label in lower case has this form.
     pub fn is_one(label: &[u8]) -> bool {
         let digit = |byte: &u8| matches!(byte, b'a'..=b'z' | b'2'..=b'7');
         matches!(label, [b'_', digits @ ..] if digits.len() == Self::DIGITS && digits.iter().all(digit))
     }
 }
 
-/// Where in a zone TXT values may be published.
+/// The part of an owner's name below the apex of its zone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum OwnerLabel {
     /// An account's label.
     Subdomain(Subdomain),
-    /// `_acme-challenge.<zone>`, which belongs to the daemon and its operator.
+    /// `_acme-challenge.<zone>`, which belongs to the daemon and the operator.
     Challenge,
-    /// `_validation-persist.<zone>`, which belongs to them too.
+    /// `_validation-persist.<zone>`, which belongs to the daemon and the operator too.
     Persist,
     /// The apex of a challenge zone.
     Apex,
-    /// A label below the name at which challenges are looked for, for dns-account-01: below such an apex, where it belongs
-    /// to whoever owns the apex, or in another zone below `_acme-challenge.<zone>`, where it is the daemon's as well.
+    /// The label of an ACME account, for dns-account-01. Below the apex of a challenge zone it belongs to the apex's
+    /// account; in other zones it stands below `_acme-challenge.<zone>` and belongs to the daemon.
     AcmeAccount(AcmeAccountLabel),
 }
 
 impl OwnerLabel {
-    /// How the apex is stored, as zone files write it (RFC 1035 section 5.1).
+    /// The stored form of the apex, as in zone files (RFC 1035 section 5.1).
     pub const APEX: &str = "@";
 
-    /// The label as it is stored.
+    /// The stored form.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Subdomain(subdomain) => subdomain.as_str(),
@@ -130,17 +131,17 @@ impl OwnerLabel {
         }
     }
 
-    /// The first label of the name, by which the zone knows it; empty for the apex itself.
+    /// The first label of the name, which is the key in the zone; empty for the apex.
     pub fn below_apex(&self) -> &str {
         Self::below_apex_of(self.as_str())
     }
 
-    /// The same of a stored label.
+    /// [`below_apex`](Self::below_apex) of a label in its stored form.
     pub fn below_apex_of(stored: &str) -> &str {
         if stored == Self::APEX { "" } else { stored }
     }
 
-    /// Whether a zone has owners of this kind.
+    /// Whether the zone can have owners of this kind.
     fn fits(&self, zone: &ZoneName) -> bool {
         match self {
             Self::Subdomain(_) | Self::Challenge | Self::Persist => !zone.is_challenge(),
@@ -164,12 +165,10 @@ impl FromStr for OwnerLabel {
     }
 }
 
-/// A name at which TXT values may be published: a zone and a label in it.
+/// A name at which TXT values may be published.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Owner {
-    /// The zone.
     pub zone: ZoneName,
-    /// The label below its apex.
     pub label: OwnerLabel,
 }
 
@@ -184,7 +183,7 @@ impl Owner {
         Self { zone, label: OwnerLabel::Apex }
     }
 
-    /// The owner of this name in a zone, if the zone can have one there.
+    /// The owner with this name, if the zone can have one there.
     pub fn at(name: &Name, zone: &ZoneName) -> Option<Self> {
         let mut labels = name.as_ref().below(zone.apex().as_ref())?;
         let Some(label) = labels.next() else { return Self::labelled(OwnerLabel::Apex, zone) };
@@ -197,30 +196,29 @@ impl Owner {
         is_there.then_some(owner)
     }
 
-    /// The owner with this label in a zone, if the zone can have such a one.
+    /// The owner with this label, if the zone can have one.
     fn labelled(label: OwnerLabel, zone: &ZoneName) -> Option<Self> {
         label.fits(zone).then(|| Self { zone: zone.clone(), label })
     }
 
-    /// The owner that decides who may publish here without having been given this name: the apex, for the label of an
-    /// ACME account right below one.
+    /// The owner whose account may publish here as well: for the label of an ACME account in a challenge zone, the
+    /// apex.
     pub fn above(&self) -> Option<Self> {
         let is_below_apex = matches!(self.label, OwnerLabel::AcmeAccount(_)) && self.zone.is_challenge();
         is_below_apex.then(|| Self::apex(self.zone.clone()))
     }
 
-    /// Whether `_acme-challenge` stands between its label and the zone.
+    /// Whether `_acme-challenge` stands between the label and the apex.
     fn is_below_challenge(&self) -> bool {
         matches!(self.label, OwnerLabel::AcmeAccount(_)) && !self.zone.is_challenge()
     }
 
-    /// Whether it is the daemon's and its operator's in every zone that has it: nobody can be given it, and it is made
-    /// when it is first used.
+    /// Whether the owner belongs to the daemon and the operator. No account can have it, and its first use creates it.
     pub fn is_daemons(&self) -> bool {
         matches!(self.label, OwnerLabel::Challenge | OwnerLabel::Persist) || self.is_below_challenge()
     }
 
-    /// Whether a CA that looks for a persistent authorization can come here: by a CNAME, or since this is where it looks.
+    /// Whether a CA can find a persistent authorization here: at the name itself, or through a CNAME.
     pub fn may_persist(&self) -> bool {
         match self.label {
             OwnerLabel::Subdomain(_) | OwnerLabel::Persist => true,
@@ -229,7 +227,7 @@ impl Owner {
         }
     }
 
-    /// What acme-dns calls the subdomain, and takes as such: the label where it is a subdomain, the whole name where not.
+    /// The `subdomain` of the acme-dns API: the label of a subdomain, the whole name of other owners.
     pub fn short(&self) -> Cow<'_, str> {
         match &self.label {
             OwnerLabel::Subdomain(subdomain) => Cow::Borrowed(subdomain.as_str()),
@@ -239,7 +237,7 @@ impl Owner {
 }
 
 impl fmt::Display for Owner {
-    /// The fulldomain: what a CNAME points to, without the closing dot.
+    /// The fulldomain, which is the target of the CNAME, without the closing dot.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.label {
             OwnerLabel::Apex => self.zone.fmt(f),
@@ -249,7 +247,7 @@ impl fmt::Display for Owner {
     }
 }
 
-/// Why a text means no owner.
+/// A text names no owner.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum OwnerTextError {
     #[error(transparent)]
@@ -258,20 +256,20 @@ pub enum OwnerTextError {
     Name(#[from] NameError),
 }
 
-/// What people write to mean an owner: its label alone, or its whole name. In any case, a closing dot is tolerated.
+/// An owner as people write it: its label alone or its whole name, in any case, with or without a closing dot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OwnerText {
-    /// The label, in whichever zone.
+    /// A label, of no particular zone.
     Label(OwnerLabel),
     /// The whole name.
     Name(Name),
 }
 
 impl OwnerText {
-    /// The owner in a zone that is meant, if it can be one of that zone.
+    /// The owner that the text names in a zone, if the zone can have it.
     pub fn in_zone(&self, zone: &ZoneName) -> Option<Owner> {
         match self {
-            // A label alone is one right below the apex.
+            // A label alone stands directly below the apex.
             Self::Label(label) => Owner::labelled(label.clone(), zone).filter(|owner| !owner.is_below_challenge()),
             Self::Name(name) => Owner::at(name, zone),
         }

@@ -1,4 +1,4 @@
-//! A registration secret or an enrolment token as somebody shows it, and what can be made of it.
+//! A registration secret or an enrolment token as a client presents it, and the hash and the key that come from it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,20 +10,19 @@ use thiserror::Error;
 
 use super::{MIN_REGISTRATION_SECRET, RandomError, SecretError, SecretHash, sha256};
 
-/// What the keys are for which are derived from secrets, so that no other use of one ever gives the same.
+/// The purpose of derived keys, so that no other use of a secret derives the same key.
 const SEALING: &[u8] = b"txtgate storage 1";
 
-/// A secret with which somebody may register, or an enrolment token, as it was shown to us: never stored.
+/// A registration secret or an enrolment token as a client presents it. Never stored.
 #[derive(Clone)]
 pub struct ShownSecret(String);
 
 impl ShownSecret {
-    /// What is stored of it.
     pub fn hash(&self) -> SecretHash {
         SecretHash(sha256(&self.0))
     }
 
-    /// The key for what is kept for its holder. It cannot be had from the hash.
+    /// The key for the storage of the secret's holder. It cannot be derived from the hash.
     pub fn sealing_key(&self) -> Result<SealingKey, SealError> {
         let secret = Salt::new(HKDF_SHA256, SEALING).extract(self.0.as_bytes());
         let key = secret.expand(&[b"key"], &AES_256_GCM).map_err(|_| SealError::Key)?;
@@ -34,7 +33,7 @@ impl ShownSecret {
 impl FromStr for ShownSecret {
     type Err = SecretError;
 
-    /// Any text of at least [`MIN_REGISTRATION_SECRET`] characters.
+    /// Accepts any text of at least [`MIN_REGISTRATION_SECRET`] characters.
     fn from_str(text: &str) -> Result<Self, SecretError> {
         let length = text.chars().count();
         if length < MIN_REGISTRATION_SECRET { Err(SecretError::Short(length)) } else { Ok(Self(text.to_owned())) }
@@ -47,7 +46,7 @@ impl fmt::Debug for ShownSecret {
     }
 }
 
-/// Why something cannot be sealed or opened.
+/// A text cannot be encrypted or decrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SealError {
     #[error("no key can be derived from the secret")]
@@ -60,11 +59,11 @@ pub enum SealError {
     Open,
 }
 
-/// Seals what is kept for the holder of a secret (AES-256-GCM, a random nonce before the text).
+/// Encrypts the storage of a secret's holder: AES-256-GCM, with a random nonce before the text.
 pub struct SealingKey(LessSafeKey);
 
 impl SealingKey {
-    /// Encrypts `text`, and binds it to the `name` under which it is kept.
+    /// Encrypts `text`, and binds it to the `name` under which it is stored.
     pub fn seal(&self, name: &str, text: &[u8]) -> Result<Vec<u8>, SealError> {
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).map_err(|_| RandomError)?;
@@ -73,7 +72,7 @@ impl SealingKey {
         Ok([nonce.as_slice(), &sealed].concat())
     }
 
-    /// Decrypts what [`SealingKey::seal`] has made for the same name.
+    /// Decrypts the result of [`SealingKey::seal`] for the same name.
     pub fn open(&self, name: &str, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
         let (nonce, text) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(SealError::Open)?;
         let (nonce, mut text) = (Nonce::assume_unique_for_key(*nonce), text.to_vec());

@@ -1,4 +1,4 @@
-//! Persistent authorizations, as dns-persist-01 looks for them (draft-ietf-acme-dns-persist-01).
+//! Persistent authorizations, which CAs read for dns-persist-01 (draft-ietf-acme-dns-persist-01).
 
 use std::collections::HashSet;
 use std::fmt;
@@ -11,11 +11,11 @@ use crate::model::name::{MAX_LABEL, MAX_NAME};
 use crate::model::text::serde_as_text;
 use crate::model::time::Timestamp;
 
-/// Characters of a persistent authorization. An owner's share of them, beside the most challenges that it may have, fits
-/// a DNS message over TCP.
+/// The most characters of a persistent authorization. All those of an owner, together with the most challenges, fit a
+/// DNS message over TCP.
 pub const MAX_PERSIST_VALUE: usize = 512;
 
-/// Why a text is not a persistent authorization.
+/// A text is no persistent authorization.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PersistValueError {
     #[error("a persistent authorization has 1 to {MAX_PERSIST_VALUE} characters; found {0}")]
@@ -42,10 +42,10 @@ pub enum PersistValueError {
     PersistUntil(String),
 }
 
-/// A CA's issuer domain name, the URL of the ACME account that may get certificates from it, and how far that goes: an
-/// issue-value (RFC 8659 section 4.2), kept byte for byte but for blanks around it.
+/// An issue-value (RFC 8659 section 4.2): a CA's issuer domain name, the URL of the ACME account that may get
+/// certificates from it, and limits. Stored byte for byte, without the blanks around it.
 ///
-/// Stricter than what a CA reads: whatever it would silently take for something else is refused.
+/// The parser is stricter than a CA: it refuses every text that a CA would silently understand in another way.
 #[derive(Clone)]
 pub struct PersistValue {
     text: Arc<str>,
@@ -68,19 +68,19 @@ impl PersistValue {
         self.parameter("accounturi").unwrap_or_default()
     }
 
-    /// Whether it goes for wildcards as well.
+    /// Whether it authorizes wildcards as well.
     pub fn is_wildcard(&self) -> bool {
         self.parameter("policy").is_some()
     }
 
-    /// The value of a parameter; `from_str` has seen to it that there are no two.
+    /// The value of a parameter, of which `from_str` refuses a second one.
     fn parameter(&self, wanted: &str) -> Option<&str> {
         let mut parameters = self.text.split(';').skip(1).filter_map(|part| part.split_once('='));
         let found = parameters.find(|(tag, _)| tag.trim_matches(BLANKS).eq_ignore_ascii_case(wanted));
         found.map(|(_, value)| value.trim_matches(BLANKS))
     }
 
-    /// The last moment at which a CA goes by it, if it names one.
+    /// The last moment at which a CA accepts it, if it names one.
     pub fn persist_until(&self) -> Option<Timestamp> {
         self.persist_until
     }
@@ -114,7 +114,7 @@ impl FromStr for PersistValue {
 /// WSP (RFC 5234 appendix B.1).
 const BLANKS: [char; 2] = [' ', '\t'];
 
-/// What is read of the parameters.
+/// The parameters read so far.
 #[derive(Default)]
 struct Parameters {
     tags: HashSet<String>,
@@ -133,7 +133,7 @@ impl Parameters {
         if !is_label(tag) || value.contains(BLANKS) {
             return Err(malformed());
         }
-        // RFC 8659 section 4.2: tags are told apart without regard to case.
+        // RFC 8659 section 4.2: tags are compared without regard to case.
         let tag = tag.to_ascii_lowercase();
         match tag.as_str() {
             "accounturi" if !is_uri(value) => return Err(PersistValueError::AccountUri(value.to_owned())),
@@ -142,7 +142,7 @@ impl Parameters {
                 return Err(PersistValueError::Policy(value.to_owned()));
             }
             "persistuntil" => self.persist_until = Some(seconds(value)?),
-            // "Wildcard", or a parameter that this version does not know, as CAs ignore it too (section 4.1, item 1).
+            // `wildcard`, or an unknown parameter, which CAs ignore too (section 4.1, item 1).
             _ => {}
         }
         if self.tags.insert(tag.clone()) { Ok(()) } else { Err(PersistValueError::Twice(tag)) }
@@ -155,7 +155,7 @@ fn seconds(value: &str) -> Result<Timestamp, PersistValueError> {
     seconds.map(Timestamp::from_unix).ok_or_else(|| PersistValueError::PersistUntil(value.to_owned()))
 }
 
-/// Section 3.1: A-labels in lower case, without a closing dot.
+/// Whether a text is a name of A-labels in lower case, without a closing dot (section 3.1).
 fn is_issuer(text: &str) -> bool {
     text.len() < MAX_NAME && !text.bytes().any(|byte| byte.is_ascii_uppercase()) && text.split('.').all(is_label)
 }
@@ -166,7 +166,8 @@ fn is_label(text: &str) -> bool {
     (1..=MAX_LABEL).contains(&text.len()) && is_ldh && !text.starts_with('-') && !text.ends_with('-')
 }
 
-/// A scheme and something behind it (RFC 3986 section 3). CAs compare it character by character with what they gave out.
+/// Whether a text has a scheme and something behind it (RFC 3986 section 3). CAs compare the whole text with the URL
+/// that they gave out.
 fn is_uri(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once(':') else { return false };
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
@@ -198,11 +199,10 @@ serde_as_text!(PersistValue);
 /// A published persistent authorization and its times.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PersistentValue {
-    /// What is served.
     pub value: PersistValue,
-    /// When it was published, or published again.
+    /// The time of the last publication.
     pub published: Timestamp,
-    /// From when on it is no longer served; `None`: until it is retired.
+    /// The first moment at which it is no longer served; `None`: served until it is retired.
     pub expires: Option<Timestamp>,
 }
 

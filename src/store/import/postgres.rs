@@ -31,8 +31,8 @@ impl Postgres {
     /// Reads acme-dns's `connection`: `postgres://user:password@host/database?sslmode=...`, or the same as
     /// `key=value`s. `password` is used where the text has none.
     ///
-    /// TLS certificates are always verified, against the system's authorities and `sslrootcert`. Without `sslmode`, TLS is used
-    /// where the server offers it.
+    /// TLS certificates are always verified, against the system's authorities and `sslrootcert`. Without `sslmode`, TLS
+    /// is used where the server offers it.
     pub fn parse(text: &str, password: Option<&str>) -> Result<Self, ImportError> {
         let (text, ca) = without_sslrootcert(text);
         let text =

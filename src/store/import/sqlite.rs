@@ -18,8 +18,8 @@ use super::rows::{RecordRow, Rows};
 /// The longest wait for an acme-dns that is writing.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// Reads all rows, and neither changes nor makes anything in the file's folder. After a crash of acme-dns SQLite would have
-/// to write before it can read; a private copy is read then, which is safe because no process has the file open.
+/// Reads all rows, and neither changes nor makes anything in the file's folder. After a crash of acme-dns SQLite would
+/// have to write before it can read; a private copy is read then, which is safe because no process has the file open.
 pub fn read(path: &Path) -> Result<Rows, ImportError> {
     if has_orphaned_wal(path)? {
         return read_copy(path);
