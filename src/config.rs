@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::crypto::cookie::Secrets;
+use crate::crypto::cookie::CookieSecrets;
 use crate::model::name::{Name, ZoneName};
 use crate::model::secret::SecretHash;
 use crate::zone::soa::Soa;
@@ -45,7 +45,7 @@ pub struct Config {
     pub log: Log,
     pub dns: Dns,
     /// Secrets of DNS cookies that several servers share; `None`: a secret of this process alone.
-    pub cookie_secrets: Option<Secrets>,
+    pub cookie_secrets: Option<CookieSecrets>,
     pub api: Api,
     pub acme: Acme,
     /// The addresses of `/metrics` and `/ready`.

@@ -1,4 +1,4 @@
-//! What proves who somebody is: key hashing, the cache of verified credentials, TSIG keys and DNS cookies.
+//! Credentials and their verification: key hashing, the cache of verified keys, TSIG keys and DNS cookies.
 
 pub mod cookie;
 pub mod credential_cache;

@@ -1,8 +1,7 @@
-//! Sockets: binding them, taking them over from systemd, and keeping the number of open connections in bounds; and whom
-//! our own clients trust.
+//! Sockets, TLS and the DNS client.
 //!
-//! DNS over TCP and the HTTP API share all of this, so that one rule holds for both: under a flood the longest idle
-//! connection makes room for the new one.
+//! Sockets are bound here or taken over from systemd. DNS over TCP and the HTTP API share the accept loop and the limits
+//! on open connections: under a flood the connection that has been idle longest makes room for the new one.
 
 pub mod accept;
 pub mod bind;

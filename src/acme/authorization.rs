@@ -82,22 +82,20 @@ impl Challenge {
     pub fn issuers(&self, directory: &Meta) -> Result<&[String]> {
         let identities = &directory.caa_identities;
         if self.issuers.is_empty() {
-            return Err(AcmeError::Issuers("it does not say by which name records know the CA"));
+            return Err(AcmeError::Issuers("it does not say by which names records identify the CA"));
         }
         if self.issuers.len() > MAX_ISSUERS {
-            return Err(AcmeError::Issuers("it takes more than ten names"));
+            return Err(AcmeError::Issuers("it has more than ten names of the CA"));
         }
         // Without a prefix the CA follows an earlier version of the draft, which has neither rule.
         if directory.account_hash_prefix.is_none() {
             return Ok(&self.issuers);
         }
         if directory.issuer_domain_names.iter().any(|name| !self.issuers.contains(name)) {
-            return Err(AcmeError::Issuers(
-                "it does not take every name that the directory has in `issuerDomainNames`",
-            ));
+            return Err(AcmeError::Issuers("it lacks a name that the directory has in `issuerDomainNames`"));
         }
         if !identities.is_empty() && self.issuers.iter().any(|name| !identities.contains(name)) {
-            return Err(AcmeError::Issuers("it takes a name that the directory does not have in `caaIdentities`"));
+            return Err(AcmeError::Issuers("it has a name that the directory does not have in `caaIdentities`"));
         }
         Ok(&self.issuers)
     }
@@ -153,8 +151,7 @@ impl<'a> Authorization<'a> {
 
     /// Waits until the CA has validated the challenge, or failed to.
     pub async fn wait(&mut self) -> Result<()> {
-        let is_done = |object: &AuthorizationObject| object.status != ObjectStatus::Pending;
-        self.object = self.attempt.poll(self.account, &self.url, &self.name(), is_done).await?;
+        self.object = self.attempt.poll(self.account, &self.url, &self.name(), is_decided).await?;
         if self.object.status == ObjectStatus::Valid { Ok(()) } else { Err(self.failure()) }
     }
 
@@ -167,6 +164,10 @@ impl<'a> Authorization<'a> {
         });
         AcmeError::NotProven { name: self.name(), problem: problem.into() }
     }
+}
+
+fn is_decided(object: &AuthorizationObject) -> bool {
+    object.status != ObjectStatus::Pending
 }
 
 #[cfg(test)]

@@ -228,13 +228,12 @@ impl CertificateInfo {
             ParsedExtension::AuthorityKeyIdentifier(authority) => authority.key_identifier.as_ref().map(|id| id.0),
             _ => None,
         });
-        let time = |seconds: i64| Timestamp::from_unix(u64::try_from(seconds).unwrap_or_default());
         let validity = read.validity();
         Ok(Self {
             names,
             issuer: read.issuer().to_string(),
-            not_before: time(validity.not_before.timestamp()),
-            not_after: time(validity.not_after.timestamp()),
+            not_before: timestamp(validity.not_before.timestamp()),
+            not_after: timestamp(validity.not_after.timestamp()),
             serial: hex(read.raw_serial()),
             sha256: hex(digest(&SHA256, certificate).as_ref()),
             renewal_id: authority.map(|id| format!("{}.{}", base64url(id), base64url(read.raw_serial()))),
@@ -251,6 +250,11 @@ impl CertificateInfo {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A time in Unix seconds. A time before 1970 counts as 1970.
+fn timestamp(seconds: i64) -> Timestamp {
+    Timestamp::from_unix(u64::try_from(seconds).unwrap_or_default())
 }
 
 #[cfg(test)]

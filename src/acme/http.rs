@@ -109,6 +109,10 @@ impl HttpClient {
     }
 }
 
+fn is_base64url(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
+
 impl AcmeReply {
     fn header(&self, name: impl hyper::header::AsHeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
@@ -116,8 +120,7 @@ impl AcmeReply {
 
     /// The nonce for the next request.
     pub fn nonce(&self) -> Option<&str> {
-        let is_base64url = |nonce: &&str| nonce.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-        self.header("replay-nonce").filter(is_base64url)
+        self.header("replay-nonce").filter(|nonce| nonce.bytes().all(is_base64url))
     }
 
     /// The URL of the resource that the request has created.

@@ -90,8 +90,8 @@ impl<'a> Order<'a> {
     /// Whether the order is for exactly these names.
     pub fn is_for(&self, names: &[Identifier]) -> bool {
         let ordered = &self.object.identifiers;
-        let has = |name: &Identifier| ordered.iter().any(|identifier| identifier.value == name.to_string());
-        ordered.len() == names.len() && names.iter().all(has)
+        ordered.len() == names.len()
+            && names.iter().all(|name| ordered.iter().any(|identifier| identifier.value == name.to_string()))
     }
 
     /// Fetches the authorizations: those that are pending, and those that are valid already.
@@ -125,8 +125,7 @@ impl<'a> Order<'a> {
                 pause(wait).await;
             }
         }
-        let is_done = |status| !matches!(status, ObjectStatus::Processing | ObjectStatus::Ready);
-        self.wait("the certificate", is_done).await
+        self.wait("the certificate", |status| !matches!(status, ObjectStatus::Processing | ObjectStatus::Ready)).await
     }
 
     /// Downloads the certificate and its chain. With `root`, prefers the alternate chain that leads to a root of that
@@ -165,8 +164,8 @@ impl<'a> Order<'a> {
     /// Polls until `is_done`; fails if the order has failed.
     async fn wait(&mut self, what: &str, is_done: impl Fn(ObjectStatus) -> bool) -> Result<()> {
         if !is_done(self.object.status) {
-            let is_done = |object: &OrderObject| is_done(object.status);
-            self.object = self.attempt.poll(self.account, &self.url, what, is_done).await?;
+            self.object =
+                self.attempt.poll(self.account, &self.url, what, |object: &OrderObject| is_done(object.status)).await?;
         }
         if self.object.status != ObjectStatus::Invalid {
             return Ok(());

@@ -130,11 +130,11 @@ impl ApiCertificate {
     async fn read_stored(&self) -> Result<Option<Chain>> {
         let folder = self.0.services.authority.settings().state.clone();
         let path = self.path();
-        let reading = move || {
+        let text = blocking(move || {
             state::create_private_folder(&folder)?;
             state::read_private(&path)
-        };
-        let Some(text) = blocking(reading).await? else { return Ok(None) };
+        });
+        let Some(text) = text.await? else { return Ok(None) };
         let path = self.path();
         let chain = match Chain::from_pem(&text) {
             Ok(chain) => chain,

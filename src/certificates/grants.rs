@@ -86,17 +86,19 @@ pub fn read(path: &Path) -> std::result::Result<Vec<PersistentGrant>, FileError>
 pub async fn remember(path: &Path, grants: &[PersistentGrant]) -> Result<()> {
     let path = path.to_owned();
     let grants = grants.to_vec();
-    let adding = move || {
-        let mut all = read(&path)?;
-        let known = all.len();
-        for grant in grants {
-            if !all.contains(&grant) {
-                all.push(grant);
-            }
+    Ok(blocking(move || add(&path, grants)).await?)
+}
+
+/// Adds grants to the file. Blocks.
+fn add(path: &Path, grants: Vec<PersistentGrant>) -> std::result::Result<(), FileError> {
+    let mut all = read(path)?;
+    let known = all.len();
+    for grant in grants {
+        if !all.contains(&grant) {
+            all.push(grant);
         }
-        if all.len() == known { Ok(()) } else { write_toml(&path, &GrantFile { grant: all }) }
-    };
-    Ok(blocking(adding).await?)
+    }
+    if all.len() == known { Ok(()) } else { write_toml(path, &GrantFile { grant: all }) }
 }
 
 /// Withdraws the grants that a certificate does not rely on any more: those for other names than `names`, at which the

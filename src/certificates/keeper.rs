@@ -88,7 +88,7 @@ fn note_failure(kept: &impl Kept, problem: &CertificateError) -> Duration {
     error!(failures, next_attempt = next, "{} needs attention: {explained}", kept.title());
     kept.metrics().certificate_failures.one();
     kept.failed(problem);
-    // All at once, and last: whoever sees the failure sees its reason, and finds it in the log.
+    // In one step, and last: a reader who sees the failure also sees its reason, and finds it in the log.
     kept.update(|attempts| {
         attempts.failures = failures;
         attempts.problem = Some(explained);

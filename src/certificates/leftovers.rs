@@ -22,7 +22,7 @@ pub fn remove_leftovers(state: &Path) {
     }
 }
 
-/// The entries of a folder; none if it cannot be read. Whoever needs the folder reports the error.
+/// The entries of a folder; none if it cannot be read. The code that needs the folder reports the error.
 fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
 }

@@ -67,7 +67,7 @@ impl ManagedCertificates {
     }
 
     /// Starts a keeper, and ends the former one of that name. Returns the certificate as it was before the keeper did
-    /// anything: whoever waits for the keeper counts its turns from there.
+    /// anything: a caller that waits for the keeper counts its turns from there.
     fn start_keeper(&self, wanted: ManagedCertificate, is_configured: bool) -> ManagedCertificateView {
         let folder = self.registry.folder_of(&wanted.name);
         let entry = Arc::new(ManagedEntry::new(wanted, is_configured, folder));
@@ -130,13 +130,13 @@ impl ManagedCertificates {
         };
         let folder = self.registry.folder_of(&wanted.name);
         let name = wanted.name.to_string();
-        let writing = move || {
+        blocking(move || {
             if folder.read_history().is_ok_and(|history| history.deleting) {
                 return Err(CertificateError::Deleting(name));
             }
             Ok(folder.write_request(&request)?)
-        };
-        blocking(writing).await?;
+        })
+        .await?;
         info!(name = %wanted.name, names = ?wanted.names, "a certificate is requested");
         Ok(self.start_keeper(wanted, false))
     }

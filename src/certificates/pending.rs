@@ -43,7 +43,7 @@ pub async fn resume<'a>(
 ) -> Result<Option<(Order<'a>, CertificateKey)>> {
     let path = path.to_owned();
     let Some(text) = blocking(move || read_private(&path)).await? else { return Ok(None) };
-    // A damaged file is worth no more than none: another order replaces it.
+    // A damaged file counts as none: another order replaces it.
     let Ok(pending) = toml::from_str::<PendingOrder>(&text) else { return Ok(None) };
     let Ok(key) = CertificateKey::from_pem(&pending.key) else { return Ok(None) };
     if !pending.fits(account, settings) {

@@ -71,11 +71,11 @@ pub struct NameProgress {
 pub struct OrderProgress {
     /// Names the certificate in the log.
     title: String,
-    shared: Mutex<Shown>,
+    shared: Mutex<ProgressState>,
 }
 
 #[derive(Debug, Default)]
-struct Shown {
+struct ProgressState {
     stage: Option<String>,
     caa_record: Option<String>,
     names: Vec<NameProgress>,
@@ -90,8 +90,8 @@ impl OrderProgress {
     /// Begins an order for these names, and forgets the last one.
     pub fn start(&self, names: &[Identifier]) {
         let waiting =
-            |name: &Identifier| NameProgress { name: name.to_string(), state: NameState::Waiting, problem: None };
-        self.lock().names = names.iter().map(waiting).collect();
+            names.iter().map(|name| NameProgress { name: name.to_string(), state: NameState::Waiting, problem: None });
+        self.lock().names = waiting.collect();
     }
 
     /// Begins a stage of the work, and logs it.
@@ -156,15 +156,15 @@ impl OrderProgress {
     }
 
     fn change(&self, name: &str, state: NameState, problem: Option<String>) {
-        let mut shown = self.lock();
-        let found = shown.names.iter_mut().find(|progress| progress.name.eq_ignore_ascii_case(name));
+        let mut state_now = self.lock();
+        let found = state_now.names.iter_mut().find(|progress| progress.name.eq_ignore_ascii_case(name));
         if let Some(progress) = found.filter(|progress| progress.state < state && !progress.state.is_final()) {
             progress.state = state;
             progress.problem = problem;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shown> {
+    fn lock(&self) -> MutexGuard<'_, ProgressState> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

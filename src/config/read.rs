@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::crypto::cookie::Secrets;
+use crate::crypto::cookie::CookieSecrets;
 use crate::model::account::parse_cidr;
 use crate::model::secret::SecretHash;
 use crate::model::time::Span;
@@ -104,10 +104,10 @@ impl Reader<'_> {
         Err(self.source.at(key, "write at most 64 printable ASCII characters, or \"\" to tell nothing"))
     }
 
-    fn cookie_secrets(&self, dns: &file::Dns) -> Result<Option<Secrets>> {
+    fn cookie_secrets(&self, dns: &file::Dns) -> Result<Option<CookieSecrets>> {
         let Some(path) = &dns.cookie_secret_file else { return Ok(None) };
         let path = self.folder.join(path);
-        match Secrets::read(&path) {
+        match CookieSecrets::read(&path) {
             Ok(secrets) => Ok(Some(secrets)),
             Err(error) => Err(self.source.at("dns.cookie-secret-file", format!("{}: {error}", path.display()))),
         }

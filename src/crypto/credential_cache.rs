@@ -1,7 +1,7 @@
-//! Keys that were verified a while ago, so that a client's next update costs microseconds and not a password hash.
+//! Keys that have been verified, so that a client's next update costs microseconds rather than a password hash.
 //!
-//! What is kept is an HMAC of the key under a random key of this process: of no use in a core dump of another one,
-//! never on disk, gone at restart.
+//! The cache holds an HMAC of each key under a random key of this process. It is never on disk, and is gone after a
+//! restart.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,24 +13,24 @@ use subtle::ConstantTimeEq;
 use crate::model::account::{Account, Username};
 use crate::model::secret::{ApiKey, RandomError};
 
-/// Names of the accounts that are remembered at once, owners and aliases; about 20 MiB. Most accounts have one.
+/// The most names, owners and aliases, of all accounts in the cache; about 20 MiB. Most accounts have one name.
 const CAPACITY: usize = 65_536;
-/// Counters of forgettings, each shared by the usernames with the same last byte.
+/// The number of counters of forgotten accounts. Usernames with the same last byte share one.
 const COUNTERS: usize = 256;
 
-/// The verified keys; a cheap handle.
+/// The verified keys. A cheap handle.
 #[derive(Clone, Debug)]
 pub struct CredentialCache {
     secret: Arc<hmac::Key>,
     table: Arc<Mutex<Table>>,
 }
 
-/// How often an account had been forgotten when a verification began; see [`CredentialCache::generation`].
+/// How often an account has been forgotten; see [`CredentialCache::generation`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Generation(u64);
 
 impl CredentialCache {
-    /// Nobody yet.
+    /// An empty cache.
     pub fn new() -> Result<Self, RandomError> {
         Self::with_capacity(CAPACITY)
     }
@@ -40,7 +40,7 @@ impl CredentialCache {
         Ok(Self { secret: Arc::new(secret), table: Arc::new(Mutex::new(Table::new(capacity))) })
     }
 
-    /// The account, where `key` is the one that was verified for it. In constant time for a given account.
+    /// The account, if `key` has been verified for it. Takes constant time for a given account.
     pub fn check(&self, username: Username, key: &ApiKey) -> Option<Arc<Account>> {
         let tag = self.tag(key);
         let mut table = self.lock();
@@ -53,13 +53,13 @@ impl CredentialCache {
         Some(entry.account.clone())
     }
 
-    /// To be asked *before* an account is read and its key verified, and handed to [`CredentialCache::remember`] after.
+    /// To be called *before* an account is read and its key verified, for [`CredentialCache::remember`] afterwards.
     pub fn generation(&self, username: Username) -> Generation {
         self.lock().generation(username)
     }
 
-    /// Remembers a verified account. Does nothing where the account was forgotten since `generation`: what was
-    /// verified may be what has just been changed.
+    /// Remembers a verified account. Does nothing if the account has been forgotten since `generation`: the verified key may
+    /// just have been replaced.
     pub fn remember(&self, generation: Generation, key: &ApiKey, account: Arc<Account>) {
         let tag = self.tag(key);
         let mut table = self.lock();
@@ -68,7 +68,7 @@ impl CredentialCache {
         }
     }
 
-    /// Forgets an account, because something of it changes.
+    /// Forgets an account that changes.
     pub fn forget(&self, username: Username) {
         let mut table = self.lock();
         table.generations[counter(username)] += 1;
@@ -79,7 +79,7 @@ impl CredentialCache {
         hmac::sign(&self.secret, key.reveal().as_bytes())
     }
 
-    // A panic under the lock is only possible before anything changed: go on with it.
+    // A panic under the lock is only possible before anything has changed, so a poisoned table is used as it is.
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -103,14 +103,14 @@ impl Entry {
     }
 }
 
-/// Entries in a ring. When it is full, a hand goes round and takes the first that was not used since it last came by
-/// (the clock algorithm): a flood of new accounts pushes each other out, not those that come again.
+/// Entries in a ring, evicted by the clock algorithm: in a full table the hand goes round and removes the first entry that
+/// has not been used since its last visit. So a flood of new accounts evicts its own entries rather than those in use.
 #[derive(Debug)]
 struct Table {
     capacity: usize,
     places: HashMap<Username, usize>,
     entries: Vec<Entry>,
-    /// Of all entries.
+    /// The number of names of all entries.
     names: usize,
     hand: usize,
     generations: [u64; COUNTERS],
@@ -136,7 +136,7 @@ impl Table {
     }
 
     fn evict(&mut self) {
-        // Ends: a second round finds what the first one has marked.
+        // Ends, since the second round finds entries that the first one has marked.
         loop {
             self.hand = (self.hand + 1) % self.entries.len();
             let entry = &mut self.entries[self.hand];

@@ -1,8 +1,8 @@
-//! Key hashes, computed on threads of their own behind a queue that is bounded and fair.
+//! Key hashes, computed on threads of their own behind a bounded, fair queue.
 //!
-//! A hash costs milliseconds of CPU and megabytes of memory, and anybody can make us compute one. So there are as
-//! many threads as cores, at a low priority: the kernel gives the cores to the DNS threads first and a flood of wrong
-//! keys never delays an answer. Tokio's blocking pool would compute hundreds at once at our own priority.
+//! A hash costs milliseconds of CPU and megabytes of memory, and anybody can have the server compute one. So there are as
+//! many threads as cores, at a low priority: the kernel gives the cores to the DNS threads first, and a flood of wrong
+//! keys never delays an answer. Tokio's blocking pool would compute hundreds at once, at the priority of the DNS threads.
 
 mod queue;
 
@@ -22,15 +22,15 @@ use crate::model::secret::{ApiKey, ApiKeyHash, HashError};
 
 use queue::{Kind, Queue};
 
-/// How much nicer than the rest of the process the threads are (see nice(2)).
+/// The increment of the threads' nice value over the rest of the process (nice(2)).
 const NICE: i32 = 10;
-/// When to come back after [`HasherError::Busy`]: by then the queue has been worked off on any machine.
+/// The wait that [`HasherError::Busy`] asks for. By then the queue is empty on any machine.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Why there is no result.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum HasherError {
-    #[error("too many keys wait to be hashed; try again in {} seconds", retry_after.as_secs())]
+    #[error("too many keys are waiting to be hashed; try again in {} seconds", retry_after.as_secs())]
     Busy { retry_after: Duration },
     #[error(transparent)]
     Hash(#[from] HashError),
@@ -38,7 +38,7 @@ pub enum HasherError {
 
 const BUSY: HasherError = HasherError::Busy { retry_after: RETRY_AFTER };
 
-/// Computes key hashes; a cheap handle. When the last one drops, the threads end.
+/// Computes key hashes. A cheap handle; when the last one is dropped, the threads end.
 #[derive(Clone, Debug)]
 pub struct Hasher(Arc<Threads>);
 
@@ -64,21 +64,21 @@ impl Hasher {
         Ok(self.compute(Kind::New, prefix, move |_| ApiKeyHash::of(&key)).await??)
     }
 
-    /// Which of `hashes` the key is the preimage of, if any. A prefix for which it is none comes last for a while.
+    /// The index of the hash that the key matches, if any. Jobs of a prefix with a wrong key come last for a while.
     pub async fn verify(
         &self,
         key: ApiKey,
         hashes: Vec<ApiKeyHash>,
         prefix: Prefix,
     ) -> Result<Option<usize>, HasherError> {
-        let verify = move |shared: &Shared| {
+        self.compute(Kind::Verify, prefix, move |shared| {
             let found = hashes.iter().position(|hash| hash.verify(&key));
             if found.is_none() {
                 shared.lock().failed(prefix, Instant::now());
             }
             found
-        };
-        self.compute(Kind::Verify, prefix, verify).await
+        })
+        .await
     }
 
     async fn compute<T: Send + 'static>(
@@ -89,7 +89,7 @@ impl Hasher {
     ) -> Result<T, HasherError> {
         let (sender, receiver) = oneshot::channel();
         let job: Job = Box::new(move |shared| {
-            // Whoever waited may have gone; a result that nobody hears is not worth a core.
+            // The caller may have gone. A result that nobody receives is not worth a core.
             if !sender.is_closed() {
                 let start = Instant::now();
                 let result = work(shared);
@@ -102,7 +102,7 @@ impl Hasher {
             return Err(BUSY);
         }
         shared.work.notify_one();
-        // The sender drops without a result where the job made room for another, panicked, or the threads end.
+        // The sender drops without a result if the job has made room for another, has panicked, or if the threads end.
         receiver.await.map_err(|_| BUSY)
     }
 }
@@ -117,18 +117,18 @@ struct Shared {
 
 impl Shared {
     fn run(&self) {
-        // On Linux a "process" of setpriority(2) is a thread, and no pid is the calling one.
+        // On Linux setpriority(2) applies to one thread: without a pid, to the calling one.
         let own = rustix::process::getpriority_process(None);
         if let Err(error) = own.and_then(|own| rustix::process::setpriority_process(None, nicer_than(own))) {
             warn!("cannot lower the priority of a hashing thread: {error}");
         }
         while let Some(job) = self.next() {
-            // A panic costs its own request, not the thread. No job leaves shared state half changed.
+            // A panic costs its own request, and not the thread. No job leaves shared state half changed.
             _ = catch_unwind(AssertUnwindSafe(|| job(self)));
         }
     }
 
-    /// Waits for a job; `None` at the end.
+    /// Waits for a job; `None` when the hasher is dropped.
     fn next(&self) -> Option<Job> {
         let mut queue = self.lock();
         loop {
@@ -147,13 +147,13 @@ impl Shared {
     }
 }
 
-/// The threads; dropping this ends them, after the hash that each is at.
+/// The threads. Dropping this ends them after their current hashes.
 struct Threads {
     shared: Arc<Shared>,
     handles: Vec<JoinHandle<()>>,
 }
 
-/// The priority of a hashing thread in a process of this one; 19 is the lowest that there is.
+/// The nice value of a hashing thread, given that of the process. 19 is the lowest priority.
 fn nicer_than(own: i32) -> i32 {
     (own + NICE).min(19)
 }

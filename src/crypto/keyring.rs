@@ -1,7 +1,7 @@
-//! The TSIG keys in use, and the one master secret that they are all made from.
+//! The TSIG keys in use, and the master secret from which they are all derived.
 //!
-//! Kept in memory, since a message is verified where it arrives and nothing there may wait for the disk; only accounts
-//! with a key are here. The master secret lies in a file of its own beside the database.
+//! The keys of accounts are in memory: a message is verified on the query path, which must not wait for the disk. The
+//! master secret is in a file of its own beside the database.
 
 mod recent;
 
@@ -23,32 +23,32 @@ use crate::model::tsig::{Algorithm, Derivation};
 pub use recent::{Admission, Recent, Ticket};
 
 const HEAD: &str = "\
-# The secret that all TSIG keys of this server are made from. Whoever reads it and the database can publish in the name
-# of every account that has such a key. Keep a copy: without it all of these keys have to be made anew.
+# The secret from which all TSIG keys of this server are derived. Anybody who can read this file and the database can
+# publish in the name of every account with such a key. Keep a copy: without it all of these keys have to be replaced.
 
 ";
 
-/// Why a key cannot be made, or the master secret not be used.
+/// Why a key cannot be derived, or the master secret cannot be used.
 #[derive(Debug, Clone, Error)]
 pub enum KeyringError {
-    #[error("others can read {}, from which the TSIG keys are made (mode {mode:o}); run `chmod 600` on it", path.display())]
+    #[error("others can read {}, from which the TSIG keys are derived (mode {mode:o}); run `chmod 600` on it", path.display())]
     NotPrivate { path: PathBuf, mode: u32 },
     #[error(
-        "{} is damaged: {source}; put it back from a copy, or remove it and make the accounts' TSIG keys anew",
+        "{} is damaged: {source}; restore it from a copy, or remove it and create the accounts' TSIG keys again",
         path.display()
     )]
     Damaged { path: PathBuf, source: MasterSecretError },
-    #[error("cannot use {}, from which the TSIG keys are made: {source}", path.display())]
+    #[error("cannot use {}, from which the TSIG keys are derived: {source}", path.display())]
     File { path: PathBuf, source: Arc<io::Error> },
     #[error(
-        "hmac-md5 is not allowed here; choose hmac-sha256, or set `tsig-md5 = true` in [dns] for clients that know no other"
+        "hmac-md5 is not allowed here; choose hmac-sha256, or set `tsig-md5 = true` in [dns] for clients that support nothing else"
     )]
     Md5,
     #[error(transparent)]
     Random(#[from] RandomError),
 }
 
-/// The keys; a cheap handle.
+/// The keys. A cheap handle.
 #[derive(Clone, Debug)]
 pub struct Keyring(Arc<Shared>);
 
@@ -56,34 +56,35 @@ pub struct Keyring(Arc<Shared>);
 struct Shared {
     path: PathBuf,
     allows_md5: bool,
-    /// `None`: nobody ever had a key.
+    /// `None` if no account has ever had a key.
     master: Mutex<Option<MasterSecret>>,
     holders: RwLock<HashMap<Username, Arc<Holder>>>,
-    /// How many there are; most servers have none, and then no lock is taken.
+    /// The number of holders. Most servers have none, and then no lock is taken.
     count: AtomicUsize,
 }
 
 /// An active account that has a key.
 #[derive(Debug)]
 pub struct Holder {
-    /// The account as it was last stored.
+    /// The account, as last stored.
     pub account: Account,
-    /// Its key.
+    /// The account's key.
     pub key: TsigKey,
-    /// What it has had carried out just now.
+    /// The account's recent messages.
     pub recent: Arc<Recent>,
 }
 
 impl Keyring {
-    /// No keys yet, and the master secret that lies beside the database, if there is one.
+    /// A keyring without keys, and the master secret beside the database, if there is one.
     pub fn open(database: &Path, allows_md5: bool) -> Result<Self, KeyringError> {
         let path = database.with_added_extension("tsig");
         let master = Mutex::new(read(&path)?);
-        let (holders, count) = (RwLock::default(), AtomicUsize::new(0));
+        let holders = RwLock::default();
+        let count = AtomicUsize::new(0);
         Ok(Self(Arc::new(Shared { path, allows_md5, master, holders, count })))
     }
 
-    /// Says how to make another key of an algorithm. The first time this makes the master secret, and its file.
+    /// The derivation of a new key. The first call creates the master secret and its file.
     pub fn derivation(&self, algorithm: Algorithm) -> Result<Derivation, KeyringError> {
         if algorithm == Algorithm::HmacMd5 && !self.0.allows_md5 {
             return Err(KeyringError::Md5);
@@ -96,7 +97,7 @@ impl Keyring {
         Ok(master.derivation(algorithm)?)
     }
 
-    /// An account's key; `None` where it was made from another master secret, or its algorithm is not allowed.
+    /// An account's key; `None` if it was derived from another master secret, or if its algorithm is not allowed.
     pub fn key(&self, who: Username, derivation: &Derivation) -> Option<TsigKey> {
         if derivation.algorithm == Algorithm::HmacMd5 && !self.0.allows_md5 {
             return None;
@@ -104,7 +105,7 @@ impl Keyring {
         self.0.master.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.key(who, derivation)
     }
 
-    /// Takes over how an account is stored now; `None`: it is gone. Returns whether it has a key that cannot be used.
+    /// Replaces an account by what is stored now; `None` removes it. Returns whether it has a key that cannot be used.
     pub fn put(&self, who: Username, account: Option<Account>) -> bool {
         let derivation = account.as_ref().and_then(|account| account.tsig.clone());
         let key = derivation.as_ref().and_then(|derivation| self.key(who, derivation));
@@ -113,7 +114,7 @@ impl Keyring {
         let mut holders = self.0.holders.write().unwrap_or_else(PoisonError::into_inner);
         let before = holders.remove(&who);
         if let Some((account, key)) = active.zip(key) {
-            // What was carried out under the same key must not be carried out again.
+            // A message with the same key must not be carried out twice.
             let recent = before.map(|before| before.recent.clone()).unwrap_or_default();
             holders.insert(who, Arc::new(Holder { account, key, recent }));
         }
@@ -121,7 +122,7 @@ impl Keyring {
         is_unusable
     }
 
-    /// Whose key has this name: the account's username as the only label.
+    /// The holder of the key with this name. The name is the account's username as its only label.
     pub fn holder(&self, key_name: NameRef<'_>) -> Option<Arc<Holder>> {
         let mut labels = key_name.labels();
         let (Some(label), None) = (labels.next(), labels.next()) else { return None };
@@ -129,7 +130,7 @@ impl Keyring {
         self.0.holders.read().unwrap_or_else(PoisonError::into_inner).get(&username).cloned()
     }
 
-    /// Whether nobody has a key.
+    /// Whether no account has a key.
     pub fn is_empty(&self) -> bool {
         self.0.count.load(Ordering::Acquire) == 0
     }

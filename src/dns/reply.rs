@@ -9,7 +9,7 @@ use std::time::Duration;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
-use crate::crypto::cookie::{CookieSecret, Cookies, SERVER, Secrets};
+use crate::crypto::cookie::{CookieSecret, CookieSecrets, Cookies, SERVER};
 use crate::metrics::Metrics;
 use crate::model::name::Name;
 use crate::model::secret::RandomError;
@@ -65,7 +65,7 @@ pub struct ResponsePolicy {
 impl ResponsePolicy {
     /// A policy with a cookie secret of this process alone, without limits and without an identity.
     pub fn plain() -> Result<Self, RandomError> {
-        let secrets = Secrets { current: CookieSecret::random()?, previous: None };
+        let secrets = CookieSecrets { current: CookieSecret::random()?, previous: None };
         Ok(Self { identity: Arc::default(), cookies: Cookies::new(secrets), limits: ReplyLimits::new(0) })
     }
 }
@@ -167,7 +167,7 @@ impl ReplyWriter {
             let state = if edns.has_malformed_cookie { CookieState::Malformed } else { CookieState::Absent };
             return CookieCheck { state, reply: None };
         };
-        let checked = self.policy.cookies.judge(presented, received.source.address, self.clock.now());
+        let checked = self.policy.cookies.check(presented, received.source.address, self.clock.now());
         self.metrics.cookies[usize::from(checked.is_valid)].one();
         let state = match presented.server {
             _ if checked.is_valid => CookieState::Valid,

@@ -1,4 +1,4 @@
-//! Accepting connections, and what to do when the process is out of descriptors.
+//! Accepts connections, and handles a process that is out of file descriptors.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,17 +11,17 @@ use tracing::warn;
 use super::connections::{ConnectionPermit, Connections};
 use crate::model::prefix::Prefix;
 
-/// The pause after an error that a retry at once would only meet again.
+/// The pause after an error that an immediate retry would only repeat.
 const PAUSE: Duration = Duration::from_millis(100);
-/// The pause ends early, at one of so many steps, when the connection that was told to close is gone: a backlog of
-/// hundreds would else keep a newcomer waiting for a minute.
+/// The pause has this many steps. It ends after any of them once the evicted connection is gone: otherwise a backlog of
+/// hundreds would keep a new connection waiting for a minute.
 const STEPS: u32 = 5;
-/// How often such an error is logged.
+/// The least time between two log lines about such errors.
 const LOG_EVERY: Duration = Duration::from_secs(60);
-/// Connections that may be on their way out before the listener slows down.
+/// The listener slows down if more evicted connections than this are still open.
 const MAX_LEAVING: usize = 64;
 
-/// A TCP listener that keeps its connections in bounds and never spins on an error.
+/// A TCP listener that bounds its connections and never spins on an error.
 #[derive(Debug)]
 pub struct Acceptor {
     listener: TcpListener,
@@ -30,21 +30,21 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// Accepts from `listener`, and counts in `connections`. `what` is for the log: `DNS over TCP`.
+    /// Accepts from `listener` and counts in `connections`. `what` names the listener in the log, such as `DNS over TCP`.
     pub fn new(what: &'static str, listener: TcpListener, connections: Connections) -> Self {
         Self { listener, connections, backoff: Backoff::new(what) }
     }
 
-    /// The address that it listens on.
+    /// The local address of the listener.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// The next connection. Errors are handled in here. Safe to drop at any await: no connection is lost.
+    /// Returns the next connection, and handles errors itself. Cancel safe: no connection is lost.
     pub async fn accept(&mut self) -> (TcpStream, SocketAddr, ConnectionPermit) {
         loop {
             if self.connections.leaving() > MAX_LEAVING {
-                // They still hold their descriptors; let them go first.
+                // They still hold their descriptors, so they get time to close.
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             match self.listener.accept().await {
@@ -58,7 +58,7 @@ impl Acceptor {
     }
 }
 
-/// What follows a failed accept; for listeners that are no TCP listeners.
+/// Handles failed accepts, also for listeners that are not TCP.
 #[derive(Debug)]
 pub struct Backoff {
     what: &'static str,
@@ -66,14 +66,14 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// For the listener that the log calls `what`.
+    /// `what` names the listener in the log.
     pub fn new(what: &'static str) -> Self {
         Self { what, logged: None }
     }
 
-    /// Out of descriptors or memory: tells the longest idle connection to close, logs once a minute and pauses until
-    /// it is gone, 100 ms at most.
-    /// Other errors belong to the one connection that went away while it waited, and cost nothing.
+    /// If the process is out of descriptors or memory: evicts the connection that has been idle longest, logs at most once
+    /// a minute, and pauses until that connection is gone, for 100 ms at most. Any other error concerns one connection that
+    /// went away while it waited, and is ignored.
     pub async fn after(&mut self, error: &io::Error, connections: &Connections) {
         if !is_exhausted(error) {
             return;

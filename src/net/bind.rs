@@ -1,4 +1,4 @@
-//! Binding sockets, with errors that say who holds a port and what to do about it.
+//! Binds sockets. Errors say which process holds the port, and what to do about it.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
@@ -11,20 +11,20 @@ use thiserror::Error;
 use super::holder;
 use super::inherited::Inherited;
 
-/// Bytes asked for each UDP socket's buffers: a burst of some 10,000 queries waits in them rather than being lost.
+/// The requested size of each UDP socket's buffers, in bytes: enough for a burst of about 10,000 queries.
 pub const BUFFER: usize = 4 << 20;
-/// Connections that wait to be accepted.
+/// The most connections that wait to be accepted.
 const BACKLOG: i32 = 1_024;
-/// Attempts at finding one port that is free for both UDP and TCP.
+/// The most attempts to find a port that is free for both UDP and TCP.
 const PORT_TRIES: usize = 16;
 
-/// Why a socket could not be bound, and what to do.
+/// Why a socket could not be bound, and what to do about it.
 #[derive(Debug, Error)]
 pub enum BindError {
     #[error("{protocol} {address} is in use by {holder}; {advice}")]
     InUse { protocol: &'static str, address: SocketAddr, holder: String, advice: &'static str },
     #[error(
-        "no permission to bind {protocol} {address}: ports below 1024 need CAP_NET_BIND_SERVICE; start the daemon by \
+        "no permission to bind {protocol} {address}: ports below 1024 need CAP_NET_BIND_SERVICE; start the daemon with \
          its systemd unit (AmbientCapabilities=CAP_NET_BIND_SERVICE) or by socket activation, or run \
          `setcap cap_net_bind_service=+ep` on the binary"
     )]
@@ -36,17 +36,18 @@ pub enum BindError {
 /// UDP sockets that share one address; the kernel spreads the queries over them.
 #[derive(Debug)]
 pub struct UdpSockets {
-    /// One for each thread, blocking.
+    /// One blocking socket for each thread.
     pub sockets: Vec<UdpSocket>,
-    /// The address that they are bound to, with the real port.
+    /// The local address, with the real port.
     pub address: SocketAddr,
-    /// Bytes of receive buffer that the kernel granted; below [`BUFFER`] where `net.core.rmem_max` is lower.
+    /// The size of the receive buffer that the kernel has granted, in bytes: less than [`BUFFER`] if `net.core.rmem_max`
+    /// is lower.
     pub receive_buffer: usize,
-    /// Bytes of send buffer that the kernel granted (`net.core.wmem_max`).
+    /// The size of the send buffer that the kernel has granted, in bytes (`net.core.wmem_max`).
     pub send_buffer: usize,
 }
 
-/// Takes over the UDP socket of `address` from systemd, or binds `threads` of them (at least one).
+/// Takes over the UDP socket of `address` from systemd, or binds one for each thread (at least one).
 pub fn udp(address: SocketAddr, threads: usize, inherited: &mut Inherited) -> Result<UdpSockets, BindError> {
     let sockets = match inherited.udp(address) {
         Some(socket) => shared(socket, threads),
@@ -55,7 +56,7 @@ pub fn udp(address: SocketAddr, threads: usize, inherited: &mut Inherited) -> Re
     sockets.and_then(prepare).map_err(|error| explain("UDP", address, error))
 }
 
-/// Takes over the TCP listener of `address` from systemd, or binds one. It is in non-blocking mode, as tokio needs it.
+/// Takes over the TCP listener of `address` from systemd, or binds one. The listener is non-blocking, as tokio requires.
 pub fn tcp(address: SocketAddr, inherited: &mut Inherited) -> Result<TcpListener, BindError> {
     let listener = match inherited.tcp(address) {
         Some(listener) => Ok(listener),
@@ -66,7 +67,7 @@ pub fn tcp(address: SocketAddr, inherited: &mut Inherited) -> Result<TcpListener
         .map_err(|error| explain("TCP", address, error))
 }
 
-/// UDP and TCP on one port (RFC 7766 section 5); port 0 finds one that is free for both.
+/// Binds UDP and TCP on one port (RFC 7766 section 5). Port 0 stands for a port that is free for both.
 pub fn udp_and_tcp(
     address: SocketAddr,
     threads: usize,
@@ -83,9 +84,9 @@ pub fn udp_and_tcp(
     }
 }
 
-/// The first socket is bound without SO_REUSEPORT and gets it afterwards. So a second daemon on the same address is an
-/// error at its start, where two that share the port from the beginning would each get half of the queries, and no
-/// moment lies between finding the port free and holding it.
+/// Binds the first socket without SO_REUSEPORT and sets the option afterwards. So a second daemon on the same address
+/// fails at its start. With the option set first, both would start, and each would get half of the queries. Nor is there
+/// a moment between finding the port free and holding it.
 fn bind_udp(address: SocketAddr, threads: usize) -> io::Result<Vec<UdpSocket>> {
     let first = open(address, Type::DGRAM)?;
     first.bind(&address.into())?;
@@ -102,7 +103,7 @@ fn bind_udp(address: SocketAddr, threads: usize) -> io::Result<Vec<UdpSocket>> {
     Ok(sockets)
 }
 
-/// One socket from systemd serves all threads: a second could not be bound beside it.
+/// One socket from systemd serves all threads: no second one can be bound beside it.
 fn shared(socket: UdpSocket, threads: usize) -> io::Result<Vec<UdpSocket>> {
     let mut sockets = (1..threads).map(|_| socket.try_clone()).collect::<io::Result<Vec<_>>>()?;
     sockets.push(socket);
@@ -111,7 +112,7 @@ fn shared(socket: UdpSocket, threads: usize) -> io::Result<Vec<UdpSocket>> {
 
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = open(address, Type::STREAM)?;
-    // Connections of the daemon before us, still in TIME_WAIT, must not hold up a restart.
+    // Connections of the previous daemon that are still in TIME_WAIT must not delay a restart.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -122,7 +123,7 @@ fn open(address: SocketAddr, kind: Type) -> io::Result<Socket> {
     let protocol = if kind == Type::DGRAM { Protocol::UDP } else { Protocol::TCP };
     let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     if address.is_ipv6() {
-        // So that `[::]` and `0.0.0.0` may both be listed, whatever net.ipv6.bindv6only says.
+        // Allows both `[::]` and `0.0.0.0` in the configuration, whatever net.ipv6.bindv6only says.
         socket.set_only_v6(true)?;
     }
     Ok(socket)
@@ -134,7 +135,7 @@ fn prepare(sockets: Vec<UdpSocket>) -> io::Result<UdpSockets> {
     for socket in &sockets {
         socket.set_nonblocking(false)?;
         let options = SockRef::from(socket);
-        // One that systemd made larger than we may stays as it is. The kernel reports twice what it granted.
+        // A buffer that systemd made larger than this process may stays as it is. The kernel reports twice what it granted.
         if options.recv_buffer_size()? / 2 < BUFFER {
             options.set_recv_buffer_size(BUFFER)?;
         }
@@ -147,13 +148,14 @@ fn prepare(sockets: Vec<UdpSocket>) -> io::Result<UdpSockets> {
         }
     }
     let options = SockRef::from(first);
-    // The kernel reports twice what it granted: its own bookkeeping included (socket(7)).
-    let (receive_buffer, send_buffer) = (options.recv_buffer_size()? / 2, options.send_buffer_size()? / 2);
+    // The kernel reports twice what it granted, to include its own bookkeeping (socket(7)).
+    let receive_buffer = options.recv_buffer_size()? / 2;
+    let send_buffer = options.send_buffer_size()? / 2;
     Ok(UdpSockets { address, receive_buffer, send_buffer, sockets })
 }
 
-/// Ignores path MTUs, which anybody can forge by ICMP to have our answers cut into fragments that can be replaced
-/// (RFC 9715 section 3.1). What we send fits every path anyway.
+/// Ignores path MTUs. Anybody can forge one by ICMP, to have answers cut into fragments that can be replaced (RFC 9715
+/// section 3.1). The answers of this server fit every path anyway.
 fn never_fragment(socket: &UdpSocket, address: SocketAddr) -> io::Result<()> {
     match address {
         SocketAddr::V4(_) => set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::OMIT)?,
@@ -162,7 +164,7 @@ fn never_fragment(socket: &UdpSocket, address: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// A socket on all addresses hears which one was asked, so that the answer can come from there.
+/// Has the kernel tell which address a query was sent to: a socket on all addresses has to answer from that one.
 fn tell_destination(socket: &UdpSocket, address: SocketAddr) -> io::Result<()> {
     match address.ip() {
         IpAddr::V4(_) => setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?,
@@ -190,7 +192,7 @@ fn advice(holder: &str, port: u16) -> &'static str {
             "set DNSStubListener=no in /etc/systemd/resolved.conf and restart systemd-resolved, or listen on the \
              machine's own address in place of all addresses"
         }
-        name if name.starts_with("txtgate") => "another txtgate runs already: stop it first",
+        name if name.starts_with("txtgate") => "another txtgate is running already: stop it first",
         name if name.starts_with("systemd ") => {
             "a socket unit holds it: start the daemon by that unit, or disable the unit"
         }

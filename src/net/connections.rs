@@ -1,4 +1,4 @@
-//! The open connections of a listener: how many, whose, and which one has been idle longest.
+//! The open connections of a listener: how many there are, from which prefixes, and which one has been idle longest.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,10 +8,11 @@ use tokio::sync::Notify;
 
 use crate::model::prefix::Prefix;
 
-/// The open connections of one or several listeners; a cheap handle.
+/// The open connections of one or several listeners. A cheap handle.
 ///
-/// A full house never turns a newcomer away: whoever opens connections and leaves them idle would then shut everybody
-/// else out. The one that has been idle longest leaves instead, of the newcomer's own prefix where that is full.
+/// A new connection is always admitted. If there is no room, the connection that has been idle longest is evicted: one of
+/// the same prefix if that prefix is full, otherwise any. If new connections were refused instead, anybody could shut out
+/// everybody else with idle connections.
 #[derive(Clone, Debug)]
 pub struct Connections {
     table: Arc<Mutex<Table>>,
@@ -19,33 +20,33 @@ pub struct Connections {
     per_prefix: usize,
 }
 
-/// Seats in the order of their last activity. A turn is the moment of one, and no two permits share one, so that each
-/// step (come, act, leave, find the longest idle) costs one look-up in a sorted tree.
+/// Permits in the order of their last activity. Each activity takes the next number, its turn, and no two permits share
+/// one. So each step (admit, touch, drop, find the longest idle) costs one look-up in a sorted tree.
 #[derive(Debug, Default)]
 struct Table {
     next_turn: u64,
-    permits: BTreeMap<u64, (Prefix, Arc<Told>)>,
+    permits: BTreeMap<u64, (Prefix, Arc<Eviction>)>,
     prefixes: HashMap<Prefix, BTreeSet<u64>>,
-    /// Connections that were told to close and are still there.
+    /// Connections that have been evicted and are still open.
     leaving: usize,
 }
 
-/// What a connection that must close is told.
+/// Tells a connection that it has to close.
 #[derive(Debug, Default)]
-struct Told {
-    to_close: AtomicBool,
+struct Eviction {
+    is_evicted: AtomicBool,
     woken: Notify,
-    /// The key of the permit's entry; read and written under the table's lock only.
+    /// The key of the permit in the table. Read and written only under the table's lock.
     turn: Mutex<u64>,
 }
 
 impl Connections {
-    /// At most `total` open connections, and at most `per_prefix` from one IPv4 /24 or IPv6 /56; at least one each.
+    /// Allows `total` open connections, and `per_prefix` from one IPv4 /24 or IPv6 /56. Each limit is at least one.
     pub fn new(total: usize, per_prefix: usize) -> Self {
         Self { table: Arc::default(), total: total.max(1), per_prefix: per_prefix.max(1) }
     }
 
-    /// Counts a new connection, and tells the longest idle one to close where there is no room.
+    /// Counts a new connection, and evicts the one that has been idle longest if there is no room.
     pub fn admit(&self, prefix: Prefix) -> ConnectionPermit {
         let mut table = self.lock();
         if table.prefixes.get(&prefix).is_some_and(|turns| turns.len() >= self.per_prefix) {
@@ -53,56 +54,57 @@ impl Connections {
         } else if table.permits.len() >= self.total {
             table.evict_any();
         }
-        let told = Arc::new(Told::default());
-        table.permit(prefix, &told);
-        ConnectionPermit { connections: self.clone(), prefix, told }
+        let eviction = Arc::new(Eviction::default());
+        table.insert(prefix, &eviction);
+        ConnectionPermit { connections: self.clone(), prefix, eviction }
     }
 
-    /// Tells the longest idle connection to close, for a process out of file descriptors. False where there is none.
+    /// Evicts the connection that has been idle longest, for a process out of file descriptors. Returns `false` if there
+    /// is none.
     pub fn evict_idlest(&self) -> bool {
         self.lock().evict_any()
     }
 
-    /// Open connections, without those that were told to close.
+    /// The number of open connections, without evicted ones.
     pub fn len(&self) -> usize {
         self.lock().permits.len()
     }
 
-    /// Whether there is none.
+    /// Whether no connection is open, apart from evicted ones.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Connections that were told to close and have not yet. A listener slows down while they are many: they still
-    /// hold their descriptors.
+    /// The number of evicted connections that have not closed yet. A listener slows down while there are many of them: they
+    /// still hold their descriptors.
     pub fn leaving(&self) -> usize {
         self.lock().leaving
     }
 
-    // A panic under the lock leaves at worst a count that is off by one: go on with it.
+    // A panic under the lock leaves at worst a count that is off by one, so a poisoned table is used as it is.
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Table {
-    fn permit(&mut self, prefix: Prefix, told: &Arc<Told>) {
+    fn insert(&mut self, prefix: Prefix, eviction: &Arc<Eviction>) {
         let turn = self.next_turn;
         self.next_turn += 1;
-        told.set_turn(turn);
-        self.permits.insert(turn, (prefix, told.clone()));
+        eviction.set_turn(turn);
+        self.permits.insert(turn, (prefix, eviction.clone()));
         self.prefixes.entry(prefix).or_default().insert(turn);
     }
 
-    fn unseat(&mut self, turn: u64) -> Option<Arc<Told>> {
-        let (prefix, told) = self.permits.remove(&turn)?;
+    fn remove(&mut self, turn: u64) -> Option<Arc<Eviction>> {
+        let (prefix, eviction) = self.permits.remove(&turn)?;
         if let Some(turns) = self.prefixes.get_mut(&prefix) {
             turns.remove(&turn);
             if turns.is_empty() {
                 self.prefixes.remove(&prefix);
             }
         }
-        Some(told)
+        Some(eviction)
     }
 
     fn evict_of(&mut self, prefix: Prefix) {
@@ -116,17 +118,15 @@ impl Table {
     }
 
     fn evict(&mut self, turn: Option<u64>) -> bool {
-        let Some(told) = turn.and_then(|turn| self.unseat(turn)) else {
-            return false;
-        };
-        told.to_close.store(true, Ordering::Release);
-        told.woken.notify_waiters();
+        let Some(eviction) = turn.and_then(|turn| self.remove(turn)) else { return false };
+        eviction.is_evicted.store(true, Ordering::Release);
+        eviction.woken.notify_waiters();
         self.leaving += 1;
         true
     }
 }
 
-impl Told {
+impl Eviction {
     fn turn(&self) -> u64 {
         *self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -135,34 +135,33 @@ impl Told {
         *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = turn;
     }
 
-    fn is_to_close(&self) -> bool {
-        self.to_close.load(Ordering::Acquire)
+    fn is_evicted(&self) -> bool {
+        self.is_evicted.load(Ordering::Acquire)
     }
 }
 
-/// One open connection's place; dropping it frees the place.
+/// The permit of one open connection. Dropping the permit makes room for another connection.
 #[derive(Debug)]
 pub struct ConnectionPermit {
     connections: Connections,
     prefix: Prefix,
-    told: Arc<Told>,
+    eviction: Arc<Eviction>,
 }
 
 impl ConnectionPermit {
-    /// Notes that the connection is active now, so that others are idle longer.
+    /// Notes that the connection is active now.
     pub fn touch(&self) {
         let mut table = self.connections.lock();
-        if table.unseat(self.told.turn()).is_some() {
-            table.permit(self.prefix, &self.told);
+        if table.remove(self.eviction.turn()).is_some() {
+            table.insert(self.prefix, &self.eviction);
         }
     }
 
-    /// Waits until the connection is told to close; returns at once if it was already. May be awaited in a `select!`
-    /// again and again.
+    /// Waits until the connection is evicted. Returns at once if it has been evicted already. Cancel safe.
     pub async fn evicted(&self) {
-        // Made before the look at the flag: it hears of any eviction from here on.
-        let woken = self.told.woken.notified();
-        if !self.told.is_to_close() {
+        // Created before the flag is read, so that no eviction from here on is missed.
+        let woken = self.eviction.woken.notified();
+        if !self.eviction.is_evicted() {
             woken.await;
         }
     }
@@ -171,10 +170,10 @@ impl ConnectionPermit {
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut table = self.connections.lock();
-        if self.told.is_to_close() {
+        if self.eviction.is_evicted() {
             table.leaving = table.leaving.saturating_sub(1);
         } else {
-            table.unseat(self.told.turn());
+            table.remove(self.eviction.turn());
         }
     }
 }
@@ -189,8 +188,8 @@ mod tests {
         Prefix::V4([192, 0, last])
     }
 
-    fn is_told(permit: &ConnectionPermit) -> bool {
-        permit.told.is_to_close()
+    fn is_evicted(permit: &ConnectionPermit) -> bool {
+        permit.eviction.is_evicted()
     }
 
     #[test]
@@ -200,7 +199,7 @@ mod tests {
         let (first, second) = (connections.admit(prefix(1)), connections.admit(prefix(1)));
         first.touch();
         let third = connections.admit(prefix(1));
-        assert_eq!([&other, &first, &second, &third].map(is_told), [false, false, true, false]);
+        assert_eq!([&other, &first, &second, &third].map(is_evicted), [false, false, true, false]);
         assert_eq!((connections.len(), connections.leaving()), (3, 1));
         drop((first, second, third, other));
         assert_eq!((connections.len(), connections.leaving()), (0, 0));
@@ -213,11 +212,11 @@ mod tests {
         let permits = [1, 2, 3].map(|last| connections.admit(prefix(last)));
         permits[0].touch();
         let _fourth = connections.admit(prefix(4));
-        assert_eq!(permits.each_ref().map(is_told), [false, true, false]);
+        assert_eq!(permits.each_ref().map(is_evicted), [false, true, false]);
         permits[1].touch();
         assert_eq!(connections.len(), 3, "a connection that must close takes no place again");
         connections.evict_idlest();
-        assert!(is_told(&permits[2]));
+        assert!(is_evicted(&permits[2]));
     }
 
     #[tokio::test]
@@ -234,7 +233,7 @@ mod tests {
             connections.admit(prefix(2))
         };
         let both = async { tokio::join!(waiting, newcomer) };
-        tokio::time::timeout(Duration::from_secs(60), both).await.expect("told to close");
+        tokio::time::timeout(Duration::from_secs(60), both).await.expect("evicted");
     }
 
     #[test]

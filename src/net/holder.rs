@@ -1,19 +1,20 @@
-//! Who holds a port that is in use: best effort, from `/proc`, for the message of a failed start.
+//! Finds out from `/proc` which process holds a port, for the error message of a failed start. Best effort.
 
 use std::fmt;
 use std::fs;
 use std::path::Path;
 
-/// Processes and descriptors looked at, so that a busy machine does not delay the message.
+/// The most processes that are looked at: a busy machine must not delay the message.
 const MAX_PROCESSES: usize = 4_096;
+/// The most descriptors that are looked at.
 const MAX_DESCRIPTORS: usize = 65_536;
 
-/// Whoever has a socket on a port.
+/// The process that has a socket on a port, as far as it can be found out.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Holder {
-    /// A process that we may look at.
+    /// A process that this one may look at.
     Process { id: u32, name: String },
-    /// Only the user is known: looking into other users' processes takes root.
+    /// Only the user is known: only root may look into the processes of other users.
     User { name: String },
 }
 
@@ -26,7 +27,7 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Finds the holder of a local port; `table` is `udp` or `tcp`.
+/// Finds the holder of a local port. `table` is `udp` or `tcp`.
 pub fn of_port(table: &str, port: u16) -> Option<Holder> {
     let socket = [table.to_owned(), format!("{table}6")].iter().find_map(|table| {
         let text = fs::read_to_string(Path::new("/proc/self/net").join(table)).ok()?;
@@ -35,7 +36,7 @@ pub fn of_port(table: &str, port: u16) -> Option<Holder> {
     Some(process_with(socket.inode).unwrap_or(Holder::User { name: user_name(socket.user) }))
 }
 
-/// A user's name, or its number where `/etc/passwd` does not have it.
+/// The name of a user, or the user's number if `/etc/passwd` does not have it.
 fn user_name(id: u32) -> String {
     let text = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let named = text.lines().find_map(|line| {
@@ -53,9 +54,9 @@ struct Socket {
 
 /// Reads a line of `/proc/net/udp`: `sl local remote state queues timer retransmits uid timeout inode ...`.
 fn socket_on(line: &str, port: u16) -> Option<Socket> {
-    /// A TCP socket in this state listens; in others it is one end of a connection, which blocks nobody.
+    /// A TCP socket that listens. In any other state it is one end of a connection, which holds no port.
     const LISTENS: &str = "0A";
-    /// All UDP sockets without a peer.
+    /// A UDP socket without a peer.
     const UNCONNECTED: &str = "07";
     let mut fields = line.split_whitespace().skip(1);
     let (_, local_port) = fields.next()?.rsplit_once(':')?;

@@ -1,4 +1,4 @@
-//! Sockets that systemd opened for us (socket activation): a way to port 53 without any privilege.
+//! Sockets that systemd has opened (socket activation): they give access to port 53 without any privilege.
 
 use std::env;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -7,10 +7,10 @@ use std::path::Path;
 
 use listenfd::ListenFd;
 
-/// The sockets passed by systemd (`LISTEN_FDS`) that nobody has asked for yet.
+/// The sockets passed by systemd (`LISTEN_FDS`) that no listener has claimed yet.
 ///
-/// Each is matched by its local address, not by its name: the addresses are in the configuration already, and a unit
-/// that says something else is a mistake worth a warning (see [`Inherited::unclaimed`]).
+/// A listener finds its socket by the local address, not by a name: the addresses are in the configuration already. A
+/// socket unit with another address is a mistake, which [`Inherited::unclaimed`] reports.
 #[derive(Debug, Default)]
 pub struct Inherited(Vec<Passed>);
 
@@ -26,12 +26,12 @@ enum Socket {
     Udp(UdpSocket),
     Tcp(TcpListener),
     Unix(UnixListener),
-    /// Something that we have no use for.
+    /// Any other descriptor.
     Other,
 }
 
 impl Inherited {
-    /// Takes over whatever the environment announces. Call it once, at the start of the process.
+    /// Takes over what the environment announces. To be called once, at the start of the process.
     pub fn from_env() -> Self {
         let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut names = names.split(':').map(str::to_owned);
@@ -48,8 +48,7 @@ impl Inherited {
 
     /// The UDP socket that is bound to `address`.
     pub fn udp(&mut self, address: SocketAddr) -> Option<UdpSocket> {
-        let here = |socket: &Socket| matches!(socket, Socket::Udp(udp) if is_at(udp.local_addr(), address));
-        match self.claim(here)? {
+        match self.claim(|socket| matches!(socket, Socket::Udp(udp) if is_at(udp.local_addr(), address)))? {
             Socket::Udp(udp) => Some(udp),
             _ => None,
         }
@@ -57,8 +56,7 @@ impl Inherited {
 
     /// The TCP listener that is bound to `address`.
     pub fn tcp(&mut self, address: SocketAddr) -> Option<TcpListener> {
-        let here = |socket: &Socket| matches!(socket, Socket::Tcp(tcp) if is_at(tcp.local_addr(), address));
-        match self.claim(here)? {
+        match self.claim(|socket| matches!(socket, Socket::Tcp(tcp) if is_at(tcp.local_addr(), address)))? {
             Socket::Tcp(tcp) => Some(tcp),
             _ => None,
         }
@@ -66,14 +64,13 @@ impl Inherited {
 
     /// The Unix stream listener at `path`.
     pub fn unix(&mut self, path: &Path) -> Option<UnixListener> {
-        let is_here = |unix: &UnixListener| unix.local_addr().is_ok_and(|local| local.as_pathname() == Some(path));
-        match self.claim(|socket| matches!(socket, Socket::Unix(unix) if is_here(unix)))? {
+        match self.claim(|socket| matches!(socket, Socket::Unix(unix) if is_at_path(unix, path)))? {
             Socket::Unix(unix) => Some(unix),
             _ => None,
         }
     }
 
-    /// What nobody asked for, in words for a warning: most likely an address that the configuration lacks.
+    /// Describes the sockets that no listener has claimed. The configuration most likely lacks their addresses.
     pub fn unclaimed(&self) -> Vec<String> {
         self.0.iter().map(Passed::describe).collect()
     }
@@ -104,7 +101,11 @@ fn is_at(local: std::io::Result<SocketAddr>, wanted: SocketAddr) -> bool {
     local.is_ok_and(|local| local == wanted)
 }
 
-/// An error means another kind of socket, which stays where it is.
+fn is_at_path(unix: &UnixListener, path: &Path) -> bool {
+    unix.local_addr().is_ok_and(|local| local.as_pathname() == Some(path))
+}
+
+/// Takes a descriptor over. An error means another kind of socket, which stays where it is.
 fn take(passed: &mut ListenFd, index: usize) -> Option<Socket> {
     if let Ok(Some(udp)) = passed.take_udp_socket(index) {
         return Some(Socket::Udp(udp));

@@ -1,30 +1,30 @@
-//! Growing delays for whoever does too much of something: wrong keys, wrong secrets, registrations.
+//! Growing delays after too many events of one kind from one client: wrong keys, wrong secrets, registrations.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Keys that are kept at once; the rules hold for the others as if they were new.
+/// The most keys in the table. Any other key counts as new.
 const CAPACITY: usize = 16_384;
-/// How often a full table is searched for what can be forgotten.
+/// The least time between two searches of a full table for old entries.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// How many events are free, and how long the next ones must wait for each other.
+/// How many events are free, and how much time must lie between further ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Events without a delay.
+    /// The number of events without a delay.
     pub free: u32,
-    /// The first delay; each further event doubles it.
+    /// The first delay. Each further event doubles it.
     pub first: Duration,
     /// The longest delay.
     pub longest: Duration,
-    /// After so long without an event everything is forgotten.
+    /// A key without events for this long counts as new.
     pub quiet: Duration,
 }
 
 impl Rule {
-    /// How long the next event must wait after the last of `events`.
+    /// The delay between the last of `events` and the next one.
     fn delay(&self, events: u32) -> Duration {
         match events.checked_sub(self.free) {
             None => Duration::ZERO,
@@ -43,29 +43,29 @@ pub struct RateLimiter<K> {
 
 #[derive(Debug)]
 struct Table<K> {
-    seen: HashMap<K, Seen>,
+    counts: HashMap<K, EventCount>,
     swept: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Seen {
+struct EventCount {
     events: u32,
     last: Instant,
 }
 
 impl<K: Eq + Hash + Clone> RateLimiter<K> {
-    /// Nothing seen yet.
+    /// A limiter without events.
     pub fn new(rule: Rule) -> Self {
-        Self { rule, capacity: CAPACITY, table: Mutex::new(Table { seen: HashMap::new(), swept: None }) }
+        Self { rule, capacity: CAPACITY, table: Mutex::new(Table { counts: HashMap::new(), swept: None }) }
     }
 
-    /// Whether an event may take place now, or else how long it must wait. Counts nothing: being turned away never
-    /// prolongs the wait.
+    /// Whether an event may take place now. The error says how long it must wait. Counts nothing: a refusal never prolongs
+    /// the wait.
     pub fn try_now(&self, key: &K, now: Instant) -> Result<(), Duration> {
         let table = self.lock();
-        let Some(seen) = self.fresh(&table, key, now) else { return Ok(()) };
-        let since = now.saturating_duration_since(seen.last);
-        match self.rule.delay(seen.events).checked_sub(since).filter(|left| !left.is_zero()) {
+        let Some(count) = self.recent(&table, key, now) else { return Ok(()) };
+        let since = now.saturating_duration_since(count.last);
+        match self.rule.delay(count.events).checked_sub(since).filter(|left| !left.is_zero()) {
             None => Ok(()),
             Some(left) => Err(left),
         }
@@ -74,41 +74,42 @@ impl<K: Eq + Hash + Clone> RateLimiter<K> {
     /// Counts an event.
     pub fn failed(&self, key: &K, now: Instant) {
         let mut table = self.lock();
-        let events = self.fresh(&table, key, now).map_or(0, |seen| seen.events);
-        if !table.seen.contains_key(key) {
+        let events = self.recent(&table, key, now).map_or(0, |count| count.events);
+        if !table.counts.contains_key(key) {
             self.make_room(&mut table, now);
         }
-        table.seen.insert(key.clone(), Seen { events: events.saturating_add(1), last: now });
+        table.counts.insert(key.clone(), EventCount { events: events.saturating_add(1), last: now });
     }
 
-    /// Forgets a key's events.
+    /// Forgets the events of a key.
     pub fn succeeded(&self, key: &K) {
-        self.lock().seen.remove(key);
+        self.lock().counts.remove(key);
     }
 
-    /// [`RateLimiter::try_now`], and where that is well [`RateLimiter::failed`], as one step: for what counts whatever comes of it.
+    /// [`RateLimiter::try_now`] and, if that allows the event, [`RateLimiter::failed`]: for events that count whatever
+    /// their outcome.
     pub fn take(&self, key: &K, now: Instant) -> Result<(), Duration> {
         self.try_now(key, now)?;
         self.failed(key, now);
         Ok(())
     }
 
-    fn fresh(&self, table: &Table<K>, key: &K, now: Instant) -> Option<Seen> {
-        table.seen.get(key).copied().filter(|seen| now.saturating_duration_since(seen.last) < self.rule.quiet)
+    fn recent(&self, table: &Table<K>, key: &K, now: Instant) -> Option<EventCount> {
+        table.counts.get(key).copied().filter(|count| now.saturating_duration_since(count.last) < self.rule.quiet)
     }
 
     fn make_room(&self, table: &mut Table<K>, now: Instant) {
-        if table.seen.len() < self.capacity {
+        if table.counts.len() < self.capacity {
             return;
         }
         if table.swept.is_none_or(|then| now.saturating_duration_since(then) >= SWEEP_EVERY) {
             table.swept = Some(now);
-            table.seen.retain(|_, seen| now.saturating_duration_since(seen.last) < self.rule.quiet);
+            table.counts.retain(|_, count| now.saturating_duration_since(count.last) < self.rule.quiet);
         }
-        if table.seen.len() >= self.capacity {
-            // The map is hashed with a random state: nobody can choose whom this hits.
-            if let Some(any) = table.seen.keys().next().cloned() {
-                table.seen.remove(&any);
+        if table.counts.len() >= self.capacity {
+            // The map hashes with a random state, so nobody can choose which entry goes.
+            if let Some(any) = table.counts.keys().next().cloned() {
+                table.counts.remove(&any);
             }
         }
     }
@@ -168,8 +169,8 @@ mod tests {
         limiter.capacity = 100;
         let now = Instant::now();
         (0..1_000).for_each(|key| limiter.failed(&key, now));
-        assert_eq!(limiter.lock().seen.len(), 100);
+        assert_eq!(limiter.lock().counts.len(), 100);
         limiter.failed(&5_000, now + 3 * SECOND);
-        assert_eq!(limiter.lock().seen.len(), 1, "what is forgotten goes first");
+        assert_eq!(limiter.lock().counts.len(), 1, "what is forgotten goes first");
     }
 }

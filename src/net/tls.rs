@@ -1,5 +1,5 @@
-//! Certificates of the API and of DNS over TLS and QUIC: read from files, and read again when they change, or put in
-//! place by the daemon's own ACME client; always without a restart and without a lost connection.
+//! Certificates of the API and of DNS over TLS and QUIC. They are read from files, and read again when the files change,
+//! or the daemon's own ACME client installs them. Neither needs a restart or costs a connection.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -17,75 +17,87 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{self, ServerConfig};
 use tracing::{error, info};
 
-/// What the API speaks (RFC 7301 section 6).
+/// The ALPN protocols of the API (RFC 7301 section 6).
 pub const HTTP: &[&[u8]] = &[b"h2", b"http/1.1"];
-/// What DNS over TLS speaks (RFC 7858).
+/// The ALPN protocol of DNS over TLS (RFC 7858).
 pub const DOT: &[&[u8]] = &[b"dot"];
-/// What DNS over QUIC speaks (RFC 9250 section 4.1.1).
+/// The ALPN protocol of DNS over QUIC (RFC 9250 section 4.1.1).
 pub const DOQ: &[&[u8]] = &[b"doq"];
 
-/// How often the files are looked at.
+/// How often the files are checked for changes.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// Why a certificate cannot be used. `path` is the file to look at.
+/// Why a certificate cannot be used. `path` is the file with the problem.
 #[derive(Debug, Error)]
 pub enum TlsError {
     #[error("cannot read {path}: {source}")]
     Pem { path: String, source: pem::Error },
-    #[error("{0} holds no certificate; write the chain as PEM, the server's own first")]
+    #[error("{0} holds no certificate; write the chain as PEM, the server's own certificate first")]
     NoCertificate(String),
-    #[error("{path} does not go with its key: {source}")]
+    #[error("{path} does not match its key: {source}")]
     Mismatch { path: String, source: rustls::Error },
     #[error("TLS: {0}")]
     Setup(#[from] rustls::Error),
 }
 
-/// A certificate chain and its private key, both PEM.
+/// The files of a certificate chain and its private key, both PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The chain, the server's own certificate first.
+    /// The chain. The server's own certificate comes first.
     pub certificate: PathBuf,
     /// The private key.
     pub key: PathBuf,
 }
 
-/// TLS for a listener; a cheap handle.
+/// TLS for a listener. A cheap handle.
 #[derive(Clone, Debug)]
 pub struct Tls {
     current: Arc<Current>,
     config: Arc<ServerConfig>,
 }
 
-/// The certificate in use; without one every handshake is refused.
+/// The certificate in use. Without one every handshake is refused.
 #[derive(Debug)]
 struct Current {
     files: Option<Files>,
     key: ArcSwapOption<CertifiedKey>,
 }
 
-/// The files that it comes from, and what they looked like when they were read.
+/// The files of the certificate, and their versions when they were read.
 #[derive(Debug)]
 struct Files {
     paths: TlsFiles,
-    seen: Mutex<Seen>,
+    versions: Mutex<FileVersions>,
 }
 
-type Seen = [Option<(i64, i64, u64, u64)>; 2];
+/// The versions of both files.
+type FileVersions = [Option<FileVersion>; 2];
+
+/// What distinguishes one version of a file from the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileVersion {
+    /// The time of the last change, in seconds and nanoseconds.
+    changed: (i64, i64),
+    inode: u64,
+    length: u64,
+}
 
 impl Tls {
-    /// Reads the files. TLS 1.2 and 1.3; `protocols` are what ALPN may settle on, the best first.
+    /// Reads the files. Speaks TLS 1.2 and 1.3. `protocols` are those that ALPN can choose, the best first.
     pub fn load(files: TlsFiles, protocols: &[&[u8]]) -> Result<Self, TlsError> {
-        let (seen, key) = (Mutex::new(look(&files)), read(&files)?);
-        let files = Some(Files { paths: files, seen });
+        // Before the files are read: a change meanwhile is then noticed.
+        let versions = Mutex::new(versions_of(&files));
+        let key = read(&files)?;
+        let files = Some(Files { paths: files, versions });
         Self::with(Arc::new(Current { files, key: ArcSwapOption::from_pointee(key) }), protocols)
     }
 
-    /// Without a certificate until one is put in place.
+    /// TLS without a certificate, until one is installed.
     pub fn empty(protocols: &[&[u8]]) -> Result<Self, TlsError> {
         Self::with(Arc::new(Current { files: None, key: ArcSwapOption::empty() }), protocols)
     }
 
-    /// The same certificate, now and later, for a listener that speaks something else.
+    /// TLS with the same certificate, now and later, for a listener with other protocols.
     pub fn speaking(&self, protocols: &[&[u8]]) -> Result<Self, TlsError> {
         Self::with(self.current.clone(), protocols)
     }
@@ -100,37 +112,37 @@ impl Tls {
         Ok(Self { current, config: Arc::new(config) })
     }
 
-    /// Accepts handshakes with the certificate that is current at each.
+    /// Accepts handshakes, each with the certificate in use at that time.
     pub fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.config.clone())
     }
 
-    /// The same for QUIC, which brings handshakes of its own.
+    /// The configuration for QUIC, which has handshakes of its own.
     pub fn config(&self) -> Arc<ServerConfig> {
         self.config.clone()
     }
 
-    /// Puts a certificate in place: from the next handshake on it is the one that is shown.
+    /// Installs a certificate. Every handshake from now on uses it.
     pub fn install(&self, key: CertifiedKey) {
         self.current.key.store(Some(Arc::new(key)));
     }
 
-    /// The certificate that is shown now.
+    /// The certificate in use.
     pub fn shown(&self) -> Option<CertificateDer<'static>> {
         self.current.key.load().as_ref()?.cert.first().cloned()
     }
 
-    /// Reads the files again, if it has any. Where they cannot be used the certificate stays as it is.
+    /// Reads the files again, if there are any. If they cannot be used, the certificate stays.
     pub fn reload(&self) -> Result<(), TlsError> {
         let Some(files) = &self.current.files else { return Ok(()) };
-        // Before they are read: what changes meanwhile is then a change again.
-        *files.seen.lock().unwrap_or_else(PoisonError::into_inner) = look(&files.paths);
+        // Before the files are read: a change meanwhile is then noticed.
+        *files.versions.lock().unwrap_or_else(PoisonError::into_inner) = versions_of(&files.paths);
         self.install(read(&files.paths)?);
         info!("certificate {} read again", files.paths.certificate.display());
         Ok(())
     }
 
-    /// Reads the files again whenever they change; ends never.
+    /// Reads the files again whenever they change. Never returns.
     pub async fn keep_fresh(self) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -138,12 +150,12 @@ impl Tls {
         }
     }
 
-    /// Whoever replaces the files may do so one after the other, so one failure is no loss: the second file is a
-    /// change again.
+    /// The two files may be replaced one after the other. So a failure between them does no harm: the second file is another
+    /// change.
     fn reload_if_changed(&self) {
         let Some(files) = &self.current.files else { return };
-        let seen = *files.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen == look(&files.paths) {
+        let versions = *files.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        if versions == versions_of(&files.paths) {
             return;
         }
         if let Err(problem) = self.reload() {
@@ -158,26 +170,32 @@ impl ResolvesServerCert for Current {
     }
 }
 
-/// What tells one version of a file from the next: time to the nanosecond, inode and length.
-fn look(files: &TlsFiles) -> Seen {
-    let of = |path: &Path| std::fs::metadata(path).ok().map(|m| (m.mtime(), m.mtime_nsec(), m.ino(), m.len()));
-    [of(&files.certificate), of(&files.key)]
+fn versions_of(files: &TlsFiles) -> FileVersions {
+    [version_of(&files.certificate), version_of(&files.key)]
+}
+
+fn version_of(path: &Path) -> Option<FileVersion> {
+    let metadata = std::fs::metadata(path).ok()?;
+    let changed = (metadata.mtime(), metadata.mtime_nsec());
+    Some(FileVersion { changed, inode: metadata.ino(), length: metadata.len() })
 }
 
 fn read(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
     let path = files.certificate.display().to_string();
-    let unreadable = |source| TlsError::Pem { path: path.clone(), source };
-    let chain = CertificateDer::pem_file_iter(&files.certificate).map_err(unreadable)?;
-    let chain = chain.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+    let chain = CertificateDer::pem_file_iter(&files.certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain = chain.map_err(|source| unreadable(&files.certificate, source))?;
     if chain.is_empty() {
         return Err(TlsError::NoCertificate(path));
     }
-    let unreadable = |source| TlsError::Pem { path: files.key.display().to_string(), source };
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(unreadable)?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|source| unreadable(&files.key, source))?;
     certified(chain, key).map_err(|source| TlsError::Mismatch { path, source })
 }
 
-/// A chain and its key, which must be a pair.
+fn unreadable(path: &Path, source: pem::Error) -> TlsError {
+    TlsError::Pem { path: path.display().to_string(), source }
+}
+
+/// A chain with its key. Fails if they do not match.
 pub fn certified(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,

@@ -61,8 +61,8 @@ impl ManagedCertificates {
         let mut others: Vec<Arc<ManagedEntry>> = self.registry.entries().values().cloned().collect();
         others.retain(|other| other.wanted.name != entry.wanted.name);
         let this = entry.clone();
-        let reading = move || Ok::<_, FileError>((read_grants(&[this])?, read_grants(&others)?));
-        let (granted, used) = blocking(reading).await?;
+        let granted = blocking(move || read_grants(&[this])).await?;
+        let used = blocking(move || read_grants(&others)).await?;
         let mut report = DeletionReport::default();
         for grant in granted.iter().filter(|grant| !used.contains(grant)) {
             let is_withdrawn = grant.withdraw(&self.registry.services.publisher).await?;

@@ -39,7 +39,7 @@ pub struct ManagedEntry {
     pub deploying: tokio::sync::Mutex<()>,
     keeper: OnceLock<AbortHandle>,
     report: Mutex<ManagedCertificateReport>,
-    /// Held by whoever works on the certificate: its keeper, a revocation, its deletion. `None` until it has been read.
+    /// Held during work on the certificate: by its keeper, a revocation or its deletion. `None` until it has been read.
     state: tokio::sync::Mutex<Option<CertificateState>>,
 }
 
@@ -99,12 +99,11 @@ impl ManagedEntry {
     pub async fn erase(&self) -> Result<()> {
         let wanted = self.wanted.clone();
         let folder = self.folder.clone();
-        let erasing = move || {
+        blocking(move || {
             live::delete(&wanted)?;
-            folder.delete()?;
-            Ok(())
-        };
-        blocking(erasing).await
+            Ok(folder.delete()?)
+        })
+        .await
     }
 
     /// Forgets the state: it is read again when it is needed.

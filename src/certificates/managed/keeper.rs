@@ -250,12 +250,12 @@ async fn create_folders(wanted: &ManagedCertificate) -> Result<()> {
 }
 
 async fn write_files(wanted: ManagedCertificate, chain: Chain, password: Option<Password>) -> Result<CertificateInfo> {
-    let writing = move || {
+    blocking(move || {
         let bundle = password.map(|password| bundle::seal(&chain, &wanted.name, &password)).transpose()?;
         live::write(&wanted, &chain, bundle.as_deref())?;
         Ok(chain.info)
-    };
-    blocking(writing).await
+    })
+    .await
 }
 
 /// The CA's settings with those of the certificate.

@@ -1,24 +1,24 @@
-//! The order in which jobs are done: fair between kinds, then between the prefixes of clients.
+//! The order of the jobs: fair between kinds, then between the prefixes of clients.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::model::prefix::Prefix;
 
-/// Jobs that may wait, of each kind: as many as the API has connections, so that a fleet behind one address that comes
-/// back all at once after a restart is served, some seconds late, rather than sent away.
+/// The most jobs of each kind that wait: as many as the API has connections. So a fleet behind one address that comes back
+/// all at once after a restart is served, some seconds late, rather than refused.
 pub const PER_KIND: usize = 1_024;
-/// Jobs that may wait, of one kind from one failing prefix.
+/// The most jobs of one kind from one failing prefix that wait.
 const PER_FAILING_PREFIX: usize = 64;
-/// How long a prefix comes last after a wrong key.
+/// How long a prefix counts as failing after a wrong key.
 const FAILING: Duration = Duration::from_secs(60);
-/// Failing prefixes that are kept in mind; the table is emptied beyond.
+/// The most failing prefixes in the table. A full table is emptied.
 const MAX_FAILING: usize = 4_096;
-/// One job in so many is a failing prefix's, whatever else waits: whoever shares an address with a broken client
+/// One job in this many is of a failing prefix, whatever else waits: a client that shares an address with a broken one
 /// waits longer, but not for ever.
 const FAILING_SHARE: u32 = 8;
 
-/// What a hash is for. Each has a queue of its own and they take turns, so that neither starves the other.
+/// The purpose of a hash. Each kind has a queue of its own, and they take turns, so that neither starves the other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// A login.
@@ -27,7 +27,7 @@ pub enum Kind {
     New,
 }
 
-/// The jobs that wait. `J` is the job; tests use numbers.
+/// The waiting jobs. `J` is the type of a job; tests use numbers.
 pub struct Queue<J> {
     verify: Lane<J>,
     new: Lane<J>,
@@ -49,7 +49,7 @@ impl<J> Default for Queue<J> {
 }
 
 impl<J> Queue<J> {
-    /// Adds a job; false where there is no room.
+    /// Adds a job. Returns `false` if there is no room.
     pub fn push(&mut self, kind: Kind, prefix: Prefix, job: J, now: Instant) -> bool {
         let failing = self.failing.get(&prefix).is_some_and(|then| now.duration_since(*then) < FAILING);
         let lane = match kind {
@@ -61,11 +61,10 @@ impl<J> Queue<J> {
 
     /// Takes the next job.
     pub fn pop(&mut self) -> Option<J> {
-        let (first, second) = match self.turn {
-            Kind::Verify => (&mut self.verify, &mut self.new),
-            Kind::New => (&mut self.new, &mut self.verify),
-        };
-        let job = first.pop().or_else(|| second.pop())?;
+        let job = match self.turn {
+            Kind::Verify => self.verify.pop().or_else(|| self.new.pop()),
+            Kind::New => self.new.pop().or_else(|| self.verify.pop()),
+        }?;
         self.turn = if self.turn == Kind::Verify { Kind::New } else { Kind::Verify };
         Some(job)
     }
@@ -76,19 +75,19 @@ impl<J> Queue<J> {
             self.failing.retain(|_, then| now.duration_since(*then) < FAILING);
         }
         if self.failing.len() >= MAX_FAILING {
-            // So many at once are a flood from everywhere; who came first no longer tells anything.
+            // So many at once are a flood from everywhere: which prefix came first no longer matters.
             self.failing.clear();
         }
         self.failing.insert(prefix, now);
     }
 
-    /// Takes no more jobs, and gives back those that wait.
+    /// Accepts no more jobs, and returns those that wait.
     pub fn close(&mut self) -> Vec<J> {
         self.closed = true;
         std::iter::from_fn(|| self.pop()).collect()
     }
 
-    /// Whether it was closed.
+    /// Whether the queue is closed.
     pub fn is_closed(&self) -> bool {
         self.closed
     }
@@ -120,22 +119,25 @@ impl<J> Lane<J> {
         true
     }
 
-    /// Sends somebody away for a prefix that does not fail: a failing one, or the one that has most in the queue.
+    /// Drops a job to make room for a prefix that does not fail: one of a failing prefix, or of the prefix with the most
+    /// jobs.
     fn makes_room_for(&mut self, prefix: Prefix, failing: bool) -> bool {
         !failing && (self.failing.drop_newest() || self.good.drop_of_longest(self.good.of(prefix) + 1))
     }
 
     fn pop(&mut self) -> Option<J> {
-        let failing_first = self.served % FAILING_SHARE == FAILING_SHARE - 1;
-        let (first, second) =
-            if failing_first { (&mut self.failing, &mut self.good) } else { (&mut self.good, &mut self.failing) };
-        let job = first.pop().or_else(|| second.pop())?;
+        let is_turn_of_failing = self.served % FAILING_SHARE == FAILING_SHARE - 1;
+        let job = if is_turn_of_failing {
+            self.failing.pop().or_else(|| self.good.pop())
+        } else {
+            self.good.pop().or_else(|| self.failing.pop())
+        }?;
         self.served = self.served.wrapping_add(1);
         Some(job)
     }
 }
 
-/// Jobs by prefix, one of each prefix in turn.
+/// Jobs by prefix. Each prefix gets one job done in turn.
 struct Rota<J> {
     turns: VecDeque<Prefix>,
     waiting: HashMap<Prefix, VecDeque<J>>,
@@ -175,13 +177,13 @@ impl<J> Rota<J> {
         job
     }
 
-    /// Drops the last job of the prefix whose turn is furthest; false where there is none.
+    /// Drops the last job of the prefix whose turn comes last. Returns `false` if there is none.
     fn drop_newest(&mut self) -> bool {
         self.turns.back().copied().is_some_and(|prefix| self.drop_of(prefix))
     }
 
-    /// Drops the last job of the prefix that has most waiting; false where none has over `limit`. Looks at every
-    /// prefix, which a full queue can afford: a hash costs a thousand times as much.
+    /// Drops the last job of the prefix with the most jobs. Returns `false` if no prefix has more than `limit`. Looks at every
+    /// prefix: a hash costs a thousand times as much.
     fn drop_of_longest(&mut self, limit: usize) -> bool {
         let longest = self.waiting.iter().max_by_key(|(_, jobs)| jobs.len());
         let longest = longest.filter(|(_, jobs)| jobs.len() > limit).map(|(prefix, _)| *prefix);

@@ -1,4 +1,4 @@
-//! What an account has had carried out just now, so that a message that is sent again is not carried out again.
+//! Recent messages of an account, so that a message that is sent again is not carried out again.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,50 +8,50 @@ use hickory_proto::op::ResponseCode;
 use crate::crypto::tsig::Mac;
 use crate::model::time::Timestamp;
 
-/// Messages that one account may have in progress.
+/// The most messages of one account in progress.
 const AT_ONCE: usize = 32;
-/// Messages of one account that are remembered; past them it forgets its own oldest. Some 100 KiB for each account
-/// that has a key and uses it so much.
+/// The most finished messages of one account that are remembered; the oldest are forgotten first. About 100 KiB for an
+/// account that sends so many.
 const REMEMBERED: usize = 1_024;
 
-/// By what a message is known again.
+/// Identifies a message: its MAC.
 type Tag = Box<[u8]>;
 
-/// One account's messages: those in progress, and those carried out that could still be sent again (RFC 8945
-/// section 10 leaves it to the server to see to that).
+/// One account's messages: those in progress, and finished ones that could still be replayed. RFC 8945 section 10 leaves
+/// replays within the time window to the server.
 #[derive(Debug, Default)]
 pub struct Recent(Mutex<Table>);
 
 #[derive(Debug, Default)]
 struct Table {
     messages: HashMap<Tag, Message>,
-    /// Those that are done, the oldest first.
+    /// The finished messages, the oldest first.
     done: VecDeque<Tag>,
 }
 
 #[derive(Debug)]
 struct Message {
-    /// From when on it would be too old anyway.
+    /// The time from which TSIG itself rejects the message.
     expires: Timestamp,
-    /// What was replied; `None` while it is in progress.
+    /// The response code of the reply; `None` while the message is in progress.
     rcode: Option<ResponseCode>,
 }
 
 /// Whether a message may be carried out.
 #[derive(Debug)]
 pub enum Admission {
-    /// It may.
+    /// It may be carried out.
     New(Ticket),
-    /// It was, and this was the reply.
+    /// It has been carried out, with this reply.
     Done(ResponseCode),
-    /// It is being carried out, and its sender will hear of it.
+    /// It is being carried out.
     InProgress,
-    /// Too many of this account are in progress.
+    /// Too many messages of this account are in progress.
     Busy,
 }
 
 impl Recent {
-    /// Judges a message with this MAC that cannot be sent any more at `expires`.
+    /// Decides on a message by its MAC. From `expires` on, TSIG itself rejects the message.
     pub fn admit(self: &Arc<Self>, mac: &Mac, expires: Timestamp, now: Timestamp) -> Admission {
         let mut table = self.lock();
         table.forget(now);
@@ -68,14 +68,14 @@ impl Recent {
         Admission::New(Ticket { recent: self.clone(), tag: Some(tag) })
     }
 
-    // Nothing in a change of the table panics half-way: go on with it.
+    // No change of the table panics half-way, so a poisoned table is used as it is.
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Table {
-    /// Drops what is too old, or too much.
+    /// Forgets finished messages that are too old, or too many.
     fn forget(&mut self, now: Timestamp) {
         while let Some(oldest) = self.done.front() {
             let is_over = self.messages.get(oldest).is_none_or(|message| message.expires <= now);
@@ -89,7 +89,7 @@ impl Table {
     }
 }
 
-/// A message that is being carried out. Dropped before its end, the message may be sent again.
+/// A message that is being carried out. If the ticket is dropped before the end, the message can be sent again.
 #[derive(Debug)]
 pub struct Ticket {
     recent: Arc<Recent>,
@@ -97,7 +97,7 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// Remembers what is replied.
+    /// Remembers the reply.
     pub fn done(mut self, rcode: ResponseCode) {
         let Some(tag) = self.tag.take() else { return };
         let mut table = self.recent.lock();

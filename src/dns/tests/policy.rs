@@ -1,7 +1,7 @@
 //! What surrounds the decision: cookies, limits, and what the server says of itself.
 
 use super::*;
-use crate::crypto::cookie::{CookieSecret, Cookies, Secrets};
+use crate::crypto::cookie::{CookieSecret, CookieSecrets, Cookies};
 use crate::dns::identity::ServerIdentity;
 use crate::dns::limits::ReplyLimits;
 
@@ -83,7 +83,7 @@ fn a_cookie_may_be_asked_for_without_a_question() {
 
 #[test]
 fn servers_with_one_secret_know_each_others_clients() {
-    let secrets = Secrets { current: CookieSecret::random().unwrap(), previous: None };
+    let secrets = CookieSecrets { current: CookieSecret::random().unwrap(), previous: None };
     let server = || ResponsePolicy { cookies: Cookies::new(secrets), ..ResponsePolicy::plain().unwrap() };
     let [one, other] = [server(), server()].map(|policy| responder_with(Zones::new(vec![zone()]), policy));
     let here = from("2001:db8::1", Transport::Udp);

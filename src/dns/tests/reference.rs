@@ -89,7 +89,7 @@ impl Reference {
         }
         let transport = source.transport;
         let cookie = presented(&query).and_then(|data| Presented::read(&data));
-        let cookie = cookie.map(|shown| (shown.client, self.cookies.judge(shown, source.address, now).reply));
+        let cookie = cookie.map(|shown| (shown.client, self.cookies.check(shown, source.address, now).reply));
         let reply = |answer: &Answer<'_>| Said::Reply(Reply { query: &query, answer, cookie, transport }.write());
         if let Some(refusal) = refusal(&query, !decoder.is_empty()) {
             return reply(&refusal);

@@ -14,12 +14,12 @@ pub struct BlockingDnsClient {
 }
 
 impl BlockingDnsClient {
-    /// Starts a runtime on the calling thread. Fails where the system gives no more file descriptors.
+    /// Starts a runtime on the calling thread. Fails if the process is out of file descriptors.
     pub fn new(client: DnsClient) -> io::Result<Self> {
         Ok(Self { client, runtime: Builder::new_current_thread().enable_all().build()? })
     }
 
-    /// Does something with the client, and waits for it.
+    /// Runs `work` with the client, and waits for its result.
     pub fn run<T>(&self, work: impl AsyncFnOnce(&DnsClient) -> T) -> T {
         self.runtime.block_on(work(&self.client))
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-/// Questions under way in the whole process.
+/// The most questions under way in the whole process.
 pub const MAX_QUESTIONS: usize = 32;
 /// How long a question waits for others to end before it fails.
 const MAX_WAIT: Duration = Duration::from_secs(10);
@@ -20,13 +20,13 @@ pub struct DnsClient {
 }
 
 impl DnsClient {
-    /// A client that asks these resolvers, the first one first. Without any the client asks those of
-    /// `/etc/resolv.conf`, which it reads at each question.
+    /// A client that asks these resolvers, in this order. If there are none, the client asks those of `/etc/resolv.conf`,
+    /// which it reads for each question.
     pub fn new(resolvers: &[SocketAddr]) -> Self {
         Self { resolvers: resolvers.into(), questions: Arc::new(Semaphore::new(MAX_QUESTIONS)) }
     }
 
-    /// The right to have one question under way; `None` where none becomes free within ten seconds.
+    /// A permit for one question; `None` if none becomes free within ten seconds.
     pub(super) async fn permit(&self) -> Option<SemaphorePermit<'_>> {
         // The semaphore is never closed.
         timeout(MAX_WAIT, self.questions.acquire()).await.ok()?.ok()

@@ -1,4 +1,4 @@
-//! Direct questions: to one server, without recursion, and to no other server in its place.
+//! Direct questions to one server, without recursion.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,11 +15,11 @@ use super::reply::DnsReply;
 /// How a server is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
-    /// By datagrams alone: a truncated reply is given back as it is.
+    /// By datagrams alone: a truncated reply is returned as it is.
     Udp,
     /// Over a connection.
     Tcp,
-    /// By datagrams, and over a connection where the reply is truncated: a long one, or a server that limits its rate.
+    /// By datagrams, and over a connection if the reply is truncated: it is long, or the server limits its rate.
     UdpThenTcp,
 }
 

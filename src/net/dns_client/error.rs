@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::model::name::Name;
 
-/// The longest chain of CNAMEs that is followed. Resolvers give up at about as many.
+/// The longest chain of CNAMEs that is followed. Most resolvers give up at about this length.
 pub const MAX_CHAIN: usize = 16;
 
 /// Why recursive resolvers gave no records.
@@ -21,7 +21,7 @@ pub enum LookupError {
     /// NOERROR without a record of this type (RFC 2308).
     #[error("the name {name} has no {rtype} record")]
     NoData { name: Name, rtype: RecordType },
-    /// A resolver has answered with a failure. A nameserver of the domain usually causes it.
+    /// A resolver has answered with a failure. The usual cause is a nameserver of the domain.
     #[error("the resolver could not look up {rtype} of {name}: it answered {rcode}")]
     Failed { name: Name, rtype: RecordType, rcode: ResponseCode },
     /// No resolver has answered in time.

@@ -15,15 +15,15 @@ use crate::model::name::Name;
 use super::error::AskError;
 use super::names::to_library;
 
-/// How long one datagram's answer may take.
+/// The wait for the answer to one datagram.
 const UDP_PATIENCE: Duration = Duration::from_secs(1);
-/// Datagrams that are sent before a server counts as silent.
+/// The most datagrams that are sent to one server.
 const UDP_ATTEMPTS: u32 = 2;
-/// How long connecting, asking and reading over TCP may take together.
+/// The time for connecting, asking and reading over TCP.
 const TCP_PATIENCE: Duration = Duration::from_secs(3);
-/// Bytes of an answer over UDP that the server may send (DNS flag day 2020).
+/// The size of an answer over UDP that the query allows, in bytes (DNS flag day 2020).
 const UDP_PAYLOAD: u16 = 1_232;
-/// Bytes of a datagram that are read. A server that ignores [`UDP_PAYLOAD`] is still understood.
+/// The most bytes of a datagram that are read: more than [`UDP_PAYLOAD`], which some servers ignore.
 const UDP_BUFFER: usize = 4_096;
 
 /// A query without recursion, with a random ID.
@@ -38,7 +38,7 @@ pub fn query(name: &Name, rtype: RecordType) -> Result<Message, AskError> {
     Ok(message)
 }
 
-/// Sends the query as a datagram, twice if need be.
+/// Sends the query as a datagram, at most twice.
 pub async fn over_udp(server: SocketAddr, query: &Message) -> Result<Message, AskError> {
     let bytes = to_bytes(query)?;
     let any: IpAddr = match server {
@@ -92,7 +92,7 @@ fn to_bytes(query: &Message) -> Result<Vec<u8>, AskError> {
     query.to_vec().map_err(|error| AskError::Unwritable(error.to_string()))
 }
 
-/// Decodes a message; `None` where it is malformed or answers another query.
+/// Decodes a message; `None` if it is malformed or answers another query.
 fn answer_to(query: &Message, bytes: &[u8]) -> Option<Message> {
     let answer = Message::from_vec(bytes).ok()?;
     let is_response = answer.metadata.message_type == MessageType::Response;

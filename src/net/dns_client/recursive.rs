@@ -1,4 +1,4 @@
-//! Questions to recursive resolvers, as a CA asks them.
+//! Questions to recursive resolvers, such as a CA asks.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -18,21 +18,21 @@ use super::client::DnsClient;
 use super::error::{LookupError, MAX_CHAIN};
 use super::names::{from_library, to_library};
 
-/// How long one resolver may take for an answer.
+/// The time that one resolver has for an answer.
 const ATTEMPT: Duration = Duration::from_secs(2);
-/// How often each resolver is asked.
+/// How many times each resolver is asked.
 const ATTEMPTS: usize = 2;
-/// How long one of the functions here may take, its time in the queue included.
+/// The time that one look-up has, including its time in the queue.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 type Result<T> = std::result::Result<T, LookupError>;
 
 impl DnsClient {
-    /// Where the CNAMEs from `name` on lead, in order; empty where `name` exists and is no CNAME.
+    /// The targets of the CNAMEs from `name` on, in order; empty if `name` exists and is no CNAME.
     ///
-    /// Fails with [`LookupError::NameError`] where `name` itself does not exist; the last target need not exist. The
-    /// chain also ends at a target for which `is_end` holds, and nobody is asked about that one: behind NAT a resolver
-    /// often cannot reach this server at its public address.
+    /// Fails with [`LookupError::NameError`] if `name` itself does not exist; the last target need not exist. The chain
+    /// also ends at a target for which `is_end` holds, and no resolver is asked about that one: behind NAT a resolver often
+    /// cannot reach this server at its public address.
     pub async fn cname_chain(&self, name: &Name, is_end: impl Fn(&Name) -> bool) -> Result<Vec<Name>> {
         self.timed(name, RecordType::CNAME, async |resolver| {
             let mut chain: Vec<Name> = Vec::new();
@@ -56,7 +56,7 @@ impl DnsClient {
         self.records(zone, RecordType::NS, nameserver).await
     }
 
-    /// The CAA records at a name, CNAMEs followed. RFC 8659 section 3 looks at the names above as well; the caller does.
+    /// The CAA records at a name, CNAMEs followed. The caller climbs to the names above (RFC 8659 section 3).
     pub async fn caa(&self, name: &Name) -> Result<Vec<CAA>> {
         self.records(name, RecordType::CAA, caa).await
     }
@@ -66,7 +66,7 @@ impl DnsClient {
         self.records(name, RecordType::TXT, text).await
     }
 
-    /// The IPv4 and the IPv6 addresses of a name, CNAMEs followed; fails only where there is neither.
+    /// The IPv4 and IPv6 addresses of a name, CNAMEs followed. Fails only if both look-ups fail.
     pub async fn addresses(&self, name: &Name) -> Result<Vec<IpAddr>> {
         let found = tokio::join!(
             self.records(name, RecordType::A, |data| data.ip_addr()),
@@ -78,14 +78,14 @@ impl DnsClient {
         }
     }
 
-    /// The records of a type, each as `read` has it; fails with [`LookupError::NoData`] where none is left.
+    /// The records of a type, converted by `read`. Fails with [`LookupError::NoData`] if none is left.
     async fn records<T>(&self, name: &Name, rtype: RecordType, read: impl Fn(RData) -> Option<T>) -> Result<Vec<T>> {
         let answers = self.timed(name, rtype, async |resolver| resolve(&resolver, name, rtype).await).await?;
         let records: Vec<T> = answers.into_iter().filter_map(read).collect();
         if records.is_empty() { Err(LookupError::NoData { name: name.clone(), rtype }) } else { Ok(records) }
     }
 
-    /// Does something with a resolver, as one question of the limit and within [`PATIENCE`].
+    /// Runs `work` with a resolver, as one question of the limit and within [`PATIENCE`].
     async fn timed<T>(
         &self,
         name: &Name,
@@ -104,7 +104,7 @@ fn too_late(name: &Name, rtype: RecordType) -> LookupError {
     unreachable(name, rtype, format!("no answer within {} s", PATIENCE.as_secs()))
 }
 
-/// Where the CNAME at the end of a chain leads; `None` where there is none.
+/// The target of the CNAME at the end of a chain; `None` if there is no CNAME.
 async fn next_target(resolver: &TokioResolver, start: &Name, chain: &[Name]) -> Result<Option<Name>> {
     let at = chain.last().unwrap_or(start);
     match resolve(resolver, at, RecordType::CNAME).await {

@@ -158,7 +158,7 @@ fn what_is_wrong_with_the_files_is_said() {
     assert!(error.contains("k.pem"), "{error}");
     files.write(PAIRS[0].0, PAIRS[1].1);
     let error = Tls::load(files.files(), HTTP).unwrap_err().to_string();
-    assert!(error.contains("c.pem does not go with its key"), "{error}");
+    assert!(error.contains("c.pem does not match its key"), "{error}");
     files.write("text", PAIRS[1].1);
     assert!(matches!(Tls::load(files.files(), HTTP), Err(TlsError::NoCertificate(_))));
 }

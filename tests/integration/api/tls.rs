@@ -105,7 +105,7 @@ fn a_key_of_another_certificate_is_refused_at_start() {
     authority.issue(home.path());
     std::fs::write(home.path().join("cert.pem"), certificate).unwrap();
     let failed = home.try_launch(&Default::default()).err().expect("it must not start");
-    assert!(failed.log.contains("cert.pem does not go with its key"), "{}", failed.log);
+    assert!(failed.log.contains("cert.pem does not match its key"), "{}", failed.log);
 }
 
 /// Takes 10 seconds: the daemon's own limit, which is what is tested.
