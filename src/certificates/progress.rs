@@ -156,8 +156,8 @@ impl OrderProgress {
     }
 
     fn change(&self, name: &str, state: NameState, problem: Option<String>) {
-        let mut state_now = self.lock();
-        let found = state_now.names.iter_mut().find(|progress| progress.name.eq_ignore_ascii_case(name));
+        let mut shared = self.lock();
+        let found = shared.names.iter_mut().find(|progress| progress.name.eq_ignore_ascii_case(name));
         if let Some(progress) = found.filter(|progress| progress.state < state && !progress.state.is_final()) {
             progress.state = state;
             progress.problem = problem;

@@ -365,7 +365,7 @@ fn a_ca_that_wants_accounts_hashed_gets_them_hashed() {
     let target = text(&missing(&home, "a.example.com"), "target");
     lab.resolver.add(&format!("_validation-persist.a.example.com. CNAME {target}."));
     let (_, said) = home.run_err(&["cert", "renew", "a.example.com"]);
-    let malformed = "challenge is malformed: it does not take every name that the directory has";
+    let malformed = "challenge is malformed: it lacks a name that the directory has";
     assert!(said.contains(malformed) && published(&home).is_empty(), "{said}");
 }
 
