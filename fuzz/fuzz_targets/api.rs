@@ -70,7 +70,7 @@ impl Site {
         let subdomain = Some("shop".parse().expect("a label"));
         let name = OwnerRequest::Subdomain(Choice { subdomain, ..Choice::default() });
         let (allow_from, note) = (AllowFrom::default(), Note::default());
-        let wanted = Registration { name, allow_from, note, key: KEY.1.clone(), tsig: None };
+        let wanted = Registration { name, allow_from, note, key: KEY.1.clone(), tsig: None, alias: None };
         let account = RUNTIME.block_on(_house.publisher.register(Actor::OPERATOR, wanted)).expect("an account");
         let secret = SecretHash::of(SECRET).expect("a secret");
         let secret = format!("registration = \"secret\"\nregistration-secrets = [\"{secret}\"]\n{PROXIES}");

@@ -29,6 +29,9 @@ use hickory_proto::rr::{RData, Record, RecordType};
 use crate::model::time::{Clock, Timestamp};
 use crate::model::txt::LiveValue;
 use crate::zone::owner_state::OwnerState;
+use crate::zone::signing::key::Algorithm;
+use crate::zone::signing::phase::Phase;
+use crate::zone::signing::{Keys, Signing};
 use crate::zone::{Zone, Zones};
 
 use super::{MessageSource, Responder, ResponsePolicy, Transport};
@@ -92,4 +95,14 @@ pub fn txts(records: &[Record]) -> Vec<String> {
             _ => None,
         })
         .collect()
+}
+
+/// Denials that [`seldom_denying`] signs each second.
+const FEW_DENIALS: u32 = 10;
+
+/// A signed zone whose limit of denials is reached on a slow machine as well.
+fn seldom_denying() -> Responder {
+    let keys = Keys { apex: name(APEX), phase: Phase::Offered, keys: vec![key(Algorithm::EcdsaP256)], ttl: 60 };
+    let signing = Signing::new(keys, Clock::start(None)).map(|signing| Arc::new(signing.with_denials(FEW_DENIALS)));
+    responder_of(Zones::new(vec![Zone { signing, ..zone() }]))
 }

@@ -90,16 +90,6 @@ pub fn signed_by(phase: Phase, keys: Vec<Arc<ZoneKey>>) -> Zone {
     Zone { signing: Signing::new(keys, Clock::start(None)).map(Arc::new), ..zone() }
 }
 
-/// Denials that [`seldom_denying`] signs each second.
-pub const FEW_DENIALS: u32 = 10;
-
-/// A signed zone whose limit of denials is reached on a slow machine as well.
-pub fn seldom_denying() -> Responder {
-    let keys = Keys { apex: name(APEX), phase: Phase::Offered, keys: vec![key(Algorithm::EcdsaP256)], ttl: 60 };
-    let signing = Signing::new(keys, Clock::start(None)).map(|signing| Arc::new(signing.with_denials(FEW_DENIALS)));
-    responder_of(Zones::new(vec![Zone { signing, ..zone() }]))
-}
-
 pub fn responder() -> Responder {
     responder_of(Zones::new(vec![zone()]))
 }
