@@ -19,10 +19,10 @@
 //!                                    +-------+ +------+
 //! ```
 //!
-//! Two roads meet in the [`zone`]. On the **write road** a front ([`api`]) turns bytes into domain types and hands
-//! them to the [`publisher`], the only writer: first the change is durable in the [`store`], then it is visible in the
-//! zone, and only then does the caller hear 200. DNS UPDATE comes in by [`dns`] and walks the same road. On the
-//! **read road** [`dns`] turns bytes into a question, asks the zone, and turns the answer into bytes; it never touches
+//! Two paths meet in the [`zone`]. On the **write path** a front end ([`api`]) turns bytes into domain types and hands
+//! them to the [`publisher`], the only writer. First the change is durable in the [`store`], then it is visible in the
+//! zone, and only then does the caller get its 200. A DNS UPDATE arrives through [`dns`] and takes the same path. On the
+//! **query path** [`dns`] turns bytes into a question, asks the zone, and turns the answer into bytes. It never touches
 //! the store and never waits.
 //!
 //! # Layers

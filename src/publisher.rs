@@ -46,7 +46,7 @@ pub use import::ImportPlan;
 pub use limits::{MAX_ACME_ACCOUNTS, MAX_ENROLMENTS, MAX_PERSISTENT, MAX_STORED};
 pub use names::{Choice, OwnerRequest};
 pub use registration::Registration;
-pub use values::{Amended, Condition, Expected, ValueEdit, ValuePlan};
+pub use values::{AppliedPlan, Condition, Expected, ValueEdit, ValuePlan};
 pub use zones::{LoadError, load};
 
 /// A handle to the write path. Cheap to clone.

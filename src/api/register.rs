@@ -24,7 +24,7 @@ use super::client_ip::{ClientIp, Clients};
 use super::error::Failure;
 use super::fields::Fields;
 use super::reply;
-use super::secrets::{Proof, Secrets, Unproved};
+use super::secrets::{Proof, SecretRejection, Secrets};
 use super::types::accounts::AccountCredentials;
 
 /// The rate of registrations from one prefix if anybody may register.
@@ -103,12 +103,12 @@ impl Registrar {
                 let over = proof.token.as_ref().and_then(|token| token.over(self.publisher.now()));
                 over.map_or(Ok(Some(proof)), |over| Err(over.into()))
             }
-            Err(Unproved::Refused(failure)) => Err(failure),
+            Err(SecretRejection::Refused(failure)) => Err(failure),
             Err(_) if policy.is_closed => Err(Failure::NotFound("registration is closed".into())),
-            Err(Unproved::Nothing) => Err(Failure::Forbidden(
+            Err(SecretRejection::Nothing) => Err(Failure::Forbidden(
                 "registration needs a secret: as HTTP Basic password, as bearer token, or before /register in the path",
             )),
-            Err(Unproved::Wrong) => Err(Failure::Forbidden("the registration secret is wrong")),
+            Err(SecretRejection::Wrong) => Err(Failure::Forbidden("the registration secret is wrong")),
         }
     }
 }

@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use crate::model::actor::KeyUsed;
 use crate::model::enrolment::Enrolment;
 use crate::model::prefix::Prefix;
-use crate::model::secret::{SecretHash, ShownSecret};
+use crate::model::secret::{PresentedSecret, SecretHash};
 use crate::net::rate_limiter::{RateLimiter, Rule};
 use crate::publisher::Publisher;
 use crate::store::StoreError;
@@ -31,7 +31,7 @@ const MAX_SHOWN: usize = 8;
 
 /// Why a request has no valid secret.
 #[derive(Debug)]
-pub enum Unproved {
+pub enum SecretRejection {
     /// The request holds nothing that could be a secret.
     Nothing,
     /// The secret is not one of ours.
@@ -44,7 +44,7 @@ pub enum Unproved {
 #[derive(Debug)]
 pub struct Proof {
     /// The secret.
-    pub secret: ShownSecret,
+    pub secret: PresentedSecret,
     /// The enrolment token, which may be used up or expired; `None` for a secret of the configuration.
     pub token: Option<Enrolment>,
 }
@@ -74,33 +74,36 @@ impl Secrets {
     ///
     /// After many wrong secrets, a client has to wait before the next one is checked. Otherwise nothing would slow down
     /// guessing.
-    pub async fn check(&self, parts: &Parts, client: IpAddr, publisher: &Publisher) -> Result<Proof, Unproved> {
+    pub async fn check(&self, parts: &Parts, client: IpAddr, publisher: &Publisher) -> Result<Proof, SecretRejection> {
         let shown = shown(parts);
         if shown.is_empty() {
-            return Err(Unproved::Nothing);
+            return Err(SecretRejection::Nothing);
         }
         let prefix = Prefix::of(client);
         let wait = self.wrong.try_now(&prefix, Instant::now());
-        wait.map_err(|retry_after| Unproved::Refused(Failure::TooOften { retry_after }))?;
+        wait.map_err(|retry_after| SecretRejection::Refused(Failure::TooOften { retry_after }))?;
         if let Some(secret) = shown.iter().find(|secret| self.valid.contains(&secret.hash())) {
             return Ok(Proof { secret: secret.clone(), token: None });
         }
-        match read(publisher, move |publisher| token_of(shown, publisher)).await.map_err(Unproved::Refused)? {
+        match read(publisher, move |publisher| token_of(shown, publisher)).await.map_err(SecretRejection::Refused)? {
             Some((secret, token)) if token.allows_from(client) => Ok(Proof { secret, token: Some(token) }),
             Some(_) => {
                 let why = "the enrolment token may not be used from this address";
-                Err(Unproved::Refused(Failure::Forbidden(why)))
+                Err(SecretRejection::Refused(Failure::Forbidden(why)))
             }
             None => {
                 self.wrong.failed(&prefix, Instant::now());
-                Err(Unproved::Wrong)
+                Err(SecretRejection::Wrong)
             }
         }
     }
 }
 
 /// The first secret that is an enrolment token.
-fn token_of(shown: Vec<ShownSecret>, publisher: &Publisher) -> Result<Option<(ShownSecret, Enrolment)>, StoreError> {
+fn token_of(
+    shown: Vec<PresentedSecret>,
+    publisher: &Publisher,
+) -> Result<Option<(PresentedSecret, Enrolment)>, StoreError> {
     for secret in shown {
         if let Some(token) = publisher.enrolment_of(&secret.hash())? {
             return Ok(Some((secret, token)));
@@ -110,7 +113,7 @@ fn token_of(shown: Vec<ShownSecret>, publisher: &Publisher) -> Result<Option<(Sh
 }
 
 /// All texts that could be a secret. Shorter texts are something else: a base path, or a proxy's password.
-fn shown(parts: &Parts) -> Vec<ShownSecret> {
+fn shown(parts: &Parts) -> Vec<PresentedSecret> {
     let headers: &HeaderMap = &parts.headers;
     let path = parts.extensions.get::<PathPrefix>().cloned().unwrap_or_default();
     let password = basic(headers).map(|(_, password)| password);

@@ -17,7 +17,7 @@ use tracing::info;
 use crate::model::account::Username;
 use crate::model::actor::Actor;
 use crate::model::name::{Alias, Name};
-use crate::model::secret::{ApiKey, SealError, SecretHash, ShownSecret};
+use crate::model::secret::{ApiKey, PresentedSecret, SealError, SecretHash};
 use crate::net::dns_client::DnsClient;
 use crate::publisher::Publisher;
 use crate::zone::zone_of;
@@ -27,7 +27,7 @@ use super::client_ip::ClientIp;
 use super::error::Failure;
 use super::fields::Fields;
 use super::reply;
-use super::secrets::Unproved;
+use super::secrets::SecretRejection;
 use super::state::SharedState;
 use super::types::names::RemovedCount;
 
@@ -38,7 +38,7 @@ const MAX_URL: usize = 1_024;
 /// token limit registrations; its storage lasts until the token is revoked.
 #[derive(Debug)]
 pub struct Holder {
-    secret: ShownSecret,
+    secret: PresentedSecret,
     actor: Actor,
 }
 
@@ -52,11 +52,13 @@ impl FromRequestParts<SharedState> for Holder {
                 let actor = Actor::registrant(client, proof.key());
                 Ok(Self { secret: proof.secret, actor })
             }
-            Err(Unproved::Refused(failure)) => Err(failure),
-            Err(Unproved::Nothing) => Err(Failure::Forbidden(
+            Err(SecretRejection::Refused(failure)) => Err(failure),
+            Err(SecretRejection::Nothing) => Err(Failure::Forbidden(
                 "storage needs an enrolment token or a registration secret, as the password in its URL",
             )),
-            Err(Unproved::Wrong) => Err(Failure::Forbidden("the enrolment token or registration secret is wrong")),
+            Err(SecretRejection::Wrong) => {
+                Err(Failure::Forbidden("the enrolment token or registration secret is wrong"))
+            }
         }
     }
 }

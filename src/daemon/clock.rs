@@ -1,5 +1,5 @@
-//! Says it aloud when the machine's clock cannot be believed: nothing is signed then, and only the validating resolvers
-//! of others would notice.
+//! Logs an error while the machine's clock is implausible: the daemon signs nothing then, and otherwise only validating
+//! resolvers elsewhere would notice.
 
 use std::time::Duration;
 

@@ -25,7 +25,7 @@ use crate::zone::Zones;
 
 use super::error::DaemonError;
 
-/// An opened store and the road to it.
+/// What the daemon serves from, and what commands work on when no daemon runs.
 #[derive(Debug)]
 pub struct Services {
     pub(super) clock: Clock,
@@ -75,12 +75,12 @@ impl Services {
         })
     }
 
-    /// The write road.
+    /// The write path.
     pub fn publisher(&self) -> &Publisher {
         &self.publisher
     }
 
-    /// The operator's router over this services.
+    /// The router of the operator's API, over these services.
     pub fn operator_router(
         &self,
         facts: Facts,

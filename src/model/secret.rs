@@ -1,6 +1,6 @@
 //! Secrets: API keys and registration secrets, and their hashes, which alone are stored.
 
-mod shown;
+mod presented;
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,7 +15,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
-pub use shown::{SealError, SealingKey, ShownSecret};
+pub use presented::{PresentedSecret, SealError, SealingKey};
 
 /// The length of an API key.
 pub const API_KEY: usize = 40;
@@ -175,7 +175,7 @@ impl Eq for SecretHash {}
 impl SecretHash {
     /// Hashes a secret, which must have at least [`MIN_REGISTRATION_SECRET`] characters.
     pub fn of(secret: &str) -> Result<Self, SecretError> {
-        secret.parse::<ShownSecret>().map(|secret| secret.hash())
+        secret.parse::<PresentedSecret>().map(|secret| secret.hash())
     }
 
     /// A new secret and its hash.

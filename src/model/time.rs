@@ -59,7 +59,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// A text is no moment from 1970 on.
+/// Why a text is not a timestamp.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("write a moment from 1970 on as RFC 3339 does, like `2026-11-24T02:03:04Z`; found {0:?}")]
 pub struct TimestampError(String);
@@ -84,8 +84,9 @@ const CORRECTION: Duration = Duration::from_secs(60);
 pub struct Clock {
     started: Instant,
     start: Duration,
-    /// The machine's clock at the start, unless it was behind the last commit.
-    witness: Option<Timestamp>,
+    /// The machine's clock at the start, unless it was behind the last commit. Together with the monotonic time it shows
+    /// whether the machine's clock has jumped since.
+    wall_at_start: Option<Timestamp>,
     /// The time of the last stored change, by the machine's clock.
     last_commit: Arc<AtomicU32>,
 }
@@ -112,14 +113,14 @@ impl Clock {
     pub fn start(newest: Option<Timestamp>) -> Self {
         let newest = newest.map_or(Duration::ZERO, |at| Duration::from_secs(at.as_unix()));
         let (wall, last_commit) = (since_1970(), Arc::default());
-        Self { started: Instant::now(), start: wall.max(newest), witness: Some(timestamp(wall)), last_commit }
+        Self { started: Instant::now(), start: wall.max(newest), wall_at_start: Some(timestamp(wall)), last_commit }
     }
 
     /// Takes the time of the last stored change into account, if there is one.
     pub fn after(self, last_commit: Option<Timestamp>) -> Self {
         let last_commit = last_commit.unwrap_or(Timestamp(0));
-        let witness = self.witness.filter(|wall| *wall >= last_commit);
-        Self { witness, last_commit: Arc::new(AtomicU32::new(last_commit.0)), ..self }
+        let wall_at_start = self.wall_at_start.filter(|wall| *wall >= last_commit);
+        Self { wall_at_start, last_commit: Arc::new(AtomicU32::new(last_commit.0)), ..self }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -129,9 +130,9 @@ impl Clock {
     /// The machine's clock now, jumps included, with which others compare the time of a signature. Never a time before
     /// the last commit: a clock that is behind it must not date anything.
     pub fn wall(&self) -> Result<Timestamp, Behind> {
-        let witness = self.witness.map(|wall| wall.plus(self.started.elapsed()));
+        let expected = self.wall_at_start.map(|wall| wall.plus(self.started.elapsed()));
         let last_commit = Timestamp(self.last_commit.load(Ordering::Relaxed));
-        believed(timestamp(since_1970()), last_commit, witness)
+        plausible_wall(timestamp(since_1970()), last_commit, expected)
     }
 
     /// The time to store with a change. Where the clock is wrong, the time of the last change.
@@ -139,7 +140,7 @@ impl Clock {
         self.wall().unwrap_or_else(|behind| behind.last_commit)
     }
 
-    /// Notes the time of a stored change. An earlier time than the last one comes from the operator, who declares that
+    /// Records the time of a stored change. An earlier time than the last one comes from the operator, who declares that
     /// the clock is right now and was wrong before.
     pub fn committed(&self, at: Timestamp) {
         self.last_commit.store(at.0, Ordering::Relaxed);
@@ -148,15 +149,15 @@ impl Clock {
 
 /// The time to date a signature by.
 ///
-/// Where the machine's clock is behind the last commit, one of the two is wrong. The `witness` tells which: the clock
-/// at the start of this process, when it was not behind, plus the monotonic time since. Where witness and clock agree,
-/// the commit was made while the clock had jumped ahead.
-fn believed(wall: Timestamp, last_commit: Timestamp, witness: Option<Timestamp>) -> Result<Timestamp, Behind> {
+/// If the machine's clock is behind the last commit, one of the two is wrong. `expected` tells which: the clock at the
+/// start of this process, when it was not behind, plus the monotonic time since. If the clock agrees with `expected`, the
+/// commit was made while the clock had jumped ahead.
+fn plausible_wall(wall: Timestamp, last_commit: Timestamp, expected: Option<Timestamp>) -> Result<Timestamp, Behind> {
     if wall.plus(CORRECTION) >= last_commit {
         return Ok(wall.max(last_commit));
     }
-    let is_witnessed = witness.is_some_and(|witness| witness.since(wall).max(wall.since(witness)) <= CORRECTION);
-    if is_witnessed { Ok(wall) } else { Err(Behind { clock: wall, last_commit }) }
+    let is_expected = expected.is_some_and(|expected| expected.since(wall).max(wall.since(expected)) <= CORRECTION);
+    if is_expected { Ok(wall) } else { Err(Behind { clock: wall, last_commit }) }
 }
 
 fn since_1970() -> Duration {
@@ -167,7 +168,7 @@ fn timestamp(since_1970: Duration) -> Timestamp {
     Timestamp::from_unix(since_1970.as_secs())
 }
 
-/// A text is no span of time.
+/// Why a text is not a span of time.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("write a span of time as a number and a unit (s, m, h, d), like `24h`; found {0:?}")]
 pub struct SpanError(String);
@@ -278,15 +279,15 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_corrected_by_seconds_is_right_and_one_witness_outweighs_a_commit() {
+    fn a_clock_that_is_corrected_by_seconds_is_right_and_the_monotonic_time_outweighs_a_commit() {
         let at = Timestamp::from_unix;
-        let believed = |wall, last, witness: Option<u64>| believed(at(wall), at(last), witness.map(at)).ok();
-        assert_eq!(believed(1_000, 900, None), Some(at(1_000)));
-        assert_eq!(believed(1_000, 1_060, None), Some(at(1_060)), "never before the commit");
-        assert_eq!(believed(1_000, 1_061, None), None);
+        let plausible = |wall, last, expected: Option<u64>| plausible_wall(at(wall), at(last), expected.map(at)).ok();
+        assert_eq!(plausible(1_000, 900, None), Some(at(1_000)));
+        assert_eq!(plausible(1_000, 1_060, None), Some(at(1_060)), "never before the commit");
+        assert_eq!(plausible(1_000, 1_061, None), None);
         // It jumped ahead, a change was stored, and it came back to where this process has run since its start.
-        assert_eq!(believed(1_000, 9_000, Some(1_030)), Some(at(1_000)));
-        assert_eq!(believed(1_000, 9_000, Some(1_061)), None);
-        assert_eq!(believed(1_000, 9_000, Some(939)), None);
+        assert_eq!(plausible(1_000, 9_000, Some(1_030)), Some(at(1_000)));
+        assert_eq!(plausible(1_000, 9_000, Some(1_061)), None);
+        assert_eq!(plausible(1_000, 9_000, Some(939)), None);
     }
 }

@@ -101,7 +101,7 @@ impl Inner {
         if owner.label == OwnerLabel::Persist && self.is_hidden(owner) {
             return Err(PersistError::Hidden(owner.clone()).into());
         }
-        let row = self.row_to_fill(tx, owner)?;
+        let row = self.get_or_create_row(tx, owner)?;
         let now = tx.now();
         let ends = value.persist_until().into_iter().chain(lifetime.map(|lifetime| now.plus(lifetime)));
         let expires = ends.min().filter(|at| *at != Timestamp::MAX);

@@ -56,10 +56,10 @@ pub enum Expected {
     Exactly(Vec<TxtValue>),
 }
 
-/// What a plan has done.
+/// The effect of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Amended {
-    /// When.
+pub struct AppliedPlan {
+    /// When it was applied, by the daemon's clock.
     pub at: Timestamp,
     /// How many values it retired.
     pub retired: usize,
@@ -87,7 +87,7 @@ impl Publisher {
     /// # Errors
     ///
     /// [`ValueError::Unmet`] names the first condition that does not hold.
-    pub async fn amend(&self, actor: Actor, plan: ValuePlan) -> Result<Amended, Abort<ValueError>> {
+    pub async fn amend(&self, actor: Actor, plan: ValuePlan) -> Result<AppliedPlan, Abort<ValueError>> {
         let started = Instant::now();
         let published = plan.edits.iter().filter(|edit| edit.publishes()).count();
         let inner = self.0.clone();
@@ -121,28 +121,28 @@ impl Publisher {
 }
 
 impl Inner {
-    fn carry_out(&self, tx: &Tx<'_>, plan: &ValuePlan) -> Result<Amended, Abort<ValueError>> {
+    fn carry_out(&self, tx: &Tx<'_>, plan: &ValuePlan) -> Result<AppliedPlan, Abort<ValueError>> {
         for (index, condition) in plan.conditions.iter().enumerate() {
             if !holds(tx, condition)? {
                 return Err(ValueError::Unmet(index).into());
             }
         }
         let mut edited = BTreeMap::new();
-        let mut amended = Amended { at: tx.now(), retired: 0 };
+        let mut amended = AppliedPlan { at: tx.now(), retired: 0 };
         for edit in &plan.edits {
             let owner = edit.owner();
             let known = edited.get(owner).map(|(row, _)| OwnerRow::clone(row));
             let row = match known {
                 Some(row) => Some(row),
-                None if edit.publishes() => Some(self.row_to_fill(tx, owner)?),
+                None if edit.publishes() => Some(self.get_or_create_row(tx, owner)?),
                 None => self.row_for(tx, owner)?,
             };
             // Without a row nothing is there to retire.
             let Some(row) = row else { continue };
             match edit {
                 ValueEdit::Publish(_, txt) => self.put(tx, &row, *txt)?,
-                ValueEdit::Retire(_, txt) => amended.retired += take(tx, &row, Some(*txt))?,
-                ValueEdit::Clear(_) => amended.retired += take(tx, &row, None)?,
+                ValueEdit::Retire(_, txt) => amended.retired += remove_values(tx, &row, Some(*txt))?,
+                ValueEdit::Clear(_) => amended.retired += remove_values(tx, &row, None)?,
             }
             edited.insert(owner, (row, edit.action()));
         }
@@ -172,8 +172,8 @@ impl Inner {
         Ok(None)
     }
 
-    /// The same row, made where it does not exist yet.
-    pub(super) fn row_to_fill(&self, tx: &Tx<'_>, owner: &Owner) -> Result<OwnerRow, Abort<ValueError>> {
+    /// The same row; creates it if it does not exist yet.
+    pub(super) fn get_or_create_row(&self, tx: &Tx<'_>, owner: &Owner) -> Result<OwnerRow, Abort<ValueError>> {
         if let Some(row) = self.row_for(tx, owner)? {
             return Ok(row);
         }
@@ -263,7 +263,7 @@ fn may_publish(who: Authority, row: &OwnerRow) -> Result<(), AccessError> {
 }
 
 /// Removes one value of a row, or all of them; returns how many there were.
-fn take(tx: &Tx<'_>, row: &OwnerRow, which: Option<TxtValue>) -> Result<usize, StoreError> {
+fn remove_values(tx: &Tx<'_>, row: &OwnerRow, which: Option<TxtValue>) -> Result<usize, StoreError> {
     let mut removed = 0;
     for stored in tx.values(row.id)?.challenges {
         if which.is_none_or(|which| which == stored.value.txt) {

@@ -9,8 +9,8 @@ mod canonical;
 pub mod key;
 pub mod nsec;
 pub mod phase;
+mod rate;
 mod signed;
-mod turns;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ use cache::Cache;
 use canonical::{RrsigHead, signed_data};
 use key::ZoneKey;
 use phase::{Offer, Phase};
-use turns::Turns;
+use rate::RateLimit;
 
 pub use signed::Signed;
 
@@ -36,16 +36,16 @@ const BACKDATED: Duration = Duration::from_secs(2 * 3_600);
 /// How long a signature is valid.
 const VALIDITY: Duration = Duration::from_secs(14 * 86_400);
 
-/// Signatures kept of sets that exist, of those beside them, and of names that do not: about 300 bytes each.
-const KNOWN: usize = 1 << 18;
-const BESIDE: usize = 1 << 16;
-const ABSENT: usize = 1 << 14;
+/// Cached signatures of sets that exist, of variants of sets, and of names that do not exist: about 300 bytes each.
+const POSITIVE: usize = 1 << 18;
+const VARIANTS: usize = 1 << 16;
+const NEGATIVE: usize = 1 << 14;
 
-/// Denials of names never seen that are signed each second over UDP, and at once after a quiet time.
+/// Denials of names never seen before that are signed each second over UDP, and the burst after a quiet time.
 /// At 24 us a signature this is 2.4 % of a core.
 const PER_SECOND: u32 = 1_000;
 const DATAGRAM_BURST: Duration = Duration::from_millis(250);
-/// How long such a query may wait for its turn over a stream, where the same rate holds for all of them together.
+/// How long such a query may wait over a stream. All streams together have the same rate.
 const STREAM_WAIT: Duration = Duration::from_secs(1);
 
 /// Why a record set was not signed.
@@ -59,12 +59,12 @@ pub enum Refused {
     Random,
 }
 
-/// How a query came, as far as it matters to who waits.
+/// How a query arrived, which decides whether its client can wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// In a datagram: it can be told at once to come back over a stream.
+pub enum Carrier {
+    /// In a datagram: the client can be told at once to retry over a stream.
     Datagram,
-    /// In a stream, which can wait.
+    /// In a stream: the client can wait.
     Stream,
 }
 
@@ -98,11 +98,11 @@ pub struct Signing {
     sets: Vec<RecordSet>,
     clock: Clock,
     spread: RandomState,
-    known: Cache,
-    beside: Cache,
-    absent: Cache,
-    datagrams: Turns,
-    streams: Turns,
+    positive: Cache,
+    variants: Cache,
+    negative: Cache,
+    datagrams: RateLimit,
+    streams: RateLimit,
 }
 
 /// A record set to sign.
@@ -129,19 +129,19 @@ impl Signing {
             keys,
             clock,
             spread: RandomState::new(),
-            known: Cache::new(KNOWN),
-            beside: Cache::new(BESIDE),
-            absent: Cache::new(ABSENT),
-            datagrams: Turns::new(PER_SECOND, DATAGRAM_BURST),
-            streams: Turns::new(PER_SECOND, STREAM_WAIT),
+            positive: Cache::new(POSITIVE),
+            variants: Cache::new(VARIANTS),
+            negative: Cache::new(NEGATIVE),
+            datagrams: RateLimit::new(PER_SECOND, DATAGRAM_BURST),
+            streams: RateLimit::new(PER_SECOND, STREAM_WAIT),
         })
     }
 
     /// A signer that denies so few names a second that no machine is too slow to reach the limit.
     #[cfg(test)]
     pub fn with_denials(mut self, per_second: u32) -> Self {
-        self.datagrams = Turns::new(per_second, DATAGRAM_BURST);
-        self.streams = Turns::new(per_second, STREAM_WAIT);
+        self.datagrams = RateLimit::new(per_second, DATAGRAM_BURST);
+        self.streams = RateLimit::new(per_second, STREAM_WAIT);
         self
     }
 
@@ -161,30 +161,30 @@ impl Signing {
     where
         I: Iterator<Item = R> + Clone,
     {
-        self.cached(&self.known, set, || Ok(Duration::ZERO)).map(|(signed, _)| signed)
+        self.cached(&self.positive, set, || Ok(Duration::ZERO)).map(|(signed, _)| signed)
     }
 
-    /// The signatures of a set beside which another of the same name and type is served at the same time: an NSEC says
-    /// other types to other questions, and they must not push each other out of the cache.
-    pub fn sign_beside<R: AsRef<[u8]>, I>(&self, set: &Unsigned<'_, I>) -> Result<Arc<Signed>, Refused>
+    /// The signatures of one variant of a set. An NSEC lists other types for other questions, and its variants must not
+    /// replace each other in the cache.
+    pub fn sign_variant<R: AsRef<[u8]>, I>(&self, set: &Unsigned<'_, I>) -> Result<Arc<Signed>, Refused>
     where
         I: Iterator<Item = R> + Clone,
     {
-        self.cached(&self.beside, set, || Ok(Duration::ZERO)).map(|(signed, _)| signed)
+        self.cached(&self.variants, set, || Ok(Duration::ZERO)).map(|(signed, _)| signed)
     }
 
     /// The signatures of an NSEC that denies a name, and how long the querier must be kept waiting for them.
     pub fn sign_denial<R: AsRef<[u8]>, I>(
         &self,
         set: &Unsigned<'_, I>,
-        way: Way,
+        carrier: Carrier,
     ) -> Result<(Arc<Signed>, Duration), Refused>
     where
         I: Iterator<Item = R> + Clone,
     {
-        self.cached(&self.absent, set, || match way {
-            Way::Datagram => self.datagrams.take().map(|_| Duration::ZERO).ok_or(Refused::Busy),
-            Way::Stream => self.streams.take().ok_or(Refused::Busy),
+        self.cached(&self.negative, set, || match carrier {
+            Carrier::Datagram => self.datagrams.take().map(|_| Duration::ZERO).ok_or(Refused::Busy),
+            Carrier::Stream => self.streams.take().ok_or(Refused::Busy),
         })
     }
 
@@ -192,26 +192,26 @@ impl Signing {
         &self,
         cache: &Cache,
         set: &Unsigned<'_, I>,
-        turn: impl FnOnce() -> Result<Duration, Refused>,
+        limit: impl FnOnce() -> Result<Duration, Refused>,
     ) -> Result<(Arc<Signed>, Duration), Refused>
     where
         I: Iterator<Item = R> + Clone,
     {
         let mut buffer = [0; MAX_NAME + 2];
         let key = cache_key(set.owner, set.rtype, &mut buffer);
-        let print = self.print(set);
+        let fingerprint = self.fingerprint(set);
         let wall = self.clock.wall();
-        if let Some(found) = cache.find(key).filter(|found| found.print == print && found.is_fresh(wall)) {
+        if let Some(found) = cache.find(key).filter(|found| found.fingerprint == fingerprint && found.is_fresh(wall)) {
             return Ok((found, Duration::ZERO));
         }
         let wall = wall.map_err(|_| Refused::Clock)?;
-        let pause = turn()?;
-        let signed = Arc::new(self.make(set, print, wall)?);
+        let pause = limit()?;
+        let signed = Arc::new(self.make(set, fingerprint, wall)?);
         cache.put(key, signed.clone());
         Ok((signed, pause))
     }
 
-    fn print<R: AsRef<[u8]>, I: Iterator<Item = R> + Clone>(&self, set: &Unsigned<'_, I>) -> u64 {
+    fn fingerprint<R: AsRef<[u8]>, I: Iterator<Item = R> + Clone>(&self, set: &Unsigned<'_, I>) -> u64 {
         let mut hasher = self.spread.build_hasher();
         hasher.write_u32(set.ttl);
         for rdata in set.rdatas.clone() {
@@ -221,7 +221,7 @@ impl Signing {
         hasher.finish()
     }
 
-    fn make<R: AsRef<[u8]>, I>(&self, set: &Unsigned<'_, I>, print: u64, at: Timestamp) -> Result<Signed, Refused>
+    fn make<R: AsRef<[u8]>, I>(&self, set: &Unsigned<'_, I>, fingerprint: u64, at: Timestamp) -> Result<Signed, Refused>
     where
         I: Iterator<Item = R> + Clone,
     {
@@ -242,7 +242,7 @@ impl Signing {
             let data = signed_data(&head, set.owner, set.rdatas.clone());
             bytes.extend_from_slice(key.sign(&data).map_err(|_| Refused::Random)?.as_ref());
         }
-        Ok(Signed { print, at, bytes: bytes.into(), count: self.keys.keys.len() })
+        Ok(Signed { fingerprint, at, bytes: bytes.into(), count: self.keys.keys.len() })
     }
 }
 
@@ -253,7 +253,7 @@ fn cache_key<'b>(owner: NameRef<'_>, rtype: RecordType, buffer: &'b mut [u8; MAX
     &buffer[..wire.len() + 2]
 }
 
-/// RFC 7344 section 4: CDS and CDNSKEY say what the parent's DS set should be; RFC 8078 section 4: or that it go.
+/// CDS and CDNSKEY tell the parent its DS set (RFC 7344 section 4), or ask it to delete the set (RFC 8078 section 4).
 fn apex_sets(keys: &Keys) -> Vec<RecordSet> {
     let Keys { apex, phase, keys, ttl } = keys;
     let ttl = *ttl;

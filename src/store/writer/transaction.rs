@@ -26,12 +26,12 @@ pub struct Tx<'t> {
     now: Timestamp,
     /// The serials that operations before this one have raised in the same transaction.
     raised: &'t BTreeMap<ZoneName, Serial>,
-    own: RefCell<Own>,
+    draft: RefCell<Draft>,
 }
 
-/// What one operation has recorded.
+/// What one operation has recorded so far; dropped if the operation is refused.
 #[derive(Debug, Default)]
-struct Own {
+struct Draft {
     raised: BTreeMap<ZoneName, Serial>,
     recorded: Recorded,
 }
@@ -72,18 +72,18 @@ impl Tx<'_> {
     /// Records that an account has changed; `account` is the account as it is stored now.
     pub fn record_account(&self, action: Action, username: Username, account: Option<Account>) {
         self.record(action, Subject::Account(username));
-        self.own.borrow_mut().recorded.accounts.push((username, account));
+        self.draft.borrow_mut().recorded.accounts.push((username, account));
     }
 
     /// Records any other change.
     pub fn record(&self, action: Action, subject: Subject) {
         let change = Change { subject, actor: self.actor, action, at: self.now };
-        self.own.borrow_mut().recorded.changes.push(change);
+        self.draft.borrow_mut().recorded.changes.push(change);
     }
 
     /// Raises a zone's serial, once in a transaction, and stores it.
     fn raise_serial(&self, zone: &ZoneName) -> Result<Serial, StoreError> {
-        let raised = self.raised.get(zone).or(self.own.borrow().raised.get(zone)).copied();
+        let raised = self.raised.get(zone).or(self.draft.borrow().raised.get(zone)).copied();
         if let Some(serial) = raised {
             return Ok(serial);
         }
@@ -92,7 +92,7 @@ impl Tx<'_> {
         let served = zone_named(&self.zones.load(), zone).map_or(stored, |zone| zone.serial());
         let serial = if served.is_after(stored) { served } else { stored }.next(self.now);
         self.rows.set_serial(zone, serial)?;
-        self.own.borrow_mut().raised.insert(zone.clone(), serial);
+        self.draft.borrow_mut().raised.insert(zone.clone(), serial);
         Ok(serial)
     }
 }
@@ -132,10 +132,10 @@ impl<'t> Group<'t> {
             zones: self.zones,
             now: self.clock.now(),
             raised: &self.raised,
-            own: RefCell::default(),
+            draft: RefCell::default(),
         };
         let is_accepted = operation(&tx)?;
-        let Own { raised, recorded } = tx.own.into_inner();
+        let Draft { raised, recorded } = tx.draft.into_inner();
         if is_accepted {
             self.raised.extend(raised);
             self.recorded.changes.extend(recorded.changes);

@@ -86,7 +86,7 @@ mod tests {
     use crate::model::time::Timestamp;
 
     fn signed(print: u64) -> Arc<Signed> {
-        Arc::new(Signed { print, at: Timestamp::from_unix(0), bytes: Box::default(), count: 1 })
+        Arc::new(Signed { fingerprint, at: Timestamp::from_unix(0), bytes: Box::default(), count: 1 })
     }
 
     #[test]

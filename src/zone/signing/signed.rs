@@ -12,8 +12,8 @@ const SET_BACK: Duration = Duration::from_secs(3_600);
 /// The RRSIG records of one set: one for each key.
 #[derive(Debug)]
 pub struct Signed {
-    /// What was signed: TTL and RDATA, hashed with a key of this process.
-    pub(super) print: u64,
+    /// A hash of what was signed, TTL and RDATA, with a key of this process.
+    pub(super) fingerprint: u64,
     pub(super) at: Timestamp,
     /// The RDATA of all records, one behind the other and equally long.
     pub(super) bytes: Box<[u8]>,

@@ -15,9 +15,9 @@ const SEALING: &[u8] = b"txtgate storage 1";
 
 /// A registration secret or an enrolment token as a client presents it. Never stored.
 #[derive(Clone)]
-pub struct ShownSecret(String);
+pub struct PresentedSecret(String);
 
-impl ShownSecret {
+impl PresentedSecret {
     pub fn hash(&self) -> SecretHash {
         SecretHash(sha256(&self.0))
     }
@@ -30,7 +30,7 @@ impl ShownSecret {
     }
 }
 
-impl FromStr for ShownSecret {
+impl FromStr for PresentedSecret {
     type Err = SecretError;
 
     /// Accepts any text of at least [`MIN_REGISTRATION_SECRET`] characters.
@@ -40,9 +40,9 @@ impl FromStr for ShownSecret {
     }
 }
 
-impl fmt::Debug for ShownSecret {
+impl fmt::Debug for PresentedSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ShownSecret(redacted)")
+        f.write_str("PresentedSecret(redacted)")
     }
 }
 
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     fn key(secret: &str) -> SealingKey {
-        secret.parse::<ShownSecret>().unwrap().sealing_key().unwrap()
+        secret.parse::<PresentedSecret>().unwrap().sealing_key().unwrap()
     }
 
     #[test]
@@ -115,8 +115,8 @@ mod tests {
 
     #[test]
     fn a_shown_secret_is_long_and_never_printed() {
-        assert_eq!("short".parse::<ShownSecret>().unwrap_err(), SecretError::Short(5));
-        let secret: ShownSecret = "s3cret-".repeat(4).parse().unwrap();
+        assert_eq!("short".parse::<PresentedSecret>().unwrap_err(), SecretError::Short(5));
+        let secret: PresentedSecret = "s3cret-".repeat(4).parse().unwrap();
         let printed = format!("{secret:?} {:?}", secret.sealing_key().unwrap());
         assert!(!printed.contains("s3cret"), "{printed}");
         assert_eq!(secret.hash(), SecretHash::of(&"s3cret-".repeat(4)).unwrap());
