@@ -71,7 +71,8 @@ fn every_key_stands_in_the_shipped_file() {
     assert_eq!(keys("", &found), keys("", &known));
     // What an Option leaves out when it is None would be missing on both sides.
     let source = include_str!("../../src/config/file.rs");
-    let fields = source.lines().filter(|line| line.starts_with("    pub ")).count();
+    let members = source.lines().filter(|line| line.starts_with("    pub "));
+    let fields = members.filter(|line| !line.starts_with("    pub fn ")).count();
     // One entry for each array of tables, one for each other table and value.
     assert_eq!(keys("", &found).len(), fields, "as many keys as the file's types have fields");
 }
