@@ -71,7 +71,8 @@ fn print(what: &str, cost: Cost) -> usize {
 }
 
 fn responder(labels: &[String]) -> Result<Responder, Failure> {
-    let (zones, metrics) = (Zones::new(vec![zone(labels, None)?]), Arc::new(Metrics::default()));
+    let zones = Zones::new(vec![zone(labels, None)?]);
+    let metrics = Arc::new(Metrics::default());
     // Limited as by default; no limit is reached, since these queries come from the loopback.
     let policy = ResponsePolicy { limits: ReplyLimits::new(100), ..ResponsePolicy::plain()? };
     Ok(Responder::new(zones, Clock::start(None), metrics, Watchers::default(), policy))
@@ -102,7 +103,8 @@ fn round_trip(server: SocketAddr, queries: &[Vec<u8>]) -> Result<Cost, Failure> 
     let mut buffer = [0; 2_048];
     client.send(&queries[0])?;
     client.recv(&mut buffer)?; // the thread has started, and made its batch
-    let (start, region) = (Instant::now(), Region::new(ALLOCATOR));
+    let start = Instant::now();
+    let region = Region::new(ALLOCATOR);
     for turn in 0..ROUND_TRIPS {
         client.send(&queries[turn % queries.len()])?;
         client.recv(&mut buffer)?;

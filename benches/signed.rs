@@ -38,7 +38,8 @@ fn main() -> Result<(), Failure> {
     println!("{:<28} {:>7} ns", "TXT, first signature", once(&signed, &hits));
     println!("{:<28} {:>7} ns", "TXT, Ed25519 instead", once(&responder(&labels, Some(Algorithm::Ed25519))?, &hits));
     for (what, queries) in [("TXT", &hits), ("no data", &no_data), ("name error, few names", &few)] {
-        let (signed, unsigned) = (respond_all(&signed, queries), respond_all(&unsigned, queries));
+        let signed = respond_all(&signed, queries);
+        let unsigned = respond_all(&unsigned, queries);
         println!("{what:<28} {signed:>7} ns   unsigned {unsigned:>5} ns");
     }
     println!("{:<28} {:>7} ns", "name error, random names", once(&signed, &flood));
@@ -50,7 +51,8 @@ fn responder(labels: &[String], algorithm: Option<Algorithm>) -> Result<Responde
     let key = algorithm.map(ZoneKey::generate).transpose()?;
     let keys = |key| Keys { apex, phase: Phase::Offered, keys: vec![Arc::new(key)], ttl: 3_600 };
     let zone = zone(labels, key.and_then(|key| Signing::new(keys(key), Clock::start(None))))?;
-    let (zones, metrics) = (Zones::new(vec![zone]), Arc::new(Metrics::default()));
+    let zones = Zones::new(vec![zone]);
+    let metrics = Arc::new(Metrics::default());
     Ok(Responder::new(zones, Clock::start(None), metrics, Watchers::default(), ResponsePolicy::plain()?))
 }
 

@@ -1,4 +1,4 @@
-//! Starts everything, binds everything before it says so, reloads, and drains.
+//! The daemon: binds and starts everything, reloads the configuration, and drains at the end.
 
 mod clock;
 mod error;
@@ -47,16 +47,16 @@ pub use watchdog::Watchdog;
 use rekey::KeyFiles;
 use sockets::{AdminFile, Sockets};
 
-/// Connections of the API in all, and from one prefix. A proxy in front is one prefix.
+/// Connections of the API in total, and from one prefix. All clients behind a proxy have the proxy's prefix.
 const API_CONNECTIONS: (usize, usize) = (1_024, 512);
-/// Connections of the metrics listener and of the operator's socket, each.
+/// Connections of the metrics listener and of the admin socket: in total, and from one prefix.
 const PRIVATE_CONNECTIONS: (usize, usize) = (64, 64);
-/// How long DNS over TCP, TLS and QUIC gets to finish what is in flight.
+/// How long DNS over TCP, TLS and QUIC may take to finish open queries at the shutdown.
 const GRACE: Duration = Duration::from_secs(10);
-/// How long a secret for DNS cookies is in use.
+/// How long a random secret for DNS cookies is in use.
 const SECRET_LIFETIME: Duration = Duration::from_secs(26 * 3_600);
 
-/// A running daemon. Ends with [`Daemon::stop`].
+/// A running daemon. [`Daemon::stop`] ends it.
 #[derive(Debug)]
 pub struct Daemon {
     config: Config,
@@ -75,10 +75,10 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Opens the store, loads the zones, binds every socket, and only then begins to serve.
+    /// Binds every socket, opens the store and loads the zones, and only then begins to serve.
     pub async fn start(config: Config) -> Result<Self, DaemonError> {
         let (api_tls, dns_tls) = certificates(&config)?;
-        // Before the store: a second daemon should hear of the port rather than wait for a lock.
+        // Before the store, so that a second daemon reports the used port instead of waiting for a lock.
         let mut sockets = Sockets::bind(&config, &mut Inherited::from_env())?;
         let key_files = KeyFiles::of(&config.zones);
         let services = Services::open(&config)?;
@@ -104,12 +104,12 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// What it listens on.
+    /// The addresses that the daemon listens on.
     pub fn bound(&self) -> &Bound {
         &self.bound
     }
 
-    /// The loops whose standing still the watchdog must see.
+    /// A watchdog over the loops that must never stall.
     pub fn watchdog(&self) -> Watchdog {
         let mut watchdog = Watchdog::default();
         for heartbeat in self.udp.iter().flat_map(UdpListener::heartbeats) {
@@ -121,20 +121,22 @@ impl Daemon {
             watchdog.watch(listener.what(), move || heartbeat.value());
         }
         let writer = self.services.writer.clone();
-        // Not whether it goes round: a disk that stalls is no reason to be restarted and to wait for the same disk.
+        // The writer may stall with the disk. A restart would only wait for the same disk.
         watchdog.watch_alive("the store's writer", move || writer.is_alive());
         watchdog
     }
 
-    /// Takes over the zones and the certificates of another reading of the configuration. What else has changed is
-    /// named in the log: it needs a restart.
+    /// Applies the zones, certificates and cookie secrets of a new configuration. Logs the other keys that have changed,
+    /// which need a restart.
     pub async fn reload(&self, config: Config) -> Result<(), DaemonError> {
         self.services.publisher.reload(Actor::UPKEEP, config.zones.clone()).await?;
-        // From here on nothing fails: a reading that is refused leaves the cookies valid, too.
-        if let (Some(_), Some(secrets)) = (self.config.cookie_secrets, config.cookie_secrets) {
+        // Nothing below can fail: after a rejected configuration the former cookies stay valid.
+        if self.config.cookie_secrets.is_some()
+            && let Some(secrets) = config.cookie_secrets
+        {
             self.policy.cookies.replace(secrets);
         }
-        // A certificate that cannot be used must not hold up the zones, nor they it.
+        // An unusable certificate must not prevent the reload of the zones, or the other way round.
         for tls in self.api_tls.iter().chain(&self.dns_tls) {
             if let Err(error) = tls.reload() {
                 error!("the certificate stays as it was: {error}");
@@ -142,16 +144,16 @@ impl Daemon {
         }
         self.certificates.reload(&config.certificates);
         for key in self.config.needing_restart(&config) {
-            warn!("`{key}` has changed; it takes effect with the next start");
+            warn!("`{key}` has changed; restart txtgate to apply it");
         }
         Ok(())
     }
 
-    /// Stops accepting, finishes what is in flight, writes what waits.
+    /// Stops accepting connections, finishes open requests and writes pending changes.
     pub async fn stop(mut self) {
         self.upkeep.iter().for_each(AbortHandle::abort);
         self.certificates.stop();
-        // Nobody listening for it means that nothing runs any more.
+        // An error means that no task is left to receive it.
         _ = self.shutdown.send(true);
         while self.http.join_next().await.is_some() {}
         let streams = async {
@@ -160,51 +162,63 @@ impl Daemon {
             }
         };
         if tokio::time::timeout(GRACE, streams).await.is_err() {
-            warn!("connections of DNS did not end in time and were cut");
+            warn!("some DNS connections did not end in time and were closed");
         }
         drop(self.admin_file);
-        let (udp, services) = (self.udp, self.services);
+        let udp = self.udp;
+        let services = self.services;
         let rest = tokio::task::spawn_blocking(move || {
             udp.into_iter().for_each(UdpListener::stop);
             services.close();
         });
         if rest.await.is_err() {
-            warn!("the store was not closed in order; nothing that was acknowledged is lost");
+            warn!("the store was not closed cleanly; no acknowledged change is lost");
         }
     }
 
     fn serve(&mut self, sockets: Sockets) -> Result<(), DaemonError> {
-        let services = &self.services;
-        let (zones, metrics, watchers) = (services.zones.clone(), services.metrics.clone(), services.watchers.clone());
-        let updates =
-            Updates::new(services.keyring.clone(), services.publisher.clone(), self.config.dns.open_virtual_zones);
-        let responder = Responder::new(zones, services.clock.clone(), metrics, watchers, self.policy.clone());
-        let responder = responder.with_updates(updates);
+        let responder = self.responder();
         let connections = Connections::new(tcp::MAX_CONNECTIONS, tcp::MAX_PER_PREFIX);
         for (udp, tcp) in sockets.dns {
             self.udp.push(udp::spawn(udp, &responder)?);
             self.streams.push(tcp::serve(tcp, responder.clone(), connections.clone(), self.shutdown.subscribe())?);
         }
         for (listener, tls) in sockets.dot.into_iter().zip(self.dns_tls.iter().cycle()) {
-            let (responder, connections) = (responder.clone(), connections.clone());
             let shutdown = self.shutdown.subscribe();
-            self.streams.push(dns::tls::serve(listener, tls.clone(), responder, connections, shutdown)?);
+            let served = dns::tls::serve(listener, tls.clone(), responder.clone(), connections.clone(), shutdown)?;
+            self.streams.push(served);
         }
         self.serve_quic(sockets.doq, &responder)?;
-        let services = &self.services;
-        let (publisher, metrics) = (services.publisher.clone(), services.metrics.clone());
-        let (credentials, hasher) = (services.credentials.clone(), services.hasher.clone());
-        let lookup = services.dns_client.clone();
-        let public = api::router(&self.config.api, publisher.clone(), credentials, hasher, metrics.clone(), lookup);
-        self.serve_http(public, sockets.api, API_CONNECTIONS, self.api_tls.clone())?;
-        self.serve_http(api::metrics::router(metrics, publisher), sockets.metrics, PRIVATE_CONNECTIONS, None)?;
+        self.serve_http(self.public_router(), sockets.api, API_CONNECTIONS, self.api_tls.clone())?;
+        let metrics = api::metrics::router(self.services.metrics.clone(), self.services.publisher.clone());
+        self.serve_http(metrics, sockets.metrics, PRIVATE_CONNECTIONS, None)?;
         self.serve_operator(sockets.admin)
+    }
+
+    fn responder(&self) -> Responder {
+        let Services { zones, clock, metrics, watchers, keyring, publisher, .. } = &self.services;
+        let updates = Updates::new(keyring.clone(), publisher.clone(), self.config.dns.open_virtual_zones);
+        Responder::new(zones.clone(), clock.clone(), metrics.clone(), watchers.clone(), self.policy.clone())
+            .with_updates(updates)
+    }
+
+    fn public_router(&self) -> Router {
+        let Services { publisher, credentials, hasher, metrics, dns_client, .. } = &self.services;
+        api::router(
+            &self.config.api,
+            publisher.clone(),
+            credentials.clone(),
+            hasher.clone(),
+            metrics.clone(),
+            dns_client.clone(),
+        )
     }
 
     fn serve_quic(&mut self, sockets: Vec<UdpSocket>, responder: &Responder) -> Result<(), DaemonError> {
         let connections = Connections::new(quic::MAX_CONNECTIONS, quic::MAX_PER_PREFIX);
         for (socket, tls) in sockets.into_iter().zip(self.dns_tls.iter().cycle()) {
-            let (tls, shutdown) = (tls.speaking(tls::DOQ)?, self.shutdown.subscribe());
+            let tls = tls.speaking(tls::DOQ)?;
+            let shutdown = self.shutdown.subscribe();
             self.streams.push(quic::serve(socket, &tls, responder.clone(), connections.clone(), shutdown)?);
         }
         Ok(())
@@ -220,7 +234,7 @@ impl Daemon {
         let server = Server::new(router, Connections::new(total, per_prefix));
         for listener in listeners {
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            self.http.spawn(server.clone().serve(listener, tls.clone(), told(&self.shutdown)));
+            self.http.spawn(server.clone().serve(listener, tls.clone(), stopping(&self.shutdown)));
         }
         Ok(())
     }
@@ -233,14 +247,14 @@ impl Daemon {
         let router = self.services.operator_router(facts, Some(watch), Some(self.certificates.clone()));
         let (total, per_prefix) = PRIVATE_CONNECTIONS;
         let server = Server::new(router, Connections::new(total, per_prefix));
-        self.http.spawn(server.serve_unix(listener, told(&self.shutdown)));
+        self.http.spawn(server.serve_unix(listener, stopping(&self.shutdown)));
         Ok(())
     }
 
     fn keep_up(&mut self, key_files: KeyFiles) {
         let publisher = self.services.publisher.clone();
         self.upkeep.push(tokio::spawn(key_files.keep_fresh(publisher.clone())).abort_handle());
-        self.upkeep.push(tokio::spawn(clock::keep_looking(publisher.clone())).abort_handle());
+        self.upkeep.push(tokio::spawn(clock::keep_checking(publisher.clone())).abort_handle());
         let purge_unused = self.config.api.purge_unused;
         self.upkeep.push(tokio::spawn(publisher.keep_up(purge_unused)).abort_handle());
         if self.config.cookie_secrets.is_none() {
@@ -276,46 +290,50 @@ async fn start_certificates(
     Certificates::start(issuing, api, &config.certificates, folder_of(&config.database)).await
 }
 
-/// The certificates of the API, and of DNS over TLS and QUIC.
+/// Loads the certificates of the API, and of DNS over TLS and QUIC.
 fn certificates(config: &Config) -> Result<(Option<Tls>, Option<Tls>), TlsError> {
-    let load = |certificate: &Certificate, protocols| match certificate {
-        Certificate::Files(files) => Tls::load(files.clone(), protocols),
-        Certificate::Own(_) => Tls::empty(protocols),
-    };
-    let api = config.api.tls.as_ref().map(|certificate| load(certificate, tls::HTTP)).transpose()?;
+    let api = config.api.tls.as_ref().map(|certificate| load_tls(certificate, tls::HTTP)).transpose()?;
     let dns = match (&config.dns.tls, &api) {
         (Some(Certificate::Own(_)), Some(api)) => Some(api.speaking(tls::DOT)?),
-        (certificate, _) => certificate.as_ref().map(|certificate| load(certificate, tls::DOT)).transpose()?,
+        (certificate, _) => certificate.as_ref().map(|certificate| load_tls(certificate, tls::DOT)).transpose()?,
     };
     Ok((api, dns))
 }
 
+/// Loads a certificate from its files. A certificate that the daemon gets from a CA is empty at first.
+fn load_tls(certificate: &Certificate, protocols: &[&[u8]]) -> Result<Tls, TlsError> {
+    match certificate {
+        Certificate::Files(files) => Tls::load(files.clone(), protocols),
+        Certificate::Own(_) => Tls::empty(protocols),
+    }
+}
+
 fn policy(config: &Config) -> Result<ResponsePolicy, RandomError> {
     let plain = ResponsePolicy::plain()?;
-    let (nsid, version) = (config.dns.nsid.clone(), config.dns.version.clone());
+    let identity = ServerIdentity { nsid: config.dns.nsid.clone(), version: config.dns.version.clone() };
     Ok(ResponsePolicy {
-        identity: ServerIdentity { nsid, version }.into(),
+        identity: identity.into(),
         cookies: config.cookie_secrets.map_or(plain.cookies, Cookies::new),
         limits: ReplyLimits::new(config.dns.answers_per_second),
     })
 }
 
-/// Gives a secret of our own another value each day (RFC 7873 section 7.1).
+/// Replaces the random secret for DNS cookies about once a day (RFC 7873 section 7.1).
 async fn change_secrets(cookies: Cookies) {
     loop {
         tokio::time::sleep(SECRET_LIFETIME).await;
         match CookieSecret::random() {
             Ok(secret) => cookies.rotate(secret),
-            Err(error) => warn!(%error, "the DNS cookies keep their secret"),
+            Err(error) => warn!(%error, "no new secret for DNS cookies; the former one stays in use"),
         }
     }
 }
 
 /// Resolves when the daemon stops.
-fn told(shutdown: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + 'static {
+fn stopping(shutdown: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + 'static {
     let mut receiver = shutdown.subscribe();
     async move {
-        // An error means that the daemon is gone, which is as good.
+        // An error means that the daemon is gone.
         _ = receiver.wait_for(|stop| *stop).await;
     }
 }

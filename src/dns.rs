@@ -13,6 +13,7 @@
 pub mod answer;
 pub mod dnssec;
 pub mod ede;
+pub mod edns;
 pub mod encode;
 pub mod error_reply;
 pub mod identity;

@@ -31,7 +31,8 @@ pub fn zone(labels: &[String], signing: Option<Signing>) -> Result<Zone, Failure
     let ns: Name = "ns1.auth.example.org".parse()?;
     let live = Live::new(Serial(1));
     for label in labels {
-        let (published, expires) = (Timestamp::from_unix(0), Timestamp::from_unix(u64::MAX));
+        let published = Timestamp::from_unix(0);
+        let expires = Timestamp::from_unix(u64::MAX);
         live.put(label, Some(OwnerState::of(&[LiveValue { txt: "v".repeat(43).parse()?, published, expires }])));
     }
     Ok(Zone {

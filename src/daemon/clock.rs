@@ -1,4 +1,4 @@
-//! Logs an error while the machine's clock is implausible: the daemon signs nothing then, and otherwise only validating
+//! Logs an error when the machine's clock cannot be trusted. Nothing is signed then, and otherwise only validating
 //! resolvers elsewhere would notice.
 
 use std::time::Duration;
@@ -8,11 +8,11 @@ use tracing::{error, info};
 use crate::model::time::Behind;
 use crate::publisher::Publisher;
 
-/// Between two looks.
+/// The time between two checks.
 const ROUND: Duration = Duration::from_secs(10);
 
-/// Looks at the clock now and every 10 seconds, for as long as the daemon runs.
-pub async fn keep_looking(publisher: Publisher) {
+/// Checks the clock now and every 10 seconds, for as long as the daemon runs.
+pub async fn keep_checking(publisher: Publisher) {
     let mut rounds = tokio::time::interval(ROUND);
     let mut was_behind = false;
     loop {
@@ -20,17 +20,17 @@ pub async fn keep_looking(publisher: Publisher) {
         let is_signed = publisher.zones().load().iter().any(|zone| zone.signing.is_some());
         let behind = publisher.machine_clock().err().filter(|_| is_signed);
         match behind {
-            Some(behind) if !was_behind => say(behind),
-            None if was_behind => info!("the machine's clock is believed again: what is asked for is signed"),
+            Some(behind) if !was_behind => log(behind),
+            None if was_behind => info!("the machine's clock is plausible again: answers are signed"),
             _ => {}
         }
         was_behind = behind.is_some();
     }
 }
 
-fn say(behind: Behind) {
+fn log(behind: Behind) {
     error!(
-        "{behind}: nothing new is signed, and validating resolvers get SERVFAIL. Set it right; if it is right, and was \
-         ahead then, run `txtgate dnssec trust-clock`"
+        "{behind}: nothing new is signed, and validating resolvers get SERVFAIL. Correct the clock. If it is right now and \
+         was ahead before, run `txtgate dnssec trust-clock`"
     );
 }

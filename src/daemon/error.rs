@@ -1,4 +1,4 @@
-//! Why the daemon does not start.
+//! Why the daemon cannot start.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::net::tls::TlsError;
 use crate::publisher::{Abort, LoadError};
 use crate::store::StoreError;
 
-/// Why the daemon did not start.
+/// Why the daemon cannot start or reload.
 #[derive(Debug, Error)]
 pub enum DaemonError {
     #[error(transparent)]
@@ -29,9 +29,9 @@ pub enum DaemonError {
     Random(#[from] RandomError),
     #[error(transparent)]
     Tls(#[from] TlsError),
-    #[error("cannot listen for the operator at {}: {source}", path.display())]
+    #[error("cannot listen on the admin socket {}: {source}", path.display())]
     AdminSocket { path: PathBuf, source: io::Error },
-    #[error("another txtgate answers at {} already; stop it first, or give this one another `admin-socket`", .0.display())]
+    #[error("another txtgate already listens on {}; stop it first, or give this one another `admin-socket`", .0.display())]
     AdminSocketInUse(PathBuf),
     #[error("cannot start: {0}")]
     System(#[from] io::Error),

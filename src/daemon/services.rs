@@ -1,5 +1,5 @@
-//! Everything between the sockets and the disk: what the daemon serves from, and what the operator's commands work on
-//! when no daemon runs.
+//! Everything between the sockets and the disk. The daemon serves from these services; the CLI uses them directly when no
+//! daemon runs.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::zone::Zones;
 
 use super::error::DaemonError;
 
-/// What the daemon serves from, and what commands work on when no daemon runs.
+/// An open store, and the services that use it.
 #[derive(Debug)]
 pub struct Services {
     pub(super) clock: Clock,
@@ -50,14 +50,14 @@ impl Services {
         let (newest, last_commit) = store.read(|rows| Ok((rows.newest()?, rows.last_commit()?)))?;
         let clock = Clock::start(newest).after(last_commit);
         let zones = load(&store, &config.zones, &config.values, &clock)?;
-        let remembered = CredentialCache::new()?;
+        let cache = CredentialCache::new()?;
         let keyring = keyring(&store, config)?;
-        let listener = account_listener(remembered.clone(), keyring.clone());
+        let listener = account_listener(cache.clone(), keyring.clone());
         let (writer, thread) = Writer::start(store.clone(), zones.clone(), clock.clone(), metrics.clone(), listener)?;
         let publisher =
             Publisher::new(store, writer.clone(), zones.clone(), clock.clone(), config.values, metrics.clone());
         let hasher = Hasher::start(metrics.clone())?;
-        let credentials = Credentials::new(publisher.clone(), hasher.clone(), remembered, clock.clone())?;
+        let credentials = Credentials::new(publisher.clone(), hasher.clone(), cache, clock.clone())?;
         let watchers = Watchers::default();
         let dns_client = DnsClient::new(&config.resolvers);
         Ok(Self {
@@ -80,24 +80,26 @@ impl Services {
         &self.publisher
     }
 
-    /// The router of the operator's API, over these services.
+    /// The router of the admin API over these services.
     pub fn operator_router(
         &self,
         facts: Facts,
         watch: Option<WatchHook>,
         certificates: Option<Certificates>,
     ) -> Router {
-        let (publisher, hasher, keyring) = (self.publisher.clone(), self.hasher.clone(), self.keyring.clone());
+        let publisher = self.publisher.clone();
+        let hasher = self.hasher.clone();
+        let keyring = self.keyring.clone();
         admin::router(publisher, hasher, keyring, self.metrics.clone(), facts, watch, certificates)
     }
 
-    /// Writes what waits and closes the store. Blocks.
+    /// Writes pending changes and closes the store. Blocks.
     pub fn close(self) {
         self.thread.stop();
     }
 }
 
-/// The TSIG keys of all accounts.
+/// Loads the TSIG keys of all accounts.
 fn keyring(store: &Store, config: &Config) -> Result<Keyring, DaemonError> {
     let keyring = Keyring::open(&config.database, config.dns.tsig_md5)?;
     let accounts = store.read(|rows| rows.with_tsig())?;
@@ -110,17 +112,18 @@ fn keyring(store: &Store, config: &Config) -> Result<Keyring, DaemonError> {
         error!(
             accounts = unusable.len(),
             %first,
-            "TSIG keys cannot be used: they are made from another secret than the one beside the database, or for \
-             hmac-md5, which is not allowed; put the file back, or make them anew with `txtgate account tsig create`"
+            "some TSIG keys cannot be used: their secret is not the one beside the database, or they are for hmac-md5, \
+             which the configuration does not allow; restore the secret's file, or create new keys with `txtgate account \
+             tsig create`"
         );
     }
     Ok(keyring)
 }
 
-/// Removes from memory what a commit has made untrue of an account: the verified key, and the TSIG key.
-fn account_listener(remembered: CredentialCache, keyring: Keyring) -> AccountListener {
+/// Updates the copies in memory of an account after a commit: the cached credentials and the TSIG key.
+fn account_listener(cache: CredentialCache, keyring: Keyring) -> AccountListener {
     Box::new(move |who, account| {
-        remembered.forget(who);
+        cache.forget(who);
         keyring.put(who, account);
     })
 }

@@ -1,4 +1,4 @@
-//! The sockets of a configuration: all bound before any is served.
+//! The sockets of a configuration. All are bound before the daemon serves any of them.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -9,35 +9,35 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use tracing::warn;
 
 use crate::config::Config;
-use crate::net::bind::{self, BUFFER, UdpSockets};
+use crate::net::bind::{self, BUFFER, BindError, UdpSockets};
 use crate::net::inherited::Inherited;
 
 use super::error::DaemonError;
 
-/// Operators that wait to be accepted.
+/// Connections to the admin socket that may wait to be accepted.
 const BACKLOG: i32 = 16;
 
-/// What the daemon listens on, once all of it is bound.
+/// The addresses that the daemon listens on.
 #[derive(Debug, Clone)]
 pub struct Bound {
-    /// DNS, over UDP and TCP.
+    /// Addresses of DNS over UDP and TCP.
     pub dns: Vec<SocketAddr>,
-    /// DNS over TLS.
+    /// Addresses of DNS over TLS.
     pub dot: Vec<SocketAddr>,
-    /// DNS over QUIC.
+    /// Addresses of DNS over QUIC.
     pub doq: Vec<SocketAddr>,
-    /// The API.
+    /// Addresses of the API.
     pub api: Vec<SocketAddr>,
-    /// Whether the API speaks TLS.
+    /// Whether the API uses TLS.
     pub tls: bool,
-    /// `/metrics` and `/ready`.
+    /// Addresses of `/metrics` and `/ready`.
     pub metrics: Vec<SocketAddr>,
-    /// The operator's socket.
+    /// The path of the admin socket.
     pub admin: PathBuf,
 }
 
 impl Bound {
-    /// A line for each: what it is and where.
+    /// A line for each address: the service and the address.
     pub fn lines(&self) -> Vec<String> {
         let scheme = if self.tls { "https" } else { "http" };
         let dns = self.dns.iter().map(|address| format!("dns {address}"));
@@ -50,7 +50,7 @@ impl Bound {
     }
 }
 
-/// The sockets of a configuration, all bound and none served yet.
+/// The bound sockets of a configuration, which nothing serves yet.
 pub(super) struct Sockets {
     pub dns: Vec<(UdpSockets, TcpListener)>,
     pub dot: Vec<TcpListener>,
@@ -58,17 +58,17 @@ pub(super) struct Sockets {
     pub api: Vec<TcpListener>,
     pub metrics: Vec<TcpListener>,
     pub admin: UnixListener,
-    /// Removes the socket's file with the daemon, however it ends, unless systemd made it.
+    /// Removes the file of the admin socket when the daemon ends. `None` if systemd created the socket.
     pub admin_file: Option<AdminFile>,
 }
 
-/// The file of a socket of our own.
+/// The file of an admin socket that the daemon has created. Dropping this removes the file.
 #[derive(Debug)]
 pub(super) struct AdminFile(PathBuf);
 
 impl Drop for AdminFile {
     fn drop(&mut self) {
-        // Gone already is as good.
+        // An error means that the file is gone already.
         _ = std::fs::remove_file(&self.0);
     }
 }
@@ -87,25 +87,21 @@ impl Sockets {
             warn_of_small_buffers(&udp);
             doq.extend(udp.sockets);
         }
-        let mut tcp = |addresses: &[SocketAddr]| {
-            addresses.iter().map(|&address| bind::tcp(address, inherited)).collect::<Result<Vec<_>, _>>()
-        };
-        let (dot, api, metrics) = (tcp(&config.dns.tls_listen)?, tcp(&config.api.listen)?, tcp(&config.metrics)?);
+        let dot = bind_tcp(&config.dns.tls_listen, inherited)?;
+        let api = bind_tcp(&config.api.listen, inherited)?;
+        let metrics = bind_tcp(&config.metrics, inherited)?;
         let inherited_admin = inherited.unix(&config.admin_socket);
         let (admin, admin_file) = match inherited_admin {
             Some(listener) => (listener, None),
             None => (admin_socket(&config.admin_socket)?, Some(AdminFile(config.admin_socket.clone()))),
         };
         for left in inherited.unclaimed() {
-            warn!("systemd passed {left}, which the configuration does not listen on");
+            warn!("systemd passed {left}, which no `listen` key of the configuration names");
         }
         Ok(Self { dns, dot, doq, api, metrics, admin, admin_file })
     }
 
     pub fn bound(&self, config: &Config) -> io::Result<Bound> {
-        let addresses = |listeners: &[TcpListener]| -> io::Result<Vec<SocketAddr>> {
-            listeners.iter().map(TcpListener::local_addr).collect()
-        };
         Ok(Bound {
             dns: self.dns.iter().map(|(udp, _)| udp.address).collect(),
             dot: addresses(&self.dot)?,
@@ -118,33 +114,44 @@ impl Sockets {
     }
 }
 
+fn bind_tcp(addresses: &[SocketAddr], inherited: &mut Inherited) -> Result<Vec<TcpListener>, BindError> {
+    addresses.iter().map(|&address| bind::tcp(address, inherited)).collect()
+}
+
+fn addresses(listeners: &[TcpListener]) -> io::Result<Vec<SocketAddr>> {
+    listeners.iter().map(TcpListener::local_addr).collect()
+}
+
 fn warn_of_small_buffers(udp: &UdpSockets) {
     if udp.receive_buffer < BUFFER {
         warn!(
             address = %udp.address, asked = BUFFER, granted = udp.receive_buffer,
-            "the kernel limits the receive buffer: bursts of queries may be lost; raise net.core.rmem_max"
+            "the kernel limits the receive buffer, so bursts of queries may be lost; raise net.core.rmem_max"
         );
     }
 }
 
-/// The operator's socket, which only its owner may open. One left behind by a daemon that was killed is replaced.
+/// The admin socket, which only its owner may open. Replaces the file of a daemon that was killed.
 fn admin_socket(path: &Path) -> Result<UnixListener, DaemonError> {
-    let failed = |source| DaemonError::AdminSocket { path: path.to_owned(), source };
     if UnixStream::connect(path).is_ok() {
         return Err(DaemonError::AdminSocketInUse(path.to_owned()));
     }
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
-    }
-    listen_private(path).map_err(failed)
+    let listener = remove_if_present(path).and_then(|()| listen_private(path));
+    listener.map_err(|source| DaemonError::AdminSocket { path: path.to_owned(), source })
 }
 
-/// Binds with mode 0600 from the first moment: chmod afterwards would leave one in which others may connect, and the
-/// umask is the whole process's.
+fn remove_if_present(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// Binds with mode 0600 from the start: before a later chmod, others could connect, and the umask concerns the whole
+/// process.
 fn listen_private(path: &Path) -> io::Result<UnixListener> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // Linux gives the socket's file the mode of the socket itself (unix(7)).
+    // Linux gives the file the mode of the socket (unix(7)).
     rustix::fs::fchmod(&socket, rustix::fs::Mode::from_raw_mode(0o600))?;
     socket.bind(&SockAddr::unix(path)?)?;
     socket.listen(BACKLOG)?;

@@ -1,11 +1,11 @@
-//! Whether every loop still goes round.
+//! Checks that every loop of the daemon still runs.
 
 use std::time::{Duration, Instant};
 
-/// How long a loop may stand still. Each goes round several times a second.
+/// How long a loop may stall. Each loop runs several times a second.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The loops, and when each was last seen to have gone round.
+/// The watched loops, and when each last made progress.
 #[derive(Default)]
 pub struct Watchdog {
     loops: Vec<Loop>,
@@ -13,8 +13,8 @@ pub struct Watchdog {
 
 struct Loop {
     name: &'static str,
-    /// Whether it has gone round since it was last asked.
-    moved: Box<dyn FnMut() -> bool + Send>,
+    /// Whether the loop has made progress since the last call.
+    has_moved: Box<dyn FnMut() -> bool + Send>,
     at: Instant,
 }
 
@@ -25,22 +25,22 @@ impl std::fmt::Debug for Watchdog {
 }
 
 impl Watchdog {
-    /// Watches a loop that counts its rounds.
+    /// Watches a loop that counts its iterations.
     pub fn watch(&mut self, name: &'static str, count: impl Fn() -> u64 + Send + 'static) {
         let mut seen = 0;
         self.watch_alive(name, move || std::mem::replace(&mut seen, count()) != seen);
     }
 
-    /// Watches a thread that may stand still for good reasons, but must be there.
-    pub fn watch_alive(&mut self, name: &'static str, moved: impl FnMut() -> bool + Send + 'static) {
-        self.loops.push(Loop { name, moved: Box::new(moved), at: Instant::now() });
+    /// Watches a thread that may stall for good reasons, but must not end.
+    pub fn watch_alive(&mut self, name: &'static str, is_alive: impl FnMut() -> bool + Send + 'static) {
+        self.loops.push(Loop { name, has_moved: Box::new(is_alive), at: Instant::now() });
     }
 
-    /// The first loop that has stood still for over 10 seconds of being looked at.
+    /// The first loop that has stalled for more than 10 seconds.
     pub fn stopped(&mut self) -> Option<&'static str> {
         let now = Instant::now();
         for looped in &mut self.loops {
-            if (looped.moved)() {
+            if (looped.has_moved)() {
                 looped.at = now;
             }
         }
@@ -56,19 +56,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_loop_that_stands_still_is_named() {
+    fn a_stalled_loop_is_named() {
         let rounds = Arc::new(AtomicU64::new(7));
         let counted = rounds.clone();
         let mut watchdog = Watchdog::default();
         watchdog.watch("counting", move || counted.load(Ordering::Relaxed));
         watchdog.watch_alive("waiting", || true);
-        let later = |watchdog: &mut Watchdog| {
-            watchdog.loops.iter_mut().for_each(|looped| looped.at -= 2 * PATIENCE);
-            watchdog.stopped()
-        };
-        assert_eq!(later(&mut watchdog), None);
+        assert_eq!(stopped_later(&mut watchdog), None);
         rounds.store(8, Ordering::Relaxed);
-        assert_eq!(later(&mut watchdog), None);
-        assert_eq!(later(&mut watchdog), Some("counting"));
+        assert_eq!(stopped_later(&mut watchdog), None);
+        assert_eq!(stopped_later(&mut watchdog), Some("counting"));
+    }
+
+    fn stopped_later(watchdog: &mut Watchdog) -> Option<&'static str> {
+        watchdog.loops.iter_mut().for_each(|looped| looped.at -= 2 * PATIENCE);
+        watchdog.stopped()
     }
 }

@@ -1,4 +1,4 @@
-//! The decision: what our zones say to a question. Pure: no socket, no clock, no log.
+//! The answer of the zones to a question. A pure function: no socket, no clock, no log.
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
@@ -16,45 +16,45 @@ use super::error_reply::ErrorReply;
 use super::question::Question;
 use super::signatures::SigningOutcome;
 
-/// A reply before it is bytes.
+/// A reply before it is encoded.
 #[derive(Debug)]
 pub struct Answer<'z> {
     /// The response code; for a chain of CNAMEs that of its last name (RFC 6604 section 3).
     pub rcode: ResponseCode,
-    /// AA: the question's name lies in a zone of ours.
+    /// AA: the question's name lies in a zone of this server.
     pub is_authoritative: bool,
     /// The CNAME sets that were followed, in order. Empty for nearly every question, and then without an allocation.
     pub aliases: Vec<&'z RecordSet>,
-    /// The records of the name asked for, or of the last alias's target.
+    /// The records of the question's name, or of the target of the last alias.
     pub records: Records<'z>,
     /// The zone whose SOA goes into the authority section (RFC 2308 section 3).
     pub negative: Option<&'z Zone>,
     /// The serial of the SOA in this answer, read together with the records: a commit in between must part neither the
     /// SOA from what it describes nor the SOA from its signature.
     pub serial: Serial,
-    /// Why, where the rcode does not say it all.
+    /// The explanation, if the response code alone does not say enough.
     pub ede: Option<Ede>,
-    /// Signatures, where the zone is signed and the client wants them. Added around the decision, never by it.
+    /// Signatures, if the zone is signed and the client wants them. [`answer`] never adds them.
     pub signing: SigningOutcome,
 }
 
 /// The records in an answer.
 #[derive(Debug)]
 pub enum Records<'z> {
-    /// None.
+    /// No records.
     None,
     /// The zone's SOA.
     Soa(&'z Zone),
     /// A record set of the configuration.
     Static(&'z RecordSet),
-    /// The TXT values that live at a name.
+    /// The live TXT values of a name.
     Live(LiveTxt),
-    /// A TXT record of class CH: what the server says of itself (RFC 4892).
+    /// A TXT record of class CH: the server's name or version (RFC 4892).
     Identity(&'z str),
 }
 
 impl Records<'_> {
-    /// Seconds that a resolver may keep them.
+    /// The TTL in seconds.
     pub fn ttl(&self) -> u32 {
         match self {
             Self::None | Self::Identity(_) => 0,
@@ -70,12 +70,12 @@ impl Records<'_> {
 pub struct LiveTxt {
     slot: OwnerState,
     now: Timestamp,
-    /// Seconds that a resolver may keep it.
+    /// The TTL in seconds.
     pub ttl: u32,
 }
 
 impl LiveTxt {
-    /// The text of each record that lives now: those of challenges, newest first, and persistent ones behind them.
+    /// The text of each live record: challenge values from newest to oldest, then persistent values.
     pub fn texts(&self) -> impl Iterator<Item = &[u8]> + Clone {
         let challenges = self.slot.values().iter().filter(|value| value.is_live(self.now));
         let persistent = self.slot.persistent().iter().filter(|value| value.is_live(self.now));
@@ -86,8 +86,8 @@ impl LiveTxt {
 
 /// Answers a question from `zones` as of `now` (RFC 1034 section 4.3.2, without referrals and wildcards).
 ///
-/// `is_virtual`: whether a name outside of the zones passes for one of its own, which is for clients that look for the
-/// zone to send an UPDATE to where there is only a CNAME. It has a SOA and nothing else.
+/// `is_virtual`: whether a name outside the zones looks like a zone that has only a SOA. Some clients need this: they search
+/// for the zone to which to send an UPDATE, and find only a CNAME.
 pub fn answer<'z>(
     zones: &'z [Zone],
     question: &Question<'_>,
@@ -137,21 +137,21 @@ pub fn answer<'z>(
     }
 }
 
-/// Whether a set answers a question of this type. ANY gets the first one there is, not all of them: RFC 8482 section
-/// 4.1, so that nobody is flooded with our records. Its HINFO form stands in for records that are held back, so a name
-/// without any says no data as for every other type.
+/// Whether a set answers a question for this type. ANY gets the first set only, so that it cannot be used for floods (RFC
+/// 8482 section 4.1). A name without records is NODATA for ANY too, because the HINFO record of RFC 8482 stands for records
+/// that are held back.
 fn is_asked(set: &RecordSet, rtype: RecordType) -> bool {
     set.rtype == rtype || rtype == RecordType::ANY
 }
 
-/// Whether a type stands at an alias itself, as signing has it there (RFC 4034 sections 3 and 4): it is not asked of the
-/// alias's target.
+/// Whether a type exists beside a CNAME in a signed zone (RFC 4034 sections 3 and 4), so that a question for it does not
+/// follow the alias.
 fn is_beside_an_alias(zone: &Zone, rtype: RecordType) -> bool {
     zone.signing.is_some() && matches!(rtype, RecordType::RRSIG | RecordType::NSEC)
 }
 
-/// A registered name is never a name error: clients and resolvers ask for other types first, or before the first
-/// value, and would remember that (RFC 8020).
+/// A registered name is never a name error. Clients and resolvers ask for other types first, or before the first value,
+/// and would cache the error (RFC 8020).
 fn at_owner(zone: &Zone, serial: Serial, rtype: RecordType, slot: OwnerState, now: Timestamp) -> Answer<'_> {
     if slot == OwnerState::Disabled {
         return Answer { ede: Some(Ede::DISABLED), ..Answer::no_data(zone, serial) };
@@ -188,17 +188,17 @@ impl<'z> Answer<'z> {
         Self { is_authoritative: true, negative: Some(zone), serial, ..Self::bare(ResponseCode::NXDomain) }
     }
 
-    /// The name is in no zone of ours.
+    /// The name is in no zone of this server.
     pub fn not_ours() -> Self {
         Self { ede: Some(Ede::NOT_AUTHORITATIVE), ..Self::bare(ResponseCode::Refused) }
     }
 
-    /// Nothing is loaded yet: ask another server, or again.
+    /// No zone is loaded yet. The client tries another server, or asks again.
     pub fn not_ready() -> Self {
         Self { ede: Some(Ede::NOT_READY), ..Self::bare(ResponseCode::ServFail) }
     }
 
-    /// A fault of ours, which is never a statement about the zone.
+    /// An internal fault, which says nothing about the zone.
     pub fn fault() -> Self {
         Self { ede: Some(Ede::FAULT), ..Self::bare(ResponseCode::ServFail) }
     }

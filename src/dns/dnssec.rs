@@ -1,7 +1,7 @@
-//! What is added to a decided answer of a signed zone: signatures, and the proof of what is not there.
+//! Adds signatures and denials of existence to the answers of a signed zone.
 //!
-//! Negative answers are compact denials (RFC 9824): one NSEC at the very name that was asked for, whose types leave
-//! out the one asked for. A name that does not exist is denied as one that exists and holds nothing but NXNAME.
+//! Negative answers are compact denials (RFC 9824): one NSEC at the name in the question, without the type in the
+//! question. The NSEC of a name that does not exist lists NXNAME beside RRSIG and NSEC.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,13 +21,13 @@ use super::ede::Ede;
 use super::question::Question;
 use super::signatures::{Denial, NsecRole, Signatures, SigningOutcome};
 
-/// Adds what a signed zone owes to an answer, if the client wants it (DO, RFC 3225). Returns how long the client's next
-/// query must wait: only ever over a stream.
+/// Signs an answer from a signed zone if the client has set DO (RFC 3225). Returns how long the next query of the same
+/// stream must wait; zero for datagrams.
 pub fn sign_answer<'z>(zones: &'z [Zone], question: &Question<'_>, way: Way, answer: &mut Answer<'z>) -> Duration {
     let Some(edns) = question.echo.edns.filter(|edns| edns.dnssec_ok && answer.is_authoritative) else {
         return Duration::ZERO;
     };
-    // Most daemons sign nothing, and then no name has to be looked up twice.
+    // Most daemons sign no zone. This check saves them a second look-up of the name.
     if zones.iter().all(|zone| zone.signing.is_none()) {
         return Duration::ZERO;
     }
@@ -44,13 +44,13 @@ pub fn sign_answer<'z>(zones: &'z [Zone], question: &Question<'_>, way: Way, ans
         }
         Err(Refused::Busy) => {
             answer.signing = SigningOutcome::Withheld;
-            // The header does not claim either what could not be proven.
+            // The header must not claim what the server cannot prove now.
             answer.rcode = ResponseCode::NoError;
         }
         Err(Refused::Clock) => *answer = Answer { ede: Some(Ede::CLOCK), ..Answer::fault() },
         Err(Refused::Random) => *answer = Answer::fault(),
     }
-    // RFC 9824 section 5.1: the response code is restored for those who say that they understand both.
+    // RFC 9824 section 5.1: only clients that set CO get NXDOMAIN together with a compact denial.
     if answer.rcode == ResponseCode::NXDomain && !edns.compact_ok {
         answer.rcode = ResponseCode::NoError;
     }
@@ -66,17 +66,17 @@ struct AnswerSigner<'z> {
 }
 
 impl<'z> AnswerSigner<'z> {
-    fn signatures(&mut self, asked: NameRef<'_>, answer: &Answer<'z>) -> Result<Signatures, Refused> {
+    fn signatures(&mut self, name: NameRef<'_>, answer: &Answer<'z>) -> Result<Signatures, Refused> {
         let mut signatures = Signatures::default();
         let mut buffer = [0; MAX_NAME];
-        let mut owner = asked;
+        let mut owner = name;
         for alias in &answer.aliases {
             signatures.aliases.push(self.set(owner, alias)?);
             let target = alias.rdatas.first().map(|rdata| &rdata[..]).unwrap_or(&[0]);
             owner = NameRef::lowered(target, &mut buffer);
         }
         signatures.records = match &answer.records {
-            // What the server says of itself is in no zone.
+            // The server's identity is in no zone.
             Records::None | Records::Identity(_) => None,
             Records::Soa(_) => Some(self.soa(answer.serial)?),
             Records::Static(set) => Some(self.set(owner, set)?),
@@ -103,7 +103,8 @@ impl<'z> AnswerSigner<'z> {
     fn soa(&self, serial: Serial) -> Result<Arc<Signed>, Refused> {
         let mut rdata = Vec::with_capacity(128);
         self.zone.soa.write_rdata(serial, &mut rdata);
-        let (owner, ttl) = (self.zone.name.apex().as_ref(), self.zone.soa.negative_ttl);
+        let owner = self.zone.name.apex().as_ref();
+        let ttl = self.zone.soa.negative_ttl;
         self.signing.sign(&Unsigned { owner, rtype: RecordType::SOA, ttl, rdatas: std::iter::once(&rdata) })
     }
 
@@ -128,18 +129,19 @@ impl<'z> AnswerSigner<'z> {
         Ok(Denial { rdata, ttl, signed, role })
     }
 
-    /// The types at a name, but for the one asked for: the answer says already that it is not there, and a value that
-    /// has been published in this very moment must not make the proof say otherwise.
+    /// The types at a name, except the one in the question. The answer already says that this type does not exist, and a
+    /// value that is published at this moment must not make the proof contradict the answer.
     ///
-    /// TXT is always among those of a name at which accounts publish, value or not. A validator concludes from a bitmap
-    /// only what is missing in it (RFC 4035 section 5.4), and a cache may do so for every type, whatever was asked (RFC
-    /// 8198 section 5.1). "No TXT", said to somebody who asked for CAA, would hide a value that comes a moment later;
-    /// a TXT too much makes the cache ask. A question for TXT itself is denied without it (RFC 9824 section 3.2).
+    /// A name at which accounts publish always lists TXT, even without a value. A validator relies only on the absence of
+    /// types from a bitmap (RFC 4035 section 5.4), and a cache may use that absence to answer for any type (RFC 8198
+    /// section 5.1). A bitmap without TXT in the answer for CAA would hide a value that is published a moment later; a
+    /// superfluous TXT only makes the cache ask. The denial of TXT itself leaves out TXT (RFC 9824 section 3.2).
     fn types_at(&self, name: NameRef<'_>) -> Vec<RecordType> {
-        let of = |sets: &[RecordSet]| sets.iter().map(|set| set.rtype).collect::<Vec<_>>();
         let mut types = match self.zone.locate(name).map(|(node, _)| node) {
-            Some(Node::Apex(sets, _)) => [&[RecordType::SOA][..], &of(sets), &of(self.signing.sets())].concat(),
-            Some(Node::Static(sets)) => of(sets),
+            Some(Node::Apex(sets, _)) => {
+                [&[RecordType::SOA][..], &types_of(sets), &types_of(self.signing.sets())].concat()
+            }
+            Some(Node::Static(sets)) => types_of(sets),
             Some(Node::Owner(_)) => vec![RecordType::TXT],
             _ => Vec::new(),
         };
@@ -151,11 +153,15 @@ impl<'z> AnswerSigner<'z> {
     }
 }
 
+fn types_of(sets: &[RecordSet]) -> Vec<RecordType> {
+    sets.iter().map(|set| set.rtype).collect()
+}
+
 /// The RDATA of a TXT record.
 enum TxtRdata {
-    /// One character-string of a challenge's value: what nearly all are, without an allocation.
+    /// A challenge value: one character-string. Nearly all values are of this kind, and need no allocation.
     Challenge([u8; 1 + TXT_VALUE]),
-    /// Any other.
+    /// Any other value.
     Long(Vec<u8>),
 }
 

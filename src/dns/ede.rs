@@ -1,4 +1,4 @@
-//! Extended DNS errors (RFC 8914): why a reply is what it is, for whoever runs a resolver or looks with `dig`.
+//! Extended DNS errors (RFC 8914), which explain a reply to the operator of a resolver or a user of `dig`.
 
 use std::fmt::{self, Write};
 use std::time::Duration;
@@ -12,73 +12,73 @@ pub struct Ede {
     pub text: ExtraText,
 }
 
-/// What an extended error says in words. Written straight into the message: nothing is allocated for it.
+/// The text of an extended error. It is formatted into the message, without an allocation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ExtraText {
-    /// Always the same.
+    /// A constant text.
     Fixed(&'static str),
-    /// That the last value expired so long ago.
+    /// The last value expired so long ago.
     Expired(Duration),
 }
 
 impl Ede {
-    /// RFC 8914 section 4.1: a fault of ours that has no code of its own.
+    /// An internal fault, which has no code of its own (RFC 8914 section 4.1).
     pub const FAULT: Self = Self::other("internal fault");
     /// The name's account is disabled.
     pub const DISABLED: Self = Self::other("account disabled");
-    /// The name is registered and has no value.
+    /// The name is registered but has no value.
     pub const NO_VALUE: Self = Self::other("no value published");
-    /// The wall clock is behind what is stored, so that signatures would carry a wrong time.
+    /// The wall clock is behind the store, so signatures would have a wrong time.
     pub const CLOCK: Self = Self::other("the clock is wrong, nothing is signed");
 
     /// The sections of an UPDATE cannot be read.
     pub const UPDATE_MALFORMED: Self = Self::other("not one zone, prerequisites and updates");
-    /// The zone section of an UPDATE has another type.
+    /// The type in the zone section of an UPDATE is not SOA.
     pub const UPDATE_NOT_SOA: Self = Self::other("the zone section must have the type SOA");
     /// A name of an UPDATE lies outside its zone.
     pub const OUT_OF_ZONE: Self = Self::other("a name lies outside the zone of the UPDATE");
-    /// A prerequisite of an UPDATE has no form of RFC 2136 section 2.4.
+    /// A prerequisite of an UPDATE has none of the forms of RFC 2136 section 2.4.
     pub const PREREQUISITE_FORM: Self = Self::other("a prerequisite has a wrong class, type, TTL or data");
-    /// An update of an UPDATE has no form of RFC 2136 section 2.5.
+    /// An update of an UPDATE has none of the forms of RFC 2136 section 2.5.
     pub const UPDATE_FORM: Self = Self::other("an update has a wrong class, type, TTL or data");
-    /// A TXT record in an UPDATE is no value of a challenge.
+    /// A TXT record in an UPDATE is not a challenge value.
     pub const NOT_A_VALUE: Self = Self::other("a value is one string of 43 base64url characters");
-    /// An UPDATE would change another type.
+    /// An UPDATE would change a type other than TXT.
     pub const ONLY_TXT: Self = Self::other("only TXT records can be changed");
     /// An UPDATE would add one name too many.
     pub const TOO_MANY_LABELS: Self = Self::other("too many ACME accounts below this name");
-    /// Many UPDATEs of the same account are in progress.
+    /// Too many UPDATEs of the same account are in progress.
     pub const ACCOUNT_BUSY: Self = Self::other("too many UPDATEs of this account, try again");
-    /// Many UPDATEs are in progress.
+    /// Too many UPDATEs of all accounts are in progress.
     pub const SERVER_BUSY: Self = Self::other("too many UPDATEs in progress, try again");
     /// The store cannot take changes for the moment.
     pub const STORE_BUSY: Self = Self::other("cannot store changes now, try again");
 
-    /// RFC 8914 section 4.15.
+    /// No zone is loaded yet (RFC 8914 section 4.15).
     pub const NOT_READY: Self = Self::fixed(14, "zones are not loaded yet");
 
-    /// A zone transfer.
+    /// The query asks for a zone transfer.
     pub const PROHIBITED: Self = Self::prohibited("no zone transfers");
-    /// An UPDATE without a signature.
+    /// The UPDATE is not signed.
     pub const NEEDS_TSIG: Self = Self::prohibited("an UPDATE needs the TSIG key of an account");
-    /// An UPDATE of a name that belongs to somebody else, or to nobody.
+    /// The name in an UPDATE does not belong to the account.
     pub const NOT_OWNER: Self = Self::prohibited("not a name of this account");
-    /// The account that signed has been disabled since.
+    /// The account has been disabled since it signed the UPDATE.
     pub const ACCOUNT_DISABLED: Self = Self::prohibited("this account is disabled");
-    /// The account that signed may not be used from the client's address.
+    /// The account may not be used from the client's address.
     pub const WRONG_NETWORK: Self = Self::prohibited("the account is not for use from this network");
 
-    /// RFC 8914 section 4.21.
+    /// The name is in no zone of this server (RFC 8914 section 4.21).
     pub const NOT_AUTHORITATIVE: Self = Self::fixed(20, "not in a zone of this server");
-    /// RFC 9824: the type asked for stands in no zone.
+    /// The type in the question occurs in no zone (RFC 9824).
     pub const INVALID_QUERY_TYPE: Self = Self::fixed(30, "a type that no zone holds");
 
-    /// RFC 8914 section 4.1, Other: the text says everything.
+    /// Code 0, Other (RFC 8914 section 4.1).
     const fn other(text: &'static str) -> Self {
         Self::fixed(0, text)
     }
 
-    /// RFC 8914 section 4.19, Prohibited.
+    /// Code 18, Prohibited (RFC 8914 section 4.19).
     const fn prohibited(text: &'static str) -> Self {
         Self::fixed(18, text)
     }
@@ -87,19 +87,19 @@ impl Ede {
         Self { code, text: ExtraText::Fixed(text) }
     }
 
-    /// The name's last value expired so long `ago`; no code of its own.
+    /// The name's last value expired so long `ago`. This has no code of its own.
     pub fn expired(ago: Duration) -> Self {
         Self { code: 0, text: ExtraText::Expired(ago) }
     }
 }
 
 impl ExtraText {
-    /// Bytes that it takes.
+    /// The length of the text in bytes.
     pub fn bytes(self) -> usize {
         match self {
             Self::Fixed(text) => text.len(),
             Self::Expired(_) => {
-                let mut counted = Counted(0);
+                let mut counted = ByteCount(0);
                 // Counting cannot fail.
                 _ = write!(counted, "{self}");
                 counted.0
@@ -124,9 +124,10 @@ impl fmt::Display for ExtraText {
     }
 }
 
-struct Counted(usize);
+/// Counts the bytes that are written to it.
+struct ByteCount(usize);
 
-impl Write for Counted {
+impl Write for ByteCount {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.0 += text.len();
         Ok(())
@@ -138,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_expiry_is_told_in_the_unit_that_people_would_use() {
+    fn an_expiry_has_the_unit_that_people_would_use() {
         for (seconds, text) in [(0, "0 s"), (119, "119 s"), (180, "3 min"), (7_200, "2 h"), (200_000, "2 d")] {
             let expired = ExtraText::Expired(Duration::from_secs(seconds));
             assert_eq!(expired.to_string(), format!("last value expired {text} ago"));

@@ -1,7 +1,7 @@
 //! From an [`Answer`] to the bytes of a message.
 //!
-//! A writer of our own, because an answer must fit or say that it does not, and never end in the middle of a record
-//! set (RFC 2181 section 9).
+//! txtgate has its own writer because a message must either hold the whole answer or set TC, and must never end within
+//! a record set (RFC 2181 section 9).
 
 use std::io::Write;
 use std::sync::Arc;
@@ -16,17 +16,19 @@ use crate::zone::Zone;
 use crate::zone::signing::Signed;
 
 use super::answer::{Answer, Records};
-use super::question::{Echo, Edns};
+use super::edns::Edns;
+use super::question::Echo;
 use super::signatures::{NsecRole, Signatures, SigningOutcome};
 use super::source::Carrier;
 use super::tsig::ReplyTsig;
 use super::wire::HEADER;
 
-/// The UDP size that we announce and keep to: it fits every path without fragments (RFC 9715 section 3.2).
+/// The UDP payload size that the server announces, and the most that it sends: such a datagram fits every path without
+/// fragmentation (RFC 9715 section 3.2).
 pub const UDP_SIZE: u16 = 1_232;
-/// What a client without EDNS takes over UDP (RFC 1035 section 4.2.1).
+/// The most that a client without EDNS takes over UDP (RFC 1035 section 4.2.1).
 const PLAIN_UDP_SIZE: u16 = 512;
-/// How long an idle connection stays open, in the units of RFC 7828 section 3.1: 100 ms.
+/// How long an idle connection stays open, in units of 100 ms (RFC 7828 section 3.1).
 const KEEPALIVE: u16 = 100;
 
 const QR: u8 = 0x80;
@@ -35,10 +37,10 @@ const TC: u8 = 0x02;
 const RD: u8 = 0x01;
 const CLASS_IN: u16 = 1;
 const CLASS_CH: u16 = 3;
-/// The offset of the name in the question, right behind the header.
+/// The offset of the question's name.
 const QNAME: usize = HEADER;
 
-/// Bytes that a message may have.
+/// The most bytes that a reply may have.
 pub fn size_limit(carrier: Carrier, edns: Option<Edns>) -> usize {
     usize::from(match (carrier, edns) {
         (Carrier::Stream, _) => u16::MAX,
@@ -47,31 +49,31 @@ pub fn size_limit(carrier: Carrier, edns: Option<Edns>) -> usize {
     })
 }
 
-/// What a reply says beside its answer, and how much of that it may say.
+/// The parts of a reply that do not depend on the answer.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Extras<'a> {
-    /// The server cookie for a client that has shown a cookie (RFC 7873 section 5.2).
+    /// The server cookie, for a client that sent a cookie (RFC 7873 section 5.2).
     pub cookie: Option<[u8; SERVER]>,
-    /// The server's name; said to who asks for it (RFC 5001).
+    /// The server's name, for a client that asks for it (RFC 5001).
     pub nsid: Option<&'a str>,
-    /// Whether the answer is left out and TC is set, whatever its size: the client is to come by TCP.
-    pub cut: bool,
-    /// The TSIG record that is appended later, for which room is left.
+    /// Whether to leave out the answer and set TC, whatever its size, so that the client retries over TCP.
+    pub must_truncate: bool,
+    /// The TSIG record that is appended later; the writer leaves room for it.
     pub tsig: Option<&'a ReplyTsig>,
 }
 
-/// Appends the message that says `answer`. Returns whether all of it fitted; otherwise the message is only the header
-/// with TC, the question and OPT.
+/// Appends the message for `answer`. Returns whether the whole answer fits; if it does not, the message holds only the
+/// header with TC, the question and the OPT record.
 pub fn encode(echo: &Echo<'_>, answer: &Answer<'_>, extras: Extras<'_>, carrier: Carrier, out: &mut Vec<u8>) -> bool {
     let opt = echo.edns.map(|edns| Opt { edns, answer, extras, carrier });
-    // A TSIG with names as long as a sender likes may leave no room at all, and then there are no records either.
+    // A sender chooses the names in a TSIG record, and long ones may leave no room for any records.
     let behind = opt.as_ref().map_or(0, Opt::len) + extras.tsig.map_or(0, ReplyTsig::size);
     let room = size_limit(carrier, echo.edns).saturating_sub(behind);
     let class = if matches!(answer.records, Records::Identity(_)) { CLASS_CH } else { CLASS_IN };
     let mut writer = MessageWriter { start: out.len(), out, class, room, counts: [0; 2] };
     writer.header(echo, answer);
     let questions_end = writer.out.len();
-    let fits = !extras.cut && writer.records(echo, answer).is_some();
+    let fits = !extras.must_truncate && writer.records(echo, answer).is_some();
     if !fits {
         writer.out.truncate(questions_end);
         writer.counts = [0; 2];
@@ -84,8 +86,9 @@ pub fn encode(echo: &Echo<'_>, answer: &Answer<'_>, extras: Extras<'_>, carrier:
     fits
 }
 
-/// Appends the reply to a query that met a fault of ours: its id, its opcode and SERVFAIL. Reads nothing but the first
-/// bytes, because the rest might meet the fault again. Returns what the reply repeats; `None`: there is no header.
+/// Appends the reply to a query that met an internal fault: its id, its opcode and SERVFAIL. Reads only the header,
+/// because the rest might cause the fault again. Returns the parts that the reply repeats, or `None` if there is no
+/// header.
 pub fn encode_fault(packet: &[u8], out: &mut Vec<u8>) -> Option<Echo<'static>> {
     let &[id0, id1, flags, ..] = packet.first_chunk::<HEADER>()?;
     out.extend_from_slice(&[id0, id1, QR | flags & 0x79, ResponseCode::ServFail.low()]);
@@ -94,23 +97,23 @@ pub fn encode_fault(packet: &[u8], out: &mut Vec<u8>) -> Option<Echo<'static>> {
     Some(Echo { id, opcode: flags >> 3 & 0xf, recursion_desired: flags & RD != 0, question: &[], edns: None })
 }
 
-/// A message that is being written. Offsets in it count from its own start, which may lie within `out`.
+/// A message that is being written. Its offsets count from its own start, which may lie within `out`.
 struct MessageWriter<'o> {
     out: &'o mut Vec<u8>,
     start: usize,
-    /// The class of its records.
     class: u16,
-    /// Bytes that the message may have before its OPT.
+    /// Bytes that the message may have before its OPT record.
     room: usize,
-    /// Records in the answer and the authority section.
+    /// The numbers of records in the answer and authority sections.
     counts: [u16; 2],
 }
 
-/// Writing goes on while the message fits.
+/// `None` if the message does not fit, which ends the writing.
 type Fits = Option<()>;
 
 impl MessageWriter<'_> {
-    /// RA and AD stay clear: we do not recurse and validate nothing. So does CD (RFC 4035 section 3.1.6).
+    /// RA and AD stay clear, because the server neither recurses nor validates. CD stays clear too (RFC 4035 section
+    /// 3.1.6).
     fn header(&mut self, echo: &Echo<'_>, answer: &Answer<'_>) {
         let aa = if answer.is_authoritative { AA } else { 0 };
         let rd = if echo.recursion_desired { RD } else { 0 };
@@ -131,7 +134,7 @@ impl MessageWriter<'_> {
         for (index, alias) in answer.aliases.iter().enumerate() {
             let target = alias.rdatas.first()?;
             self.record(0, owner, alias.rtype, alias.ttl, target)?;
-            // The target stands at the end of the message now, written out: the next owner points there.
+            // The message now ends with the uncompressed target, which the next owner refers to.
             let next = self.len() - target.len();
             self.rrsigs(0, owner, alias.ttl, signatures.and_then(|s| s.aliases.get(index)))?;
             owner = next;
@@ -179,7 +182,7 @@ impl MessageWriter<'_> {
                     let strings = text.chunks(MAX_STRING);
                     self.fixed(0, owner, RecordType::TXT, txt.ttl, strings.len() + text.len())?;
                     for string in strings {
-                        // invariant: at most 255
+                        // invariant: a string has at most 255 bytes
                         self.out.push(string.len() as u8);
                         self.out.extend_from_slice(string);
                     }
@@ -196,12 +199,12 @@ impl MessageWriter<'_> {
         Some(())
     }
 
-    /// The TTL and the MINIMUM are one number, so that the smaller of the two rules (RFC 2308 section 3).
+    /// The TTL and MINIMUM are the same number, because resolvers use the smaller of the two (RFC 2308 section 3).
     fn soa(&mut self, section: usize, owner: usize, zone: &Zone, serial: Serial) -> Fits {
         let length_at = self.out.len() + 10;
         self.fixed(section, owner, RecordType::SOA, zone.soa.negative_ttl, 0)?;
         zone.soa.write_rdata(serial, self.out);
-        // Two names and five numbers: below 65,536 by far.
+        // Two names and five numbers are far below 65,536 bytes.
         let length = (self.out.len() - length_at - 2) as u16;
         self.out[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
         self.fits(0)
@@ -213,8 +216,8 @@ impl MessageWriter<'_> {
         Some(())
     }
 
-    /// Writes a record up to its RDATA, if there is room for that as well. `owner` is an offset below 16,384, which
-    /// holds for the question and for the few aliases behind it.
+    /// Writes a record up to its RDATA, if the RDATA fits too. `owner` is an offset below 16,384: the offset of the
+    /// question or of one of the few aliases behind it.
     fn fixed(&mut self, section: usize, owner: usize, rtype: RecordType, ttl: u32, rdata: usize) -> Fits {
         self.fits(12 + rdata)?;
         let length = u16::try_from(rdata).ok()?;
@@ -251,13 +254,13 @@ impl MessageWriter<'_> {
     }
 }
 
-/// The apex is the end of the question's name, or the answer would not be about that zone.
+/// The offset of the zone's apex, with which the question's name ends.
 fn apex_in(echo: &Echo<'_>, zone: &Zone) -> usize {
     const TYPE_AND_CLASS: usize = 4;
     HEADER + echo.question.len() - TYPE_AND_CLASS - zone.name.apex().as_wire().len()
 }
 
-/// The OPT record of a reply (RFC 6891 section 6.1): version 0, and no flag but DO, which is copied, and CO.
+/// The OPT record of a reply (RFC 6891 section 6.1): version 0, the DO flag of the query, and CO.
 struct Opt<'a> {
     edns: Edns,
     answer: &'a Answer<'a>,
@@ -296,42 +299,43 @@ impl Opt<'_> {
 
     fn write(&self, out: &mut Vec<u8>) {
         const ROOT_AND_TYPE: [u8; 3] = [0, 0, 41];
-        // CO is for those alone who understand it: an answer with signatures (RFC 9824 section 5.1).
+        // CO is for clients that understand it, and for answers with signatures (RFC 9824 section 5.1).
         let compact = self.edns.compact_ok && !matches!(self.answer.signing, SigningOutcome::Unsigned);
         let flags = u16::from(self.edns.dnssec_ok) << 15 | u16::from(compact) << 14;
         out.extend_from_slice(&ROOT_AND_TYPE);
-        let mut u16 = |number: u16| out.extend_from_slice(&number.to_be_bytes());
-        u16(UDP_SIZE);
-        u16(u16::from_be_bytes([self.answer.rcode.high(), 0]));
-        u16(flags);
-        // A keepalive, a cookie, a short name and one of our own short texts.
-        u16(self.options_len() as u16);
+        push_u16(out, UDP_SIZE);
+        out.extend_from_slice(&[self.answer.rcode.high(), 0]);
+        push_u16(out, flags);
+        // A keepalive, a cookie, a short name and a short text: far below 65,536 bytes.
+        push_u16(out, self.options_len() as u16);
         if self.has_keepalive() {
-            u16(Self::TCP_KEEPALIVE);
-            u16(2);
-            u16(KEEPALIVE);
+            push_option_head(out, Self::TCP_KEEPALIVE, 2);
+            push_u16(out, KEEPALIVE);
         }
         if let Some((client, server)) = self.cookie() {
-            head(out, Self::COOKIE, client.len() + server.len());
+            push_option_head(out, Self::COOKIE, client.len() + server.len());
             out.extend_from_slice(&client);
             out.extend_from_slice(&server);
         }
         if let Some(nsid) = self.nsid() {
-            head(out, Self::NSID, nsid.len());
+            push_option_head(out, Self::NSID, nsid.len());
             out.extend_from_slice(nsid.as_bytes());
         }
         if let Some(ede) = self.answer.ede {
-            head(out, Self::EDE, 2 + ede.text.bytes());
-            out.extend_from_slice(&ede.code.to_be_bytes());
-            // A vector takes whatever is written.
+            push_option_head(out, Self::EDE, 2 + ede.text.bytes());
+            push_u16(out, ede.code);
+            // Writing to a vector cannot fail.
             _ = write!(out, "{}", ede.text);
         }
     }
 }
 
-/// An option's code and length.
-fn head(out: &mut Vec<u8>, code: u16, length: usize) {
-    for number in [code, length as u16] {
-        out.extend_from_slice(&number.to_be_bytes());
-    }
+/// Appends the code and the length of an option.
+fn push_option_head(out: &mut Vec<u8>, code: u16, length: usize) {
+    push_u16(out, code);
+    push_u16(out, length as u16);
+}
+
+fn push_u16(out: &mut Vec<u8>, number: u16) {
+    out.extend_from_slice(&number.to_be_bytes());
 }

@@ -1,4 +1,4 @@
-//! What the server says of itself, where the configuration lets it: nothing unless told to.
+//! The server's name and version, which it tells only if the configuration says so.
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
@@ -6,11 +6,11 @@ use hickory_proto::rr::RecordType;
 use super::answer::{Answer, Records};
 use super::question::Question;
 
-/// Names of class CH, in wire form (RFC 4892 section 3; `version.bind` and `hostname.bind` are BIND's older words).
+/// Names of class CH, in wire form (RFC 4892 section 3; `version.bind` and `hostname.bind` are BIND's older names).
 const VERSION: [&[u8]; 2] = [b"\x07version\x04bind\x00", b"\x07version\x06server\x00"];
 const NAME: [&[u8]; 2] = [b"\x02id\x06server\x00", b"\x08hostname\x04bind\x00"];
 
-/// The server's name and version as it tells them; what is empty is not told.
+/// The server's name and version. An empty one is not told.
 #[derive(Clone, Debug, Default)]
 pub struct ServerIdentity {
     /// The answer to NSID (RFC 5001), `id.server` and `hostname.bind`.
@@ -20,12 +20,12 @@ pub struct ServerIdentity {
 }
 
 impl ServerIdentity {
-    /// The name, where it is told.
+    /// The name, unless it is empty.
     pub fn nsid(&self) -> Option<&str> {
         Some(&*self.nsid).filter(|nsid| !nsid.is_empty())
     }
 
-    /// Answers a question of class CH. Whatever is not told is refused.
+    /// Answers a question of class CH with TXT, or refuses it.
     pub fn answer(&self, question: &Question<'_>) -> Answer<'_> {
         let name = question.name().as_wire();
         let text = match () {

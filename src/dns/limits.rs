@@ -1,8 +1,8 @@
-//! Response rate limiting: what a forged source address can have us send to its real owner.
+//! Response rate limiting: how much traffic forged source addresses can direct at the real owner of an address.
 //!
-//! Counted by network (/24, /56), for datagrams alone. Past the limit an answer becomes a truncated one, no larger than
-//! its query: who really asked comes again by TCP and gets it, so that nobody is ever locked out of a zone by queries
-//! in his name. Errors are no use to anybody who asks in earnest and are not sent at all.
+//! Replies over UDP are counted by network (/24, /56). Past the limit, an answer is replaced with an empty reply with TC,
+//! which is no larger than its query. A real client retries over TCP and gets the answer, so that forged queries cannot
+//! lock a network out of a zone. Errors past the limit are not sent: no real client needs them.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -19,23 +19,23 @@ use super::answer::{Answer, Records};
 use super::signatures::SigningOutcome;
 use super::source::{MessageSource, Transport};
 
-/// Places for networks: half a megabyte, and never more. Networks that meet in a place share its limit. Forged sources
-/// from everywhere spread over all networks and fill none; which ones meet is random at each start, so that nobody can
-/// choose his neighbour.
-const NETWORKS: usize = 32_768;
-/// How long a network may save up what it does not use.
+/// Pairs of buckets in the table, which takes half a megabyte. Networks with the same hash share a pair and its limits.
+/// Forged sources from everywhere spread over all pairs and fill none. The hash is keyed at random at each start, so that
+/// nobody can choose which networks share a pair.
+const PAIRS: usize = 32_768;
+/// How much unused allowance a network may save up.
 const BURST: Duration = Duration::from_secs(1);
 
-/// Live values that make a reply which is not worth having sent to somebody else: 56 bytes each. A certificate for a
-/// name and its wildcard needs two at a time.
+/// Live values, of 56 bytes each, in a reply that is too small to be useful for an attack by amplification. A
+/// certificate for a name and its wildcard needs two at a time.
 const FEW: usize = 4;
-/// Bytes of so many; persistent values are longer.
+/// The text bytes of so many challenge values; persistent values are longer.
 const FEW_BYTES: usize = FEW * TXT_VALUE;
 
-/// What becomes of an answer.
+/// What the limit does with an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LimitAction {
-    /// It is sent.
+    /// The answer is sent.
     Send,
     /// An empty reply with TC is sent in its place, and the client can retry over TCP.
     Slip,
@@ -43,21 +43,21 @@ pub enum LimitAction {
     Drop,
 }
 
-/// The limits, for all threads; a cheap handle. A place is an atomic of its own: nobody waits for anybody.
+/// The limits, shared by all threads; a cheap handle. Each bucket is one atomic, so no thread waits for another.
 #[derive(Clone)]
 pub struct ReplyLimits(Option<Arc<BucketTable>>);
 
 struct BucketTable {
-    /// Nanoseconds of the bucket that one answer fills.
+    /// Nanoseconds by which one answer fills a bucket.
     share: u64,
     started: Instant,
-    spread: RandomState,
-    networks: Box<[NetworkBuckets]>,
+    hash: RandomState,
+    pairs: Box<[BucketPair]>,
 }
 
-/// Two leaky buckets. Each is the time, in nanoseconds since the start, at which it will have run empty.
+/// Two leaky buckets of a network. Each holds the time, in nanoseconds since the start, at which it runs empty.
 #[derive(Default)]
-struct NetworkBuckets {
+struct BucketPair {
     answers: AtomicU64,
     errors: AtomicU64,
 }
@@ -69,23 +69,23 @@ impl fmt::Debug for ReplyLimits {
 }
 
 impl ReplyLimits {
-    /// So many answers a second for each network, and as many errors; 0: no limit.
+    /// Allows each network `per_second` answers a second, and as many errors. 0 means no limit.
     pub fn new(per_second: u32) -> Self {
-        Self((per_second > 0).then(|| {
-            Arc::new(BucketTable {
-                share: 1_000_000_000 / u64::from(per_second),
-                started: Instant::now(),
-                spread: RandomState::new(),
-                networks: (0..NETWORKS).map(|_| NetworkBuckets::default()).collect(),
-            })
-        }))
+        if per_second == 0 {
+            return Self(None);
+        }
+        Self(Some(Arc::new(BucketTable {
+            share: 1_000_000_000 / u64::from(per_second),
+            started: Instant::now(),
+            hash: RandomState::new(),
+            pairs: (0..PAIRS).map(|_| BucketPair::default()).collect(),
+        })))
     }
 
-    /// Judges an answer. `is_known`: the client has shown a cookie of ours, so that its address is its own.
+    /// Judges an answer. `is_known`: a valid cookie or signature proves that the client's address is not forged.
     ///
-    /// Live values are exempt where they are few and not signed: they are what all of this is for, and little larger
-    /// than their query. With signatures, or behind a chain of aliases, they would be worth having sent to somebody
-    /// else.
+    /// A few unsigned live values are exempt: serving them is the server's purpose, and the reply is little larger than
+    /// the query. With signatures, or behind a chain of aliases, the reply is large enough for an attack.
     pub fn judge(&self, source: MessageSource, answer: &Answer<'_>, is_known: bool) -> LimitAction {
         let Some(table) = &self.0 else { return LimitAction::Send };
         let is_exempt = source.transport != Transport::Udp || is_known || source.address.is_loopback();
@@ -109,16 +109,21 @@ fn is_small(answer: &Answer<'_>) -> bool {
 
 impl BucketTable {
     fn judge(&self, prefix: Prefix, rcode: ResponseCode, now: u64) -> LimitAction {
-        // The remainder is below NETWORKS, so the cast and the index always fit.
-        let place = &self.networks[(self.spread.hash_one(prefix) % NETWORKS as u64) as usize];
-        let (bucket, past_it) = match rcode {
-            ResponseCode::NoError | ResponseCode::NXDomain => (&place.answers, LimitAction::Slip),
-            _ => (&place.errors, LimitAction::Drop),
-        };
-        if self.has_room(bucket, now) { LimitAction::Send } else { past_it }
+        let pair = &self.pairs[self.index(prefix)];
+        match rcode {
+            ResponseCode::NoError | ResponseCode::NXDomain if !self.has_room(&pair.answers, now) => LimitAction::Slip,
+            ResponseCode::NoError | ResponseCode::NXDomain => LimitAction::Send,
+            _ if !self.has_room(&pair.errors, now) => LimitAction::Drop,
+            _ => LimitAction::Send,
+        }
     }
 
-    /// Puts one answer into the bucket, if there is room for it.
+    /// The index of a network's buckets. The remainder is below `PAIRS`, so the cast and the index always fit.
+    fn index(&self, prefix: Prefix) -> usize {
+        (self.hash.hash_one(prefix) % PAIRS as u64) as usize
+    }
+
+    /// Adds one answer to the bucket, if there is room for it.
     fn has_room(&self, bucket: &AtomicU64, now: u64) -> bool {
         let filled = bucket.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |empty_at| {
             let empty_at = empty_at.max(now) + self.share;
@@ -149,10 +154,10 @@ mod tests {
         (verdicts.iter().filter(|verdict| **verdict == LimitAction::Send).count(), verdicts[999])
     }
 
-    /// Another network that does not happen to share the first one's place.
+    /// Another network that does not share the first one's buckets.
     fn elsewhere(limits: &ReplyLimits) -> Prefix {
-        let at = |prefix| table(limits).spread.hash_one(prefix) % NETWORKS as u64;
-        (1..=255).map(prefix).find(|other| at(*other) != at(prefix(0))).unwrap()
+        let table = table(limits);
+        (1..=255).map(prefix).find(|other| table.index(*other) != table.index(prefix(0))).unwrap()
     }
 
     #[test]
@@ -174,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_holds_over_time_and_nobody_saves_up_more_than_a_second() {
+    fn the_rate_holds_over_time_and_a_network_saves_up_no_more_than_a_second() {
         let limits = ReplyLimits::new(100);
         assert_eq!(burst(&limits, prefix(0), NAME_ERROR, SECOND).0, 100);
         assert_eq!(burst(&limits, prefix(0), NAME_ERROR, SECOND + SECOND / 2).0, 50);
@@ -185,8 +190,8 @@ mod tests {
     fn threads_together_keep_to_the_limit() {
         let limits = ReplyLimits::new(100);
         let sent: usize = std::thread::scope(|scope| {
-            let one = || scope.spawn(|| burst(&limits, prefix(0), NAME_ERROR, SECOND).0);
-            let threads: Vec<_> = (0..4).map(|_| one()).collect();
+            let burst = || burst(&limits, prefix(0), NAME_ERROR, SECOND).0;
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(burst)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).sum()
         });
         assert_eq!(sent, 100);

@@ -1,4 +1,4 @@
-//! A listener that runs as a task: TCP, TLS, QUIC.
+//! Listeners that run as tasks: TCP, TLS and QUIC.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,28 +8,27 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::error;
 
-/// A count that a loop raises on each turn, also when idle, several times a second: a watchdog sees it stand still.
+/// A counter that a loop increments several times a second, even when idle. The watchdog notices when it stops.
 #[derive(Clone, Debug, Default)]
 pub struct Heartbeat(Arc<AtomicU64>);
 
 impl Heartbeat {
-    /// The count.
+    /// The current count.
     pub fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Raises the count.
     pub(super) fn beat(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// Resolves when the shutdown has begun, or when nobody is there any more to say so.
+/// Resolves when the shutdown begins, or when its sender is gone.
 pub(super) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
     _ = shutdown.wait_for(|stop| *stop).await;
 }
 
-/// The running listener on one address.
+/// A running listener on one address.
 #[derive(Debug)]
 pub struct StreamListener {
     what: &'static str,
@@ -39,7 +38,8 @@ pub struct StreamListener {
 }
 
 impl StreamListener {
-    /// Runs a listener's loop, which beats with the heartbeat that it is given. `what` is for the log: `DNS over TCP`.
+    /// Spawns a listener's loop, which beats with the heartbeat that it is given. `what` names the listener in the log:
+    /// `DNS over TCP`.
     pub(super) fn start<F>(what: &'static str, address: SocketAddr, run: impl FnOnce(Heartbeat) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -49,25 +49,25 @@ impl StreamListener {
         Self { what, address, heartbeat, task }
     }
 
-    /// What it speaks, for the log.
+    /// The listener's name in the log.
     pub fn what(&self) -> &'static str {
         self.what
     }
 
-    /// The address that it is bound to.
+    /// The address that the listener is bound to.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its loop's count.
+    /// The heartbeat of the listener's loop.
     pub fn heartbeat(&self) -> &Heartbeat {
         &self.heartbeat
     }
 
-    /// Waits until the listener and all of its connections have closed, which the shutdown asks for.
+    /// Waits until the listener and all of its connections have closed. They do so once the shutdown begins.
     pub async fn finished(self) {
         if self.task.await.is_err() {
-            error!("the listener of {} on {} had panicked", self.what, self.address);
+            error!("the {} listener on {} has panicked", self.what, self.address);
         }
     }
 }

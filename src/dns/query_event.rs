@@ -1,8 +1,8 @@
-//! What was sent in reply to one message, for everybody who observes: `watch`, and the query log.
+//! What was sent in reply to one message, for observers such as `watch`.
 //!
-//! An event is made after the reply has been written, so that it tells of rate limits, truncation and cookies as the
-//! client met them. Only [`Observed`], a set of references, exists for every message. [`QueryEvent`] owns its parts and
-//! allocates, so it is made only for an observer.
+//! An event describes a reply that has been written: rate limits, truncation and cookies have had their effect. Every
+//! message has an [`Observed`], which only borrows. A [`QueryEvent`] owns its parts and allocates, so one is made only if
+//! there is an observer.
 
 use std::fmt;
 
@@ -14,7 +14,8 @@ use crate::model::time::Timestamp;
 
 use super::answer::{Answer, Records};
 use super::ede::Ede;
-use super::question::{Echo, Edns};
+use super::edns::Edns;
+use super::question::Echo;
 use super::source::MessageSource;
 use super::tsig::{ReplyTsig, TsigError};
 
@@ -27,8 +28,8 @@ pub enum Verdict {
     Slipped,
     /// The client's network is over the rate limit for errors: nothing was sent.
     Dropped,
-    /// Nothing was sent for another reason: no turn to sign a denial was free, or the same UPDATE is in progress and its
-    /// sender gets the one reply.
+    /// Nothing was sent for another reason: the signing limit is exhausted, or the same UPDATE is already in progress and
+    /// its sender gets one reply.
     Unanswered,
 }
 
@@ -43,7 +44,7 @@ impl Verdict {
         }
     }
 
-    /// Whether the rate limit decided.
+    /// Whether the rate limit prevented the full reply.
     pub fn is_limited(self) -> bool {
         matches!(self, Self::Slipped | Self::Dropped)
     }
@@ -54,18 +55,18 @@ impl Verdict {
     }
 }
 
-/// What a client showed of a DNS cookie (RFC 7873).
+/// The state of the DNS cookie in a message (RFC 7873).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CookieState {
     /// No COOKIE option.
     Absent,
-    /// A COOKIE option of a length that none may have: a format error.
+    /// A COOKIE option of an invalid length, which is a format error.
     Malformed,
-    /// A client cookie alone, or beside a server cookie of a form that is not ours.
+    /// A client cookie alone, or with a server cookie in another server's format.
     ClientOnly,
-    /// A server cookie that is not ours, not this client's, or too old.
+    /// A server cookie that is forged, belongs to another client, or is too old.
     Invalid,
-    /// A server cookie that this server, or one that shares its secret, gave to this client.
+    /// A server cookie that this server, or one with the same secret, gave to this client.
     Valid,
 }
 
@@ -82,12 +83,12 @@ impl CookieState {
     }
 }
 
-/// A name in uncompressed wire form, with the case of its letters as sent: resolvers vary it (0x20).
+/// A name in uncompressed wire form, in the case in which it was sent: resolvers vary the case of letters (0x20).
 #[derive(Clone, PartialEq, Eq)]
 pub struct SentName(Box<[u8]>);
 
 impl SentName {
-    /// The same name in canonical form. `None` never happens for a name of a received question.
+    /// The name in canonical form. Never `None` for the name of a received question.
     pub fn canonical(&self) -> Option<Name> {
         Name::from_wire(&self.0).ok()
     }
@@ -105,7 +106,7 @@ impl fmt::Debug for SentName {
     }
 }
 
-/// The question of a message; of an UPDATE, its zone section.
+/// The question of a message, or the zone section of an UPDATE.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SentQuestion {
     /// The name as sent.
@@ -117,9 +118,9 @@ pub struct SentQuestion {
 /// The key that a message claims to be signed with (RFC 8945).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimedKey {
-    /// Its name.
+    /// The key's name.
     pub name: Name,
-    /// Why the signature was rejected; `None`: it was verified.
+    /// Why the signature was rejected; `None` if it was verified.
     pub error: Option<TsigError>,
 }
 
@@ -132,31 +133,31 @@ pub struct QueryEvent {
     pub source: MessageSource,
     /// The opcode: 0 for a query, 5 for an UPDATE.
     pub opcode: u8,
-    /// The question; `None` where the message does not hold exactly one that can be read.
+    /// The question; `None` unless the message holds exactly one readable question.
     pub question: Option<SentQuestion>,
-    /// The EDNS record of the message; `None` where it has none.
+    /// The OPT record of the message; `None` if it has none.
     pub edns: Option<Edns>,
     /// The cookie of the message.
     pub cookie: CookieState,
     /// The key of a signed message.
     pub key: Option<ClaimedKey>,
-    /// The names that an UPDATE changes or asks to change, as far as they could be read.
+    /// The names that an UPDATE changes or would change, if its sections are readable.
     pub updated: Vec<Name>,
     /// What became of the reply.
     pub verdict: Verdict,
-    /// The response code that was sent; where nothing was sent, the one that would have been.
+    /// The response code of the reply. If nothing was sent, the code of the reply that was held back.
     pub rcode: ResponseCode,
-    /// The extended error that was sent: only clients with EDNS get one.
+    /// The extended error in the reply. Only clients with EDNS get one.
     pub ede: Option<Ede>,
-    /// Whether the reply said TC and so held no records.
+    /// Whether the reply had TC set, and therefore held no records.
     pub is_truncated: bool,
-    /// Bytes of the reply; 0 where nothing was sent.
+    /// The size of the reply in bytes; 0 if nothing was sent.
     pub size: usize,
-    /// The TXT values in the reply, in its order: challenges, newest first, and persistent ones behind them.
+    /// The TXT values in the reply, in its order: challenge values from newest to oldest, then persistent values.
     pub values: Vec<String>,
 }
 
-/// What there is to observe of one message, borrowed from where the reply was written.
+/// A message and its reply, as observers may see them; borrowed from the code that wrote the reply.
 #[derive(Debug)]
 pub struct Observed<'a> {
     pub source: MessageSource,
@@ -164,27 +165,27 @@ pub struct Observed<'a> {
     pub tsig: Option<&'a ReplyTsig>,
     pub updated: &'a [Name],
     pub cookie: CookieState,
-    /// The answer that was written, or would have been.
+    /// The answer that was written or held back.
     pub answer: &'a Answer<'a>,
     pub verdict: Verdict,
     pub is_truncated: bool,
-    /// Bytes of the reply; 0 where nothing was sent.
+    /// The size of the reply in bytes; 0 if nothing was sent.
     pub size: usize,
 }
 
 impl Observed<'_> {
-    /// Whether the message is about `name` or a name below it: by its question, or by what an UPDATE changes.
+    /// Whether the question, or a name that an UPDATE changes, is `name` or lies below it.
     pub fn is_about(&self, name: &Name) -> bool {
         let mut buffer = [0; MAX_NAME];
         let is_asked = match self.echo.question_name() {
             Some(asked) => NameRef::lowered(asked, &mut buffer).below(name.as_ref()).is_some(),
-            // A message without a readable question is about no name but the root, under which everything lies.
+            // A message without a readable question concerns only a watch on the root, which sees everything.
             None => name.parent().is_none(),
         };
         is_asked || self.updated.iter().any(|updated| updated.is_in(name))
     }
 
-    /// The event of this moment.
+    /// Copies the observation into an event.
     pub fn to_event(&self, at: Timestamp) -> QueryEvent {
         QueryEvent {
             at,

@@ -5,22 +5,15 @@
 use hickory_proto::op::{OpCode, ResponseCode};
 use hickory_proto::rr::RecordType;
 
-use crate::crypto::cookie::Presented;
 use crate::model::name::{MAX_NAME, NameRef};
 
 use super::ede::Ede;
+use super::edns::{Edns, is_opt};
 use super::error_reply::ErrorReply;
 use super::tsig::TSIG;
 use super::wire::{HEADER, RawRecord, Walk};
 
-/// The EDNS option by which a client asks how long a connection may idle (RFC 7828).
-const TCP_KEEPALIVE: u16 = 11;
-/// The option by which it asks which server it is that answers (RFC 5001).
-const NSID: u16 = 3;
-/// The option by which both show that they have met (RFC 7873).
-const COOKIE: u16 = 10;
-
-/// What every reply repeats of its query.
+/// The parts of a message that its reply repeats.
 #[derive(Clone, Copy, Debug)]
 pub struct Echo<'p> {
     /// The message id.
@@ -29,10 +22,10 @@ pub struct Echo<'p> {
     pub opcode: u8,
     /// Recursion desired: copied (RFC 1035 section 4.1.1).
     pub recursion_desired: bool,
-    /// The question section byte for byte, because resolvers check the case of each letter; empty where it is not
-    /// exactly one question.
+    /// The question section byte for byte, because resolvers check the case of each letter. Empty unless the section
+    /// holds exactly one question.
     pub question: &'p [u8],
-    /// What the query's OPT record says; `None` where it has none.
+    /// The OPT record; `None` if the message has none.
     pub edns: Option<Edns>,
 }
 
@@ -58,36 +51,15 @@ impl<'p> Echo<'p> {
     }
 }
 
-/// An OPT record of a query (RFC 6891 section 6.1).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Edns {
-    /// The largest UDP message that the client takes, in bytes.
-    pub udp_size: u16,
-    /// The EDNS version that the client speaks.
-    pub version: u8,
-    /// DNSSEC OK: copied into the reply (RFC 3225 section 3).
-    pub dnssec_ok: bool,
-    /// Compact answers OK: the client takes NXDOMAIN together with a compact denial (RFC 9824 section 5.1).
-    pub compact_ok: bool,
-    /// Whether the client asks how long a connection may idle (RFC 7828).
-    pub keepalive: bool,
-    /// Whether the client asks which server it is that answers (RFC 5001).
-    pub nsid: bool,
-    /// The first COOKIE option, where its length is right (RFC 7873 section 5.2).
-    pub cookie: Option<Presented>,
-    /// Whether the first COOKIE option has a wrong length.
-    pub has_malformed_cookie: bool,
-}
-
 /// The classes that are answered (RFC 1035 section 3.2.4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Class {
     /// The Internet.
     In,
-    /// Any class: ours is the Internet, and of the others we cannot speak, so that no answer is authoritative (RFC 1035
+    /// Any class. The zones hold the Internet class alone, so no answer for all classes is authoritative (RFC 1035
     /// section 6.2).
     Any,
-    /// Chaosnet, which is left for questions about the server itself (RFC 4892).
+    /// Chaosnet, which only asks about the server itself today (RFC 4892).
     Chaos,
 }
 
@@ -108,7 +80,7 @@ pub struct Question<'p> {
     name: NameRef<'p>,
     rtype: RecordType,
     class: Class,
-    /// What the reply repeats.
+    /// The parts that the reply repeats.
     pub echo: Echo<'p>,
 }
 
@@ -121,22 +93,22 @@ pub enum Request<'p> {
     Cookie(Echo<'p>),
     /// An UPDATE (RFC 2136), whose sections are still to be read.
     Update(Echo<'p>),
-    /// Anything with a TSIG record (RFC 8945): first the signature is verified, then the rest is read.
+    /// A message with a TSIG record (RFC 8945): the signature is verified before the rest is read.
     Signed(Echo<'p>),
 }
 
-/// Why a message is no request.
+/// Why a message is not a request.
 #[derive(Clone, Copy, Debug)]
 pub enum RequestError<'p> {
-    /// There is no reply: the message is a response, or too short to hold a header. Two servers that replied to
+    /// The message gets no reply: it is a response, or too short to hold a header. Two servers that replied to
     /// responses would loop.
     Ignored,
-    /// The reply is a refusal.
+    /// The message gets this reply.
     Answered(Echo<'p>, ErrorReply),
 }
 
 impl<'p> Request<'p> {
-    /// Reads a message. `lower` holds the question's name in lower case afterwards.
+    /// Reads a message. `lower` receives the question's name in lower case.
     pub fn read(packet: &'p [u8], lower: &'p mut [u8; MAX_NAME]) -> Result<Self, RequestError<'p>> {
         let header = Header::read(packet).filter(|header| !header.is_response).ok_or(RequestError::Ignored)?;
         let mut walk = Walk::behind_header(packet);
@@ -146,13 +118,13 @@ impl<'p> Request<'p> {
         if fields.is_some() {
             echo.question = &packet[HEADER..walk.at()];
         }
-        // From here on each refusal replies with EDNS where the message has it.
+        // From here on, each error reply has an OPT record if the message has one.
         echo.edns = additional.opt;
         if additional.is_signed {
             return Ok(Self::Signed(echo));
         }
         if header.opcode == u8::from(OpCode::Update) {
-            // A message whose end is missing may have lost its TSIG record with it.
+            // A message that is cut off may have lost its TSIG record.
             let malformed = RequestError::Answered(echo, ResponseCode::FormErr.into());
             return if additional.is_whole { Ok(Self::Update(echo)) } else { Err(malformed) };
         }
@@ -168,7 +140,7 @@ impl<'p> Request<'p> {
         query.map_err(|refusal| RequestError::Answered(echo, refusal))
     }
 
-    /// What the reply repeats.
+    /// The parts that the reply repeats.
     pub fn echo(&self) -> &Echo<'p> {
         match self {
             Self::Query(question) => &question.echo,
@@ -217,13 +189,13 @@ impl<'p> Question<'p> {
     }
 }
 
-/// Whether a message holds the option about keeping a TCP connection open, which has no place anywhere else.
+/// Whether a message holds the edns-tcp-keepalive option, which only TCP and TLS allow (RFC 7828 section 3.2.1).
 pub fn asks_for_keepalive(packet: &[u8]) -> bool {
     let edns = Header::read(packet).and_then(|header| header.additional(packet).opt);
     edns.is_some_and(|edns| edns.keepalive)
 }
 
-/// A question's three fields (RFC 1035 section 4.1.2).
+/// The three fields of a question (RFC 1035 section 4.1.2).
 struct QuestionFields<'p> {
     name: &'p [u8],
     rtype: u16,
@@ -231,14 +203,14 @@ struct QuestionFields<'p> {
 }
 
 impl<'p> QuestionFields<'p> {
-    /// Reads a question whose name is uncompressed: nothing stands before it that a pointer could lead to.
+    /// Reads the first question. Its name is uncompressed, because nothing precedes it that a pointer could refer to.
     fn read(walk: &mut Walk<'p>) -> Option<Self> {
         Some(Self { name: walk.name()?, rtype: walk.u16()?, class: walk.u16()? })
     }
 }
 
-/// Types that only ever stand in messages, never in a zone (RFC 6895 section 3.1; NXNAME: RFC 9824).
-/// ANY is answered, and transfers are refused before.
+/// Whether a type occurs in messages only, never in a zone (RFC 6895 section 3.1; NXNAME: RFC 9824). ANY and the types
+/// of zone transfers have rules of their own.
 pub(super) fn is_meta(rtype: RecordType) -> bool {
     const NXNAME: u16 = 128;
     const TKEY: u16 = 249;
@@ -247,7 +219,7 @@ pub(super) fn is_meta(rtype: RecordType) -> bool {
     rtype == RecordType::OPT || matches!(u16::from(rtype), NXNAME | TKEY | TSIG | MAILB | MAILA)
 }
 
-/// The header's fields that matter in a query.
+/// The fields of a header that matter in a request.
 struct Header {
     id: u16,
     is_response: bool,
@@ -262,16 +234,16 @@ struct Header {
 impl Header {
     fn read(packet: &[u8]) -> Option<Self> {
         let header: &[u8; HEADER] = packet.first_chunk()?;
-        let number = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+        let [questions, answers, authorities, additionals] = Walk::behind_header(packet).counts()?;
         Some(Self {
-            id: number(0),
+            id: u16::from_be_bytes([header[0], header[1]]),
             is_response: header[2] & 0x80 != 0,
             opcode: header[2] >> 3 & 0xf,
             recursion_desired: header[2] & 1 != 0,
-            questions: number(4),
-            answers: number(6),
-            authorities: number(8),
-            additionals: number(10),
+            questions,
+            answers,
+            authorities,
+            additionals,
         })
     }
 
@@ -279,14 +251,14 @@ impl Header {
         Echo { id: self.id, opcode: self.opcode, recursion_desired: self.recursion_desired, question: &[], edns: None }
     }
 
-    /// What stands in the additional section of any message whose records can be told apart, however wrong it is
-    /// otherwise. Its OPT decides whether the reply has one (RFC 6891 section 7).
+    /// Reads the additional section of any message whose records can be told apart, however malformed it is otherwise.
+    /// Its OPT record decides whether the reply has one (RFC 6891 section 7).
     fn additional(&self, packet: &[u8]) -> Additional {
         let mut additional = Additional { opt: None, is_signed: false, is_whole: false };
         let mut count = 0;
         for record in self.additional_records(packet).into_iter().flatten() {
             count += 1;
-            if record.is_opt() && additional.opt.is_none() {
+            if is_opt(&record) && additional.opt.is_none() {
                 additional.opt = Some(Edns::of(&record));
             }
             additional.is_signed |= record.rtype == TSIG;
@@ -316,8 +288,8 @@ impl Header {
         edns.is_some_and(|edns| edns.version == 0 && edns.cookie.is_some())
     }
 
-    /// What follows the question: no records but at most one OPT and others that are ignored, and not a byte more.
-    /// `None` is a format error.
+    /// Reads what follows the question. Only additional records are allowed: at most one is an OPT record, the others
+    /// are ignored. `None` is a format error; so are bytes behind the last record.
     fn rest(&self, mut walk: Walk<'_>) -> Option<Option<Edns>> {
         if self.answers != 0 || self.authorities != 0 {
             return None;
@@ -325,7 +297,7 @@ impl Header {
         let mut edns = None;
         for _ in 0..self.additionals {
             let record = walk.record()?;
-            if record.is_opt() && (!record.is_at_root || edns.replace(Edns::checked(&record)?).is_some()) {
+            if is_opt(&record) && (!record.is_at_root || edns.replace(Edns::checked(&record)?).is_some()) {
                 return None; // RFC 6891 section 6.1.1: at the root, and only one
             }
         }
@@ -333,69 +305,10 @@ impl Header {
     }
 }
 
-/// What matters of a message's additional section.
+/// The parts of an additional section that matter.
 struct Additional {
     opt: Option<Edns>,
     is_signed: bool,
-    /// Whether all records are there that the header counts.
+    /// Whether the section holds as many records as the header counts.
     is_whole: bool,
-}
-
-impl RawRecord<'_> {
-    fn is_opt(&self) -> bool {
-        self.rtype == u16::from(RecordType::OPT)
-    }
-}
-
-impl Edns {
-    fn of(opt: &RawRecord<'_>) -> Self {
-        let [_, version, flags, _] = opt.ttl.to_be_bytes();
-        let mut edns = Self {
-            udp_size: opt.class,
-            version,
-            dnssec_ok: flags & 0x80 != 0,
-            compact_ok: flags & 0x40 != 0,
-            keepalive: false,
-            nsid: false,
-            cookie: None,
-            has_malformed_cookie: false,
-        };
-        for (code, data) in options(opt.rdata).flatten() {
-            match code {
-                TCP_KEEPALIVE => edns.keepalive = true,
-                NSID => edns.nsid = true,
-                COOKIE if edns.cookie.is_none() && !edns.has_malformed_cookie => {
-                    edns.cookie = Presented::read(data);
-                    edns.has_malformed_cookie = edns.cookie.is_none();
-                }
-                _ => {}
-            }
-        }
-        edns
-    }
-
-    /// Fails where the options do not fill the RDATA or the cookie's length is wrong. Another version may write them
-    /// another way.
-    fn checked(opt: &RawRecord<'_>) -> Option<Self> {
-        let edns = Self::of(opt);
-        let is_whole = !edns.has_malformed_cookie && options(opt.rdata).all(|option| option.is_some());
-        (edns.version > 0 || is_whole).then_some(edns)
-    }
-}
-
-/// The options of an OPT record (RFC 6891 section 6.1.2): code and data; a last `None` where they end in the middle of
-/// one.
-fn options(mut rdata: &[u8]) -> impl Iterator<Item = Option<(u16, &[u8])>> {
-    std::iter::from_fn(move || {
-        if rdata.is_empty() {
-            return None;
-        }
-        let Some((&[c0, c1, l0, l1], rest)) = rdata.split_first_chunk() else {
-            rdata = &[];
-            return Some(None);
-        };
-        let split = rest.split_at_checked(usize::from(u16::from_be_bytes([l0, l1])));
-        rdata = split.map(|(_, rest)| rest).unwrap_or_default();
-        Some(split.map(|(data, _)| (u16::from_be_bytes([c0, c1]), data)))
-    })
 }

@@ -1,14 +1,14 @@
-//! DNS over QUIC (RFC 9250): a stream for each query, answered by the same [`Responder`] as everything else.
+//! DNS over QUIC (RFC 9250): each query has a stream, and the same [`Responder`] answers as for every other transport.
 //!
-//! A loop of our own over quinn, and not hickory-server's listener, which could not be kept in bounds from outside:
-//! it waits for one handshake before it looks at the next client, so that a single datagram whose sender stays silent
-//! (or was forged) shuts everybody out for five seconds; it does not count connections; and it answers what it cannot
-//! parse on its own and writes all other answers anew, where ours are bytes already.
+//! txtgate has its own accept loop over quinn. The listener of hickory-server cannot be bounded from outside. It waits for
+//! one handshake before it accepts the next client, so one datagram from a silent or forged sender shuts out everybody for
+//! five seconds. It does not count connections. It answers messages that it cannot parse on its own, and encodes all other
+//! answers again, although they are bytes already.
 //!
-//! What bounds it: nobody takes a place under another's address, since each client must first answer a Retry packet
-//! (RFC 9000 section 8.1.2), and none moves to another one later; places are counted as over TCP, by network and in
-//! all; and all that a connection holds goes with its place. quinn would keep each for a while after its end, for as
-//! long as the peer's own timers say; here it gets a tenth of a second.
+//! These rules bound the resources. Each client must first answer a Retry packet (RFC 9000 section 8.1.2), so that nobody
+//! can occupy a connection with a forged address; migration to another address is off. Connections are limited in total and
+//! by network, as over TCP. All memory of a connection is freed when its permit is: quinn would keep a closed connection
+//! for as long as the peer's timers say, and here it gets a tenth of a second.
 
 mod handover;
 mod session;
@@ -38,24 +38,26 @@ use session::serve_connection;
 
 const WHAT: &str = "DNS over QUIC";
 
-/// Connections in all, and from one prefix.
+/// Connections in total.
 pub const MAX_CONNECTIONS: usize = 1_024;
+/// Connections from one network prefix.
 pub const MAX_PER_PREFIX: usize = 64;
-/// Connections on their way out beyond which newcomers are not heard: they ask again by themselves, soon after.
+/// The most connections that may be closing. Beyond that, new clients are ignored; they retry by themselves soon after.
 const MAX_LEAVING: usize = 256;
-/// How long a connection that has ended is kept, so that its error goes out.
-const FAREWELL: Duration = Duration::from_millis(100);
-/// Queries of one connection at the same time. With [`MAX_QUERY`] this is memory for each connection.
+/// How long a connection is kept after its end, so that its CONNECTION_CLOSE frame goes out.
+const LINGER: Duration = Duration::from_millis(100);
+/// Queries of one connection at the same time. A connection may take [`MAX_QUERY`] bytes for each.
 const MAX_STREAMS: u32 = 16;
-/// Bytes of answers that a client has not acknowledged yet.
+/// The most bytes of answers that a client has not yet acknowledged.
 const SEND_WINDOW: u32 = 32 * 1_024;
-/// Clients that wait for the accept loop, and bytes that each may send meanwhile, and all. The loop leaves none
-/// waiting, so this is for its own standing still.
+/// Clients that may wait for the accept loop. The loop never leaves one waiting, so this only matters if it stalls.
 const MAX_INCOMING: usize = 256;
+/// Bytes that each waiting client may send.
 const INCOMING_BUFFER: u64 = 8 * 1_024;
+/// Bytes that all waiting clients together may send.
 const INCOMING_BUFFERS: u64 = 256 * 1_024;
 
-/// Starts to accept connections, until `shutdown` is true or its sender is gone. Wants a tokio runtime around it.
+/// Accepts connections until `shutdown` is true or its sender is gone. Must be called within a tokio runtime.
 pub fn serve(
     socket: UdpSocket,
     tls: &Tls,
@@ -91,9 +93,9 @@ fn server_config(tls: &Tls, idle: Duration) -> Result<ServerConfig, Box<dyn std:
         .receive_window(VarInt::try_from(MAX_STREAMS as usize * (2 + MAX_QUERY))?)
         .send_window(SEND_WINDOW.into())
         .max_idle_timeout(Some(IdleTimeout::try_from(idle)?))
-        // Answers are small and connections short: probing for larger packets would cost more than it gives.
+        // Answers are small and connections short, so probing for a larger MTU would cost more than it saves.
         .mtu_discovery_config(None)
-        // Lengths tell nothing of the names that were asked for (RFC 9250 section 5.4).
+        // Padding hides the lengths of the names in queries (RFC 9250 section 5.4).
         .pad_to_mtu(true);
     let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls.config())?));
     config
@@ -108,7 +110,7 @@ fn server_config(tls: &Tls, idle: Duration) -> Result<ServerConfig, Box<dyn std:
 /// The accept loop and what it needs.
 struct QuicServer {
     endpoint: Endpoint,
-    /// Moves the datagrams of all connections; ends with the endpoint, or when the socket fails.
+    /// Moves the datagrams of all connections. Ends with the endpoint, or when the socket fails.
     driver: JoinHandle<()>,
     handover: Arc<Handover>,
     connections: Connections,
@@ -126,24 +128,24 @@ impl QuicServer {
                 () = stopped(&mut shutdown) => break,
                 incoming = self.endpoint.accept() => match incoming {
                     Some(incoming) => self.receive(incoming, &mut open),
-                    // The heart stops with it, and whoever watches over that starts the daemon anew.
+                    // The heartbeat stops too, so the watchdog restarts the daemon.
                     None => return error!("{WHAT}: the socket has failed"),
                 },
                 _ = turns.tick() => {}
             }
-            // The closed ones leave the set, or a flood would fill it.
+            // Connections that have ended leave the set; otherwise a flood would fill it.
             while open.try_join_next().is_some() {}
         }
         while open.join_next().await.is_some() {}
         drop(self.endpoint);
-        // It ends by itself now that nobody holds the endpoint.
+        // The driver ends by itself once nobody holds the endpoint.
         _ = self.driver.await;
     }
 
-    /// Gives a newcomer a place once it has shown that its address is its own.
+    /// Accepts a client once it has proven that its address is not forged.
     fn receive(&self, incoming: Incoming, open: &mut JoinSet<()>) {
         if !incoming.remote_address_validated() {
-            // An error means that it carries a Retry's token already, and then it would be validated.
+            // An error means that the client has a Retry token, and then its address would be validated.
             _ = incoming.retry();
             return;
         }
@@ -151,7 +153,7 @@ impl QuicServer {
             return incoming.ignore();
         }
         let prefix = Prefix::of(incoming.remote_address().ip());
-        // An error is the newcomer's own, like a version that nobody speaks.
+        // An error is the client's fault, such as an unknown version.
         if let Ok(connecting) = incoming.accept()
             && let Some(driver) = self.handover.take()
         {
@@ -161,14 +163,14 @@ impl QuicServer {
     }
 }
 
-/// All of one connection: it ends with this, whatever its peer still wishes.
+/// Drives one connection from its handshake to its end. Dropping the driver frees the connection, whatever its peer does.
 async fn hold(permit: ConnectionPermit, driver: Driver, connecting: Connecting, handler: ConnectionHandler) {
-    let whole = async {
+    let served = async {
         serve_connection(connecting, handler, &permit).await;
-        sleep(FAREWELL).await;
+        sleep(LINGER).await;
     };
     tokio::select! {
         () = driver => {}
-        () = whole => {}
+        () = served => {}
     }
 }

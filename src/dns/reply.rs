@@ -1,7 +1,7 @@
-//! From an answer to what is sent: cookies and rate limits decide how much of it goes out.
+//! From an answer to the reply that is sent: cookies and rate limits decide how much of the answer goes out.
 //!
-//! Everything about a reply is counted and observed here, after it has been written: the numbers and the events are
-//! those of the messages that were sent.
+//! Replies are counted and observed here, after they have been written. So the metrics and the events describe the
+//! messages that were sent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,49 +28,48 @@ use super::watch::Watchers;
 /// A reply that has been written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WrittenReply {
-    /// Its response code.
+    /// The response code.
     pub rcode: ResponseCode,
-    /// Whether it did not fit and says so (TC).
+    /// Whether the reply has TC set.
     pub is_truncated: bool,
-    /// How long the next query of the same connection must wait, which rations the signing of denials among all
-    /// clients. Zero over UDP.
+    /// How long the next query of the same connection must wait, so that all clients share the limit on signing denials.
+    /// Zero over UDP.
     pub pause: Duration,
 }
 
-/// A message, as far as its reply depends on it.
+/// The parts of a message that its reply depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'a> {
     /// The sender and the transport.
     pub source: MessageSource,
-    /// What the reply repeats.
+    /// The parts that the reply repeats.
     pub echo: &'a Echo<'a>,
-    /// The TSIG record that ends the reply to a signed message.
+    /// The TSIG record at the end of the reply to a signed message.
     pub tsig: Option<&'a ReplyTsig>,
-    /// The names that an UPDATE changes; only observers need them.
+    /// The names that an UPDATE changes. Only observers use them.
     pub updated: &'a [Name],
 }
 
-/// The rules around the decision that never enter it: what the server tells of itself, which clients it knows by their
-/// cookies, and how much each network gets.
+/// The settings that apply to every reply, whatever the answer is: the server's identity, cookies and rate limits.
 #[derive(Clone, Debug)]
 pub struct ResponsePolicy {
-    /// What the server tells of itself.
+    /// The name and version that the server tells.
     pub identity: Arc<ServerIdentity>,
-    /// Makes and checks DNS cookies.
+    /// The DNS cookies.
     pub cookies: Cookies,
-    /// How many replies a network gets whose clients show no valid cookie.
+    /// How many replies each network gets without a valid cookie.
     pub limits: ReplyLimits,
 }
 
 impl ResponsePolicy {
-    /// A policy with a cookie secret of this process alone, without limits and without an identity.
+    /// A policy with a random cookie secret, without limits and without an identity.
     pub fn plain() -> Result<Self, RandomError> {
         let secrets = CookieSecrets { current: CookieSecret::random()?, previous: None };
         Ok(Self { identity: Arc::default(), cookies: Cookies::new(secrets), limits: ReplyLimits::new(0) })
     }
 }
 
-/// Writes replies as far as the policy lets them go out; a cheap handle.
+/// Writes the replies that the policy allows; a cheap handle.
 #[derive(Clone, Debug)]
 pub struct ReplyWriter {
     pub(super) clock: Clock,
@@ -79,16 +78,16 @@ pub struct ReplyWriter {
     pub(super) policy: ResponsePolicy,
 }
 
-/// What is known of a client's cookie.
+/// The cookie of a message, after its check.
 #[derive(Clone, Copy)]
-struct CookieCheck {
+struct CheckedCookie {
     state: CookieState,
     /// The server cookie for the reply.
     reply: Option<[u8; SERVER]>,
 }
 
 impl ReplyWriter {
-    /// Appends the reply to `out`. `None`: the rate limit drops it, and `out` is unchanged.
+    /// Appends the reply to `out`. Returns `None` and leaves `out` unchanged if the rate limit drops the reply.
     pub fn reply(&self, received: Received<'_>, answer: &Answer<'_>, out: &mut Vec<u8>) -> Option<WrittenReply> {
         let cookie = self.check_cookie(received);
         let is_signed = received.tsig.is_some_and(ReplyTsig::is_signed);
@@ -103,18 +102,18 @@ impl ReplyWriter {
         }
     }
 
-    /// Leaves a message without a reply for a reason that is not the rate limit.
+    /// Records that a message gets no reply, for a reason other than the rate limit.
     pub fn leave_unanswered(&self, received: Received<'_>, answer: &Answer<'_>) {
         let cookie = self.check_cookie(received);
         self.record(&observed(received, answer, cookie.state, Verdict::Unanswered));
     }
 
-    /// Ignores bytes that are no request: a response, or too short for a header. No event tells of them.
+    /// Counts a message that is not a request: a response, or one too short for a header. Such a message has no event.
     pub fn ignore(&self) {
         self.metrics.dropped.one();
     }
 
-    /// Appends SERVFAIL for a message that met a fault of ours. `None`: it is too short to be replied to.
+    /// Appends SERVFAIL for a message that met an internal fault. `None` if the message is too short for a reply.
     pub fn fault(&self, packet: &[u8], source: MessageSource, out: &mut Vec<u8>) -> Option<WrittenReply> {
         let start = out.len();
         let echo = encode_fault(packet, out)?;
@@ -128,14 +127,14 @@ impl ReplyWriter {
         &self,
         received: Received<'_>,
         answer: &Answer<'_>,
-        cookie: CookieCheck,
+        cookie: CheckedCookie,
         out: &mut Vec<u8>,
     ) -> WrittenReply {
         let start = out.len();
         let carrier = received.source.transport.carrier();
         let fits = encode(received.echo, answer, self.extras(received, cookie), carrier, out);
         if let Some(tsig) = received.tsig {
-            // An error repeats names that may be as long as the sender likes; a signed reply always fits.
+            // An unsigned error reply repeats names that the sender chose, so it may not fit. A signed reply always fits.
             let limit = size_limit(carrier, received.echo.edns);
             if tsig.is_signed() || out.len() - start + tsig.size() <= limit {
                 tsig.append(out, start, self.clock.commit());
@@ -145,27 +144,27 @@ impl ReplyWriter {
         self.record(&Observed { is_truncated: !fits, size: out.len() - start, ..sent })
     }
 
-    /// Appends an empty reply with TC. A client must not believe anything else that a truncated message says.
-    fn slip(&self, received: Received<'_>, cookie: CookieCheck, out: &mut Vec<u8>) -> WrittenReply {
+    /// Appends an empty reply with TC. It claims NOERROR, since clients ignore the rest of a truncated message.
+    fn slip(&self, received: Received<'_>, cookie: CheckedCookie, out: &mut Vec<u8>) -> WrittenReply {
         let start = out.len();
         let answer = Answer::bare(ResponseCode::NoError);
-        let extras = Extras { cut: true, ..self.extras(received, cookie) };
+        let extras = Extras { must_truncate: true, ..self.extras(received, cookie) };
         encode(received.echo, &answer, extras, received.source.transport.carrier(), out);
         let sent = observed(received, &answer, cookie.state, Verdict::Slipped);
         self.record(&Observed { is_truncated: true, size: out.len() - start, ..sent })
     }
 
-    fn extras<'a>(&'a self, received: Received<'a>, cookie: CookieCheck) -> Extras<'a> {
-        Extras { cookie: cookie.reply, nsid: self.policy.identity.nsid(), cut: false, tsig: received.tsig }
+    fn extras<'a>(&'a self, received: Received<'a>, cookie: CheckedCookie) -> Extras<'a> {
+        Extras { cookie: cookie.reply, nsid: self.policy.identity.nsid(), must_truncate: false, tsig: received.tsig }
     }
 
-    fn check_cookie(&self, received: Received<'_>) -> CookieCheck {
+    fn check_cookie(&self, received: Received<'_>) -> CheckedCookie {
         let Some(edns) = received.echo.edns else {
-            return CookieCheck { state: CookieState::Absent, reply: None };
+            return CheckedCookie { state: CookieState::Absent, reply: None };
         };
         let Some(presented) = edns.cookie else {
             let state = if edns.has_malformed_cookie { CookieState::Malformed } else { CookieState::Absent };
-            return CookieCheck { state, reply: None };
+            return CheckedCookie { state, reply: None };
         };
         let checked = self.policy.cookies.check(presented, received.source.address, self.clock.now());
         self.metrics.cookies[usize::from(checked.is_valid)].one();
@@ -174,10 +173,10 @@ impl ReplyWriter {
             Some(_) => CookieState::Invalid,
             None => CookieState::ClientOnly,
         };
-        CookieCheck { state, reply: Some(checked.reply) }
+        CheckedCookie { state, reply: Some(checked.reply) }
     }
 
-    /// Counts what became of a reply, and tells the observers.
+    /// Counts a reply, and tells the observers.
     fn record(&self, observed: &Observed<'_>) -> WrittenReply {
         self.count(observed);
         if self.watchers.are_there() {
@@ -200,7 +199,7 @@ impl ReplyWriter {
             self.metrics.truncated.one();
         }
         match observed.source.transport {
-            // Most replies, and the rest of all: a counter of their own would cost more than it tells.
+            // Most replies go over UDP. A counter of their own would slow down each one, and is the total less the others.
             Transport::Udp => {}
             Transport::Tcp => self.metrics.over_tcp.one(),
             Transport::Tls => self.metrics.over_tls.one(),
@@ -209,7 +208,7 @@ impl ReplyWriter {
     }
 }
 
-/// A reply of which nothing has been written.
+/// The observation of a message before a reply is written.
 fn observed<'a>(received: Received<'a>, answer: &'a Answer<'a>, cookie: CookieState, verdict: Verdict) -> Observed<'a> {
     let Received { source, echo, tsig, updated } = received;
     Observed { source, echo, tsig, updated, cookie, answer, verdict, is_truncated: false, size: 0 }

@@ -9,6 +9,7 @@ use tracing::{debug, error};
 
 use crate::crypto::keyring::Holder;
 use crate::metrics::Metrics;
+use crate::model::account::Account;
 use crate::model::name::{MAX_NAME, Name, NameRef};
 use crate::model::time::Clock;
 use crate::zone::{Zone, Zones};
@@ -28,16 +29,16 @@ use super::watch::Watchers;
 /// What becomes of a message.
 #[derive(Debug)]
 pub enum Outcome {
-    /// No reply.
+    /// The message gets no reply.
     Silence,
-    /// A reply, which has been written.
+    /// The reply has been written.
     Replied(WrittenReply),
-    /// An UPDATE that waits for the disk; nothing has been written.
+    /// The message is an UPDATE that waits for the disk; nothing has been written.
     Update(Box<PendingUpdate>),
 }
 
 impl Outcome {
-    /// The reply that has been written, if one has.
+    /// The reply, if it has been written.
     pub fn replied(self) -> Option<WrittenReply> {
         match self {
             Self::Replied(responded) => Some(responded),
@@ -61,23 +62,24 @@ pub struct Responder {
 }
 
 impl Responder {
-    /// Answers from `zones` as of `clock`, counts in `metrics` and tells `watchers`.
+    /// Creates a responder that answers from `zones` as of `clock`, and reports to `metrics` and `watchers`.
     pub fn new(zones: Zones, clock: Clock, metrics: Arc<Metrics>, watchers: Watchers, policy: ResponsePolicy) -> Self {
         Self { zones, replies: ReplyWriter { clock, metrics, watchers, policy }, updates: None }
     }
 
-    /// The same responder, which also verifies signatures and accepts UPDATEs.
+    /// Makes the responder verify signatures and accept UPDATEs.
     pub fn with_updates(self, updates: Updates) -> Self {
         Self { updates: Some(updates), ..self }
     }
 
-    /// Appends the reply to a message of any content to `out`, which is unchanged where there is none yet.
+    /// Appends the reply to a message of any content to `out`. Leaves `out` unchanged if there is no reply yet.
     ///
-    /// A panic on the way is SERVFAIL for this one query, and the caller's loop goes on.
+    /// If answering panics, this query gets SERVFAIL and the caller's loop goes on.
     pub fn respond(&self, packet: &[u8], source: MessageSource, out: &mut Vec<u8>) -> Outcome {
         self.caught(packet, source, out, |out| self.respond_or_panic(packet, source, out))
     }
 
+    /// Runs `respond`, and turns a panic into SERVFAIL.
     pub(super) fn caught(
         &self,
         packet: &[u8],
@@ -86,22 +88,22 @@ impl Responder {
         respond: impl FnOnce(&mut Vec<u8>) -> Outcome,
     ) -> Outcome {
         let start = out.len();
-        // The zones are only read here and `out` is cut back, so nothing is left half done.
+        // A panic leaves nothing half done: the zones are only read here, and `out` is cut back.
         catch_unwind(AssertUnwindSafe(|| respond(out))).unwrap_or_else(|_| {
-            error!("an internal fault met a query of {} bytes; it is answered with SERVFAIL", packet.len());
+            error!("an internal fault: a query of {} bytes is answered with SERVFAIL", packet.len());
             out.truncate(start);
             self.replies.fault(packet, source, out).into()
         })
     }
 
-    /// Appends the reply with its length before it, as streams carry it (RFC 1035 section 4.2.2).
+    /// Appends the reply preceded by its length, as streams carry it (RFC 1035 section 4.2.2).
     pub(super) fn respond_framed(&self, packet: &[u8], source: MessageSource, out: &mut Vec<u8>) -> Outcome {
         let start = out.len();
         out.extend_from_slice(&[0; 2]);
         let outcome = self.respond(packet, source, out);
         match &outcome {
             Outcome::Replied(_) => {
-                // The encoder keeps to 65,535 bytes.
+                // The encoder writes at most 65,535 bytes.
                 let length = (out.len() - start - 2) as u16;
                 out[start..start + 2].copy_from_slice(&length.to_be_bytes());
             }
@@ -114,9 +116,8 @@ impl Responder {
         let mut lower = [0; MAX_NAME];
         match Request::read(packet, &mut lower) {
             Ok(Request::Query(question)) => {
-                let updates = self.updates.as_ref();
-                let is_virtual = |name: NameRef<'_>| updates.is_some_and(|updates| updates.is_open_zone(name));
-                self.answer(&question, unsigned(source, &question.echo), is_virtual, out)
+                let received = unsigned(source, &question.echo);
+                self.answer(&question, received, |name| self.is_open_zone(name), out)
             }
             Ok(Request::Cookie(echo)) => {
                 self.replies.reply(unsigned(source, &echo), &Answer::bare(ResponseCode::NoError), out).into()
@@ -131,7 +132,7 @@ impl Responder {
         }
     }
 
-    /// Answers a question. `is_virtual`: whether this client is told that a name outside of our zones is a zone.
+    /// Answers a question. `is_virtual`: whether this client sees a name outside the zones as a zone.
     fn answer(
         &self,
         question: &Question<'_>,
@@ -143,7 +144,7 @@ impl Responder {
         let carrier = received.source.transport.carrier();
         let (answer, pause) = self.decide(&zones, question, is_virtual, carrier);
         if matches!(answer.signing, SigningOutcome::Withheld) && carrier == Carrier::Stream {
-            // A client on a stream cannot be sent elsewhere by TC: it gets no answer, and asks again.
+            // TC would not help a client on a stream. The client gets no answer, and asks again.
             self.replies.leave_unanswered(received, &answer);
             return Outcome::Silence;
         }
@@ -151,7 +152,7 @@ impl Responder {
         responded.map(|responded| WrittenReply { pause, ..responded }).into()
     }
 
-    /// The answer, and how long the next query of the same stream must wait for it.
+    /// The answer, and how long the next query of the same stream must wait.
     fn decide<'z>(
         &'z self,
         zones: &'z [Zone],
@@ -209,7 +210,7 @@ impl Responder {
         }
     }
 
-    /// Answers a message that an account has signed; `packet` is the message without its TSIG record.
+    /// Answers a message with a valid signature. `packet` is the message without its TSIG record.
     fn respond_verified(
         &self,
         packet: &[u8],
@@ -237,19 +238,15 @@ impl Responder {
             return self.refuse(received, refusal, out);
         }
         match request {
-            Request::Query(question) => {
-                let aliases = &holder.account.aliases;
-                let is_own = |name: NameRef<'_>| aliases.iter().any(|own| own.alias.name().as_ref() == name);
-                self.answer(&question, received, is_own, out)
-            }
+            Request::Query(question) => self.answer(&question, received, |name| has_alias(&holder.account, name), out),
             Request::Update(_) => self.accept_update(packet, received, verified, holder, out),
             Request::Cookie(_) => self.replies.reply(received, &Answer::bare(ResponseCode::NoError), out).into(),
-            // Two TSIG records are refused before anything is verified.
+            // `Tsig::read` has rejected a message with two TSIG records, so this never happens.
             Request::Signed(_) => self.refuse(received, ResponseCode::FormErr, out),
         }
     }
 
-    /// Accepts an UPDATE that can be carried out.
+    /// Starts an UPDATE with a valid signature, or refuses it.
     fn accept_update(
         &self,
         packet: &[u8],
@@ -270,10 +267,19 @@ impl Responder {
         }
     }
 
-    /// The names that a message asks to change, if anybody observes.
+    /// Whether clients without a signature see this name outside the zones as a zone.
+    fn is_open_zone(&self, name: NameRef<'_>) -> bool {
+        self.updates.as_ref().is_some_and(|updates| updates.is_open_zone(name))
+    }
+
+    /// The names that an UPDATE would change, if there is an observer.
     fn observed_names(&self, packet: &[u8]) -> Vec<Name> {
         if self.replies.watchers.are_there() { updated_names(packet) } else { Vec::new() }
     }
+}
+
+fn has_alias(account: &Account, name: NameRef<'_>) -> bool {
+    account.aliases.iter().any(|own| own.alias.name().as_ref() == name)
 }
 
 fn unsigned<'a>(source: MessageSource, echo: &'a Echo<'a>) -> Received<'a> {

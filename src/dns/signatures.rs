@@ -6,57 +6,57 @@ use hickory_proto::rr::RecordType;
 
 use crate::zone::signing::Signed;
 
-/// The signatures of an answer.
+/// Whether an answer carries signatures.
 #[derive(Debug)]
 pub enum SigningOutcome {
-    /// There are none: the zone is not signed, or the client has not set DO.
+    /// The zone is not signed, or the client has not set DO.
     Unsigned,
-    /// No turn to sign is free, so the answer is not sent. A client over UDP is told to retry over TCP.
+    /// The signing limit is exhausted, so the answer is not sent. A client over UDP is told to retry over TCP.
     Withheld,
-    /// The signatures of each part.
+    /// The answer carries these signatures.
     Signed(Box<Signatures>),
 }
 
-/// The signatures of an answer's sets, each beside its set.
+/// The signatures of the record sets in an answer.
 #[derive(Debug, Default)]
 pub struct Signatures {
-    /// Of the CNAMEs that were followed, in order.
+    /// Signatures of the CNAMEs that were followed, in order.
     pub aliases: Vec<Arc<Signed>>,
-    /// Of the records in the answer.
+    /// Signatures of the records in the answer section.
     pub records: Option<Arc<Signed>>,
-    /// Of the SOA in the authority section.
+    /// Signatures of the SOA in the authority section.
     pub soa: Option<Arc<Signed>>,
-    /// What is not there.
+    /// The denial of existence in a negative answer.
     pub denial: Option<Denial>,
 }
 
-/// An NSEC made for one question.
+/// An NSEC record made for one question.
 #[derive(Debug)]
 pub struct Denial {
-    /// Its RDATA.
+    /// The RDATA.
     pub rdata: Vec<u8>,
-    /// As long as the SOA allows (RFC 9077).
+    /// The TTL in seconds: that of negative answers (RFC 9077).
     pub ttl: u32,
-    /// Its signatures.
+    /// The signatures of the NSEC.
     pub signed: Arc<Signed>,
-    /// What the question wants of it.
+    /// What the question asks of the NSEC.
     pub role: NsecRole,
 }
 
-/// What a question wants of the NSEC that stands at every name of a signed zone.
+/// What a question asks of the NSEC that exists at every name of a signed zone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NsecRole {
-    /// Nothing: the NSEC proves that something else is not there.
+    /// Nothing: the NSEC proves that something else does not exist.
     Proof,
     /// The NSEC itself.
     Nsec,
-    /// The RRSIG of the NSEC, which stands for all RRSIGs at the name as one set does for ANY (RFC 8482 section 4.1). A
-    /// denial of RRSIG would be bogus: the NSEC lists it.
+    /// The RRSIG of the NSEC. It stands for all RRSIGs at the name, as one record set does for ANY (RFC 8482 section 4.1).
+    /// A denial of RRSIG would be bogus, because the NSEC lists that type.
     Rrsig,
 }
 
 impl NsecRole {
-    /// The role in an answer to a question for this type.
+    /// The role in the answer to a question for this type.
     pub fn of(rtype: RecordType) -> Self {
         match rtype {
             RecordType::NSEC => Self::Nsec,

@@ -1,4 +1,4 @@
-//! Where a message comes from, and what carries it.
+//! The sender of a message, and the transport that carried it.
 
 use std::net::IpAddr;
 
@@ -24,7 +24,7 @@ impl Transport {
         }
     }
 
-    /// What carries its messages.
+    /// Whether it carries messages in datagrams or streams.
     pub fn carrier(self) -> Carrier {
         match self {
             Self::Udp => Carrier::Datagram,
@@ -33,17 +33,17 @@ impl Transport {
     }
 }
 
-/// What carries a message, as far as its size and the rationing of signatures depend on it.
+/// The kind of transport, on which the size of a reply and the limit on signing depend.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Carrier {
-    /// One datagram.
+    /// Each message is one datagram.
     Datagram,
-    /// A stream, with a length before each message.
+    /// A length precedes each message in a stream.
     Stream,
 }
 
 impl Carrier {
-    /// The same for the signer.
+    /// The carrier in the terms of the zone's signer.
     pub fn way(self) -> Way {
         match self {
             Self::Datagram => Way::Datagram,
@@ -52,10 +52,10 @@ impl Carrier {
     }
 }
 
-/// The sender of a message, and the transport that brought it.
+/// The sender of a message, and the transport that carried it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MessageSource {
-    /// The address that the message came from.
+    /// The sender's address.
     pub address: IpAddr,
     /// The kind of listener that received it.
     pub transport: Transport,

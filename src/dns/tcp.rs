@@ -1,4 +1,4 @@
-//! DNS over TCP (RFC 7766): several queries a connection, answered in order, and no connection that stays for nothing.
+//! DNS over TCP (RFC 7766): answers the queries of a connection in order, and closes idle connections.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,23 +20,24 @@ use super::wire::HEADER;
 
 const WHAT: &str = "DNS over TCP";
 
-/// How long a connection may stay without a whole query (RFC 7766 section 6.2.3). Single bytes do not prolong it.
+/// How long a connection may stay open without a complete query (RFC 7766 section 6.2.3). Single bytes do not extend it.
 pub const IDLE: Duration = Duration::from_secs(10);
-/// How long a client may take to take its answers.
+/// How long a client may take to receive its answers.
 const WRITE: Duration = Duration::from_secs(5);
-/// Connections in all, and from one prefix.
+/// Connections in total.
 pub const MAX_CONNECTIONS: usize = 4_096;
+/// Connections from one network prefix.
 pub const MAX_PER_PREFIX: usize = 64;
-/// The longest query that is read. No query needs more, and this times the connections is memory.
+/// The longest query that is read, in bytes. Each connection may take that much memory.
 pub(super) const MAX_QUERY: usize = 4_096;
-/// Bytes of answers that are gathered before they are sent.
+/// Bytes of answers that are collected before they are sent.
 const MAX_ANSWERS: usize = 16 * 1_024;
-/// How long a connection takes queries after the shutdown began.
+/// How long a connection still accepts queries after the shutdown has begun.
 pub(super) const LAST_CALL: Duration = Duration::from_millis(100);
-/// How often the accept loop beats when nobody connects.
+/// How often the accept loop beats while nobody connects.
 pub(super) const TURN: Duration = Duration::from_millis(250);
 
-/// Starts to accept connections, until `shutdown` is true or its sender is gone. Wants a tokio runtime around it.
+/// Accepts connections until `shutdown` is true or its sender is gone. Must be called within a tokio runtime.
 pub fn serve(
     listener: std::net::TcpListener,
     responder: Responder,
@@ -68,7 +69,7 @@ pub(super) struct StreamTimeouts {
     pub write: Duration,
 }
 
-/// What a connection needs to be served; a cheap clone for each.
+/// What serving a connection needs; each connection has a cheap clone.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionHandler {
     pub responder: Responder,
@@ -93,7 +94,7 @@ pub(super) async fn accept_all<F>(
             () = stopped(&mut shutdown) => break,
             (stream, peer, permit) = acceptor.accept() => {
                 open.spawn(serve(handler.clone(), stream, peer, permit));
-                // The closed ones leave the set, or a flood would fill it.
+                // Connections that have ended leave the set; otherwise a flood would fill it.
                 while open.try_join_next().is_some() {}
             }
             _ = turns.tick() => {}
@@ -109,13 +110,14 @@ impl ConnectionHandler {
     }
 
     pub(super) async fn serve_tcp(self, stream: TcpStream, peer: SocketAddr, permit: ConnectionPermit) {
-        // Answers are written whole; waiting for more to send would only delay them.
+        // Answers are written whole, so waiting for more data would only delay them.
         _ = stream.set_nodelay(true);
         let source = MessageSource { address: peer.ip().to_canonical(), transport: Transport::Tcp };
         self.serve(stream, source, &permit).await;
     }
 
-    /// Serves a connection of any kind until it is idle for too long, sends nonsense, is told to make room, or closes.
+    /// Serves a connection of any kind until it closes, is idle for too long, sends something other than DNS, or must make
+    /// room for others.
     pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         self,
         stream: S,
@@ -125,7 +127,7 @@ impl ConnectionHandler {
         let Self { responder, timeouts, shutdown } = self;
         let session = StreamSession { stream, source, responder, timeouts, shutdown, last_call: None, permit };
         tokio::select! {
-            // How it ended matters to nobody: clients come and go.
+            // An error only means that the client is gone.
             _ = session.run() => {}
             () = permit.evicted() => {}
         }
@@ -138,7 +140,7 @@ struct StreamSession<'s, S> {
     responder: Responder,
     timeouts: StreamTimeouts,
     shutdown: watch::Receiver<bool>,
-    /// Until when queries are still taken, once the shutdown has begun.
+    /// When the session ends, once the shutdown has begun.
     last_call: Option<Instant>,
     permit: &'s ConnectionPermit,
 }
@@ -153,12 +155,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> StreamSession<'_, S> {
                 deadline = Instant::now() + self.timeouts.idle;
             }
         }
-        // Says error in order: TLS has a message for it, and TCP a FIN.
+        // An orderly end: TLS sends close_notify, TCP a FIN.
         timeout(self.timeouts.write, self.stream.shutdown()).await?
     }
 
-    /// Reads more; false where the session is over: closed by the client, idle for too long, or a moment after
-    /// our shutdown began.
+    /// Reads more bytes. Returns false if the session is over: the client has closed it, it was idle for too long, or the
+    /// daemon shuts down.
     async fn read(&mut self, received: &mut Vec<u8>, deadline: Instant) -> io::Result<bool> {
         let deadline = self.last_call.unwrap_or(deadline).min(deadline);
         if Instant::now() >= deadline {
@@ -166,20 +168,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> StreamSession<'_, S> {
         }
         received.reserve(512);
         tokio::select! {
-            biased; // what has arrived is answered, shutdown or not
+            biased; // queries that have arrived are answered even during the shutdown
             read = timeout_at(deadline, self.stream.read_buf(received)) => match read {
                 Ok(count) => Ok(count? > 0),
                 Err(_idle) => Ok(false),
             },
             _ = self.shutdown.wait_for(|stop| *stop), if self.last_call.is_none() => {
-                // A query may have reached the kernel and not yet us.
+                // A query may have reached the kernel but not this task.
                 self.last_call = Some(Instant::now() + LAST_CALL);
                 Ok(true)
             }
         }
     }
 
-    /// Answers every whole query that has been received, in order, and those before a wrong length too. Returns
+    /// Answers every complete query that has been received, in order, including those before an invalid length. Returns
     /// whether there was one.
     async fn answer_all(&mut self, received: &mut Vec<u8>, answers: &mut Vec<u8>) -> io::Result<bool> {
         let mut done = 0;
@@ -187,13 +189,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> StreamSession<'_, S> {
             match whole_query(&received[done..]) {
                 Ok(Some(query)) => {
                     if done == 0 {
-                        // Before the answer: who has it has been active, whatever comes in meanwhile.
+                        // Before the answer, so that a client that has its answer counts as active.
                         self.permit.touch();
                     }
                     done += 2 + query.len();
                     let responded = match self.responder.respond_framed(query, self.source, answers) {
                         Outcome::Update(update) => {
-                            // The disk may take its time; what is ready goes out first.
+                            // The disk may be slow, so the answers that are ready go out first.
                             self.write(answers).await?;
                             update.carried_out(answers).await
                         }
@@ -201,7 +203,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> StreamSession<'_, S> {
                     };
                     let pause = responded.map_or(Duration::ZERO, |responded| responded.pause);
                     if !pause.is_zero() {
-                        // What is ready goes out first; and it waits for us, so it is not idle.
+                        // The answers that are ready go out first. The client waits for the server, so it is not idle.
                         self.write(answers).await?;
                         self.permit.touch();
                         tokio::time::sleep(pause).await;
@@ -233,8 +235,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> StreamSession<'_, S> {
     }
 }
 
-/// The first message in `received`, without its length (RFC 1035 section 4.2.2); `None` where it is not all there
-/// yet. A length that no query has is an error: whoever sends it does not speak DNS.
+/// The first message in `received`, without its length (RFC 1035 section 4.2.2); `None` if the message is incomplete. An
+/// invalid length is an error, because its sender does not speak DNS.
 fn whole_query(received: &[u8]) -> io::Result<Option<&[u8]>> {
     let Some((length, rest)) = received.split_first_chunk() else {
         return Ok(None);

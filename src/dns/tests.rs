@@ -15,6 +15,7 @@ mod quic;
 mod reference;
 mod signed;
 mod sizes;
+mod store_fixture;
 mod tcp;
 mod tsig;
 mod udp;

@@ -1,4 +1,4 @@
-//! DNS over TLS (RFC 7858): the loop of DNS over TCP behind a handshake, with the same limits.
+//! DNS over TLS (RFC 7858): a TLS handshake, and then the sessions and limits of DNS over TCP.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ const WHAT: &str = "DNS over TLS";
 /// How long a handshake may take.
 pub(super) const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// Starts to accept connections, until `shutdown` is true or its sender is gone. Wants a tokio runtime around it.
+/// Accepts connections until `shutdown` is true or its sender is gone. Must be called within a tokio runtime.
 pub fn serve(
     listener: std::net::TcpListener,
     tls: Tls,

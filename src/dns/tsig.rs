@@ -1,6 +1,6 @@
-//! The TSIG record of a message (RFC 8945): taken off a request and judged, put on a reply.
+//! TSIG records (RFC 8945): verifies those of requests, and appends those of replies.
 //!
-//! All of it works on the bytes of messages, since a MAC covers just those.
+//! Everything here works on the bytes of messages, because a MAC covers exactly those.
 
 use crate::crypto::tsig::{Mac, Match, TsigKey};
 use crate::model::name::Name;
@@ -8,15 +8,15 @@ use crate::model::time::Timestamp;
 
 use super::wire::{HEADER, Walk};
 
-/// The type (RFC 8945 section 4.2).
+/// The number of the record type TSIG (RFC 8945 section 4.2).
 pub const TSIG: u16 = 250;
 const CLASS_ANY: u16 = 255;
 const CLASS_AND_TTL: [u8; 6] = [0, CLASS_ANY as u8, 0, 0, 0, 0];
-/// How far the clocks of a client and this server may be apart, in seconds: what RFC 8945 section 10 recommends. A
-/// request that asks for more gets no more: what was carried out is remembered for as long as it could be sent again.
+/// How far the clocks of a client and this server may differ, in seconds (RFC 8945 section 10). A request cannot raise
+/// this limit, because the keyring remembers requests for as long as they could be replayed.
 const FUDGE: u16 = 300;
 
-/// TSIG's own errors (RFC 8945 section 3).
+/// The error codes of TSIG (RFC 8945 section 3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TsigError {
     BadSig = 16,
@@ -35,32 +35,32 @@ impl TsigError {
     }
 }
 
-/// A TSIG record that is not whole, not the last record, not the only one, or has a MAC of a length that none may have
-/// (RFC 8945 sections 5.1 and 5.2.2.1).
+/// A TSIG record that cannot be parsed, or that is not the last record or not the only one of its kind (RFC 8945 section
+/// 5.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MalformedTsig;
 
-/// Why a request was not sent by whom it says, or not now.
+/// Why the signature of a request is not accepted.
 #[derive(Debug)]
 pub enum Unverified {
-    /// A format error; the reply is not signed.
+    /// The MAC has an invalid length, which is a format error (RFC 8945 section 5.2.2.1). The reply is not signed.
     Malformed,
-    /// The reply says NOTAUTH, and ends with this.
+    /// The reply has the response code NOTAUTH, and ends with this record.
     Rejected(TsigError, Box<ReplyTsig>),
 }
 
-/// A request that was sent by whom it says.
+/// A request with a valid signature.
 #[derive(Debug)]
 pub struct VerifiedRequest {
-    /// What the reply ends with.
+    /// The TSIG record for the reply.
     pub reply: ReplyTsig,
-    /// The whole MAC, by which the request would be known again. Not the one that was sent: that may be cut.
+    /// The full MAC, which identifies a replay of the request. The MAC in the request may be truncated.
     pub mac: Mac,
-    /// From when on it would be too old.
+    /// When a replay of the request becomes too old to be accepted.
     pub expires: Timestamp,
 }
 
-/// A message's TSIG record, and the message before it.
+/// The TSIG record of a message, and the message before it.
 #[derive(Debug)]
 pub struct Tsig<'p> {
     before: &'p [u8],
@@ -71,7 +71,7 @@ pub struct Tsig<'p> {
     original_id: [u8; 2],
 }
 
-/// The fields of the record that a MAC covers beside its names (RFC 8945 section 4.3.3).
+/// The fields of a TSIG record that a MAC covers, apart from its names (RFC 8945 section 4.3.3).
 #[derive(Clone, Copy, Debug)]
 struct TsigFields<'p> {
     /// Seconds since 1970, 48 bits.
@@ -82,7 +82,7 @@ struct TsigFields<'p> {
 }
 
 impl<'p> Tsig<'p> {
-    /// The TSIG record of a message; `None` where it has none, or its records cannot be told apart.
+    /// The TSIG record of a message; `None` if there is none, or if the message cannot be parsed.
     pub fn read(packet: &'p [u8]) -> Result<Option<Self>, MalformedTsig> {
         match first_tsig(packet) {
             None => Ok(None),
@@ -106,23 +106,23 @@ impl<'p> Tsig<'p> {
         is_whole.then_some(Self { before, key_name, algorithm, fields, mac, original_id })
     }
 
-    /// With whose key it says that it was made.
+    /// The name of the key that the request claims to be signed with.
     pub fn key_name(&self) -> &Name {
         &self.key_name
     }
 
-    /// The message without the record.
+    /// The message without the TSIG record.
     pub fn stripped(&self) -> Vec<u8> {
         let (mut header, rest) = self.unsigned();
-        // The id of the one who sent it last, who also gets the reply.
+        // The id that the last sender chose, who also gets the reply.
         header[..2].copy_from_slice(&self.before[..2]);
         [&header[..], rest].concat()
     }
 
-    /// The message as it was before the record was added, in two pieces.
+    /// The message as it was before it was signed, in two pieces.
     fn unsigned(&self) -> ([u8; HEADER], &'p [u8]) {
         let mut header = [0; HEADER];
-        // There is a whole header, in which this record is counted.
+        // invariant: `parse` has found a whole header, which counts this record.
         let (counted, rest) = self.before.split_at(HEADER);
         header.copy_from_slice(counted);
         header[..2].copy_from_slice(&self.original_id);
@@ -131,24 +131,29 @@ impl<'p> Tsig<'p> {
         (header, rest)
     }
 
-    /// Judges a request by the key of that name, if there is one, in the order of RFC 8945 section 5.2.
+    /// Verifies the request with `key`, the key of that name if there is one. The checks have the order of RFC 8945
+    /// section 5.2.
     pub fn verify(&self, key: Option<&TsigKey>, now: Timestamp) -> Result<VerifiedRequest, Unverified> {
-        let reject = |error, key| Err(Unverified::Rejected(error, self.reply(key, Some(error)).into()));
         let Some(key) = key.filter(|key| key.algorithm().as_wire() == self.algorithm.as_wire()) else {
-            return reject(TsigError::BadKey, None);
+            return Err(self.rejected(TsigError::BadKey, None));
         };
         let mac = self.right_mac(key);
         match mac.compare(self.mac) {
             Match::Right => {}
             Match::Misshapen => return Err(Unverified::Malformed),
-            Match::Wrong => return reject(TsigError::BadSig, None),
+            Match::Wrong => return Err(self.rejected(TsigError::BadSig, None)),
         }
         let fudge = u64::from(self.fields.fudge.min(FUDGE));
         if self.fields.time_signed.abs_diff(now.as_unix()) > fudge {
-            return reject(TsigError::BadTime, Some(key));
+            return Err(self.rejected(TsigError::BadTime, Some(key)));
         }
         let expires = Timestamp::from_unix(self.fields.time_signed + fudge + 1);
         Ok(VerifiedRequest { reply: self.reply(Some(key), None), mac, expires })
+    }
+
+    /// A rejection, whose reply is signed with `key` if there is one.
+    fn rejected(&self, error: TsigError, key: Option<&TsigKey>) -> Unverified {
+        Unverified::Rejected(error, self.reply(key, Some(error)).into())
     }
 
     fn right_mac(&self, key: &TsigKey) -> Mac {
@@ -168,7 +173,7 @@ impl<'p> Tsig<'p> {
     }
 }
 
-/// Where the first TSIG record of a message begins, and whether it is the very last record.
+/// The position of the first TSIG record of a message, and whether it is the last record.
 fn first_tsig(packet: &[u8]) -> Option<(Walk<'_>, bool)> {
     let mut walk = Walk::behind_header(packet);
     let [questions, answers, authorities, additionals] = walk.counts()?;
@@ -187,7 +192,8 @@ fn first_tsig(packet: &[u8]) -> Option<(Walk<'_>, bool)> {
 }
 
 impl TsigFields<'_> {
-    /// As a MAC covers them: the names in canonical form, no type and no length (RFC 8945 section 4.3.3).
+    /// The bytes that a MAC covers: the names in canonical form, without the type and the lengths of the record (RFC 8945
+    /// section 4.3.3).
     fn covered(&self, key_name: &Name, algorithm: &Name) -> Vec<u8> {
         let mut out = [key_name.as_wire(), &CLASS_AND_TTL, algorithm.as_wire()].concat();
         out.extend_from_slice(&self.time_signed.to_be_bytes()[2..]);
@@ -198,17 +204,17 @@ impl TsigFields<'_> {
     }
 }
 
-/// A length of 16 bits, and so many bytes.
+/// Appends a 16-bit length and the bytes.
 fn push_counted(out: &mut Vec<u8>, bytes: &[u8]) {
-    // A MAC, or six bytes, or what came in such a field itself.
+    // invariant: the bytes are a MAC, a time, an RDATA of those, or come from a field with a 16-bit length
     out.extend_from_slice(&(bytes.len() as u16).to_be_bytes());
     out.extend_from_slice(bytes);
 }
 
-/// The TSIG record of a reply, before the reply is known.
+/// The TSIG record of a reply, before the reply is written.
 #[derive(Clone, Debug)]
 pub struct ReplyTsig {
-    /// `None`: the record says the error, and has no MAC (RFC 8945 section 5.3.2).
+    /// The key that signs the reply. `None`: the record holds the error and no MAC (RFC 8945 section 5.3.2).
     key: Option<TsigKey>,
     key_name: Name,
     algorithm: Name,
@@ -223,17 +229,17 @@ impl ReplyTsig {
         self.key.is_some()
     }
 
-    /// The key that the request names.
+    /// The name of the key in the request.
     pub fn key_name(&self) -> &Name {
         &self.key_name
     }
 
-    /// Why the request's signature was rejected; `None`: it was verified.
+    /// Why the request's signature was rejected; `None` if it was verified.
     pub fn error(&self) -> Option<TsigError> {
         self.error
     }
 
-    /// Bytes of the record.
+    /// The size of the record in bytes.
     pub fn size(&self) -> usize {
         const FIXED: usize = 10 + 16;
         let mac = self.key.as_ref().map_or(0, |key| key.algorithm().bytes());
@@ -241,10 +247,10 @@ impl ReplyTsig {
         self.key_name.as_wire().len() + self.algorithm.as_wire().len() + FIXED + mac + other
     }
 
-    /// Appends the record to the message that begins at `start` and is whole but for it.
+    /// Appends the record to the message that begins at `start` and is otherwise complete.
     pub fn append(&self, out: &mut Vec<u8>, start: usize, now: Timestamp) {
         let ours = now.as_unix().to_be_bytes();
-        // An error repeats the request's times, so that the client takes the reply in spite of them (section 5.2.3).
+        // An error repeats the request's times, so that the client accepts the reply in spite of them (section 5.2.3).
         let (time_signed, fudge) = if self.error.is_none() { (now.as_unix(), FUDGE) } else { self.request_time };
         let error = self.error.map_or(0, |error| error as u16);
         let other = if self.tells_time() { &ours[2..] } else { &[] };
@@ -257,7 +263,7 @@ impl ReplyTsig {
         self.error == Some(TsigError::BadTime)
     }
 
-    /// RFC 8945 section 5.3.1: the request's MAC, the reply, the record's fields.
+    /// The MAC over the request's MAC, the reply and the record's fields (RFC 8945 section 5.3.1).
     fn mac(&self, key: &TsigKey, message: &[u8], fields: TsigFields<'_>) -> Mac {
         let mut request_mac = Vec::with_capacity(2 + self.request_mac.len());
         push_counted(&mut request_mac, &self.request_mac);
@@ -277,7 +283,7 @@ impl ReplyTsig {
         out.extend_from_slice(&TSIG.to_be_bytes());
         out.extend_from_slice(&CLASS_AND_TTL);
         push_counted(out, &rdata);
-        // One record more than the OPT that there may be.
+        // invariant: the additional section holds at most an OPT record so far
         out[start + 11] += 1;
     }
 }

@@ -1,7 +1,7 @@
-//! DNS over UDP: threads of the operating system, each with a socket of its own on the shared address.
+//! DNS over UDP: operating system threads, each with a socket of its own on the shared address.
 //!
-//! No task per packet and no queue in between: a thread receives a batch, responds to each and sends the batch. The
-//! kernel's socket buffer is the only queue, and its length is bounded.
+//! A thread receives a batch of queries, answers them and sends the batch. There is no task per packet and no queue in
+//! between; the only queue is the socket buffer of the kernel, whose size is bounded.
 
 mod batch;
 mod reply_path;
@@ -23,16 +23,17 @@ use super::source::{MessageSource, Transport};
 
 use batch::Batch;
 
-/// How long a thread waits for a query before it looks at the stop flag and beats again.
+/// How long a thread waits for a query before it checks the stop flag and beats again.
 const TURN: Duration = Duration::from_millis(250);
-/// The pause after an error of the socket itself, and how often that is logged.
+/// The pause after an error of the socket.
 const PAUSE: Duration = Duration::from_millis(100);
+/// The least time between two log lines about such errors.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// One answered batch in so many is timed: reading a clock for each would show in the cost of a query.
+/// One answered batch in so many is timed. Reading the clock for each batch would add measurably to the cost of a query.
 const TIMED: u32 = 16;
 
-/// The running listener on one address. Dropping it stops it.
+/// A running listener on one address. Dropping it stops it.
 #[derive(Debug)]
 pub struct UdpListener {
     address: SocketAddr,
@@ -41,7 +42,7 @@ pub struct UdpListener {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// Starts one thread for each socket.
+/// Starts a thread for each socket.
 pub fn spawn(bound: UdpSockets, responder: &Responder) -> io::Result<UdpListener> {
     let UdpSockets { sockets, address, .. } = bound;
     let stop = Arc::new(AtomicBool::new(false));
@@ -53,7 +54,7 @@ pub fn spawn(bound: UdpSockets, responder: &Responder) -> io::Result<UdpListener
             responder: responder.clone(),
             stop: listener.stop.clone(),
             heartbeat: heartbeat.clone(),
-            logged: None,
+            last_logged: None,
         };
         let thread =
             thread::Builder::new().name(format!("dns-udp-{index}")).spawn(move || worker.run(socket, address))?;
@@ -64,18 +65,17 @@ pub fn spawn(bound: UdpSockets, responder: &Responder) -> io::Result<UdpListener
 }
 
 impl UdpListener {
-    /// The address that it is bound to.
+    /// The address that the listener is bound to.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// One count for each thread.
+    /// The heartbeat of each thread.
     pub fn heartbeats(&self) -> &[Heartbeat] {
         &self.heartbeats
     }
 
-    /// Stops the threads and waits for them, at most a turn of 250 ms. Blocks: in a task, call it where that is
-    /// allowed.
+    /// Stops the threads and waits for them, for 250 ms at most. Blocks the calling thread.
     pub fn stop(mut self) {
         self.halt();
     }
@@ -84,7 +84,7 @@ impl UdpListener {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
-                error!("a DNS thread of UDP {} had panicked", self.address);
+                error!("a thread of DNS over UDP on {} has panicked", self.address);
             }
         }
     }
@@ -100,7 +100,7 @@ struct Worker {
     responder: Responder,
     stop: Arc<AtomicBool>,
     heartbeat: Heartbeat,
-    logged: Option<Instant>,
+    last_logged: Option<Instant>,
 }
 
 impl Worker {
@@ -110,7 +110,7 @@ impl Worker {
         while !self.stop.load(Ordering::Relaxed) {
             self.heartbeat.beat();
             if let Err(error) = batch.receive() {
-                self.rest(&error);
+                self.pause_after(&error);
             }
             let started = answered.is_multiple_of(TIMED).then(Instant::now);
             batch.answer(|query, address, out| {
@@ -128,9 +128,9 @@ impl Worker {
         }
     }
 
-    fn rest(&mut self, error: &io::Error) {
-        if self.logged.is_none_or(|then| then.elapsed() >= LOG_EVERY) {
-            self.logged = Some(Instant::now());
+    fn pause_after(&mut self, error: &io::Error) {
+        if self.last_logged.is_none_or(|then| then.elapsed() >= LOG_EVERY) {
+            self.last_logged = Some(Instant::now());
             warn!("DNS over UDP: cannot receive: {error}");
         }
         thread::sleep(PAUSE);

@@ -1,8 +1,8 @@
 //! DNS UPDATE (RFC 2136), signed by the TSIG key of an account.
 //!
 //! The listener's thread verifies the signature and reads the sections, which costs a look-up in memory and an HMAC. A
-//! signed and well-formed UPDATE then waits for the disk in a task of its own, from which its reply is sent, so that
-//! the loops of the listeners go on.
+//! valid UPDATE then waits for the disk in a task of its own, which also sends the reply. So no UPDATE holds up a
+//! listener.
 
 mod plan;
 mod refusal;
@@ -37,7 +37,7 @@ pub use sections::updated_names;
 /// UPDATEs in progress, of all accounts together.
 const MAX_IN_PROGRESS: usize = 1_024;
 
-/// The keys of the accounts, and where their UPDATEs are carried out; a cheap handle.
+/// Accepts the UPDATEs of accounts; a cheap handle.
 #[derive(Clone, Debug)]
 pub struct Updates {
     keyring: Keyring,
@@ -47,12 +47,12 @@ pub struct Updates {
     runtime: Handle,
 }
 
-/// Why an UPDATE is not taken on.
+/// Why an UPDATE is not accepted.
 #[derive(Debug)]
 pub enum NotAccepted {
-    /// The reply is a refusal, or repeats the reply to the same message.
+    /// The UPDATE is refused, or was carried out before and gets the same reply again.
     Refused(ErrorReply),
-    /// The same message is in progress, and its sender gets the one reply.
+    /// The same message is in progress, and its sender gets one reply.
     InProgress,
 }
 
@@ -63,8 +63,8 @@ impl From<UpdateRefusal> for NotAccepted {
 }
 
 impl Updates {
-    /// UPDATEs signed by the keys of `keyring`, carried out by `publisher` in the tokio runtime that must be around this
-    /// call. `open_virtual_zones`: whether unsigned questions for the SOA of an alias are answered as well.
+    /// Accepts UPDATEs that are signed with the keys of `keyring`, and carries them out with `publisher`. Must be called
+    /// within a tokio runtime. `open_virtual_zones`: whether unsigned questions for the SOA of an alias are answered too.
     pub fn new(keyring: Keyring, publisher: Publisher, open_virtual_zones: bool) -> Self {
         let permits = Arc::new(Semaphore::new(MAX_IN_PROGRESS));
         Self { keyring, publisher, open_virtual_zones, permits, runtime: Handle::current() }
@@ -80,13 +80,13 @@ impl Updates {
         self.keyring.holder(key_name.as_ref())
     }
 
-    /// Whether every client is told that this name outside of our zones is a zone.
+    /// Whether clients without a signature see this name outside the zones as a zone.
     pub fn is_open_zone(&self, name: NameRef<'_>) -> bool {
         self.open_virtual_zones && self.are_on() && self.publisher.zones().aliases().contains(name)
     }
 
-    /// Takes an UPDATE on, unless its sections alone show that it cannot be carried out. `message` is the UPDATE
-    /// without its TSIG record.
+    /// Accepts an UPDATE, unless its sections show that it cannot be carried out. `message` is the UPDATE without its TSIG
+    /// record.
     pub fn accept(
         &self,
         message: &[u8],
@@ -135,7 +135,7 @@ pub struct PendingUpdate {
     plan: UpdatePlan,
     ticket: Ticket,
     tsig: ReplyTsig,
-    /// Without its question, which is the next field.
+    /// The echo without its question, which is the next field.
     echo: Echo<'static>,
     question: Vec<u8>,
     source: MessageSource,
@@ -144,9 +144,9 @@ pub struct PendingUpdate {
 }
 
 impl PendingUpdate {
-    /// Carries the UPDATE out in a task of its own, and hands `send` the reply.
+    /// Carries the UPDATE out in a task of its own, and calls `send` with the reply.
     ///
-    /// A client that goes away does not end the task: a retry of the same message must find what became of it.
+    /// The task goes on when the client disconnects, because a retry of the same message must find its result.
     pub fn carry_out(self, send: impl FnOnce(&[u8]) + Send + 'static) {
         self.runtime.clone().spawn(async move {
             let mut reply = Vec::new();
@@ -156,19 +156,18 @@ impl PendingUpdate {
         });
     }
 
-    /// The same for a caller that waits: appends the reply with its length before it. `None`: there is no reply, since
-    /// the daemon ends.
+    /// Carries the UPDATE out, waits for it, and appends the reply preceded by its length. `None` if there is no reply.
     pub(super) async fn carried_out(self, out: &mut Vec<u8>) -> Option<WrittenReply> {
         let (sender, receiver) = oneshot::channel();
         self.runtime.clone().spawn(async move {
             let mut reply = Vec::new();
             let responded = self.run(&mut reply).await;
-            // The receiver is gone where the connection has ended.
+            // An error means that the connection has ended.
             _ = sender.send((responded, reply));
         });
         let (responded, reply) = receiver.await.ok()?;
         let responded = responded?;
-        // The encoder keeps to 65,535 bytes.
+        // The encoder writes at most 65,535 bytes.
         out.extend_from_slice(&(reply.len() as u16).to_be_bytes());
         out.extend_from_slice(&reply);
         Some(responded)

@@ -1,4 +1,4 @@
-//! Live observation of the queries for one name, for an operator who wonders whether a CA asks at all.
+//! Live observation of the queries for one name: an operator sees whether and how a CA asks.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -11,20 +11,20 @@ use crate::model::time::Timestamp;
 
 use super::query_event::{Observed, QueryEvent};
 
-/// Watches that may be open at once: each costs every query a comparison.
+/// Watches that may be open at the same time: each costs every query a comparison.
 const MAX_WATCHERS: usize = 16;
-/// Events that wait for one watcher. It loses the events past them, because the query path waits for nobody.
+/// Events that may wait for one watcher. Further events are lost, because the query path never waits.
 const MAX_WAITING: usize = 1_024;
 
-/// There are enough watchers already.
+/// All watches are in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("{MAX_WATCHERS} watches are open already; end one of them first")]
 pub struct TooManyWatchers;
 
-/// The open watches; a cheap handle. Without one a query costs a look at an atomic.
+/// The open watches; a cheap handle. While none is open, a query costs one read of an atomic.
 ///
-/// Each watch has a queue of its own that only its name's events enter. In one queue for all, a flood of other queries
-/// would push out the very one that is waited for.
+/// Each watch has a queue of its own that receives only the events of its name. In one shared queue, a flood of other
+/// queries would displace the awaited one.
 #[derive(Clone, Debug, Default)]
 pub struct Watchers(Arc<WatchTable>);
 
@@ -48,16 +48,16 @@ impl Watchers {
         Ok(NameWatch { events, watchers: self.clone() })
     }
 
-    /// Whether anybody watches.
+    /// Whether any watch is open.
     pub(super) fn are_there(&self) -> bool {
         self.0.count.load(Ordering::Relaxed) > 0
     }
 
-    /// Sends the event to each watcher of its name. Never waits.
+    /// Sends the event to each watch of its name. Never waits.
     pub(super) fn tell(&self, at: Timestamp, observed: &Observed<'_>) {
         let watchers = self.0.watchers.read().unwrap_or_else(PoisonError::into_inner);
         for (_, queue) in watchers.iter().filter(|(name, _)| observed.is_about(name)) {
-            // A full queue loses the event; a closed one is removed at the next change of the watchers.
+            // A full queue loses the event. A closed one is removed when a watch is next opened or dropped.
             _ = queue.try_send(observed.to_event(at));
         }
     }
@@ -69,7 +69,7 @@ impl Watchers {
     }
 }
 
-/// A watch over a name; ends when dropped.
+/// An open watch on a name. Dropping it ends the watch.
 #[derive(Debug)]
 pub struct NameWatch {
     events: Receiver<QueryEvent>,
@@ -77,7 +77,7 @@ pub struct NameWatch {
 }
 
 impl NameWatch {
-    /// The next event. `None` never comes while the watch is held.
+    /// Waits for the next event. Never returns `None` while the watch is open.
     pub async fn next(&mut self) -> Option<QueryEvent> {
         self.events.recv().await
     }

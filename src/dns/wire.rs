@@ -1,21 +1,21 @@
-//! Walking over the bytes of a DNS message (RFC 1035 section 4.1) without copying any.
+//! Reads the bytes of a DNS message (RFC 1035 section 4.1) in order, without copying them.
 
 use crate::model::name::{MAX_LABEL, MAX_NAME, Name};
 
 /// Bytes of the header (RFC 1035 section 4.1.1).
 pub const HEADER: usize = 12;
 
-/// A place in a message. Every step is `None` where the bytes end early or make no sense.
+/// A position in a message. Each step returns `None` if the bytes end early or are malformed.
 #[derive(Clone, Copy, Debug)]
 pub struct Walk<'p> {
     message: &'p [u8],
     at: usize,
 }
 
-/// The fixed part of a resource record, and its RDATA.
+/// The fixed fields of a resource record, and its RDATA.
 #[derive(Clone, Copy, Debug)]
 pub struct RawRecord<'p> {
-    /// Whether the owner is the root, written as such.
+    /// Whether the owner is the root, uncompressed.
     pub is_at_root: bool,
     pub rtype: u16,
     pub class: u16,
@@ -29,51 +29,48 @@ impl<'p> Walk<'p> {
         Self { message, at: HEADER }
     }
 
-    /// Starts at the beginning of bytes that are no message, like RDATA.
+    /// Starts at the first byte of something other than a message, such as RDATA.
     pub fn over(bytes: &'p [u8]) -> Self {
         Self { message: bytes, at: 0 }
     }
 
-    /// What the header counts: questions, answers, authorities and additional records (RFC 1035 section 4.1.1).
+    /// The header's counts of questions, answers, authority records and additional records (RFC 1035 section 4.1.1).
     pub fn counts(self) -> Option<[u16; 4]> {
         let header: &[u8; HEADER] = self.message.first_chunk()?;
         Some([4, 6, 8, 10].map(|at| u16::from_be_bytes([header[at], header[at + 1]])))
     }
 
-    /// Bytes walked so far, the header's included.
+    /// The offset of the next byte.
     pub fn at(self) -> usize {
         self.at
     }
 
-    /// Whether all bytes have been walked.
+    /// Whether no byte is left.
     pub fn is_at_end(self) -> bool {
         self.at == self.message.len()
     }
 
-    /// Takes a number of bytes.
     pub fn take(&mut self, count: usize) -> Option<&'p [u8]> {
         let taken = self.message.get(self.at..self.at.checked_add(count)?)?;
         self.at += count;
         Some(taken)
     }
 
-    /// Takes two bytes as a number.
     pub fn u16(&mut self) -> Option<u16> {
         self.take(2)?.try_into().ok().map(u16::from_be_bytes)
     }
 
-    /// Takes four bytes as a number.
     pub fn u32(&mut self) -> Option<u32> {
         self.take(4)?.try_into().ok().map(u32::from_be_bytes)
     }
 
-    /// Takes a length of 16 bits and so many bytes.
+    /// Takes a 16-bit length, and returns as many of the bytes that follow.
     pub fn counted(&mut self) -> Option<&'p [u8]> {
         let length = self.u16()?;
         self.take(usize::from(length))
     }
 
-    /// Takes a name that is written in full, root byte included, of at most 255 bytes.
+    /// Takes an uncompressed name of at most 255 bytes, and returns it with its root byte.
     pub fn name(&mut self) -> Option<&'p [u8]> {
         let start = self.at;
         loop {
@@ -91,7 +88,7 @@ impl<'p> Walk<'p> {
         }
     }
 
-    /// Steps over a name that may end in a compression pointer, which is not followed: so this always ends.
+    /// Skips a name. A compression pointer ends the name and is not followed, so this always terminates.
     pub fn skip_name(&mut self) -> Option<()> {
         loop {
             match *self.take(1)?.first()? {
@@ -103,8 +100,8 @@ impl<'p> Walk<'p> {
         }
     }
 
-    /// Takes a name that may end in a compression pointer, written out and in lower case. Each pointer must lead back
-    /// before the labels that it ends (RFC 1035 section 4.1.4), so this always ends as well.
+    /// Takes a name that may be compressed, and returns it uncompressed and in lower case. Each pointer must refer to a
+    /// position before the labels that it ends (RFC 1035 section 4.1.4), so this always terminates.
     pub fn expanded_name(&mut self) -> Option<Name> {
         let mut wire = Vec::new();
         let mut part = *self;
@@ -125,7 +122,8 @@ impl<'p> Walk<'p> {
                     if !(HEADER..start).contains(&target) {
                         return None;
                     }
-                    (start, part.at) = (target, target);
+                    start = target;
+                    part.at = target;
                 }
                 _ => return None,
             }
@@ -135,12 +133,13 @@ impl<'p> Walk<'p> {
         }
     }
 
-    /// Takes a resource record.
     pub fn record(&mut self) -> Option<RawRecord<'p>> {
         let start = self.at;
         self.skip_name()?;
         let is_at_root = self.message.get(start) == Some(&0);
-        let (rtype, class, ttl) = (self.u16()?, self.u16()?, self.u32()?);
+        let rtype = self.u16()?;
+        let class = self.u16()?;
+        let ttl = self.u32()?;
         Some(RawRecord { is_at_root, rtype, class, ttl, rdata: self.counted()? })
     }
 }
@@ -159,19 +158,20 @@ mod tests {
         assert_eq!(name(b"\x01a"), None);
         assert_eq!(name(b"\xc0\x0c"), None);
         assert_eq!(name(b"\x40aaaa"), None);
-        // 3 labels of 63 and one of 61 make 255 bytes; one more byte is too many.
-        let long = |last: u8| {
-            let mut wire = [[63; 1].to_vec(), [b'a'; 63].to_vec()].concat().repeat(3);
-            wire.push(last);
-            wire.extend(vec![b'b'; usize::from(last)]);
-            wire.push(0);
-            wire
-        };
-        assert_eq!(name(&long(61)), Some(255));
-        assert_eq!(name(&long(62)), None);
+        // Three labels of 63 bytes and one of 61 make a name of 255 bytes; one more byte is too many.
+        assert_eq!(name(&long_name(61)), Some(255));
+        assert_eq!(name(&long_name(62)), None);
     }
 
-    /// The name at an offset of the message, and how far it was walked.
+    fn long_name(last_label: u8) -> Vec<u8> {
+        let mut wire = [&[63][..], &[b'a'; 63]].concat().repeat(3);
+        wire.push(last_label);
+        wire.extend(vec![b'b'; usize::from(last_label)]);
+        wire.push(0);
+        wire
+    }
+
+    /// The name at an offset of the message, and the offset behind it.
     fn expanded(message: &[u8], at: usize) -> Option<(String, usize)> {
         let mut walk = Walk { message, at };
         walk.expanded_name().map(|name| (name.to_string(), walk.at))
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn an_expanded_name_is_no_longer_than_a_name() {
-        // Each of these has one label of 63 bytes and goes on with the one before.
+        // Each of these has one label of 63 bytes and a pointer to the one before.
         let mut message = b"headerheader\x00".to_vec();
         let mut last = 12_u16;
         for number in 1..=4 {

@@ -1,4 +1,4 @@
-//! What DNS says, byte by byte.
+//! DNS messages of the daemon, byte by byte.
 
 mod answers;
 mod encrypted;

@@ -17,7 +17,7 @@ type Layers = BTreeMap<String, u32>;
 const VALUES: u32 = 0;
 
 /// Imports that still break the rule. The list only ever gets shorter.
-const STILL_UPWARDS: [&str; 1] = ["dns::tests::updates imports api"];
+const STILL_UPWARDS: [&str; 0] = [];
 
 /// The rows `//! | 5 | [`dns`], [`api`] | ... |`.
 fn table(documentation: &str) -> Layers {

@@ -1,4 +1,4 @@
-//! quinn's tokio runtime, but that it starts no task: whatever would be one is handed to us.
+//! quinn's tokio runtime, except that it spawns no tasks: it hands over the futures that would be tasks.
 
 use std::fmt;
 use std::io;
@@ -9,15 +9,16 @@ use std::time::Instant;
 
 use quinn::{AsyncTimer, AsyncUdpSocket, Runtime, TokioRuntime};
 
-/// What moves an endpoint or a connection. While nobody polls it, nothing happens there; dropped, it is gone.
+/// The future that drives an endpoint or a connection. Nothing happens while nobody polls it; dropping it frees the
+/// endpoint or the connection.
 pub type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Takes the driver of each new endpoint and of each accepted connection, until it is asked for: right after.
+/// Holds the driver of a new endpoint or an accepted connection until it is taken, right after.
 #[derive(Default)]
 pub struct Handover(Mutex<Option<Driver>>);
 
 impl Handover {
-    /// The driver of what has just been made.
+    /// Takes the driver of the endpoint or connection that has just been created.
     pub fn take(&self) -> Option<Driver> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -1,4 +1,4 @@
-//! One QUIC connection: its handshake, and a stream for each query (RFC 9250 section 4.2).
+//! One QUIC connection: the handshake, and a stream for each query (RFC 9250 section 4.2).
 
 use quinn::{Connecting, Connection, ReadToEndError, RecvStream, SendStream, VarInt, WriteError};
 use tokio::sync::watch;
@@ -16,16 +16,16 @@ use super::super::tcp::{ConnectionHandler, LAST_CALL, MAX_QUERY, StreamTimeouts}
 use super::super::tls::HANDSHAKE;
 use super::super::wire::HEADER;
 
-/// Why a connection or a stream ends, as its client is told (RFC 9250 section 4.3).
+/// The error code with which a connection or a stream ends (RFC 9250 section 4.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum DoqError {
-    /// It was idle, or we stop.
+    /// The connection was idle for too long, or the daemon stops.
     NoError = 0,
-    /// There is no answer to this query.
+    /// The query gets no answer.
     InternalError = 1,
-    /// The client does not keep to RFC 9250.
+    /// The client violates RFC 9250.
     ProtocolError = 2,
-    /// Others want its place, or it does not take its answers.
+    /// The connection must make room for others, or the client does not read its answers.
     ExcessiveLoad = 4,
 }
 
@@ -35,7 +35,7 @@ impl DoqError {
     }
 }
 
-/// Serves a connection until it is idle for too long, breaks the rules, is told to make room, or closes.
+/// Serves a connection until it closes, is idle for too long, violates the protocol, or must make room for others.
 pub async fn serve_connection(connecting: Connecting, handler: ConnectionHandler, permit: &ConnectionPermit) {
     let peer = connecting.remote_address();
     let ConnectionHandler { responder, timeouts, mut shutdown } = handler;
@@ -66,20 +66,20 @@ struct QuicSession<'s> {
     permit: &'s ConnectionPermit,
 }
 
-/// A query, and the stream that its answer goes to.
+/// A query, and the stream for its answer.
 struct StreamQuery {
     message: Vec<u8>,
     reply: SendStream,
 }
 
 impl QuicSession<'_> {
-    /// Queries are read side by side, for one whose packet was lost must not hold up the others, and answered one by
-    /// one, so that a connection holds one answer at a time.
+    /// Reads queries concurrently, so that one with a lost packet does not hold up the others. Answers them one by one, so
+    /// that a connection holds one answer at a time.
     async fn run(self, mut shutdown: watch::Receiver<bool>) -> Result<(), DoqError> {
         let mut arriving = JoinSet::new();
         let mut answer = Vec::new();
         let mut idle_at = Instant::now() + self.timeouts.idle;
-        // Until when queries are still taken, once the shutdown has begun.
+        // When the session ends, once the shutdown has begun.
         let mut last_call = None;
         loop {
             let deadline = last_call.unwrap_or(idle_at).min(idle_at);
@@ -94,13 +94,13 @@ impl QuicSession<'_> {
                     }
                 }
                 stream = self.connection.accept_bi() => {
-                    // An error means that the connection is gone, and nobody hears the code.
+                    // An error means that the connection is gone, and the code reaches nobody.
                     let (reply, query) = stream.map_err(|_| DoqError::NoError)?;
                     arriving.spawn(read(reply, query, self.timeouts));
                 }
                 () = sleep_until(deadline) => {}
                 () = stopped(&mut shutdown), if last_call.is_none() => {
-                    // A query may have reached the kernel and not yet us.
+                    // A query may have reached the kernel but not this task.
                     last_call = Some(Instant::now() + LAST_CALL);
                 }
             }
@@ -109,7 +109,7 @@ impl QuicSession<'_> {
 
     async fn answer(&self, query: StreamQuery, answer: &mut Vec<u8>) -> Result<(), DoqError> {
         let StreamQuery { message, mut reply } = query;
-        // Before the answer: who has it has been active, whatever comes in meanwhile.
+        // Before the answer, so that a client that has its answer counts as active.
         self.permit.touch();
         answer.clear();
         let responded = match self.responder.respond_framed(&message, self.source, answer) {
@@ -117,7 +117,7 @@ impl QuicSession<'_> {
             outcome => outcome.replied(),
         };
         let Some(responded) = responded else {
-            // An error means that the client has let go of the stream already.
+            // An error means that the client has already stopped the stream.
             _ = reply.reset(DoqError::InternalError.code());
             return Ok(());
         };
@@ -128,7 +128,7 @@ impl QuicSession<'_> {
             Err(_) => return Err(DoqError::ExcessiveLoad),
         }
         if !responded.pause.is_zero() {
-            // It waits for us, so it is not idle.
+            // The client waits for the server, so it is not idle.
             self.permit.touch();
             sleep(responded.pause).await;
         }
@@ -136,8 +136,8 @@ impl QuicSession<'_> {
     }
 }
 
-/// Reads a stream to its end: exactly one query, with its length before it (RFC 9250 section 4.2). `None`: the client
-/// does not want to know any more.
+/// Reads a stream to its end: exactly one query, preceded by its length (RFC 9250 section 4.2). `None` if the client has
+/// given up.
 async fn read(
     mut reply: SendStream,
     mut query: RecvStream,
@@ -146,19 +146,19 @@ async fn read(
     let message = match timeout(timeouts.idle, query.read_to_end(2 + MAX_QUERY)).await {
         Ok(Ok(bytes)) => only_query(&bytes).map(<[u8]>::to_vec),
         Ok(Err(ReadToEndError::Read(_))) => return Ok(None),
-        // It does not end, or not soon enough.
+        // The stream is too long or too slow.
         Ok(Err(ReadToEndError::TooLong)) | Err(_) => None,
     };
     let Some(message) = message else {
-        // Dropped as it is, it would end like an answer of no bytes, and before the connection does.
+        // Without the reset, dropping the stream would look like an empty answer.
         _ = reply.reset(DoqError::ProtocolError.code());
         return Err(DoqError::ProtocolError);
     };
     Ok(Some(StreamQuery { message, reply }))
 }
 
-/// The message in a stream that breaks no rule of section 4.3.3: one, whole, with the id 0, and without the option by
-/// which TCP is kept open.
+/// The message in a stream, unless the stream violates section 4.3.3: it must hold one complete message with the id 0 and
+/// without the edns-tcp-keepalive option.
 fn only_query(stream: &[u8]) -> Option<&[u8]> {
     let (length, message) = stream.split_first_chunk()?;
     let is_whole = usize::from(u16::from_be_bytes(*length)) == message.len() && message.len() >= HEADER;

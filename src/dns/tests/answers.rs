@@ -1,3 +1,5 @@
+//! Answers from every kind of name.
+
 use super::*;
 use hickory_proto::rr::DNSClass;
 
@@ -104,7 +106,8 @@ fn the_apex_has_soa_ns_and_its_static_sets() {
 
 #[test]
 fn every_data_type_is_answered() {
-    let (responder, mut out) = (responder(), Vec::new());
+    let responder = responder();
+    let mut out = Vec::new();
     for rtype in (0..=65_535_u16).filter(|rtype| !matches!(rtype, 16 | 41 | 128 | 249..=255)) {
         out.clear();
         responder.respond(&query("shop.auth.example.org", rtype), source(Transport::Udp), &mut out).replied().unwrap();

@@ -77,7 +77,8 @@ fn generated(dice: &mut Dice) -> Vec<u8> {
             b"\x00\x0a\x00\x08clientck",
             b"\x00\x0a\x00\x07clientc\x00\x0a\x00\x08clientck",
         ];
-        let (version, flags) = (u8::from(dice.roll(50) == 0), [0, 0x8000, 0xc000, 0x4000][dice.roll(4)]);
+        let version = u8::from(dice.roll(50) == 0);
+        let flags = [0, 0x8000, 0xc000, 0x4000][dice.roll(4)];
         packet = with_opt(packet, size, version, flags, options[dice.roll(options.len())]);
     }
     if dice.roll(100) == 0 {

@@ -17,7 +17,8 @@ pub fn assert_invariants(packet: &[u8], transport: Transport, reply: &[u8]) {
     let length = if message.queries.is_empty() { 0 } else { question_length(question) };
     assert!(packet[12..].starts_with(&question[..length]), "the question is an echo");
     let query = Message::from_vec(packet).ok();
-    let (limit, size) = (limit(transport, &message, query.as_ref()), reply.len());
+    let limit = limit(transport, &message, query.as_ref());
+    let size = reply.len();
     assert!(size <= limit, "{size} bytes of {limit}: {packet:02x?} -> {reply:02x?}");
     let is_format_error = message.metadata.response_code == ResponseCode::FormErr;
     if let (Some(query), false) = (query, is_format_error) {
@@ -27,7 +28,7 @@ pub fn assert_invariants(packet: &[u8], transport: Transport, reply: &[u8]) {
         assert_eq!(message.queries.len(), 1);
     }
     let is_statement = !message.answers.is_empty() || !message.authorities.is_empty();
-    // Of classes that are not ours we cannot speak (RFC 1035 section 6.2).
+    // The server is not authoritative for other classes (RFC 1035 section 6.2).
     let is_any = message.queries.iter().any(|asked| asked.query_class() == DNSClass::ANY);
     assert!(!is_statement || message.metadata.authoritative != is_any, "{packet:02x?} -> {reply:02x?}");
     assert!(!message.metadata.truncation || !is_statement);

@@ -1,4 +1,4 @@
-//! What surrounds the decision: cookies, limits, and what the server says of itself.
+//! The policy around the answer: cookies, rate limits, and the server's identity.
 
 use super::*;
 use crate::crypto::cookie::{CookieSecret, CookieSecrets, Cookies};
@@ -52,7 +52,8 @@ fn learn(responder: &Responder, source: MessageSource) -> Vec<u8> {
 
 #[test]
 fn a_client_learns_a_cookie_and_is_known_by_it() {
-    let (responder, here) = (responder(), from("192.0.2.1", Transport::Udp));
+    let responder = responder();
+    let here = from("192.0.2.1", Transport::Udp);
     let cookie = learn(&responder, here);
     let again = ask_of(&responder, &with_cookie("nothing.auth.example.org", &cookie), here).unwrap();
     assert_eq!(options(&again), [(10, cookie)]);
@@ -119,7 +120,8 @@ fn past_the_limit_a_network_gets_tc_and_never_silence() {
 
 #[test]
 fn past_the_limit_errors_are_dropped_and_leave_the_answers_their_own() {
-    let (responder, there) = (limited(), from("2001:db8::9", Transport::Udp));
+    let responder = limited();
+    let there = from("2001:db8::9", Transport::Udp);
     let mut not_implemented = edns(query(APEX, 6));
     not_implemented[2] |= 0x20;
     for packet in [query("example.com", 1), not_implemented, query(APEX, 252)] {
@@ -133,7 +135,8 @@ fn past_the_limit_errors_are_dropped_and_leave_the_answers_their_own() {
 #[test]
 fn live_values_tcp_loopback_and_cookies_are_not_limited() {
     let responder = limited();
-    let (there, packet) = (from("192.0.2.9", Transport::Udp), edns(query("nothing.auth.example.org", 16)));
+    let there = from("192.0.2.9", Transport::Udp);
+    let packet = edns(query("nothing.auth.example.org", 16));
     assert!(tenth(&responder, &packet, there).unwrap().1);
     let whole = Some((3, false, true));
     assert_eq!(tenth(&responder, &packet, from("192.0.2.9", Transport::Tcp)), whole);
@@ -146,10 +149,11 @@ fn live_values_tcp_loopback_and_cookies_are_not_limited() {
     assert!(tenth(&responder, &with_cookie("nothing.auth.example.org", &cookie), elsewhere).unwrap().1, "not its own");
 }
 
-/// Found by the fuzz target `respond`: 16 bytes for each that somebody sent in another's name, without any limit.
+/// Found by the fuzz target `respond`: such replies had no limit, and were 16 times as large as their queries.
 #[test]
 fn many_live_values_and_chains_of_aliases_are_limited() {
-    let (responder, there) = (limited(), from("192.0.2.9", Transport::Udp));
+    let responder = limited();
+    let there = from("192.0.2.9", Transport::Udp);
     for name in ["many.auth.example.org", "c1.auth.example.org", "to-shop.auth.example.org"] {
         assert!(tenth(&responder, &query(name, 16), there).unwrap().1, "{name}");
     }
@@ -170,7 +174,8 @@ fn many_live_values_and_chains_of_aliases_are_limited() {
 
 #[test]
 fn a_truncated_answer_over_the_limit_still_gives_a_cookie() {
-    let (responder, there) = (limited(), from("192.0.2.9", Transport::Udp));
+    let responder = limited();
+    let there = from("192.0.2.9", Transport::Udp);
     let packet = with_cookie("nothing.auth.example.org", CLIENT);
     let replies: Vec<_> = (0..10).map(|_| ask_of(&responder, &packet, there).unwrap()).collect();
     assert_eq!((replies[9][2] & 2, options(&replies[9])[0].1.len()), (2, 24));

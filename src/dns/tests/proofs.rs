@@ -60,7 +60,8 @@ fn is_soa_signed_by(bytes: &[u8], key: &ZoneKey) -> bool {
     let covers_soa = |(rtype, rdata): &(u16, &[u8])| *rtype == RRSIG && rdata.starts_with(&SOA.to_be_bytes());
     let (_, rrsig) = records_in(bytes).find(covers_soa).unwrap();
     let (head, signature) = rrsig.split_at(18 + apex.as_wire().len());
-    let (ttl, length) = (&head[4..8], (soa.len() as u16).to_be_bytes());
+    let ttl = &head[4..8];
+    let length = (soa.len() as u16).to_be_bytes();
     let signed = [head, apex.as_wire(), &[0, 6, 0, 1], ttl, &length, soa].concat();
     let public = [&[4][..], &key.dnskey()[4..]].concat();
     UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, public).verify(&signed, signature).is_ok()
@@ -195,7 +196,9 @@ fn a_commit_while_an_answer_is_made_does_not_part_its_soa_from_the_signature() {
     let zones = [signed_by(Phase::Offered, vec![key.clone()])];
     for (label, rtype) in [("shop.", 1), ("nothing.", 16), ("", 6)] {
         let packet = with_opt(query(&format!("{label}{APEX}"), rtype), 1_232, 0, DO, &[]);
-        let (mut lower, mut out, now) = ([0; MAX_NAME], Vec::new(), Timestamp::from_unix(20));
+        let mut lower = [0; MAX_NAME];
+        let mut out = Vec::new();
+        let now = Timestamp::from_unix(20);
         let Ok(Request::Query(question)) = Request::read(&packet, &mut lower) else { panic!("{label} {rtype}") };
         let mut answer = answer(&zones, &question, |_| false, now);
         let raise = || zones[0].live.raise_serial(zones[0].serial().next(now));

@@ -1,3 +1,5 @@
+//! Well-formed and malformed queries.
+
 use super::*;
 use crate::dns::encode::UDP_SIZE;
 

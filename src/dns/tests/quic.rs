@@ -1,3 +1,5 @@
+//! The listener of DNS over QUIC.
+
 mod limits;
 
 use std::net::{SocketAddr, UdpSocket};
@@ -28,7 +30,7 @@ const INTERNAL_ERROR: u32 = 1;
 const PROTOCOL_ERROR: u32 = 2;
 const EXCESSIVE_LOAD: u32 = 4;
 
-struct Server {
+struct TestQuicListener {
     address: SocketAddr,
     files: Files,
     connections: Connections,
@@ -36,7 +38,7 @@ struct Server {
     listener: StreamListener,
 }
 
-fn server_of(responder: Responder, connections: Connections, idle: Duration) -> Server {
+fn server_of(responder: Responder, connections: Connections, idle: Duration) -> TestQuicListener {
     let files = Files::new();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let (shutdown, receiver) = watch::channel(false);
@@ -45,14 +47,14 @@ fn server_of(responder: Responder, connections: Connections, idle: Duration) -> 
     // As the daemon has it: one certificate, of which DNS over TLS knows as well.
     let tls = Tls::load(files.files(), DOT).unwrap().speaking(DOQ).unwrap();
     let listener = start(socket, &tls, connections.clone(), handler).unwrap();
-    Server { address: listener.address(), files, connections, shutdown, listener }
+    TestQuicListener { address: listener.address(), files, connections, shutdown, listener }
 }
 
-fn server() -> Server {
+fn server() -> TestQuicListener {
     server_of(responder(), Connections::new(16, 16), IDLE)
 }
 
-impl Server {
+impl TestQuicListener {
     fn client_config(&self, alpn: &[u8]) -> ClientConfig {
         let crypto = QuicClientConfig::try_from(client_config(&self.files, alpn)).unwrap();
         let mut transport = TransportConfig::default();
@@ -234,7 +236,8 @@ async fn idle_connections_close_whatever_quic_sends_meanwhile() {
     let idle = Duration::from_secs(2);
     let server = server_of(responder(), Connections::new(16, 16), idle);
     let start = Instant::now();
-    let (silent, busy) = (server.connect().await, server.connect().await);
+    let silent = server.connect().await;
+    let busy = server.connect().await;
     let ask_on = async {
         for _ in 0..6 {
             ask(&busy, &ask_for("shop", 16)).await;
@@ -265,7 +268,8 @@ async fn a_stream_that_never_ends_breaks_the_rules() {
 #[tokio::test]
 async fn shutdown_answers_what_has_come_and_frees_the_address() {
     let server = server();
-    let (idle, busy) = (server.connect().await, server.connect().await);
+    let idle = server.connect().await;
+    let busy = server.connect().await;
     let heartbeat = server.listener.heartbeat().clone();
     let before = heartbeat.value();
     let beats = async {

@@ -1,4 +1,4 @@
-//! Another codec, built on hickory-proto, to hold ours against.
+//! Another codec, built on hickory-proto, to compare ours with.
 //!
 //! It reads the query, asks the same [`answer`] about it, has it proven by the same [`sign_answer`], and writes the reply with
 //! an encoder of its own. Only the decisions are shared.
@@ -29,14 +29,14 @@ use crate::zone::{Zone, Zones};
 /// Labels of a name up to which hickory-proto finds all that can be compressed: it keeps 64 candidates.
 const MAX_LABELS: u8 = 30;
 
-/// The other codec, for a server that says nothing of itself and limits nobody.
+/// The other codec, for a server without an identity and without rate limits.
 pub struct Reference {
     zones: Zones,
     clock: Clock,
     cookies: Cookies,
 }
 
-/// What it says to a message.
+/// What a codec replies to a message.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Said {
     /// A reply.
@@ -50,13 +50,15 @@ pub enum Said {
 impl Reference {
     /// One that answers from the same zones, at the same time and with the same cookies as the responder.
     pub fn beside(zones: Zones) -> (Responder, Self) {
-        let (clock, policy) = (Clock::start(None), ResponsePolicy::plain().unwrap());
+        let clock = Clock::start(None);
+        let policy = ResponsePolicy::plain().unwrap();
         let cookies = policy.cookies.clone();
-        let (metrics, watchers) = (Arc::new(Metrics::default()), Watchers::default());
+        let metrics = Arc::new(Metrics::default());
+        let watchers = Watchers::default();
         (Responder::new(zones.clone(), clock.clone(), metrics, watchers, policy), Self { zones, clock, cookies })
     }
 
-    /// What the responder says to a message, and what this says.
+    /// The replies of the responder and of this codec to a message.
     pub fn both(&self, responder: &Responder, packet: &[u8], source: MessageSource) -> (Said, Said) {
         loop {
             let now = self.clock.now();
@@ -90,7 +92,8 @@ impl Reference {
         let transport = source.transport;
         let cookie = presented(&query).and_then(|data| Presented::read(&data));
         let cookie = cookie.map(|shown| (shown.client, self.cookies.check(shown, source.address, now).reply));
-        let reply = |answer: &Answer<'_>| Said::Reply(Reply { query: &query, answer, cookie, transport }.write());
+        let reply =
+            |answer: &Answer<'_>| Said::Reply(ReferenceReply { query: &query, answer, cookie, transport }.write());
         if let Some(refusal) = refusal(&query, !decoder.is_empty()) {
             return reply(&refusal);
         }
@@ -185,7 +188,7 @@ fn refusal(query: &Message, has_more: bool) -> Option<Answer<'static>> {
 }
 
 /// A reply, and what it replies to.
-struct Reply<'a> {
+struct ReferenceReply<'a> {
     query: &'a Message,
     answer: &'a Answer<'a>,
     /// The client's cookie and ours.
@@ -193,7 +196,7 @@ struct Reply<'a> {
     transport: Transport,
 }
 
-impl Reply<'_> {
+impl ReferenceReply<'_> {
     /// Tries with all records, then with none.
     fn write(&self) -> Vec<u8> {
         let limit = match (self.transport, &self.query.edns) {
@@ -208,8 +211,10 @@ impl Reply<'_> {
     fn message(&self, cut: bool) -> Vec<u8> {
         let mut metadata = Metadata::response_from_request(&self.query.metadata);
         let is_any = matches!(&self.query.queries[..], [asked] if asked.query_class() == DNSClass::ANY);
-        (metadata.authoritative, metadata.truncation) = (self.answer.is_authoritative && !is_any, cut);
-        (metadata.authentic_data, metadata.checking_disabled) = (false, false);
+        metadata.authoritative = self.answer.is_authoritative && !is_any;
+        metadata.truncation = cut;
+        metadata.authentic_data = false;
+        metadata.checking_disabled = false;
         metadata.response_code = self.answer.rcode;
         // Twice: the header's counts are known only afterwards.
         let mut out = Vec::new();
@@ -227,7 +232,7 @@ impl Reply<'_> {
             asked.emit(&mut encoder).unwrap();
             found.queries = 1;
             if !cut {
-                let mut records = Writer { encoder, asked, counts: [0; 2] };
+                let mut records = ReferenceWriter { encoder, asked, counts: [0; 2] };
                 records.all(self.answer);
                 [found.answers, found.authorities] = records.counts;
                 encoder = records.encoder;
@@ -262,13 +267,13 @@ impl Reply<'_> {
     }
 }
 
-struct Writer<'o, 'q> {
+struct ReferenceWriter<'o, 'q> {
     encoder: BinEncoder<'o>,
     asked: &'q Query,
     counts: [u16; 2],
 }
 
-impl Writer<'_, '_> {
+impl ReferenceWriter<'_, '_> {
     fn all(&mut self, answer: &Answer<'_>) {
         let proof = if let SigningOutcome::Signed(proof) = &answer.signing { Some(&**proof) } else { None };
         let mut owner = self.asked.name().clone();

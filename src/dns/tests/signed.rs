@@ -135,10 +135,12 @@ fn both_sockets() -> (bind::UdpSockets, std::net::TcpListener) {
 }
 
 fn anchors(folder: &Path, keys: &[Arc<ZoneKey>], port: u16) {
-    let (mut delv, mut drill) = ("trust-anchors {\n".to_owned(), String::new());
+    let mut delv = "trust-anchors {\n".to_owned();
+    let mut drill = String::new();
     for key in keys {
         let dnskey = key.dnskey();
-        let (algorithm, public) = (dnskey[3], STANDARD.encode(&dnskey[4..]));
+        let algorithm = dnskey[3];
+        let public = STANDARD.encode(&dnskey[4..]);
         delv += &format!("  \"{APEX}\" static-key 257 3 {algorithm} \"{public}\";\n");
         drill += &format!("{APEX}. 60 IN DNSKEY 257 3 {algorithm} {public}\n");
     }

@@ -1,3 +1,5 @@
+//! Sizes and truncation of replies.
+
 use super::*;
 use crate::model::name::MAX_NAME;
 use crate::model::txt::persist::MAX_PERSIST_VALUE;

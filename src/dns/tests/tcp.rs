@@ -1,3 +1,5 @@
+//! The listeners of DNS over TCP and TLS.
+
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
@@ -20,14 +22,14 @@ use crate::net::inherited::Inherited;
 /// How long anything that must happen may take on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-struct Server {
+struct TestListener {
     address: SocketAddr,
     shutdown: watch::Sender<bool>,
     connections: Connections,
     task: JoinHandle<()>,
 }
 
-async fn server(connections: Connections, idle: Duration) -> Server {
+async fn server(connections: Connections, idle: Duration) -> TestListener {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (sender, shutdown) = watch::channel(false);
@@ -35,14 +37,14 @@ async fn server(connections: Connections, idle: Duration) -> Server {
     let acceptor = Acceptor::new("test", listener, connections.clone());
     let handler = ConnectionHandler { responder: responder(), timeouts, shutdown };
     let task = tokio::spawn(accept_all(acceptor, handler, Heartbeat::default(), ConnectionHandler::serve_tcp));
-    Server { address, shutdown: sender, connections, task }
+    TestListener { address, shutdown: sender, connections, task }
 }
 
-async fn default_server() -> Server {
+async fn default_server() -> TestListener {
     server(Connections::new(16, 16), Duration::from_secs(5)).await
 }
 
-impl Server {
+impl TestListener {
     async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
@@ -136,7 +138,8 @@ async fn garbage_is_a_format_error_and_responses_get_nothing() {
 #[tokio::test]
 async fn idle_connections_close_even_if_single_bytes_drip_in() {
     let server = server(Connections::new(16, 16), Duration::from_millis(300)).await;
-    let (mut silent, mut dripping) = (server.connect().await, server.connect().await);
+    let mut silent = server.connect().await;
+    let mut dripping = server.connect().await;
     let start = Instant::now();
     let drip = async {
         for byte in framed(1, APEX) {
@@ -165,7 +168,8 @@ async fn whole_queries_keep_a_connection_open_for_longer_than_one_idle_time() {
 #[tokio::test]
 async fn a_full_house_closes_the_longest_idle_connection() {
     let server = server(Connections::new(2, 2), Duration::from_secs(5)).await;
-    let (mut first, mut second) = (server.connect().await, server.connect().await);
+    let mut first = server.connect().await;
+    let mut second = server.connect().await;
     for stream in [&mut second, &mut first] {
         stream.write_all(&framed(1, APEX)).await.unwrap();
         next(stream).await;
@@ -193,7 +197,8 @@ async fn who_does_not_read_is_cut_off() {
 #[tokio::test]
 async fn shutdown_answers_what_has_come_and_closes_the_idle() {
     let server = default_server().await;
-    let (mut idle, mut busy) = (server.connect().await, server.connect().await);
+    let mut idle = server.connect().await;
+    let mut busy = server.connect().await;
     busy.write_all(&framed(1, APEX)).await.unwrap();
     next(&mut busy).await;
     busy.write_all(&framed(2, APEX)).await.unwrap();

@@ -10,7 +10,7 @@ const SECRET: &[u8] = b"secret-of-the-tests-32-octets-long";
 const KEY_NAME: &str = "11111111-1111-4111-8111-111111111111";
 const ROUNDS: usize = 200_000;
 
-/// A request that somebody else has signed, and somebody else's reply.
+/// A request that another implementation has signed, and another implementation's reply.
 struct Sample {
     key: TsigKey,
     at: Timestamp,
@@ -55,7 +55,7 @@ fn error(packet: &[u8], key: Option<&TsigKey>, now: Timestamp) -> Option<TsigErr
     }
 }
 
-/// The reply that says nothing but the zone, with its seal.
+/// A reply that holds only the zone section and its TSIG record.
 fn sealed(request: &[u8], seal: &ReplyTsig, now: Timestamp) -> Vec<u8> {
     let question = 12 + question_length(&request[12..]);
     let mut reply = b"before".to_vec();
@@ -109,7 +109,7 @@ fn what_is_wrong_is_told_by_its_error() {
     }
 }
 
-/// RFC 8945 section 5.3.2: only who has the key gets a signed error, with the time of his request and ours beside it.
+/// RFC 8945 section 5.3.2: only an owner of the key gets a signed error, with the times of the request and the server.
 #[test]
 fn only_a_wrong_time_is_told_under_a_signature() {
     let Sample { key, at, request, .. } = sample(Algorithm::HmacSha256);
@@ -222,7 +222,8 @@ fn a_mac_of_a_length_that_none_has_is_a_format_error() {
 fn whatever_comes_in_nothing_breaks_and_nothing_is_verified() {
     let samples = samples();
     let mut dice = Dice(0x7473_6967);
-    let (mut read, mut verified) = (0, 0);
+    let mut read = 0;
+    let mut verified = 0;
     for _ in 0..ROUNDS {
         let Sample { key, at, request, .. } = &samples[dice.roll(samples.len())];
         let mut packet = request.clone();

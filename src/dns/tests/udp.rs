@@ -1,3 +1,5 @@
+//! The UDP listener: threads, batches, and the addresses that replies come from.
+
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
 //! Signed messages under the limits, and UPDATEs of any content; the rest is seen from outside.
 
 use super::mutated::{Dice, mutate};
+use super::store_fixture::StoreFixture;
 use super::*;
-use crate::api::credentials::tests::Fixture;
 use crate::crypto::keyring::Keyring;
 use crate::crypto::tsig::TsigKey;
 use crate::dns::limits::ReplyLimits;
@@ -17,17 +17,17 @@ use crate::model::tsig::Algorithm;
 const ROUNDS: usize = 100_000;
 
 /// A responder that takes UPDATEs of one account, three replies a second to each network.
-struct Site {
+struct UpdateSite {
     responder: Responder,
     account: Account,
     key: TsigKey,
-    _house: Fixture,
+    fixture: StoreFixture,
 }
 
-impl Site {
+impl UpdateSite {
     async fn new() -> Self {
-        let fixture = Fixture::new();
-        let (account, _) = fixture.register(&[]).await;
+        let fixture = StoreFixture::new();
+        let account = fixture.register().await;
         let keyring = Keyring::open(&fixture.folder.path().join("t.db"), false).unwrap();
         let derivation = keyring.derivation(Algorithm::HmacSha256).unwrap();
         fixture.publisher.set_tsig(Actor::OPERATOR, account.username, Some(derivation.clone())).await.unwrap();
@@ -37,13 +37,14 @@ impl Site {
         let policy = ResponsePolicy { limits: ReplyLimits::new(3), ..ResponsePolicy::plain().unwrap() };
         let responder = responder_with(fixture.publisher.zones().clone(), policy);
         let responder = responder.with_updates(Updates::new(keyring, fixture.publisher.clone(), false));
-        Self { responder, account, key, _house: fixture }
+        Self { responder, account, key, fixture }
     }
 
     /// An UPDATE that adds a value at the account's name, before it is signed.
     fn update(&self) -> Vec<u8> {
         let mut packet = query("auth.test", 6);
-        (packet[2], packet[9]) = (0x28, 1);
+        packet[2] = 0x28;
+        packet[9] = 1;
         let owner = query(&self.account.owners[0].to_string(), 16);
         packet.extend_from_slice(&owner[12..]);
         packet.extend_from_slice(&[&[0, 0, 0, 60, 0, 44, 43][..], &[b'v'; 43]].concat());
@@ -78,7 +79,7 @@ fn from_afar() -> MessageSource {
 
 #[tokio::test]
 async fn past_the_limit_wrong_signatures_get_nothing_and_right_ones_go_on() {
-    let site = Site::new().await;
+    let site = UpdateSite::new().await;
     let other = TsigKey::new(Algorithm::HmacSha256, b"another");
     let question = query("auth.test", 6);
     for wrong in [sign(&question, site.account.username, &other), sign(&question, Username::random(), &site.key)] {
@@ -95,10 +96,10 @@ async fn past_the_limit_wrong_signatures_get_nothing_and_right_ones_go_on() {
     }
 }
 
-/// What waits for the disk is written by nobody here, and can be told from what is replied at once.
+/// An UPDATE that waits for the disk has no reply yet, and its outcome differs from that of an immediate reply.
 #[tokio::test]
 async fn an_update_is_handed_out_once() {
-    let site = Site::new().await;
+    let site = UpdateSite::new().await;
     let signed = site.signed(&site.update());
     let mut out = Vec::new();
     let Outcome::Update(update) = site.responder.respond(&signed, from_afar(), &mut out) else { panic!("at once") };
@@ -108,7 +109,7 @@ async fn an_update_is_handed_out_once() {
     update.carry_out(move |reply| tell.send(reply.to_vec()).unwrap());
     let reply = told.await.unwrap();
     assert_eq!((reply[2], reply[3] & 0xf), (0xa8, 0));
-    let values = site._house.publisher.values(&site.account.owners[0]);
+    let values = site.fixture.publisher.values(&site.account.owners[0]);
     assert_eq!(values.len(), 1);
     site.responder.respond(&signed, from_afar(), &mut out).replied().expect("the same reply again");
 }
@@ -127,7 +128,7 @@ async fn carry_out(outcome: Outcome) -> Vec<u8> {
 /// The event comes with the reply, which is when it is known what was sent, and to the watcher of the changed name.
 #[tokio::test]
 async fn the_final_reply_to_an_update_is_an_event_with_its_key() {
-    let site = Site::new().await;
+    let site = UpdateSite::new().await;
     let owner = name(&site.account.owners[0].to_string());
     let mut watch = site.responder.replies.watchers.watch(owner.clone()).unwrap();
     let signed = site.signed(&site.update());
@@ -147,7 +148,7 @@ async fn the_final_reply_to_an_update_is_an_event_with_its_key() {
 
 #[tokio::test]
 async fn refused_updates_are_events_of_the_name_that_they_would_change() {
-    let site = Site::new().await;
+    let site = UpdateSite::new().await;
     let mut watch = site.responder.replies.watchers.watch(name(&site.account.owners[0].to_string())).unwrap();
     let update = site.update();
     let other = TsigKey::new(Algorithm::HmacSha256, b"another");
@@ -172,10 +173,10 @@ fn edns_1(packet: Vec<u8>) -> Vec<u8> {
 /// An account that is disabled while its UPDATE waits was once told that the name is not its own.
 #[tokio::test]
 async fn a_disabled_account_hears_that_it_is_disabled() {
-    let site = Site::new().await;
+    let site = UpdateSite::new().await;
     let signed = site.signed(&edns(site.update()));
     let outcome = site.responder.respond(&signed, from_afar(), &mut Vec::new());
-    site._house.publisher.disable(Actor::OPERATOR, site.account.username).await.unwrap();
+    site.fixture.publisher.disable(Actor::OPERATOR, site.account.username).await.unwrap();
     let reply = carry_out(outcome).await;
     assert_eq!(reply[3] & 0xf, 5);
     let text = String::from_utf8_lossy(&reply);
@@ -184,10 +185,11 @@ async fn a_disabled_account_hears_that_it_is_disabled() {
 
 #[tokio::test]
 async fn whatever_is_signed_nothing_breaks() {
-    let site = Site::new().await;
+    let site = UpdateSite::new().await;
     let plain = site.update();
     let mut dice = Dice(0x7570_6461_7465);
-    let (mut waiting, mut rcodes) = (0, [0; 16]);
+    let mut waiting = 0;
+    let mut rcodes = [0; 16];
     for round in 0..ROUNDS {
         let mut packet = plain.clone();
         mutate(&mut packet, &mut dice);

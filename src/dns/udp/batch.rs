@@ -1,7 +1,7 @@
-//! Many datagrams a system call: what has arrived is received at once, answered, and sent at once.
+//! Batches of datagrams: one system call receives all that have arrived, and one sends the replies.
 //!
-//! The calls into the kernel are nearly all that a query costs, so that sharing them is the one saving to be had. All
-//! memory is taken at the start; a round allocates nothing.
+//! System calls are nearly the whole cost of a query, so sharing them among queries saves the most. All memory is
+//! allocated at the start; a batch allocates nothing.
 
 use std::array;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
@@ -12,21 +12,21 @@ use std::sync::Arc;
 
 use nix::cmsg_space;
 use nix::libc::{in_pktinfo, in6_pktinfo};
-use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage};
+use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage};
 use nix::sys::socket::{recvmmsg, sendmmsg};
 
 use super::super::responder::Outcome;
 use super::reply_path::{LocalAddress, ReplyPath, with_source_address};
 
-/// Datagrams in one batch. More save nothing that can be measured.
+/// Datagrams in one batch. Larger batches are not measurably faster.
 const BATCH: usize = 32;
-/// The longest query that is read whole. A longer one is cut by the kernel, which makes it malformed. Not a multiple of
-/// 4,096: the first bytes of all buffers would compete for the same lines of the processor's cache.
+/// The longest query that is read whole, in bytes. The kernel truncates a longer one, which makes it malformed. The size
+/// is no multiple of 4,096, because the first bytes of all buffers would then compete for the same cache lines.
 const MAX_QUERY: usize = 4_096 + 64;
-/// The longest reply over UDP (RFC 9715), so that a batch of them fits what is set aside.
+/// The longest reply over UDP, in bytes (RFC 9715); a batch of them fits the buffer.
 const MAX_REPLY: usize = 1_232;
 
-/// A socket, and one batch of datagrams from it. Stays in the thread that made it.
+/// A socket, and one batch of datagrams from it.
 pub struct Batch {
     socket: Arc<UdpSocket>,
     binding: LocalBinding,
@@ -37,12 +37,14 @@ pub struct Batch {
     replies: Replies,
 }
 
-/// Whether a socket has to say from which of the machine's addresses it replies.
+/// Whether a socket has to choose the source address of its replies.
 #[derive(Clone, Copy)]
 enum LocalBinding {
-    /// It is bound to one.
+    /// The socket is bound to one address.
     Bound,
+    /// The socket is bound to all IPv4 addresses.
     WildcardV4,
+    /// The socket is bound to all addresses of both families.
     WildcardV6,
 }
 
@@ -55,8 +57,8 @@ impl LocalBinding {
         }
     }
 
-    /// Headers with room for just the one control message of this socket: the kernel leaves in them the room that it
-    /// used, so that only an exact fit can be used again.
+    /// Headers with room for exactly the one control message of this socket. The kernel overwrites the room with the
+    /// length that it used, so only an exact fit can be reused.
     fn headers(self) -> MultiHeaders<SockaddrStorage> {
         let control = match self {
             Self::Bound => None,
@@ -67,19 +69,20 @@ impl LocalBinding {
     }
 }
 
-/// What came, from whom, and where to.
+/// A received datagram, without its bytes.
 struct Datagram {
     length: usize,
     peer: SockaddrStorage,
     local: Option<LocalAddress>,
 }
 
-/// The batch's replies, one behind the other. A query that gets none leaves no gap: an empty datagram would be sent.
+/// The replies of a batch, one after the other. A query without a reply leaves no gap, which would be sent as an empty
+/// datagram.
 #[derive(Default)]
 struct Replies {
     bytes: Vec<u8>,
     ranges: Vec<Range<usize>>,
-    /// As long as `ranges`, in the form in which the kernel takes them.
+    /// The receiver of each reply, in the form that `sendmmsg` takes.
     peers: Vec<Option<SockaddrStorage>>,
     local: Vec<Option<LocalAddress>>,
 }
@@ -107,8 +110,8 @@ impl Replies {
         self.local.push(datagram.local);
     }
 
-    /// The replies from `start` on that leave from one address. One call takes one control message for all of its
-    /// datagrams.
+    /// The replies from `start` on that leave from the same address. One system call takes one control message for all of
+    /// its datagrams.
     fn run_from(&self, start: usize) -> Range<usize> {
         let local = self.local[start];
         let others = self.local[start..].iter().position(|other| *other != local);
@@ -121,7 +124,7 @@ impl Replies {
 }
 
 impl Batch {
-    /// A batch of `socket`, which is bound to `bound_to`; blocking, with a read timeout.
+    /// Creates a batch for a blocking `socket` with a read timeout, which is bound to `bound_to`.
     pub fn new(socket: UdpSocket, bound_to: IpAddr) -> Self {
         let binding = LocalBinding::of(bound_to);
         Self {
@@ -135,12 +138,12 @@ impl Batch {
         }
     }
 
-    /// Waits for a datagram and takes it and those that stand behind it. None where the read timeout ends first. What
-    /// came beside one that is an error is taken.
+    /// Waits for a datagram, and receives it and those that have arrived after it. Receives none if the read timeout
+    /// expires first. After an error, the other datagrams of the batch can still be answered.
     pub fn receive(&mut self) -> io::Result<()> {
         self.received.clear();
         match self.receive_waiting() {
-            // The wait is over; or an ICMP error for some earlier reply, which says nothing about this socket.
+            // The timeout has expired, or an ICMP error has arrived for an earlier reply. The socket is fine.
             Err(error) if is_passing(error.kind()) => Ok(()),
             other => other,
         }
@@ -153,29 +156,29 @@ impl Batch {
         for message in recvmmsg(fd, &mut self.incoming, slices.iter_mut(), wait_for_one, None)? {
             let local = match self.binding {
                 LocalBinding::Bound => None,
-                // An error says that there was no room for it, and concerns this one datagram alone.
+                // An error means that there was no room for the control message of this one datagram.
                 LocalBinding::WildcardV4 | LocalBinding::WildcardV6 => {
                     message.cmsgs().ok().and_then(|mut control| control.find_map(LocalAddress::of))
                 }
             };
-            // A place without an address or a destination keeps its number, and gets no reply.
+            // A datagram without an address keeps its index, because the buffers have the same order. It gets no reply.
             let peer = message.address.unwrap_or_else(|| std::net::SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0).into());
             self.received.push(Datagram { length: message.bytes, peer, local });
         }
         if self.received.iter().any(|datagram| !self.can_reply(datagram)) {
-            // The kernel has left less room in that place than the next datagram needs.
+            // The kernel has left less room in that header than the next datagram needs.
             self.incoming = self.binding.headers();
-            return Err(io::Error::other("a query came without the address that it was sent to, and gets no answer"));
+            return Err(io::Error::other("a query without its destination address is not answered"));
         }
         Ok(())
     }
 
-    /// Hands each datagram and its sender's address to `respond`, which appends the reply if there is one yet.
+    /// Calls `respond` with each datagram and its sender's address. `respond` appends the reply, if there is one yet.
     pub fn answer(&mut self, mut respond: impl FnMut(&[u8], IpAddr, &mut Vec<u8>) -> Outcome) {
         self.replies.clear();
         for (datagram, buffer) in self.received.iter().zip(self.buffers.iter()) {
             let Some((address, port)) = address_of(&datagram.peer) else { continue };
-            // Port 0 cannot be answered; it is only ever forged.
+            // Port 0 is forged, and cannot receive a reply.
             if port == 0 || !self.can_reply(datagram) {
                 continue;
             }
@@ -195,36 +198,37 @@ impl Batch {
         datagram.local.is_some() || matches!(self.binding, LocalBinding::Bound)
     }
 
-    /// Sends the replies. One that cannot be sent (no route, a full buffer) is lost like any datagram: the client asks
-    /// again. Returns how many there were.
+    /// Sends the replies, and returns how many there are. A reply that cannot be sent (no route, a full buffer) is lost
+    /// like any datagram, and the client asks again.
     pub fn send(&mut self) -> usize {
         let mut at = 0;
         while at < self.replies.ranges.len() {
             let run = self.replies.run_from(at);
-            // An error is the first one's; those behind it are tried again.
+            // An error concerns the first reply of the run. The others are tried again.
             at += self.send_run(run).unwrap_or(1).max(1);
         }
         self.replies.ranges.len()
     }
 
-    /// Sends replies that leave from one address; returns how many the kernel took.
+    /// Sends replies that leave from the same address. Returns how many the kernel accepted.
     fn send_run(&mut self, run: Range<usize>) -> io::Result<usize> {
         let replies = &self.replies;
         let slices: [_; BATCH] = array::from_fn(|index| [IoSlice::new(replies.bytes_of(run.start + index))]);
-        let (slices, peers) = (&slices[..run.len()], &replies.peers[run.clone()]);
+        let slices = &slices[..run.len()];
+        let peers = &replies.peers[run.clone()];
         let fd = self.socket.as_raw_fd();
-        // Without waiting: replies that no longer fit the send buffer are lost rather than holding up the queries.
-        let send = |control: &[ControlMessage<'_>]| {
+        let sent = with_source_address(replies.local[run.start], |control| {
+            // Replies that do not fit the send buffer are lost: waiting would hold up the queries.
             sendmmsg(fd, &mut self.outgoing, slices, peers, control, MsgFlags::MSG_DONTWAIT).map(Iterator::count)
-        };
-        Ok(with_source_address(replies.local[run.start], send)?)
+        });
+        Ok(sent?)
     }
 }
 
-fn is_passing(binding: ErrorKind) -> bool {
+fn is_passing(kind: ErrorKind) -> bool {
     use ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable};
-    matches!(binding, ErrorKind::WouldBlock | ErrorKind::TimedOut | Interrupted | ConnectionRefused | ConnectionReset)
-        || matches!(binding, HostUnreachable | NetworkUnreachable)
+    matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | Interrupted | ConnectionRefused | ConnectionReset)
+        || matches!(kind, HostUnreachable | NetworkUnreachable)
 }
 
 fn address_of(peer: &SockaddrStorage) -> Option<(IpAddr, u16)> {
@@ -244,15 +248,16 @@ mod tests {
     use super::super::super::reply::WrittenReply;
     use super::*;
 
-    /// Queries that get themselves path, of one batch; and whether it was received without an error.
+    /// Answers the queries of one batch with themselves. Returns their number, and whether all was received without an
+    /// error.
     fn echo(batch: &mut Batch) -> (usize, bool) {
         let mut count = 0;
         let received = batch.receive();
         batch.answer(|query, _, out| {
             count += 1;
             out.extend_from_slice(query);
-            let (rcode, is_truncated, pause) = (ResponseCode::NoError, false, Duration::ZERO);
-            Outcome::Replied(WrittenReply { rcode, is_truncated, pause })
+            let rcode = ResponseCode::NoError;
+            Outcome::Replied(WrittenReply { rcode, is_truncated: false, pause: Duration::ZERO })
         });
         batch.send();
         (count, received.is_ok())
@@ -263,11 +268,12 @@ mod tests {
         let Ok(socket) = UdpSocket::bind("[::]:0") else { return };
         socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         setsockopt(&socket, Ipv6RecvPacketInfo, &true).unwrap();
-        let (options, port) = (socket.try_clone().unwrap(), socket.local_addr().unwrap().port());
+        let options = socket.try_clone().unwrap();
+        let port = socket.local_addr().unwrap().port();
         let mut batch = Batch::new(socket, Ipv6Addr::UNSPECIFIED.into());
         let Ok(client) = UdpSocket::bind("[::1]:0") else { return };
         client.connect(("::1", port)).unwrap();
-        // As a socket could come from a service manager: with a second control message, for which there is no room.
+        // A service manager could pass a socket with a second control message, for which there is no room.
         for (has_timestamps, outcome) in [(false, (1, true)), (true, (0, false)), (false, (1, true))] {
             setsockopt(&options, ReceiveTimestamp, &has_timestamps).unwrap();
             client.send(b"query").unwrap();

@@ -1,4 +1,4 @@
-//! The way path to who local: from the address that was local, also for a reply that is not ready with its batch.
+//! Sends replies from the address that the query was sent to, including those that are not ready with their batch.
 
 use std::io::IoSlice;
 use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
@@ -8,16 +8,17 @@ use std::sync::Arc;
 use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, sendmsg};
 
-/// The address that was local, where the socket listens on all of them: the reply comes from there.
+/// The address that a query was sent to, if the socket listens on all addresses. The reply must come from this address.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum LocalAddress {
     V4(Ipv4Addr),
-    /// A link-local address means nothing without its interface. For all others that is 0: the route decides, for
-    /// the way path may not be the way that the query came.
+    /// The address and its interface. A link-local address is ambiguous without the interface. For all others the
+    /// interface is 0, so that the routing table decides: the route back may differ from the route of the query.
     V6(Ipv6Addr, u32),
 }
 
 impl LocalAddress {
+    /// The address in a control message, if it is one of packet information.
     pub fn of(message: ControlMessageOwned) -> Option<Self> {
         match message {
             ControlMessageOwned::Ipv4PacketInfo(info) => Some(Self::V4(info.ipi_spec_dst.s_addr.to_ne_bytes().into())),
@@ -31,13 +32,13 @@ impl LocalAddress {
     }
 }
 
-/// Hands `send` the control message with which a reply leaves from the address that was local.
+/// Calls `send` with the control message that makes a reply leave from `local`.
 pub fn with_source_address<T>(local: Option<LocalAddress>, send: impl FnOnce(&[ControlMessage<'_>]) -> T) -> T {
     match local {
         None => send(&[]),
         Some(LocalAddress::V4(address)) => {
-            let (ipi_spec_dst, ipi_addr) =
-                (in_addr { s_addr: u32::from_ne_bytes(address.octets()) }, in_addr { s_addr: 0 });
+            let ipi_spec_dst = in_addr { s_addr: u32::from_ne_bytes(address.octets()) };
+            let ipi_addr = in_addr { s_addr: 0 };
             send(&[ControlMessage::Ipv4PacketInfo(&in_pktinfo { ipi_ifindex: 0, ipi_spec_dst, ipi_addr })])
         }
         Some(LocalAddress::V6(address, ipi6_ifindex)) => {
@@ -47,7 +48,7 @@ pub fn with_source_address<T>(local: Option<LocalAddress>, send: impl FnOnce(&[C
     }
 }
 
-/// The way path of one datagram, kept for a reply that is sent later.
+/// Where to send the reply to one datagram, for a reply that is ready later than its batch.
 pub struct ReplyPath {
     pub socket: Arc<UdpSocket>,
     pub peer: SockaddrStorage,
@@ -55,11 +56,11 @@ pub struct ReplyPath {
 }
 
 impl ReplyPath {
-    /// Sends the reply. One that cannot be sent is lost like any datagram: the client asks again.
+    /// Sends the reply. A reply that cannot be sent is lost like any datagram, and the client asks again.
     pub fn send(&self, reply: &[u8]) {
-        let (fd, reply) = (self.socket.as_raw_fd(), [IoSlice::new(reply)]);
-        let send =
-            |control: &[ControlMessage<'_>]| sendmsg(fd, &reply, control, MsgFlags::MSG_DONTWAIT, Some(&self.peer));
-        _ = with_source_address(self.local, send);
+        let reply = [IoSlice::new(reply)];
+        _ = with_source_address(self.local, |control| {
+            sendmsg(self.socket.as_raw_fd(), &reply, control, MsgFlags::MSG_DONTWAIT, Some(&self.peer))
+        });
     }
 }

@@ -20,7 +20,7 @@ pub struct UpdateRecord<'p> {
     pub rdata: &'p [u8],
 }
 
-/// The sections.
+/// The sections of an UPDATE.
 pub struct Sections<'p> {
     pub zone: Name,
     pub zone_type: u16,
@@ -30,7 +30,8 @@ pub struct Sections<'p> {
 }
 
 impl<'p> Sections<'p> {
-    /// `None` where the message does not consist of just those, with one zone.
+    /// Reads the sections. `None` unless the message consists of exactly one zone, prerequisites, updates and additional
+    /// records.
     pub fn read(message: &'p [u8]) -> Option<Self> {
         let mut walk = Walk::behind_header(message);
         let [zones, prerequisites, updates, additionals] = walk.counts()?;
@@ -61,8 +62,7 @@ impl<'p> UpdateRecord<'p> {
     }
 }
 
-/// The names in the update section of a message, each once and in order. None where the message is no UPDATE or cannot
-/// be read.
+/// The distinct names in the update section of a message, in order. Empty if the message is not a readable UPDATE.
 pub fn updated_names(message: &[u8]) -> Vec<Name> {
     let is_update = message.get(2).is_some_and(|flags| flags >> 3 & 0xf == u8::from(OpCode::Update));
     let sections = if is_update { Sections::read(message) } else { None };

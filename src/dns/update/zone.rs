@@ -1,4 +1,4 @@
-//! The zone that an UPDATE names, and what stands in it beside the values of accounts.
+//! The zone that an UPDATE names, and its records other than the values of accounts.
 
 use hickory_proto::rr::RecordType;
 
@@ -12,10 +12,10 @@ use super::refusal::UpdateRefusal;
 
 /// The zone that an UPDATE names.
 pub enum UpdateZone<'z> {
-    /// A zone that this server answers for.
+    /// A zone of this server.
     Zone(&'z Zone),
-    /// An alias of the account, and the owner behind it: clients that look for a zone where there is only a CNAME take
-    /// the alias for one.
+    /// An alias of the account, and the owner that it refers to. Clients that search for the zone of a CNAME take the alias
+    /// for a zone.
     Virtual(&'z Name, &'z Owner),
 }
 
@@ -38,7 +38,7 @@ impl<'z> UpdateZone<'z> {
         if name.is_in(apex) { Ok(()) } else { Err(UpdateRefusal::OutOfZone) }
     }
 
-    /// The owner at a name, if there can be one. Whether the account owns it is for the publisher to say.
+    /// The owner at a name, if there can be one. The publisher checks whether it belongs to the account.
     pub fn owner(&self, name: &Name) -> Option<Owner> {
         match self {
             Self::Zone(zone) => OwnerText::Name(name.clone()).in_zone(&zone.name),
@@ -77,7 +77,7 @@ impl FixedRecords<'_> {
         is_soa || self.sets.iter().copied().flatten().any(|set| set.rtype == rtype)
     }
 
-    /// Whether the records of a type are just these, in any order.
+    /// Whether the records of a type are exactly these, in any order.
     pub fn is_set(&self, rtype: RecordType, expected: &[&[u8]]) -> bool {
         let Some(found) = self.sets.iter().copied().flatten().find(|set| set.rtype == rtype) else { return false };
         let is_superset = expected.iter().all(|rdata| found.rdatas.iter().any(|other| **other == **rdata));

@@ -239,7 +239,7 @@ fn certificates_of_the_configuration_come_change_and_go_with_a_reload() {
     reload("");
     until("the command rules", || kept() == [(both.clone(), json!(false))]);
     until("it is whole again", || pair(&home, "a.example.com").unwrap().info.names == asked.names);
-    assert!(!daemon.log().contains("takes effect with the next start"), "{}", daemon.log());
+    assert!(!daemon.log().contains("restart txtgate to apply it"), "{}", daemon.log());
 }
 
 #[test]

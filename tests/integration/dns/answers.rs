@@ -1,4 +1,4 @@
-//! Names and types: what exists, what does not, and how that is said.
+//! Names and types: answers for those that exist, and for those that do not.
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RData;

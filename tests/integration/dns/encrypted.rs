@@ -1,4 +1,4 @@
-//! DNS over TLS (RFC 7858) and over QUIC (RFC 9250): what is said is what TCP says, and certificates change while in use.
+//! DNS over TLS (RFC 7858) and over QUIC (RFC 9250): the replies equal those over TCP, and certificates change while in use.
 
 use std::io::{Read, Write};
 use std::net::UdpSocket;

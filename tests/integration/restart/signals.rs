@@ -87,7 +87,7 @@ fn sighup_changes_the_log_level_and_names_what_needs_a_restart() {
     let settings = Settings::default().with("log", "level = \"info\"").with("values", "max-values = 7");
     daemon.home().write(&settings);
     daemon.signal(Signal::HUP);
-    until("it says so", || daemon.log().contains("takes effect with the next start"));
+    until("it says so", || daemon.log().contains("restart txtgate to apply it"));
     assert!(daemon.log().contains("`values"), "{}", daemon.log());
     Account::register(daemon.api());
     until("info is logged", || daemon.log().contains("registered"));

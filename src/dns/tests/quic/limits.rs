@@ -7,7 +7,8 @@ use crate::model::prefix::Prefix;
 
 /// Passes on what a client sends, up to so many datagrams, and all that comes back, which `seen` sees.
 async fn pass_on(between: &Between, server: SocketAddr, mut most: usize, mut seen: impl FnMut(&[u8])) {
-    let (mut datagram, mut client) = ([0; 2_000], None);
+    let mut datagram = [0; 2_000];
+    let mut client = None;
     loop {
         let (length, from) = between.recv_from(&mut datagram).await.unwrap();
         let to = match client {
@@ -17,7 +18,8 @@ async fn pass_on(between: &Between, server: SocketAddr, mut most: usize, mut see
             }
             _ if most == 0 => continue,
             _ => {
-                (client, most) = (Some(from), most - 1);
+                client = Some(from);
+                most -= 1;
                 server
             }
         };
@@ -28,7 +30,8 @@ async fn pass_on(between: &Between, server: SocketAddr, mut most: usize, mut see
 #[tokio::test]
 async fn a_full_house_closes_the_longest_idle_connection() {
     let server = server_of(responder(), Connections::new(3, 2), IDLE);
-    let (first, second) = (server.connect().await, server.connect().await);
+    let first = server.connect().await;
+    let second = server.connect().await;
     for connection in [&second, &first] {
         ask(connection, &ask_for("shop", 16)).await;
     }
