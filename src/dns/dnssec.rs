@@ -13,7 +13,7 @@ use crate::model::name::{MAX_NAME, NameRef};
 use crate::model::serial::Serial;
 use crate::model::txt::{MAX_STRING, RecordSet, TXT_VALUE};
 use crate::zone::signing::nsec::{NXNAME, nsec_rdata};
-use crate::zone::signing::{Refused, Signed, Signing, Unsigned, Way};
+use crate::zone::signing::{Carrier, Refused, Signed, Signing, Unsigned};
 use crate::zone::{Node, Zone, zone_of};
 
 use super::answer::{Answer, Records};
@@ -23,7 +23,12 @@ use super::signatures::{Denial, NsecRole, Signatures, SigningOutcome};
 
 /// Signs an answer from a signed zone if the client has set DO (RFC 3225). Returns how long the next query of the same
 /// stream must wait; zero for datagrams.
-pub fn sign_answer<'z>(zones: &'z [Zone], question: &Question<'_>, way: Way, answer: &mut Answer<'z>) -> Duration {
+pub fn sign_answer<'z>(
+    zones: &'z [Zone],
+    question: &Question<'_>,
+    carrier: Carrier,
+    answer: &mut Answer<'z>,
+) -> Duration {
     let Some(edns) = question.echo.edns.filter(|edns| edns.dnssec_ok && answer.is_authoritative) else {
         return Duration::ZERO;
     };
@@ -33,7 +38,7 @@ pub fn sign_answer<'z>(zones: &'z [Zone], question: &Question<'_>, way: Way, ans
     }
     let Some(zone) = zone_of(zones, question.name()) else { return Duration::ZERO };
     let Some(signing) = zone.signing.as_deref() else { return Duration::ZERO };
-    let mut signer = AnswerSigner { zone, signing, rtype: question.rtype(), way, pause: Duration::ZERO };
+    let mut signer = AnswerSigner { zone, signing, rtype: question.rtype(), carrier, pause: Duration::ZERO };
     match signer.signatures(question.name(), answer) {
         Ok(signatures) => {
             if signatures.denial.as_ref().is_some_and(|denial| denial.role != NsecRole::Proof) {
@@ -61,7 +66,7 @@ struct AnswerSigner<'z> {
     zone: &'z Zone,
     signing: &'z Signing,
     rtype: RecordType,
-    way: Way,
+    carrier: Carrier,
     pause: Duration,
 }
 
@@ -118,11 +123,11 @@ impl<'z> AnswerSigner<'z> {
         let ttl = self.zone.soa.negative_ttl;
         let set = Unsigned { owner, rtype: RecordType::NSEC, ttl, rdatas: std::iter::once(&rdata) };
         let signed = if is_missing {
-            let (signed, pause) = self.signing.sign_denial(&set, self.way)?;
+            let (signed, pause) = self.signing.sign_denial(&set, self.carrier)?;
             self.pause = pause;
             signed
         } else if matches!(self.rtype, RecordType::TXT | RecordType::ANY) {
-            self.signing.sign_beside(&set)?
+            self.signing.sign_variant(&set)?
         } else {
             self.signing.sign(&set)?
         };

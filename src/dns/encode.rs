@@ -19,9 +19,9 @@ use super::answer::{Answer, Records};
 use super::edns::Edns;
 use super::question::Echo;
 use super::signatures::{NsecRole, Signatures, SigningOutcome};
-use super::source::Carrier;
 use super::tsig::ReplyTsig;
 use super::wire::HEADER;
+use crate::zone::signing::Carrier;
 
 /// The UDP payload size that the server announces, and the most that it sends: such a datagram fits every path without
 /// fragmentation (RFC 9715 section 3.2).

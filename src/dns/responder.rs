@@ -12,6 +12,7 @@ use crate::metrics::Metrics;
 use crate::model::account::Account;
 use crate::model::name::{MAX_NAME, Name, NameRef};
 use crate::model::time::Clock;
+use crate::zone::signing::Carrier;
 use crate::zone::{Zone, Zones};
 
 use super::answer::{Answer, answer};
@@ -21,7 +22,7 @@ use super::error_reply::ErrorReply;
 use super::question::{Class, Echo, Question, Request, RequestError};
 use super::reply::{Received, ReplyWriter, ResponsePolicy, WrittenReply};
 use super::signatures::SigningOutcome;
-use super::source::{Carrier, MessageSource};
+use super::source::MessageSource;
 use super::tsig::{Tsig, Unverified, VerifiedRequest};
 use super::update::{NotAccepted, PendingUpdate, Updates, updated_names};
 use super::watch::Watchers;
@@ -164,7 +165,7 @@ impl Responder {
             return (self.replies.policy.identity.answer(question), Duration::ZERO);
         }
         let mut answer = answer(zones, question, is_virtual, self.replies.clock.now());
-        let pause = sign_answer(zones, question, carrier.way(), &mut answer);
+        let pause = sign_answer(zones, question, carrier, &mut answer);
         answer.is_authoritative &= question.class() == Class::In;
         (answer, pause)
     }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::zone::signing::Way;
+use crate::zone::signing::Carrier;
 
 /// The kind of listener that received a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,25 +29,6 @@ impl Transport {
         match self {
             Self::Udp => Carrier::Datagram,
             Self::Tcp | Self::Tls | Self::Quic => Carrier::Stream,
-        }
-    }
-}
-
-/// The kind of transport, on which the size of a reply and the limit on signing depend.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Carrier {
-    /// Each message is one datagram.
-    Datagram,
-    /// A length precedes each message in a stream.
-    Stream,
-}
-
-impl Carrier {
-    /// The carrier in the terms of the zone's signer.
-    pub fn way(self) -> Way {
-        match self {
-            Self::Datagram => Way::Datagram,
-            Self::Stream => Way::Stream,
         }
     }
 }

@@ -59,7 +59,7 @@ pub enum Refused {
     Random,
 }
 
-/// How a query arrived, which decides whether its client can wait.
+/// The kind of transport. The size of a reply depends on it, and whether the client can wait for a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Carrier {
     /// In a datagram: the client can be told at once to retry over a stream.

@@ -23,7 +23,7 @@ use crate::model::name::{MAX_NAME, Name};
 use crate::model::serial::Serial;
 use crate::model::time::{Clock, Timestamp};
 use crate::model::txt::RecordSet;
-use crate::zone::signing::{Signed, Way};
+use crate::zone::signing::{Carrier, Signed};
 use crate::zone::{Zone, Zones};
 
 /// Labels of a name up to which hickory-proto finds all that can be compressed: it keeps 64 candidates.
@@ -101,10 +101,10 @@ impl Reference {
         let plain = plain(&query);
         let mut lower = [0; MAX_NAME];
         let Ok(Request::Query(question)) = Request::read(&plain, &mut lower) else { panic!("no query: {plain:02x?}") };
-        let way = if transport == Transport::Udp { Way::Datagram } else { Way::Stream };
+        let carrier = if transport == Transport::Udp { Carrier::Datagram } else { Carrier::Stream };
         let zones = self.zones.load();
         let mut answer = answer(&zones, &question, |_| false, now);
-        sign_answer(&zones, &question, way, &mut answer);
+        sign_answer(&zones, &question, carrier, &mut answer);
         if matches!(answer.signing, SigningOutcome::Withheld) { Said::Unclear } else { reply(&answer) }
     }
 }

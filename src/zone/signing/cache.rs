@@ -85,7 +85,7 @@ mod tests {
     use super::*;
     use crate::model::time::Timestamp;
 
-    fn signed(print: u64) -> Arc<Signed> {
+    fn signed(fingerprint: u64) -> Arc<Signed> {
         Arc::new(Signed { fingerprint, at: Timestamp::from_unix(0), bytes: Box::default(), count: 1 })
     }
 
@@ -96,7 +96,7 @@ mod tests {
         for number in 0..100_000_u64 {
             cache.put(&number.to_be_bytes(), signed(number));
             if number % 16 == 0 {
-                assert_eq!(cache.find(b"kept").map(|found| found.print), Some(7), "{number}");
+                assert_eq!(cache.find(b"kept").map(|found| found.fingerprint), Some(7), "{number}");
             }
         }
         let entries = |shard: &Mutex<Shard>| shard.lock().map(|shard| shard.young.len() + shard.old.len()).unwrap();

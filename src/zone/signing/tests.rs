@@ -25,8 +25,8 @@ fn txt<'a>(owner: &'a Name, values: &'a [&'a [u8]]) -> Unsigned<'a, std::slice::
 fn two_sets_of_one_name_and_type_are_signed_once_each() {
     let (signing, owner) = (signing(Phase::Offered, 1), "a.auth.example.org".parse().unwrap());
     let (one, other) = (txt(&owner, &[b"one"]), txt(&owner, &[b"other"]));
-    let first = (signing.sign(&one).unwrap(), signing.sign_beside(&other).unwrap());
-    let second = (signing.sign(&one).unwrap(), signing.sign_beside(&other).unwrap());
+    let first = (signing.sign(&one).unwrap(), signing.sign_variant(&other).unwrap());
+    let second = (signing.sign(&one).unwrap(), signing.sign_variant(&other).unwrap());
     assert!(Arc::ptr_eq(&first.0, &second.0) && Arc::ptr_eq(&first.1, &second.1));
 }
 
@@ -126,12 +126,12 @@ fn each_phase_has_its_keys_and_its_word_for_the_parent() {
 fn denials_of_new_names_are_limited_and_those_seen_are_not() {
     let signing = signing(Phase::Offered, 1).with_denials(10);
     let name = |number: u32| -> Name { format!("n{number}.{APEX}").parse().unwrap() };
-    let deny = |number: u32, way| signing.sign_denial(&txt(&name(number), &[b"\x01a"]), way);
-    let refused = (0..2_000).find(|number| deny(*number, Way::Datagram) == Err(Refused::Busy)).expect("a limit");
+    let deny = |number: u32, carrier| signing.sign_denial(&txt(&name(number), &[b"\x01a"]), carrier);
+    let refused = (0..2_000).find(|number| deny(*number, Carrier::Datagram) == Err(Refused::Busy)).expect("a limit");
     assert!(refused >= 3, "{refused}");
-    assert!(deny(0, Way::Datagram).is_ok());
-    // Streams have turns of their own, and wait for them.
-    let waits = (10_000..12_000).map_while(|number| deny(number, Way::Stream).ok()).map(|(_, wait)| wait);
+    assert!(deny(0, Carrier::Datagram).is_ok());
+    // Streams have a limit of their own, and wait for it.
+    let waits = (10_000..12_000).map_while(|number| deny(number, Carrier::Stream).ok()).map(|(_, wait)| wait);
     let waits: Vec<Duration> = waits.collect();
     assert!(waits[0].is_zero() && waits.iter().all(|wait| *wait <= STREAM_WAIT), "{waits:?}");
     assert!((11..2_000).contains(&waits.len()), "{waits:?}");
@@ -141,7 +141,7 @@ fn denials_of_new_names_are_limited_and_those_seen_are_not() {
 #[test]
 fn a_thousand_denials_a_second_are_signed_and_a_quarter_of_them_at_once() {
     let signing = signing(Phase::Offered, 1);
-    let at_once = |turns: &Turns| (0..10_000).map_while(|_| turns.take_at(0)).count();
+    let at_once = |limit: &RateLimit| (0..10_000).map_while(|_| limit.take_at(0)).count();
     assert_eq!(at_once(&signing.datagrams), 251);
     assert_eq!(at_once(&signing.streams), 1_001);
 }
