@@ -37,12 +37,12 @@ const MAX_URL: usize = 1_024;
 /// A client that may store accounts: it has a registration secret or an enrolment token. The count and the expiry of a
 /// token limit registrations; its storage lasts until the token is revoked.
 #[derive(Debug)]
-pub struct Holder {
+pub struct StorageHolder {
     secret: PresentedSecret,
     actor: Actor,
 }
 
-impl FromRequestParts<SharedState> for Holder {
+impl FromRequestParts<SharedState> for StorageHolder {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &SharedState) -> Result<Self, Failure> {
@@ -63,7 +63,7 @@ impl FromRequestParts<SharedState> for Holder {
     }
 }
 
-impl Holder {
+impl StorageHolder {
     fn hash(&self) -> SecretHash {
         self.secret.hash()
     }
@@ -120,7 +120,7 @@ impl StoredAccount {
 /// Fetches the account of a domain.
 pub async fn fetch(
     State(publisher): State<Publisher>,
-    holder: Holder,
+    holder: StorageHolder,
     Domain(domain, _): Domain,
 ) -> Result<Response, Failure> {
     let hash = holder.hash();
@@ -131,7 +131,7 @@ pub async fn fetch(
 }
 
 /// Fetches all accounts, by domain.
-pub async fn fetch_all(State(publisher): State<Publisher>, holder: Holder) -> Result<Response, Failure> {
+pub async fn fetch_all(State(publisher): State<Publisher>, holder: StorageHolder) -> Result<Response, Failure> {
     let hash = holder.hash();
     let all = read(&publisher, move |publisher| publisher.all_stored(&hash)).await?;
     let mut accounts = Map::new();
@@ -145,7 +145,7 @@ pub async fn fetch_all(State(publisher): State<Publisher>, holder: Holder) -> Re
 pub async fn put(
     State(publisher): State<Publisher>,
     State(lookup): State<DnsClient>,
-    holder: Holder,
+    holder: StorageHolder,
     Domain(domain, alias): Domain,
     fields: Fields,
 ) -> Result<Response, Failure> {
@@ -177,7 +177,7 @@ struct StorageReply {
 /// Removes the account of a domain. Removing an account that is gone succeeds.
 pub async fn remove(
     State(publisher): State<Publisher>,
-    holder: Holder,
+    holder: StorageHolder,
     Domain(domain, _): Domain,
 ) -> Result<Response, Failure> {
     let removed = publisher.delete_stored(holder.actor, holder.hash(), domain).await?;

@@ -58,14 +58,14 @@ struct Shared {
     allows_md5: bool,
     /// `None` if no account has ever had a key.
     master: Mutex<Option<MasterSecret>>,
-    holders: RwLock<HashMap<Username, Arc<Holder>>>,
+    holders: RwLock<HashMap<Username, Arc<TsigHolder>>>,
     /// The number of holders. Most servers have none, and then no lock is taken.
     count: AtomicUsize,
 }
 
 /// An active account that has a key.
 #[derive(Debug)]
-pub struct Holder {
+pub struct TsigHolder {
     /// The account, as last stored.
     pub account: Account,
     /// The account's key.
@@ -116,14 +116,14 @@ impl Keyring {
         if let Some((account, key)) = active.zip(key) {
             // A message with the same key must not be carried out twice.
             let recent = before.map(|before| before.recent.clone()).unwrap_or_default();
-            holders.insert(who, Arc::new(Holder { account, key, recent }));
+            holders.insert(who, Arc::new(TsigHolder { account, key, recent }));
         }
         self.0.count.store(holders.len(), Ordering::Release);
         is_unusable
     }
 
     /// The holder of the key with this name. The name is the account's username as its only label.
-    pub fn holder(&self, key_name: NameRef<'_>) -> Option<Arc<Holder>> {
+    pub fn holder(&self, key_name: NameRef<'_>) -> Option<Arc<TsigHolder>> {
         let mut labels = key_name.labels();
         let (Some(label), None) = (labels.next(), labels.next()) else { return None };
         let username: Username = std::str::from_utf8(label).ok().filter(|text| text.len() == 36)?.parse().ok()?;

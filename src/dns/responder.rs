@@ -7,7 +7,7 @@ use std::time::Duration;
 use hickory_proto::op::ResponseCode;
 use tracing::{debug, error};
 
-use crate::crypto::keyring::Holder;
+use crate::crypto::keyring::TsigHolder;
 use crate::metrics::Metrics;
 use crate::model::account::Account;
 use crate::model::name::{MAX_NAME, Name, NameRef};
@@ -216,7 +216,7 @@ impl Responder {
         &self,
         packet: &[u8],
         verified: &VerifiedRequest,
-        holder: &Arc<Holder>,
+        holder: &Arc<TsigHolder>,
         source: MessageSource,
         out: &mut Vec<u8>,
     ) -> Outcome {
@@ -253,7 +253,7 @@ impl Responder {
         packet: &[u8],
         received: Received<'_>,
         verified: &VerifiedRequest,
-        holder: &Arc<Holder>,
+        holder: &Arc<TsigHolder>,
         out: &mut Vec<u8>,
     ) -> Outcome {
         let Some(updates) = &self.updates else { return self.refuse(received, ResponseCode::NotImp, out) };

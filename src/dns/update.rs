@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tracing::debug;
 
-use crate::crypto::keyring::{Admission, Holder, Keyring, Ticket};
+use crate::crypto::keyring::{Admission, Keyring, Ticket, TsigHolder};
 use crate::model::actor::{Actor, FrontEnd, KeyUsed};
 use crate::model::name::{Name, NameRef};
 use crate::publisher::{Abort, Publisher};
@@ -76,7 +76,7 @@ impl Updates {
     }
 
     /// The account whose key has this name.
-    pub fn holder(&self, key_name: &Name) -> Option<Arc<Holder>> {
+    pub fn holder(&self, key_name: &Name) -> Option<Arc<TsigHolder>> {
         self.keyring.holder(key_name.as_ref())
     }
 
@@ -92,7 +92,7 @@ impl Updates {
         message: &[u8],
         received: Received<'_>,
         verified: &VerifiedRequest,
-        holder: &Arc<Holder>,
+        holder: &Arc<TsigHolder>,
         zones: &[Zone],
         replies: &ReplyWriter,
     ) -> Result<Box<PendingUpdate>, NotAccepted> {
@@ -131,7 +131,7 @@ pub struct PendingUpdate {
     replies: ReplyWriter,
     publisher: Publisher,
     runtime: Handle,
-    holder: Arc<Holder>,
+    holder: Arc<TsigHolder>,
     plan: UpdatePlan,
     ticket: Ticket,
     tsig: ReplyTsig,

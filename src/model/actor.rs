@@ -12,7 +12,7 @@ use super::enrolment::EnrolmentId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Actor {
     /// On whose authority the change is made.
-    pub who: Authority,
+    pub who: Principal,
     /// The part of the program that took the request.
     pub front_end: FrontEnd,
     /// The client's address, as the front end believes it; `None` for requests that cross no network.
@@ -21,9 +21,9 @@ pub struct Actor {
     pub key: KeyUsed,
 }
 
-/// On whose authority a change is made. The publisher's rules of ownership look at this alone.
+/// On whose authority a change is made. The rules of ownership look at this alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Authority {
+pub enum Principal {
     /// An account, at its own names.
     Account(Username),
     /// The operator, at every name.
@@ -70,26 +70,26 @@ pub enum KeyUsed {
 
 impl Actor {
     /// The operator, over the Unix socket: whoever may open its file.
-    pub const OPERATOR: Self = Self::local(Authority::Operator, FrontEnd::Admin);
+    pub const OPERATOR: Self = Self::local(Principal::Operator, FrontEnd::Admin);
     /// The daemon, for its certificates.
-    pub const CERTIFICATES: Self = Self::local(Authority::Daemon, FrontEnd::Certificates);
+    pub const CERTIFICATES: Self = Self::local(Principal::Daemon, FrontEnd::Certificates);
     /// The daemon, for what is due.
-    pub const UPKEEP: Self = Self::local(Authority::Daemon, FrontEnd::Upkeep);
+    pub const UPKEEP: Self = Self::local(Principal::Daemon, FrontEnd::Upkeep);
     /// The operator, on a database that no daemon serves.
-    pub const COMMAND_LINE: Self = Self::local(Authority::Operator, FrontEnd::CommandLine);
+    pub const COMMAND_LINE: Self = Self::local(Principal::Operator, FrontEnd::CommandLine);
 
-    const fn local(who: Authority, front_end: FrontEnd) -> Self {
+    const fn local(who: Principal, front_end: FrontEnd) -> Self {
         Self { who, front_end, address: None, key: KeyUsed::None }
     }
 
     /// A client of the public API that registers.
     pub fn registrant(address: IpAddr, key: KeyUsed) -> Self {
-        Self { who: Authority::Registrant, front_end: FrontEnd::Api, address: Some(address), key }
+        Self { who: Principal::Registrant, front_end: FrontEnd::Api, address: Some(address), key }
     }
 
     /// An account whose key a front end has verified.
     pub fn account(username: Username, front_end: FrontEnd, address: IpAddr, key: KeyUsed) -> Self {
-        Self { who: Authority::Account(username), front_end, address: Some(address), key }
+        Self { who: Principal::Account(username), front_end, address: Some(address), key }
     }
 }
 
@@ -100,7 +100,7 @@ impl Actor {
     }
 }
 
-impl Authority {
+impl Principal {
     /// Whether every name is open to it.
     pub fn is_operator(self) -> bool {
         matches!(self, Self::Operator | Self::Daemon)
@@ -111,10 +111,10 @@ impl fmt::Display for Actor {
     /// For logs: `account 0f8f... (Api, Current key, 192.0.2.1)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.who {
-            Authority::Account(username) => write!(f, "account {username}")?,
-            Authority::Operator => f.write_str("the operator")?,
-            Authority::Daemon => f.write_str("the daemon")?,
-            Authority::Registrant => f.write_str("a registrant")?,
+            Principal::Account(username) => write!(f, "account {username}")?,
+            Principal::Operator => f.write_str("the operator")?,
+            Principal::Daemon => f.write_str("the daemon")?,
+            Principal::Registrant => f.write_str("a registrant")?,
         }
         write!(f, " ({:?}", self.front_end)?;
         match self.key {

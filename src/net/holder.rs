@@ -11,14 +11,14 @@ const MAX_DESCRIPTORS: usize = 65_536;
 
 /// The process that has a socket on a port, as far as it can be found out.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Holder {
+pub enum PortHolder {
     /// A process that this one may look at.
     Process { id: u32, name: String },
     /// Only the user is known: only root may look into the processes of other users.
     User { name: String },
 }
 
-impl fmt::Display for Holder {
+impl fmt::Display for PortHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Process { id, name } => write!(f, "{name} (process {id})"),
@@ -28,12 +28,12 @@ impl fmt::Display for Holder {
 }
 
 /// Finds the holder of a local port. `table` is `udp` or `tcp`.
-pub fn of_port(table: &str, port: u16) -> Option<Holder> {
+pub fn of_port(table: &str, port: u16) -> Option<PortHolder> {
     let socket = [table.to_owned(), format!("{table}6")].iter().find_map(|table| {
         let text = fs::read_to_string(Path::new("/proc/self/net").join(table)).ok()?;
         text.lines().find_map(|line| socket_on(line, port))
     })?;
-    Some(process_with(socket.inode).unwrap_or(Holder::User { name: user_name(socket.user) }))
+    Some(process_with(socket.inode).unwrap_or(PortHolder::User { name: user_name(socket.user) }))
 }
 
 /// The name of a user, or the user's number if `/etc/passwd` does not have it.
@@ -69,7 +69,7 @@ fn socket_on(line: &str, port: u16) -> Option<Socket> {
     Some(Socket { user, inode })
 }
 
-fn process_with(inode: u64) -> Option<Holder> {
+fn process_with(inode: u64) -> Option<PortHolder> {
     let target = format!("socket:[{inode}]");
     let mut descriptors = 0;
     let processes = fs::read_dir("/proc").ok()?.flatten();
@@ -80,7 +80,7 @@ fn process_with(inode: u64) -> Option<Holder> {
             descriptors += 1;
             if fs::read_link(link.path()).is_ok_and(|path| path.as_os_str() == target.as_str()) {
                 let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
-                return Some(Holder::Process { id, name: name.trim().to_owned() });
+                return Some(PortHolder::Process { id, name: name.trim().to_owned() });
             }
         }
         if descriptors > MAX_DESCRIPTORS {
@@ -102,7 +102,7 @@ mod tests {
         let tcp = TcpListener::bind("[::1]:0").or_else(|_| TcpListener::bind("127.0.0.1:0")).unwrap();
         for (table, port) in [("udp", udp.local_addr().unwrap().port()), ("tcp", tcp.local_addr().unwrap().port())] {
             let holder = of_port(table, port);
-            let Some(Holder::Process { id, .. }) = holder else { panic!("{table} {port}: {holder:?}") };
+            let Some(PortHolder::Process { id, .. }) = holder else { panic!("{table} {port}: {holder:?}") };
             assert_eq!(id, std::process::id());
         }
     }

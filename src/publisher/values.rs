@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 
 use crate::model::account::AccountStatus;
-use crate::model::actor::{Actor, Authority};
+use crate::model::actor::{Actor, Principal};
 use crate::model::name::Owner;
 use crate::model::time::Timestamp;
 use crate::model::txt::{LiveValue, TxtValue};
@@ -253,10 +253,10 @@ fn holds(tx: &Tx<'_>, condition: &Condition) -> Result<bool, StoreError> {
 }
 
 /// Whether the actor may change the values at a row.
-fn may_publish(who: Authority, row: &OwnerRow) -> Result<(), AccessError> {
+fn may_publish(who: Principal, row: &OwnerRow) -> Result<(), AccessError> {
     match (&row.account, who) {
         (Some((_, status)), _) if *status != AccountStatus::Active => Err(AccessError::Disabled),
-        (Some((owner, _)), Authority::Account(username)) if *owner == username => Ok(()),
+        (Some((owner, _)), Principal::Account(username)) if *owner == username => Ok(()),
         (_, who) if who.is_operator() => Ok(()),
         _ => Err(AccessError::NotOwner),
     }
