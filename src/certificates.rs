@@ -1,7 +1,7 @@
 //! The life of certificates: the API's own, and managed ones that other programs of this machine use. Issued, written to
 //! files, deployed, renewed, revoked and deleted.
 //!
-//! [`issue`] gets a certificate: [`preflight`] checks what the CA will check, then comes the order. One loop, in [`keeper`], keeps both kinds:
+//! [`issue`] gets a certificate: `preflight` checks what the CA will check, then comes the order. One loop, in [`keeper`], keeps both kinds:
 //! [`api_certificate`] and [`managed`].
 
 pub mod api_certificate;

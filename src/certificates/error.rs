@@ -17,7 +17,7 @@ use crate::publisher::{Abort, OwnerError, PersistError, ValueError};
 use super::missing_record::MissingRecord;
 
 /// Why a certificate cannot be issued, put in place, changed or deleted. The message says what was found, and
-/// [`CertificateError::advice`] what to do about it.
+/// `CertificateError::advice` what to do about it.
 #[derive(Debug, Clone, Error)]
 pub enum CertificateError {
     #[error(transparent)]

@@ -1,6 +1,6 @@
 //! The one writer: a thread that commits whatever waits as one transaction with one fsync.
 //!
-//! An operation is a closure that runs inside the transaction and records the [`Change`]s that it makes. After the commit
+//! An operation is a closure that runs inside the transaction and records the `Change`s that it makes. After the commit
 //! the zones apply them, then the listener and the subscribers hear of them, and only then do the callers.
 
 mod transaction;
