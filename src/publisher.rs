@@ -21,6 +21,7 @@ mod upkeep;
 mod values;
 mod zones;
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
@@ -162,12 +163,8 @@ impl Publisher {
         actor: Actor,
         mut operation: impl FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let operation = move |tx: &Tx<'_>| operation(tx).map_err(Abort::<std::convert::Infallible>::Store);
-        match self.0.writer.write(actor, operation).await {
-            Ok(value) => Ok(value),
-            Err(Abort::Store(error)) => Err(error),
-            Err(Abort::Refused(never)) => match never {},
-        }
+        let operation = move |tx: &Tx<'_>| operation(tx).map_err(Abort::<Infallible>::Store);
+        Ok(self.write(actor, operation).await?)
     }
 }
 

@@ -59,18 +59,8 @@ impl Fixture {
     }
 
     async fn register(&self, label: Option<&str>) -> Result<Account, Abort<OwnerError>> {
-        let wanted = Registration {
-            name: OwnerRequest::Subdomain(Choice {
-                subdomain: label.map(|label| label.parse().unwrap()),
-                ..Choice::default()
-            }),
-            allow_from: AllowFrom::default(),
-            note: Note::default(),
-            key: ApiKeyHash::of(&ApiKey::random().unwrap()).unwrap(),
-            tsig: None,
-            alias: None,
-        };
-        self.publisher.register(Actor::OPERATOR, wanted).await
+        let choice = Choice { subdomain: label.map(|label| label.parse().unwrap()), ..Choice::default() };
+        self.publisher.register(Actor::OPERATOR, registration(choice)).await
     }
 
     async fn publish(&self, account: &Account, letters: &str) {
@@ -90,6 +80,18 @@ impl Fixture {
 
     fn zone(&self) -> Zone {
         self.publisher.zones().load()[0].clone()
+    }
+}
+
+/// A registration of a subdomain, with a key that nobody knows.
+fn registration(choice: Choice) -> Registration {
+    Registration {
+        name: OwnerRequest::Subdomain(choice),
+        allow_from: AllowFrom::default(),
+        note: Note::default(),
+        key: ApiKeyHash::of(&ApiKey::random().unwrap()).unwrap(),
+        tsig: None,
+        alias: None,
     }
 }
 

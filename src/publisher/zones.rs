@@ -152,11 +152,8 @@ impl Publisher {
         let operation = move |tx: &Tx<'_>| Ok::<_, Abort<Infallible>>(tx.record_zone(Action::ReloadKeys, &name)?);
         let replacement = Replacement::new(self.0.zones.clone(), seen);
         let replaced = replacement.done.clone();
-        match self.0.writer.write_then(actor, operation, move |()| replacement.put(zones)).await {
-            Ok(()) => Ok(replaced.load(Ordering::Relaxed)),
-            Err(Abort::Store(error)) => Err(error),
-            Err(Abort::Refused(never)) => match never {},
-        }
+        self.0.writer.write_then(actor, operation, move |()| replacement.put(zones)).await?;
+        Ok(replaced.load(Ordering::Relaxed))
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod transaction;
 
+use std::convert::Infallible;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -47,6 +48,16 @@ pub enum Abort<R: std::error::Error> {
 impl<R: std::error::Error> From<StoreError> for Abort<R> {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<Abort<Infallible>> for StoreError {
+    /// Where no rule refuses, only the store can fail.
+    fn from(abort: Abort<Infallible>) -> Self {
+        match abort {
+            Abort::Store(error) => error,
+            Abort::Refused(never) => match never {},
+        }
     }
 }
 

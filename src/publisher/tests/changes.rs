@@ -173,19 +173,9 @@ async fn a_registration_with_a_token_names_the_token_and_a_refused_one_uses_it_n
     let enrolment = publisher.enrol(Actor::OPERATOR, hash, terms(publisher)).await.unwrap();
     let mut subscription = publisher.subscribe();
     let actor = Actor::registrant("192.0.2.1".parse().unwrap(), KeyUsed::Enrolment(enrolment.id));
-    let registration = |label: &str| Registration {
-        name: OwnerRequest::Subdomain(Choice {
-            subdomain: Some(label.parse().unwrap()),
-            enrolment: Some(enrolment.id),
-            ..Choice::default()
-        }),
-        allow_from: AllowFrom::default(),
-        note: Note::default(),
-        key: ApiKeyHash::of(&ApiKey::random().unwrap()).unwrap(),
-        tsig: None,
-        alias: None,
-    };
-    let refused = publisher.register(actor, registration("shop")).await;
+    let subdomain = Some("shop".parse().unwrap());
+    let choice = Choice { subdomain, enrolment: Some(enrolment.id), ..Choice::default() };
+    let refused = publisher.register(actor, registration(choice)).await;
     assert!(matches!(refused, Err(Abort::Refused(OwnerError::LabelReserved(..)))), "{refused:?}");
     assert_eq!(subscription.try_next(), None);
     assert_eq!(publisher.enrolments().unwrap()[0].used, 0, "the use is undone with the rest");
