@@ -16,7 +16,7 @@ use txtgate::model::account::{Account, AccountStatus, AllowFrom, Note, Username}
 use txtgate::model::actor::Actor;
 use txtgate::model::name::{Owner, Subdomain, ZoneName};
 use txtgate::model::secret::ApiKeyHash;
-use txtgate::model::time::{Clock, Timestamp};
+use txtgate::model::time::{Clock, Moment};
 use txtgate::model::txt::{LiveValue, TxtValue};
 use txtgate::store::writer::{Abort, Tx, Writer};
 use txtgate::store::{Store, StoreError};
@@ -41,7 +41,7 @@ fn main() -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     for start in (0..count).step_by(BATCH) {
-        let accounts = (start..count.min(start + BATCH)).map(|_| account(&zone, clock.now()));
+        let accounts = (start..count.min(start + BATCH)).map(|_| account(&zone, clock.moment()));
         let accounts: Vec<(Account, TxtValue)> = accounts.collect::<Result<_, Failure>>()?;
         for (account, txt) in &accounts {
             writeln!(out, "{} {txt}", account.owners[0])?;
@@ -56,7 +56,7 @@ fn main() -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
-fn account(zone: &ZoneName, now: Timestamp) -> Result<(Account, TxtValue), Failure> {
+fn account(zone: &ZoneName, now: Moment) -> Result<(Account, TxtValue), Failure> {
     let subdomain = Subdomain::random();
     let value = format!("{}-00000000", subdomain.as_str().replace('-', "_").get(1..).unwrap_or_default());
     let account = Account {
@@ -69,7 +69,8 @@ fn account(zone: &ZoneName, now: Timestamp) -> Result<(Account, TxtValue), Failu
         owners: vec![Owner::subdomain(zone.clone(), subdomain)],
         aliases: Vec::new(),
         created: now,
-        last_update: Some(now),
+        last_update: Some(now.date),
+        cadence: Default::default(),
         status: AccountStatus::Active,
     };
     Ok((account, value.get(..43).unwrap_or_default().parse()?))
@@ -79,7 +80,8 @@ fn insert(tx: &Tx<'_>, account: &Account, txt: TxtValue) -> Result<(), StoreErro
     tx.insert_account(account)?;
     // An owner that has just been inserted is there.
     if let Some(row) = tx.owner(&account.owners[0])? {
-        tx.put_value(row.id, &LiveValue { txt, published: account.created, expires: account.created.plus(LIFETIME) })?;
+        let Moment { date, running } = account.created;
+        tx.put_value(row.id, &LiveValue { txt, published: date, expires: running.plus(LIFETIME) }, running)?;
     }
     Ok(())
 }

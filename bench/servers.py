@@ -85,9 +85,8 @@ class Server:
         return found
 
     def cpu(self):
-        """Seconds of CPU so far."""
-        fields = [pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.pids()]
-        return sum(int(field[11]) + int(field[12]) for field in fields) / TICK
+        """Seconds of CPU so far, by the clock of each process: /proc counts in ticks, which is too coarse for a small load."""
+        return sum(time.clock_gettime((~pid << 3) | 2) for pid in self.pids())
 
     def rss(self):
         """Resident memory now, in MiB."""
@@ -108,9 +107,16 @@ class Server:
 
     def ask(self, seconds, *options):
         """Has dnsperf ask all the queries for so long."""
+        self.measure("dnsperf", "-s", "127.0.0.1", "-p", self.port, "-d", self.queries, "-l", seconds,
+                     "-c", "8", "-T", "1", "-e", *options)
+
+    def ask_from(self, networks, seconds, rate=0):
+        """Has so many networks ask all the queries for so long."""
+        self.measure(TARGET / "examples/networks", f"127.0.0.1:{self.port}", self.queries, networks, seconds, rate)
+
+    def measure(self, *client):
         before = self.cpu()
-        said = run_client("dnsperf", "-s", "127.0.0.1", "-p", self.port, "-d", self.queries, "-l", seconds,
-                              "-c", "8", "-T", "1", "-e", *options)
+        said = run_client(*client)
         number = lambda label: float(re.search(rf"{label}:\s*([\d.]+)", said).group(1))
         codes = re.search(r"Response codes:\s*(.*)", said).group(1)
         if not re.fullmatch(r"NOERROR \d+ \(100\.00%\)", codes):
@@ -174,15 +180,17 @@ def fill(home, count):
     return home
 
 
-def interleaved(servers, rounds, seconds, *options):
-    """Asks all in turn, round for round, so that whatever else the machine does hits all alike."""
+def interleaved(servers, rounds, seconds, *options, ask=None):
+    """Asks all in turn, round for round, so that whatever else the machine does hits all alike. `ask`: how, where not with
+    dnsperf and `options`."""
+    ask = ask or (lambda server, seconds: server.ask(seconds, *options))
     for server in servers:
-        server.ask(1, *options)
+        ask(server, 1)
         server.forget()
     for turn in range(rounds):
         # Another one is first each time.
         for server in servers[turn % len(servers):] + servers[:turn % len(servers)]:
-            server.ask(seconds, *options)
+            ask(server, seconds)
 
 
 def percentile(numbers, share):

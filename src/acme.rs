@@ -7,7 +7,7 @@
 //!
 //! From the bottom up: [`key`] signs, [`jws`] is what it signs, [`http`] carries the result, and [`problem`] is the
 //! CA's refusal. [`client`] is a CA, known by its [`directory`]. [`account`] is the daemon's account there, stored by
-//! [`account_file`]. [`order`] and [`authorization`] lead to a [`certificate`]. [`authority`] shares one account among
+//! [`account_file`]; a [`rollover`] gives it another key. [`order`] and [`authorization`] lead to a [`certificate`]. [`authority`] shares one account among
 //! all certificates.
 
 pub mod account;
@@ -21,12 +21,15 @@ pub mod error;
 pub mod http;
 pub mod jws;
 pub mod key;
+mod known_key;
 pub mod order;
 mod polling;
 pub mod problem;
+pub mod reachable;
 pub mod renewal_info;
 pub mod retry_after;
 pub mod revocation;
+pub mod rollover;
 
 pub use authority::Authority;
 pub use error::AcmeError;

@@ -1,23 +1,26 @@
 //! The life of certificates: the API's own, and managed ones that other programs of this machine use. Issued, written to
 //! files, deployed, renewed, revoked and deleted.
 //!
-//! [`issue`] gets a certificate: `preflight` checks what the CA will check, then comes the order. One loop, in [`keeper`], keeps both kinds:
-//! [`api_certificate`] and [`managed`].
+//! [`issue`] gets a certificate: `preflight` checks what the CA will check, then comes the order. One loop, in
+//! [`renewal_task`], serves both kinds: [`api_certificate`] and [`managed`].
 
 pub mod api_certificate;
 pub mod error;
 pub mod grants;
 pub mod issue;
 pub mod issue_request;
-pub mod keeper;
+mod labels;
+pub mod left_out;
 pub mod leftovers;
 pub mod managed;
 pub mod missing_record;
 mod pending;
 mod preflight;
 pub mod progress;
+pub mod provable;
 mod prove;
 pub mod renewal;
+pub mod renewal_task;
 pub mod services;
 
 use std::path::Path;
@@ -28,7 +31,7 @@ use crate::net::tls::Tls;
 
 pub use error::CertificateError;
 
-use api_certificate::{ApiCertificate, ApiCertificateKeeper};
+use api_certificate::{ApiCertificate, ApiCertificateTask};
 use managed::ManagedCertificates;
 use services::IssueServices;
 
@@ -41,7 +44,7 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// Starts the keepers of the managed certificates, and prepares the API's: its keeper is returned, to be run when DNS is
+    /// Starts the renewal tasks of the managed certificates, and prepares the API's: its renewal task is returned, to be run when DNS is
     /// served. `api` is `None` if the API has no certificate of the daemon's. Relative directories in commands are relative
     /// to `base`.
     pub async fn start(
@@ -49,18 +52,19 @@ impl Certificates {
         api: Option<(Tls, OwnCertificate)>,
         managed: &[ManagedCertificate],
         base: &Path,
-    ) -> (Self, Option<ApiCertificateKeeper>) {
+    ) -> (Self, Option<ApiCertificateTask>) {
         leftovers::remove_leftovers(&services.authority.settings().state);
+        labels::take_back(&services.publisher, &services.authority.settings().state).await;
         let authority = services.authority.clone();
         let mut certificate = None;
-        let mut keeper = None;
+        let mut task = None;
         if let Some((tls, settings)) = api {
             let started = ApiCertificate::start(services.clone(), tls, settings).await;
             certificate = Some(started.0);
-            keeper = Some(started.1);
+            task = Some(started.1);
         }
         let managed = ManagedCertificates::start(services, managed, base).await;
-        (Self { authority, api: certificate, managed }, keeper)
+        (Self { authority, api: certificate, managed }, task)
     }
 
     /// The CA and the account there.
@@ -86,7 +90,7 @@ impl Certificates {
         self.managed.reload(managed);
     }
 
-    /// Ends the keepers of the managed certificates.
+    /// Ends the renewal tasks of the managed certificates.
     pub fn stop(&self) {
         self.managed.stop();
     }

@@ -1,35 +1,56 @@
 //! The configuration: `config.toml`, read once into types that hold valid values only.
 //!
-//! [`File`](file::File) is the shape of the text, and refuses unknown keys; [`Config`] holds the settings of the
-//! daemon. An error says where (file, line, column, key), what was found and what to write instead.
+//! `syntax` makes a `tree` of the text, over which [`environment`] lays its variables; `shape` reads the tree into a
+//! [`File`](file::File), and `read` the file into the settings of the daemon, [`Config`]. Each step collects mistakes
+//! with their places, so that one run shows them all.
 
 pub mod acme;
+mod api;
 pub mod certificate;
+mod console;
+pub mod environment;
 pub mod error;
 pub mod file;
 pub mod keyfile;
+pub mod keys;
+mod lookups;
 pub mod method;
+pub mod notify;
 pub mod pkcs12;
+mod query_log;
 mod read;
+mod retirement;
+mod shape;
+pub mod source;
+mod syntax;
+mod tree;
 mod zones;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axum::http::HeaderName;
 use ipnet::IpNet;
 
 use crate::crypto::cookie::CookieSecrets;
+use crate::model::admin_token::AdminScope;
 use crate::model::name::{Name, ZoneName};
 use crate::model::secret::SecretHash;
+use crate::model::url::Url;
+use crate::net::dns_client::{Detours, Upstream};
+use crate::net::dnstap::DnstapSettings;
 use crate::zone::soa::Soa;
 use crate::zone::zonefile::StaticRecords;
 
 pub use acme::{Acme, ExternalAccount, OwnCertificate};
-pub use certificate::ManagedCertificate;
+pub use certificate::{DeployHook, ManagedCertificate};
 pub use error::ConfigError;
-pub use file::{KeyType, LogFormat, UntilIssued};
+pub use file::{KeyType, LogFormat, UntilIssued, UpdateWait};
 pub use method::Method;
+pub use notify::Notify;
+pub use query_log::{QueryFileLimits, QueryLogSettings};
+pub use read::Places;
 
 pub use crate::net::tls::TlsFiles;
 pub use crate::zone::signing::Dnssec;
@@ -38,6 +59,8 @@ pub use crate::zone::signing::Dnssec;
 #[derive(Clone, Debug)]
 pub struct Config {
     pub path: PathBuf,
+    /// Environment variables that look like keys and are none.
+    pub notes: Vec<String>,
     /// The SQLite file.
     pub database: PathBuf,
     /// The Unix socket of the operator's commands.
@@ -46,13 +69,25 @@ pub struct Config {
     pub dns: Dns,
     /// Secrets of DNS cookies that several servers share; `None`: a secret of this process alone.
     pub cookie_secrets: Option<CookieSecrets>,
+    /// Where copies of all DNS messages go; `None`: nowhere.
+    pub dnstap: Option<DnstapSettings>,
     pub api: Api,
+    pub admin: Admin,
+    pub console: Console,
     pub acme: Acme,
     /// The addresses of `/metrics` and `/ready`.
     pub metrics: Vec<SocketAddr>,
+    pub notify: Notify,
     pub values: ValueLimits,
+    /// `None`: values live as long as their lifetime.
+    pub retire_fetched: Option<RetireFetched>,
+    pub doctor: Doctor,
+    pub query_log: QueryLogSettings,
     /// The recursive resolvers for checks; empty: those of the system.
     pub resolvers: Vec<SocketAddr>,
+    /// Where nameservers are asked that this machine cannot reach at their own addresses.
+    pub detours: Detours,
+    pub updates: Updates,
     /// The zones; at least one, and the first is the default for registrations.
     pub zones: Vec<ZoneSettings>,
     /// The certificates that the daemon gets for other programs.
@@ -78,10 +113,14 @@ pub struct Dns {
     pub quic_listen: Vec<SocketAddr>,
     /// The certificate of DNS over TLS and QUIC; `None` where neither listens.
     pub tls: Option<Certificate>,
+    /// The proxies that begin each connection over TCP and TLS with a PROXY header; usually none.
+    pub proxies: Vec<IpNet>,
     /// UDP threads for each address; at least 1.
     pub threads: usize,
     /// UDP answers a second to one network; 0: no limit.
     pub answers_per_second: u32,
+    /// How long a connection may stay open without a complete query.
+    pub idle_timeout: Duration,
     /// Allows hmac-md5 for TSIG keys.
     pub tsig_md5: bool,
     /// Answers unsigned SOA queries for aliases too, not only those with the TSIG of the alias's account.
@@ -95,18 +134,74 @@ pub struct Dns {
 /// The HTTP API.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Api {
+    /// Addresses of HTTP, or of HTTPS with a certificate.
     pub listen: Vec<SocketAddr>,
+    /// Unix sockets, of HTTP.
+    pub sockets: Vec<PathBuf>,
+    /// The URL at which clients reach it, if that does not follow from `listen`.
+    pub url: Option<Url>,
     /// The certificate; `None`: plain HTTP.
     pub tls: Option<Certificate>,
     pub registration: Registration,
-    /// Proxies whose `client_ip_header` the API believes.
+    /// Proxies that say who their clients are.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether it believes it of everybody on a Unix socket.
+    pub trusts_sockets: bool,
     /// The header in which the proxies name the client.
     pub client_ip_header: Option<String>,
+    /// Whether the proxies begin each connection with a PROXY header.
+    pub proxy_protocol: bool,
     /// Web origins that may call the API; `*` for all.
     pub cors_origins: Vec<String>,
     /// The age at which the daemon removes accounts that never published; `None`: never.
     pub purge_unused: Option<Duration>,
+    /// The limit for a TLS handshake, and for the arrival of a request's header.
+    pub header_timeout: Duration,
+    /// The limit for the arrival of a request's body.
+    pub body_timeout: Duration,
+}
+
+/// The examinations that the daemon makes of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doctor {
+    /// Whether it makes one at each start.
+    pub at_start: bool,
+    /// Whether it makes one a day.
+    pub daily: bool,
+    /// Recursive resolvers elsewhere whose view is compared; empty: nobody is asked.
+    pub resolvers: Vec<Upstream>,
+}
+
+/// The operator's API over the network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Admin {
+    pub listen: Vec<SocketAddr>,
+    /// The certificate; `None`: plain HTTP, on loopback alone.
+    pub tls: Option<Certificate>,
+}
+
+/// The web console.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Console {
+    /// With no Unix sockets either, there is no console.
+    pub listen: Vec<SocketAddr>,
+    /// Unix sockets for a proxy.
+    pub sockets: Vec<PathBuf>,
+    /// Names and addresses of the console in browsers, beside those of the listeners; in lower case.
+    pub hosts: Vec<String>,
+    /// The certificate; `None`: plain HTTP, on loopback alone.
+    pub tls: Option<Certificate>,
+    /// The users of the proxy; `None`: a proxy signs nobody in.
+    pub proxy_users: Option<ProxyUsers>,
+}
+
+/// How a proxy on the console's Unix sockets names the users that it has signed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyUsers {
+    /// The header with the user's name.
+    pub header: HeaderName,
+    /// What the users may do.
+    pub scope: AdminScope,
 }
 
 /// The source of a listener's certificate.
@@ -142,6 +237,24 @@ pub struct ValueLimits {
     pub persist: bool,
 }
 
+/// When values that networks have fetched retire early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetireFetched {
+    /// The number of different networks; at least 2.
+    pub networks: usize,
+    /// How long after the last new network.
+    pub grace: Duration,
+}
+
+/// What publishing waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Updates {
+    /// What the reply to a DNS UPDATE waits for.
+    pub wait: UpdateWait,
+    /// The longest wait until every nameserver serves a value.
+    pub wait_limit: Duration,
+}
+
 /// One zone's settings.
 #[derive(Clone, Debug)]
 pub struct ZoneSettings {
@@ -168,12 +281,6 @@ impl ZoneSettings {
 }
 
 impl Config {
-    /// The first of `./config.toml` and `/etc/txtgate/config.toml` that exists; the former where neither does.
-    pub fn default_path() -> PathBuf {
-        let candidates = ["config.toml", "/etc/txtgate/config.toml"].map(PathBuf::from);
-        candidates.iter().find(|path| path.exists()).unwrap_or(&candidates[0]).clone()
-    }
-
     /// The keys that differ in `other` and that take effect only at a restart: all but the zones, the managed
     /// certificates and the log's level.
     pub fn needing_restart(&self, other: &Self) -> Vec<&'static str> {
@@ -183,11 +290,19 @@ impl Config {
             ("log.format", self.log.format != other.log.format),
             ("dns", self.dns != other.dns),
             ("dns.cookie-secret-file", self.cookie_secrets.is_some() != other.cookie_secrets.is_some()),
+            ("dnstap", self.dnstap != other.dnstap),
             ("api", self.api != other.api),
+            ("admin", self.admin != other.admin),
+            ("console", self.console != other.console),
             ("acme", self.acme != other.acme),
             ("metrics", self.metrics != other.metrics),
-            ("values", self.values != other.values),
+            ("notify", self.notify != other.notify),
+            ("values", (self.values, self.retire_fetched) != (other.values, other.retire_fetched)),
+            ("doctor", self.doctor != other.doctor),
+            ("querylog", self.query_log != other.query_log),
+            ("updates", self.updates != other.updates),
             ("resolvers", self.resolvers != other.resolvers),
+            ("detours", self.detours != other.detours),
         ];
         changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
     }

@@ -3,5 +3,6 @@
 pub mod cookie;
 pub mod credential_cache;
 pub mod hasher;
+pub mod key_issuer;
 pub mod keyring;
 pub mod tsig;

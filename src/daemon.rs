@@ -1,56 +1,63 @@
 //! The daemon: binds and starts everything, reloads the configuration, and drains at the end.
 
+mod alarm;
+pub mod check;
 mod clock;
 mod error;
-mod query_events;
+mod examinations;
+mod first_start;
+mod listener_tls;
+mod matters;
+mod orphans;
+mod outstanding;
 mod rekey;
+mod retirement;
 mod selfquery;
 mod services;
+mod serving;
 mod sockets;
 mod watchdog;
 
-use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::{error, info, warn};
 
 use crate::acme::Authority;
-use crate::api;
-use crate::api::admin::Facts;
-use crate::api::http::Server;
 use crate::certificates::Certificates;
-use crate::certificates::api_certificate::ApiCertificateKeeper;
+use crate::certificates::api_certificate::ApiCertificateTask;
 use crate::certificates::services::IssueServices;
 use crate::config::{Certificate, Config};
 use crate::crypto::cookie::{CookieSecret, Cookies};
+use crate::dns::ResponsePolicy;
 use crate::dns::identity::ServerIdentity;
 use crate::dns::limits::ReplyLimits;
 use crate::dns::listener::StreamListener;
 use crate::dns::udp::UdpListener;
-use crate::dns::update::Updates;
-use crate::dns::{self, Responder, ResponsePolicy, quic, tcp, udp};
+use crate::doctor::examination::RunningDaemon;
+use crate::doctor::service::Doctor;
 use crate::file::folder_of;
 use crate::model::actor::Actor;
 use crate::model::secret::RandomError;
-use crate::net::connections::Connections;
+use crate::net::dnstap::TapWriter;
 use crate::net::inherited::Inherited;
-use crate::net::tls::{self, Tls, TlsError};
+use crate::net::tls::Tls;
+use crate::notify::Notifier;
 
 pub use error::DaemonError;
+pub use first_start::record_database;
 pub use services::Services;
 pub use sockets::Bound;
 pub use watchdog::Watchdog;
 
-use rekey::KeyFiles;
-use sockets::{AdminFile, Sockets};
+use alarm::Alarms;
+use listener_tls::ListenerTls;
+use matters::Watched;
+use rekey::{KeyFiles, KeyProblems};
+use retirement::Retirement;
+use sockets::{SocketFile, Sockets};
 
-/// Connections of the API in total, and from one prefix. All clients behind a proxy have the proxy's prefix.
-const API_CONNECTIONS: (usize, usize) = (1_024, 512);
-/// Connections of the metrics listener and of the admin socket: in total, and from one prefix.
-const PRIVATE_CONNECTIONS: (usize, usize) = (64, 64);
 /// How long DNS over TCP, TLS and QUIC may take to finish open queries at the shutdown.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long a random secret for DNS cookies is in use.
@@ -61,12 +68,14 @@ const SECRET_LIFETIME: Duration = Duration::from_secs(26 * 3_600);
 pub struct Daemon {
     config: Config,
     bound: Bound,
-    admin_file: Option<AdminFile>,
+    socket_files: Vec<SocketFile>,
     services: Services,
     policy: ResponsePolicy,
     certificates: Certificates,
-    api_tls: Option<Tls>,
-    dns_tls: Option<Tls>,
+    dnstap: Option<TapWriter>,
+    doctor: Doctor,
+    notifier: Notifier,
+    tls: ListenerTls,
     shutdown: watch::Sender<bool>,
     udp: Vec<UdpListener>,
     streams: Vec<StreamListener>,
@@ -75,32 +84,40 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Binds every socket, opens the store and loads the zones, and only then begins to serve.
-    pub async fn start(config: Config) -> Result<Self, DaemonError> {
-        let (api_tls, dns_tls) = certificates(&config)?;
+    /// Binds every socket, opens the store and loads the zones, and only then begins to serve. `init`: with a new database,
+    /// whatever was there before.
+    pub async fn start(config: Config, init: bool) -> Result<Self, DaemonError> {
+        let tls = ListenerTls::load(&config)?;
         // Before the store, so that a second daemon reports the used port instead of waiting for a lock.
         let mut sockets = Sockets::bind(&config, &mut Inherited::from_env())?;
         let key_files = KeyFiles::of(&config.zones);
-        let services = Services::open(&config)?;
-        let (certificates, api_keeper) = start_certificates(&config, &services, api_tls.as_ref()).await;
+        let services = if init { Services::init(&config)? } else { Services::open(&config)? };
+        let notifier = notifier(&config, &services);
+        let (certificates, api_task) = start_certificates(&config, &services, tls.api.as_ref()).await;
+        let start_tap = |settings| TapWriter::start(settings, services.metrics.clone());
+        let dnstap = config.dnstap.clone().map(start_tap).transpose()?;
+        let bound = sockets.bound(&config)?;
         let mut daemon = Self {
             policy: policy(&config)?,
-            bound: sockets.bound(&config)?,
-            admin_file: sockets.admin_file.take(),
+            doctor: doctor(&config, &bound, &services, &certificates),
+            bound,
+            socket_files: std::mem::take(&mut sockets.files),
             config,
             services,
             certificates,
-            api_tls,
-            dns_tls,
+            dnstap,
+            notifier,
+            tls,
             shutdown: watch::Sender::new(false),
             udp: Vec::new(),
             streams: Vec::new(),
             http: JoinSet::new(),
             upkeep: Vec::new(),
         };
+        daemon.services.propagation.listens_on(&daemon.bound.dns);
         daemon.serve(sockets)?;
         daemon.keep_up(key_files);
-        daemon.upkeep.extend(api_keeper.map(|keeper| tokio::spawn(keeper.run()).abort_handle()));
+        daemon.upkeep.extend(api_task.map(|task| tokio::spawn(task.run()).abort_handle()));
         Ok(daemon)
     }
 
@@ -137,12 +154,16 @@ impl Daemon {
             self.policy.cookies.replace(secrets);
         }
         // An unusable certificate must not prevent the reload of the zones, or the other way round.
-        for tls in self.api_tls.iter().chain(&self.dns_tls) {
+        for tls in self.tls.all() {
             if let Err(error) = tls.reload() {
                 error!("the certificate stays as it was: {error}");
             }
         }
         self.certificates.reload(&config.certificates);
+        if let Some(writer) = &self.dnstap {
+            writer.reopen();
+        }
+        self.doctor.reload(&config);
         for key in self.config.needing_restart(&config) {
             warn!("`{key}` has changed; restart txtgate to apply it");
         }
@@ -153,6 +174,7 @@ impl Daemon {
     pub async fn stop(mut self) {
         self.upkeep.iter().for_each(AbortHandle::abort);
         self.certificates.stop();
+        self.services.propagation.stop();
         // An error means that no task is left to receive it.
         _ = self.shutdown.send(true);
         while self.http.join_next().await.is_some() {}
@@ -164,111 +186,80 @@ impl Daemon {
         if tokio::time::timeout(GRACE, streams).await.is_err() {
             warn!("some DNS connections did not end in time and were closed");
         }
-        drop(self.admin_file);
+        drop(self.socket_files);
         let udp = self.udp;
         let services = self.services;
+        let dnstap = self.dnstap;
         let rest = tokio::task::spawn_blocking(move || {
             udp.into_iter().for_each(UdpListener::stop);
             services.close();
+            if let Some(writer) = dnstap {
+                writer.stop();
+            }
         });
         if rest.await.is_err() {
             warn!("the store was not closed cleanly; no acknowledged change is lost");
         }
     }
 
-    fn serve(&mut self, sockets: Sockets) -> Result<(), DaemonError> {
-        let responder = self.responder();
-        let connections = Connections::new(tcp::MAX_CONNECTIONS, tcp::MAX_PER_PREFIX);
-        for (udp, tcp) in sockets.dns {
-            self.udp.push(udp::spawn(udp, &responder)?);
-            self.streams.push(tcp::serve(tcp, responder.clone(), connections.clone(), self.shutdown.subscribe())?);
+    /// Starts to look for what needs attention, and to deliver notifications of it.
+    fn notify_of_matters(&mut self, keys: KeyProblems) {
+        self.upkeep.extend(self.notifier.start());
+        // As the doctor: a delegation does not lead to the loopback.
+        let is_local = self.config.dns.listen.iter().all(|address| address.ip().is_loopback());
+        if !is_local {
+            let first = self.notifier.settings().grace / 2;
+            let confirming = examinations::keep_confirming(self.doctor.clone(), first);
+            self.upkeep.push(tokio::spawn(confirming).abort_handle());
         }
-        for (listener, tls) in sockets.dot.into_iter().zip(self.dns_tls.iter().cycle()) {
-            let shutdown = self.shutdown.subscribe();
-            let served = dns::tls::serve(listener, tls.clone(), responder.clone(), connections.clone(), shutdown)?;
-            self.streams.push(served);
-        }
-        self.serve_quic(sockets.doq, &responder)?;
-        self.serve_http(self.public_router(), sockets.api, API_CONNECTIONS, self.api_tls.clone())?;
-        let metrics = api::metrics::router(self.services.metrics.clone(), self.services.publisher.clone());
-        self.serve_http(metrics, sockets.metrics, PRIVATE_CONNECTIONS, None)?;
-        self.serve_operator(sockets.admin)
-    }
-
-    fn responder(&self) -> Responder {
-        let Services { zones, clock, metrics, watchers, keyring, publisher, .. } = &self.services;
-        let updates = Updates::new(keyring.clone(), publisher.clone(), self.config.dns.open_virtual_zones);
-        Responder::new(zones.clone(), clock.clone(), metrics.clone(), watchers.clone(), self.policy.clone())
-            .with_updates(updates)
-    }
-
-    fn public_router(&self) -> Router {
-        let Services { publisher, credentials, hasher, metrics, dns_client, .. } = &self.services;
-        api::router(
-            &self.config.api,
-            publisher.clone(),
-            credentials.clone(),
-            hasher.clone(),
-            metrics.clone(),
-            dns_client.clone(),
-        )
-    }
-
-    fn serve_quic(&mut self, sockets: Vec<UdpSocket>, responder: &Responder) -> Result<(), DaemonError> {
-        let connections = Connections::new(quic::MAX_CONNECTIONS, quic::MAX_PER_PREFIX);
-        for (socket, tls) in sockets.into_iter().zip(self.dns_tls.iter().cycle()) {
-            let tls = tls.speaking(tls::DOQ)?;
-            let shutdown = self.shutdown.subscribe();
-            self.streams.push(quic::serve(socket, &tls, responder.clone(), connections.clone(), shutdown)?);
-        }
-        Ok(())
-    }
-
-    fn serve_http(
-        &mut self,
-        router: Router,
-        listeners: Vec<std::net::TcpListener>,
-        (total, per_prefix): (usize, usize),
-        tls: Option<Tls>,
-    ) -> Result<(), DaemonError> {
-        let server = Server::new(router, Connections::new(total, per_prefix));
-        for listener in listeners {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            self.http.spawn(server.clone().serve(listener, tls.clone(), stopping(&self.shutdown)));
-        }
-        Ok(())
-    }
-
-    fn serve_operator(&mut self, listener: std::os::unix::net::UnixListener) -> Result<(), DaemonError> {
-        listener.set_nonblocking(true)?;
-        let listener = tokio::net::UnixListener::from_std(listener)?;
-        let facts = Facts { started: Some(Instant::now()), listeners: self.bound.lines() };
-        let watch = query_events::hook(&self.services, &self.shutdown);
-        let router = self.services.operator_router(facts, Some(watch), Some(self.certificates.clone()));
-        let (total, per_prefix) = PRIVATE_CONNECTIONS;
-        let server = Server::new(router, Connections::new(total, per_prefix));
-        self.http.spawn(server.serve_unix(listener, stopping(&self.shutdown)));
-        Ok(())
+        let watched = Watched {
+            publisher: self.services.publisher.clone(),
+            certificates: self.certificates.clone(),
+            files: self.tls.files(&self.config),
+            keys,
+            examinations: (!is_local).then(|| self.doctor.reports()),
+        };
+        let reported = self.notifier.view().matters;
+        let alarms = Alarms::new(self.services.query_log.clone(), self.notifier.settings(), reported);
+        let watching = matters::keep_watching(self.notifier.clone(), watched, alarms);
+        self.upkeep.push(tokio::spawn(watching).abort_handle());
     }
 
     fn keep_up(&mut self, key_files: KeyFiles) {
         let publisher = self.services.publisher.clone();
-        self.upkeep.push(tokio::spawn(key_files.keep_fresh(publisher.clone())).abort_handle());
+        self.services.query_log.keep_beside(&self.config.database);
+        let query_log = self.services.query_log.clone();
+        self.upkeep.push(tokio::spawn(query_log.clone().run(publisher.subscribe())).abort_handle());
+        self.upkeep.push(tokio::spawn(query_log.keep_vantages()).abort_handle());
+        if let Some(settings) = self.config.retire_fetched {
+            let retirement = Retirement::new(publisher.clone(), self.services.query_log.clone(), settings);
+            self.upkeep.push(tokio::spawn(retirement.keep_retiring()).abort_handle());
+        }
+        let keys = KeyProblems::default();
+        self.upkeep.push(tokio::spawn(key_files.keep_fresh(publisher.clone(), keys.clone())).abort_handle());
+        self.notify_of_matters(keys);
         self.upkeep.push(tokio::spawn(clock::keep_checking(publisher.clone())).abort_handle());
+        self.upkeep.push(tokio::spawn(orphans::keep_reaping()).abort_handle());
         let purge_unused = self.config.api.purge_unused;
         self.upkeep.push(tokio::spawn(publisher.keep_up(purge_unused)).abort_handle());
         if self.config.cookie_secrets.is_none() {
             self.upkeep.push(tokio::spawn(change_secrets(self.policy.cookies.clone())).abort_handle());
         }
-        for tls in self.api_tls.iter().chain(&self.dns_tls).cloned() {
-            self.upkeep.push(tokio::spawn(tls.keep_fresh()).abort_handle());
-        }
+        let fresh: Vec<_> = self.tls.all().map(|tls| tokio::spawn(tls.clone().keep_fresh()).abort_handle()).collect();
+        self.upkeep.extend(fresh);
         if let Some(&address) = self.bound.dns.first() {
             let asking = selfquery::keep_asking(address, self.services.zones.clone(), self.services.dns_client.clone());
             self.upkeep.push(tokio::spawn(asking).abort_handle());
         }
+        self.upkeep.push(tokio::spawn(self.doctor.clone().keep_examining()).abort_handle());
         info!(zones = self.services.zones.load().len(), "serving");
     }
+}
+
+/// What sends notifications, about the first zone's server.
+fn notifier(config: &Config, services: &Services) -> Notifier {
+    let server = config.zones.first().map(|zone| zone.name.to_string()).unwrap_or_default();
+    Notifier::open(&config.notify, server, &config.database, services.clock.clone(), services.metrics.clone())
 }
 
 /// Starts the managed certificates, and prepares the API's if the configuration leaves it to the daemon.
@@ -276,11 +267,13 @@ async fn start_certificates(
     config: &Config,
     services: &Services,
     tls: Option<&Tls>,
-) -> (Certificates, Option<ApiCertificateKeeper>) {
+) -> (Certificates, Option<ApiCertificateTask>) {
     let issuing = IssueServices {
         authority: Authority::new(config.acme.clone()),
         publisher: services.publisher.clone(),
         dns: services.dns_client.clone(),
+        propagation: services.propagation.clone(),
+        query_log: services.query_log.clone(),
         metrics: services.metrics.clone(),
     };
     let api = match (config.api.tls.clone(), tls.cloned()) {
@@ -290,22 +283,12 @@ async fn start_certificates(
     Certificates::start(issuing, api, &config.certificates, folder_of(&config.database)).await
 }
 
-/// Loads the certificates of the API, and of DNS over TLS and QUIC.
-fn certificates(config: &Config) -> Result<(Option<Tls>, Option<Tls>), TlsError> {
-    let api = config.api.tls.as_ref().map(|certificate| load_tls(certificate, tls::HTTP)).transpose()?;
-    let dns = match (&config.dns.tls, &api) {
-        (Some(Certificate::Own(_)), Some(api)) => Some(api.speaking(tls::DOT)?),
-        (certificate, _) => certificate.as_ref().map(|certificate| load_tls(certificate, tls::DOT)).transpose()?,
-    };
-    Ok((api, dns))
-}
-
-/// Loads a certificate from its files. A certificate that the daemon gets from a CA is empty at first.
-fn load_tls(certificate: &Certificate, protocols: &[&[u8]]) -> Result<Tls, TlsError> {
-    match certificate {
-        Certificate::Files(files) => Tls::load(files.clone(), protocols),
-        Certificate::Own(_) => Tls::empty(protocols),
-    }
+fn doctor(config: &Config, bound: &Bound, services: &Services, certificates: &Certificates) -> Doctor {
+    let query_log = services.query_log.clone();
+    let (dns, api) = (bound.dns.clone(), bound.api.clone());
+    let running = RunningDaemon { started: Instant::now(), dns, api, query_log };
+    let authority = certificates.authority().clone();
+    Doctor::new(config.clone(), authority, Ok(services.publisher.clone()), Some(running))
 }
 
 fn policy(config: &Config) -> Result<ResponsePolicy, RandomError> {
@@ -315,6 +298,7 @@ fn policy(config: &Config) -> Result<ResponsePolicy, RandomError> {
         identity: identity.into(),
         cookies: config.cookie_secrets.map_or(plain.cookies, Cookies::new),
         limits: ReplyLimits::new(config.dns.answers_per_second),
+        idle_timeout: config.dns.idle_timeout,
     })
 }
 
@@ -326,14 +310,5 @@ async fn change_secrets(cookies: Cookies) {
             Ok(secret) => cookies.rotate(secret),
             Err(error) => warn!(%error, "no new secret for DNS cookies; the former one stays in use"),
         }
-    }
-}
-
-/// Resolves when the daemon stops.
-fn stopping(shutdown: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + 'static {
-    let mut receiver = shutdown.subscribe();
-    async move {
-        // An error means that the daemon is gone.
-        _ = receiver.wait_for(|stop| *stop).await;
     }
 }

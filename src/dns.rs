@@ -19,6 +19,7 @@ pub mod error_reply;
 pub mod identity;
 pub mod limits;
 pub mod listener;
+mod long_messages;
 pub mod query_event;
 pub mod question;
 pub mod quic;
@@ -26,6 +27,7 @@ pub mod reply;
 pub mod responder;
 pub mod signatures;
 pub mod source;
+mod tap;
 pub mod tcp;
 #[cfg(test)]
 mod tests;

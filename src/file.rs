@@ -1,11 +1,14 @@
 //! Private files: read only if they are, and replaced whole.
 
 pub mod state;
+mod unusable;
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+
+pub use unusable::{Unusable, in_words, usable, writable};
 
 /// What stands in the name of a file that is being written, before the writing process's id.
 pub const UNFINISHED: &str = ".new-";

@@ -31,14 +31,15 @@
 //!
 //! | layer | modules | responsibility |
 //! |---|---|---|
-//! | 8 | [`cli`] | arguments, terminal output, exit codes; one file per command |
-//! | 7 | [`daemon`] | start, bind everything, reload, drain, watchdog |
+//! | 9 | [`cli`] | arguments, terminal output, exit codes; one file per command |
+//! | 8 | [`daemon`] | start, bind everything, reload, drain, watchdog |
+//! | 7 | [`console`] | the web console: pages over the admin API |
 //! | 6 | [`api`] | HTTP: the public API and the admin API |
-//! | 5 | [`dns`], [`certificates`] | the query path; the life of certificates: the API's own and managed ones |
-//! | 4 | [`publisher`], [`acme`], [`delegation`] | the write path and its rules; the protocol client of RFC 8555; DNS checks |
+//! | 5 | [`dns`], [`certificates`], [`doctor`] | the query path; the life of certificates: the API's own and managed ones; checks of the set-up |
+//! | 4 | [`publisher`], [`acme`], [`delegation`], [`querylog`], [`notify`] | the write path and its rules; the protocol client of RFC 8555; DNS checks; what was asked for, and what that means; notifications |
 //! | 3 | [`store`], [`config`] | durable state; the configuration |
 //! | 2 | [`zone`] | what DNS can see, in memory |
-//! | 1 | [`net`], [`crypto`] | sockets and the DNS client; key hashing, credential cache, keyring, cookies |
+//! | 1 | [`net`], [`crypto`], [`process`] | sockets and the DNS client; key hashing, credential cache, keyring, cookies; programs that the daemon runs |
 //! | 0 | [`model`], [`metrics`], [`file`] | names, TXT values, accounts, secrets, time; counters; private files |
 //!
 //! [`file`]: mod@crate::file
@@ -48,14 +49,19 @@ pub mod api;
 pub mod certificates;
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod crypto;
 pub mod daemon;
 pub mod delegation;
 pub mod dns;
+pub mod doctor;
 pub mod file;
 pub mod metrics;
 pub mod model;
 pub mod net;
+pub mod notify;
+pub mod process;
 pub mod publisher;
+pub mod querylog;
 pub mod store;
 pub mod zone;

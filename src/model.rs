@@ -2,13 +2,17 @@
 
 pub mod account;
 pub mod actor;
+pub mod admin_token;
+pub mod cadence;
 pub mod enrolment;
 pub mod identifier;
 pub mod name;
+pub mod network;
 pub mod prefix;
+pub mod proxy_user;
 pub mod secret;
 pub mod serial;
-mod text;
+pub mod text;
 pub mod time;
 pub mod tsig;
 pub mod txt;

@@ -5,6 +5,7 @@
 //! of it.
 
 mod accounts;
+mod admin_tokens;
 mod apex;
 mod client_storage;
 mod enrolments;
@@ -17,6 +18,7 @@ mod persist;
 mod registration;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod upkeep;
 mod values;
 mod zones;
@@ -29,7 +31,7 @@ use crate::config::ValueLimits;
 use crate::metrics::Metrics;
 use crate::model::actor::Actor;
 use crate::model::name::Owner;
-use crate::model::time::{Behind, Clock, Timestamp};
+use crate::model::time::{Behind, Clock, Moment, Timestamp};
 use crate::model::txt::LiveValue;
 use crate::store::writer::{Tx, Writer};
 use crate::store::{Rows, Store, StoreError};
@@ -40,13 +42,14 @@ use crate::zone::{Zones, zone_named};
 pub use crate::store::writer::Abort;
 pub use accounts::AccountEdit;
 pub use error::{
-    AccessError, AccountError, AliasChangeError, ClientStorageError, EnrolmentError, OwnerError, PersistError,
-    ValueError,
+    AccessError, AccountError, AdminTokenError, AliasChangeError, BulkError, ClientStorageError, EnrolmentError,
+    OwnerError, PersistError, ValueError,
 };
 pub use import::ImportPlan;
 pub use limits::{MAX_ACME_ACCOUNTS, MAX_ENROLMENTS, MAX_PERSISTENT, MAX_STORED};
 pub use names::{Choice, OwnerRequest};
 pub use registration::Registration;
+pub use transfer::{Moved, MovedAccount, Transfer, TransferError, TransferReport};
 pub use values::{AppliedPlan, Condition, Expected, ValueEdit, ValuePlan};
 pub use zones::{LoadError, load};
 
@@ -87,9 +90,14 @@ impl Publisher {
         &self.0.zones
     }
 
-    /// The daemon's time.
+    /// The date, by the machine's clock.
     pub fn now(&self) -> Timestamp {
         self.0.clock.now()
+    }
+
+    /// The date, and the time that the daemon has run.
+    pub fn moment(&self) -> Moment {
+        self.0.clock.moment()
     }
 
     /// A subscription to every change that is committed from now on.
@@ -123,10 +131,10 @@ impl Publisher {
     pub async fn trust_clock(&self, actor: Actor) -> Result<Option<Behind>, StoreError> {
         let Err(behind) = self.machine_clock() else { return Ok(None) };
         let clock = self.0.clock.clone();
-        let trusted = self.write_freely(actor, move |_| {
-            // The commit itself is dated after this, and with it what is stored.
+        let trusted = self.write_freely(actor, move |tx| {
+            // Changes of the same group are dated after this.
             clock.committed(behind.clock);
-            Ok(())
+            tx.set_last_commit(behind.clock)
         });
         match trusted.await {
             Ok(()) => Ok(Some(behind)),
@@ -139,7 +147,7 @@ impl Publisher {
 
     /// The values that are served at an owner now, newest first; from memory.
     pub fn values(&self, owner: &Owner) -> Vec<LiveValue> {
-        let now = self.now();
+        let now = self.moment().running;
         let state = self.0.state(owner).unwrap_or(OwnerState::Empty);
         state.values().iter().copied().filter(|value| value.is_live(now)).collect()
     }

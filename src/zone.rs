@@ -98,6 +98,16 @@ impl Zone {
         Some((node, serial))
     }
 
+    /// Whether an owner's name is above a name of this zone, directly or further up.
+    pub fn has_owner_above(&self, name: NameRef<'_>) -> bool {
+        let Some(labels) = name.below(self.name.apex().as_ref()) else { return false };
+        if self.name.is_challenge() {
+            return self.live.at(APEX).is_some();
+        }
+        let Some(topmost) = labels.skip(1).last() else { return false };
+        topmost == CHALLENGE_LABEL.as_bytes() || self.live.at(topmost).is_some()
+    }
+
     /// The nameservers of its NS set.
     pub fn nameservers(&self) -> Vec<Name> {
         let sets = self.statics.at(self.name.apex().as_ref()).unwrap_or_default();
@@ -156,7 +166,11 @@ impl Zones {
             match &change.subject {
                 Subject::AliasAdded(alias) => self.aliases().add(alias),
                 Subject::AliasRemoved(alias) => self.aliases().remove(alias),
-                Subject::Owner { .. } | Subject::Zone { .. } | Subject::Account(_) | Subject::Enrolment(_) => {}
+                Subject::Owner { .. }
+                | Subject::Zone { .. }
+                | Subject::Account(_)
+                | Subject::Enrolment(_)
+                | Subject::AdminToken(_) => {}
             }
             if let Some((zone, serial)) = change.subject.zone() {
                 let (_, states) = by_zone.entry(zone).or_insert((serial, Vec::new()));

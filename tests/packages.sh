@@ -3,8 +3,8 @@
 # tool:package, where a tool is a command or, with a slash, a pattern of paths. The python is Debian's own, by its path: its
 # modules are not those of another that stands before it in PATH.
 # What the unit and integration tests start, and the compiler of libFuzzer.
-test_tools=(g++:g++ openssl:openssl script:bsdutils certbot:certbot strace:strace nsupdate:bind9-dnsutils
-    delv:bind9-dnsutils kdig:knot-dnsutils drill:ldnsutils unbound-host:unbound-host /usr/sbin/unbound:unbound pebble:pebble /usr/bin/python3:python3
+test_tools=(g++:g++ openssl:openssl script:bsdutils certbot:certbot strace:strace nsupdate:bind9-dnsutils groff:groff-base mandoc:mandoc
+    delv:bind9-dnsutils kdig:knot-dnsutils fstrm_capture:fstrm-bin drill:ldnsutils promtool:prometheus unbound-host:unbound-host /usr/sbin/unbound:unbound /usr/sbin/nsd:nsd /usr/sbin/knotd:knot pebble:pebble /usr/bin/python3:python3
     /usr/lib/python3/dist-packages/dns:python3-dnspython '/usr/lib/postgresql/*/bin/initdb:postgresql')
 # Without one of these there is no lab of tests/interop; without a client only that client is left out.
 lab_tools=(pebble:pebble unbound:unbound nsd:nsd dig:bind9-dnsutils curl:curl jq:jq openssl:openssl ip:iproute2
@@ -12,6 +12,10 @@ lab_tools=(pebble:pebble unbound:unbound nsd:nsd dig:bind9-dnsutils curl:curl jq
     /usr/bin/python3:python3 /usr/lib/python3/dist-packages/dns:python3-dnspython
     /usr/lib/python3/dist-packages/certbot_dns_rfc2136:python3-certbot-dns-rfc2136)
 judge_tools=(zonemaster-cli:zonemaster-cli dnsviz:dnsviz delv:bind9-dnsutils drill:ldnsutils)
+# A browser for tests/console, and a font, without which it draws no letters.
+browser_tools=(chromium:chromium chromedriver:chromium-driver /usr/bin/python3:python3
+    /usr/lib/python3/dist-packages/selenium:python3-selenium /usr/lib/python3/dist-packages/dns:python3-dnspython
+    '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core')
 client_tools=(certbot:certbot lego:lego dehydrated:dehydrated uacme:uacme acmetool:acmetool)
 
 is_there() { # TOOL
@@ -58,7 +62,7 @@ disable_services() {
     local package unit
     for package; do
         case $package in
-            unbound | nsd | postgresql) unit=$package.service ;;
+            unbound | nsd | knot | postgresql | prometheus) unit=$package.service ;;
             certbot) unit=certbot.timer ;;
             *) continue ;;
         esac

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use txtgate::dns::{MessageSource, Transport};
 use txtgate::model::name::{Name, Subdomain};
 use txtgate::model::serial::Serial;
-use txtgate::model::time::Timestamp;
+use txtgate::model::time::{RunningTime, Timestamp};
 use txtgate::model::txt::LiveValue;
 use txtgate::zone::Zone;
 use txtgate::zone::live::Live;
@@ -31,8 +31,8 @@ pub fn zone(labels: &[String], signing: Option<Signing>) -> Result<Zone, Failure
     let ns: Name = "ns1.auth.example.org".parse()?;
     let live = Live::new(Serial(1));
     for label in labels {
-        let published = Timestamp::from_unix(0);
-        let expires = Timestamp::from_unix(u64::MAX);
+        let published = Timestamp::default();
+        let expires = RunningTime::MAX;
         live.put(label, Some(OwnerState::of(&[LiveValue { txt: "v".repeat(43).parse()?, published, expires }])));
     }
     Ok(Zone {
@@ -67,5 +67,5 @@ pub fn query(label: &str, rtype: u16) -> Vec<u8> {
 
 /// From where no limit holds.
 pub fn source() -> MessageSource {
-    MessageSource { address: IpAddr::V4(Ipv4Addr::LOCALHOST), transport: Transport::Udp }
+    MessageSource::of(IpAddr::V4(Ipv4Addr::LOCALHOST), Transport::Udp)
 }

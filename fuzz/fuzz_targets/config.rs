@@ -12,11 +12,15 @@ fuzz_target!(|text: &str| {
     match Config::parse(Path::new("/nonexistent/config.toml"), text) {
         Ok(config) => assert!(!config.zones.is_empty() && !config.dns.listen.is_empty()),
         Err(ConfigError::Unreadable { path, .. }) => panic!("{} has been given", path.display()),
-        Err(ConfigError::Wrong { line, column, problem, .. }) => {
-            let place = text.split('\n').nth(line.wrapping_sub(1));
-            let place = place.unwrap_or_else(|| panic!("line {line} of {}: {problem}", text.lines().count()));
-            assert!((1..=place.chars().count() + 1).contains(&column), "column {column} of {place:?}: {problem}");
-            assert!(!problem.is_empty());
+        Err(ConfigError::Wrong(mistakes)) => {
+            assert!(mistakes.in_file().count() > 0, "no mistake in the file: {mistakes}");
+            for (line, column, problem) in mistakes.in_file() {
+                let place = text.split('\n').nth(line.wrapping_sub(1));
+                let place = place.unwrap_or_else(|| panic!("line {line} of {}: {problem}", text.lines().count()));
+                assert!((1..=place.chars().count() + 1).contains(&column), "column {column} of {place:?}: {problem}");
+                assert!(!problem.is_empty());
+            }
         }
+        Err(other @ ConfigError::NotFound(_)) => panic!("{other}"),
     }
 });

@@ -35,8 +35,9 @@ pub fn only(zone: Zone) -> Zones {
     Zones::new(vec![zone])
 }
 
-/// By a datagram and by a stream, from somewhere that no limit excepts.
-pub fn sources() -> [MessageSource; 2] {
+/// By a datagram and by each kind of stream, from somewhere that no limit excepts.
+pub fn sources() -> [MessageSource; 4] {
     let address = std::net::Ipv4Addr::new(192, 0, 2, 7).into();
-    [Transport::Udp, Transport::Tcp].map(|transport| MessageSource { address, transport })
+    [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Quic]
+        .map(|transport| MessageSource::of(address, transport))
 }

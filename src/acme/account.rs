@@ -4,7 +4,6 @@
 //! Each key is on disk before the CA sees it. If a reply never comes, the daemon asks the CA which keys it knows.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -18,8 +17,11 @@ use super::account_file::StoredAccount;
 use super::client::AcmeClient;
 use super::error::{AcmeError, Result};
 use super::http::AcmeReply;
-use super::jws::{Signer, external_binding, jwk, sign};
+use super::jws::{Signer, external_binding};
 use super::key::JwsKey;
+use super::known_key::find_if_possible;
+use super::problem::or_default;
+use super::rollover::{self, Abandoned, pending, save};
 
 /// An account that the CA knows.
 #[derive(Clone, Debug)]
@@ -35,25 +37,28 @@ pub struct AccountObject {
     /// `valid`, `deactivated` or `revoked`.
     pub status: String,
     /// The contact URLs. Not every CA tells them.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub contact: Vec<String>,
 }
 
 impl AcmeAccount {
     /// Opens the account in the state folder. Creates one if there is none, and finishes what a crash has interrupted.
     pub async fn open(client: AcmeClient, settings: &config::Acme) -> Result<Self> {
-        let state = settings.state.clone();
-        let directory = settings.directory.clone();
-        let stored = blocking(move || StoredAccount::open(&state, &directory)).await?;
-        let (stored, refusal) = finish_rollover(&client, stored).await?;
-        if let Some(refusal) = refusal {
-            warn!("the account keeps its key: {}", refusal.explained());
+        let stored = open_file(settings).await?;
+        let attempted = rollover::resume(&client, stored).await?;
+        if let Some(problem) = &attempted.problem {
+            let state = if attempted.stored.next_key.is_some() { "pending" } else { "given up" };
+            warn!(
+                "the account's key rollover is {state}, and the account goes on with its key: {}",
+                problem.explained()
+            );
         }
+        let stored = attempted.stored;
         if let Some(url) = stored.url.clone() {
             return Ok(Self { client, stored, url });
         }
         // A CA for customers may refuse to look up an unknown key, so a new key is not looked up.
-        let found = if stored.is_new { None } else { find(&client, &stored.key).await? };
+        let found = if stored.is_new { None } else { find_if_possible(&client, &stored.key).await? };
         let url = match found {
             Some(url) => url,
             None => create(&client, &stored.key, settings).await?,
@@ -72,6 +77,11 @@ impl AcmeAccount {
         &self.stored.key
     }
 
+    /// The new key of a rollover that is pending.
+    pub fn pending_key(&self) -> Option<&JwsKey> {
+        self.stored.next_key.as_deref()
+    }
+
     /// The path of the account's file.
     pub fn path(&self) -> &Path {
         &self.stored.path
@@ -85,9 +95,7 @@ impl AcmeAccount {
     /// The data of the CAA record (RFC 8657) that lets this account alone get certificates, and by this method alone;
     /// `None` if the CA does not say by which name CAA records identify it.
     pub fn caa_record(&self, method: Method) -> Option<String> {
-        let identity = self.client.directory().meta.caa_identities.first()?;
-        let account = &self.url;
-        Some(format!("CAA 0 issue \"{identity}; accounturi={account}; validationmethods={method}\""))
+        self.client.directory().meta.caa_record(Some(&self.url), method)
     }
 
     /// A POST signed by the account; without a payload, a POST-as-GET.
@@ -107,16 +115,20 @@ impl AcmeAccount {
         Ok(object)
     }
 
-    /// Gives the account a new key (RFC 8555 section 7.3.5).
-    ///
-    /// The new key is written to disk first. The old key stays until the CA has accepted the new one. After an error the
-    /// file may hold both; the next [`AcmeAccount::open`] finishes the rollover.
-    pub async fn rollover(&mut self) -> Result<()> {
-        let next_key = Some(Arc::new(JwsKey::generate()?));
-        self.stored = save(StoredAccount { next_key, ..self.stored.clone() }).await?;
-        let (stored, refusal) = finish_rollover(&self.client, self.stored.clone()).await?;
-        self.stored = stored;
-        refusal.map_or(Ok(()), Err)
+    /// Gives the account a new key (RFC 8555 section 7.3.5). After an error the rollover may be pending; the next
+    /// [`AcmeAccount::open`] goes on with it.
+    pub async fn rollover(self) -> Result<()> {
+        let attempted = rollover::begin(&self.client, self.stored).await?;
+        match attempted.problem {
+            Some(problem) if attempted.stored.next_key.is_some() => Err(pending(problem)),
+            Some(problem) => Err(AcmeError::KeyKept(problem.into())),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives up a rollover that is pending.
+    pub async fn abandon_rollover(client: &AcmeClient, settings: &config::Acme) -> Result<Abandoned> {
+        rollover::abandon(client, open_file(settings).await?).await
     }
 
     /// Deactivates the account for good (RFC 8555 section 7.3.6). Succeeds only if the CA confirms it.
@@ -131,47 +143,10 @@ impl AcmeAccount {
     }
 }
 
-/// Finishes a rollover, whether it has just begun or a crash has interrupted it. Returns the account with one key, and
-/// the error if the CA has refused the new one.
-///
-/// Gives up the new key only if the CA has refused it and does not know it: a request whose reply was lost may have
-/// reached the CA, and then the old key is worthless.
-async fn finish_rollover(client: &AcmeClient, stored: StoredAccount) -> Result<(StoredAccount, Option<AcmeError>)> {
-    let (Some(next), Some(url)) = (stored.next_key.clone(), stored.url.clone()) else { return Ok((stored, None)) };
-    let changed = StoredAccount { key: next.clone(), next_key: None, ..stored.clone() };
-    match change_key(client, &stored.key, &url, &next).await {
-        Ok(()) => {
-            info!(account = %url, "the CA has the account's new key");
-            Ok((save(changed).await?, None))
-        }
-        Err(error) if error.is_final() => {
-            // The CA may spell the URL differently now. No other account has ever used the new key.
-            if let Some(url) = find(client, &next).await? {
-                return Ok((save(StoredAccount { url: Some(url), ..changed }).await?, None));
-            }
-            Ok((save(StoredAccount { next_key: None, ..stored }).await?, Some(error)))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-async fn change_key(client: &AcmeClient, old: &JwsKey, account: &Url, new: &JwsKey) -> Result<()> {
-    let url = &client.directory().key_change;
-    let claim = json!({ "account": account, "oldKey": jwk(old) });
-    let signed = sign(&Signer::Key(new), url, None, Some(&claim))?;
-    client.post(Signer::Account(old, account), url, Some(&signed)).await?;
-    Ok(())
-}
-
-/// The URL of the account that has a key, if the CA knows one (RFC 8555 section 7.3.1).
-async fn find(client: &AcmeClient, key: &JwsKey) -> Result<Option<Url>> {
-    let payload = json!({ "onlyReturnExisting": true });
-    match client.post(Signer::Key(key), &client.directory().new_account, Some(&payload)).await {
-        Ok(reply) => reply.location().map(Some),
-        // Some CAs require an external account binding even if no account is to be created.
-        Err(error) if error.is("accountDoesNotExist") || error.is("externalAccountRequired") => Ok(None),
-        Err(error) => Err(error),
-    }
+async fn open_file(settings: &config::Acme) -> Result<StoredAccount> {
+    let state = settings.state.clone();
+    let directory = settings.directory.clone();
+    blocking(move || StoredAccount::open(&state, &directory)).await
 }
 
 async fn create(client: &AcmeClient, key: &JwsKey, settings: &config::Acme) -> Result<Url> {
@@ -188,12 +163,24 @@ async fn create(client: &AcmeClient, key: &JwsKey, settings: &config::Acme) -> R
         None if directory.meta.external_account_required => return Err(AcmeError::ExternalAccount),
         None => {}
     }
-    let reply = client.post(Signer::Key(key), &directory.new_account, Some(&payload)).await?;
-    let url = reply.location()?;
+    let mut created = client.post(Signer::Key(key), &directory.new_account, Some(&payload)).await;
+    if let Err(error) = &created
+        && !settings.contact.is_empty()
+        && refuses_contacts(error)
+    {
+        // Certificates do not need contacts.
+        payload["contact"] = json!([]);
+        if let Ok(reply) = client.post(Signer::Key(key), &directory.new_account, Some(&payload)).await {
+            warn!("the CA has created the account without its contacts: {}", error.explained());
+            created = Ok(reply);
+        }
+    }
+    let url = created?.location()?;
     info!(account = %url, "the CA has created an account");
     Ok(url)
 }
 
-async fn save(stored: StoredAccount) -> Result<StoredAccount> {
-    blocking(move || stored.save().map(|()| stored)).await
+fn refuses_contacts(error: &AcmeError) -> bool {
+    let names = ["invalidContact", "unsupportedContact", "malformed"];
+    names.iter().any(|name| error.is(name)) || error.is_unsupported()
 }

@@ -57,14 +57,21 @@ impl StoredAccount {
     /// to disk before the CA sees it. Blocks.
     pub fn open(state: &Path, directory: &Url) -> Result<Self> {
         state::create_private_folder(state)?;
-        let path = state.join(format!("account-{}.toml", slug(directory)));
-        if let Some(text) = state::read_private(&path)? {
-            return Ok(Self::parse(path, &text, directory)?);
+        if let Some(found) = Self::find(state, directory)? {
+            return Ok(found);
         }
+        let path = path_of(state, directory);
         let key = Arc::new(JwsKey::generate()?);
         let new = Self { path, directory: directory.clone(), url: None, key, next_key: None, is_new: true };
         new.save()?;
         Ok(new)
+    }
+
+    /// Reads the file of the account with a CA; `None` if there is none. Blocks.
+    pub fn find(state: &Path, directory: &Url) -> Result<Option<Self>> {
+        let path = path_of(state, directory);
+        let text = state::read_private(&path)?;
+        Ok(text.map(|text| Self::parse(path, &text, directory)).transpose()?)
     }
 
     fn parse(path: PathBuf, text: &str, directory: &Url) -> std::result::Result<Self, FileError> {
@@ -106,6 +113,10 @@ fn decode_key(path: &Path, text: &str) -> std::result::Result<Arc<JwsKey>, FileE
     let pkcs8 = STANDARD.decode(text).map_err(|_| FileError::damaged(path, "a key is not base64"))?;
     let key = JwsKey::from_pkcs8(&pkcs8).map_err(|error| FileError::damaged(path, error))?;
     Ok(Arc::new(key))
+}
+
+fn path_of(state: &Path, directory: &Url) -> PathBuf {
+    state.join(format!("account-{}.toml", slug(directory)))
 }
 
 /// The CA in a file name: `https://acme.example.com:14000/dir` becomes `acme.example.com_14000_dir`.

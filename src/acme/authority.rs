@@ -8,18 +8,22 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Mutex, RwLock, RwLockReadGuard, Semaphore};
+use tokio::sync::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore};
 use tracing::warn;
 
 use crate::config;
+use crate::file::state::blocking;
 use crate::model::name::owner::AcmeAccountLabel;
 use crate::model::url::Url;
 
-use super::account::AcmeAccount;
+use super::account::{AccountObject, AcmeAccount};
+use super::account_file::StoredAccount;
 use super::client::AcmeClient;
 use super::error::{AcmeError, Result};
+use super::key::JwsKey;
 use super::renewal_info::RenewalInfo;
 use super::retry_after::RetryAfterGate;
+use super::rollover::Abandoned;
 
 /// How long a CA's directory is used before it is fetched again.
 const DIRECTORY_LIFETIME: Duration = Duration::from_secs(86_400);
@@ -73,6 +77,15 @@ impl Deref for HeldAccount<'_> {
     }
 }
 
+/// The account, as its file tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownAccount {
+    /// The account's URL.
+    pub url: Url,
+    /// The thumbprint of the account's key (RFC 7638).
+    pub thumbprint: String,
+}
+
 /// The account for the operator.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AcmeAccountReport {
@@ -80,7 +93,7 @@ pub struct AcmeAccountReport {
     pub directory: Url,
     /// The account's URL.
     pub account: Url,
-    /// `valid`, `deactivated` or `revoked`.
+    /// `valid`, `deactivated` or `revoked`; `unknown` if the CA does not describe accounts.
     pub status: String,
     /// The contact URLs, as far as the CA tells them.
     pub contact: Vec<String>,
@@ -88,6 +101,9 @@ pub struct AcmeAccountReport {
     pub terms: Option<String>,
     /// The thumbprint of the account's key (RFC 7638).
     pub key: String,
+    /// The thumbprint of the new key, while a rollover is pending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_key: Option<String>,
     /// The account's file.
     pub file: PathBuf,
     /// The account's label for dns-account-01.
@@ -152,6 +168,13 @@ impl Authority {
         }
     }
 
+    /// The account, by its file; `None` if there is no account yet. Neither asks the CA nor creates an account.
+    pub async fn known_account(&self) -> Result<Option<KnownAccount>> {
+        let (state, directory) = (self.0.settings.state.clone(), self.0.settings.directory.clone());
+        let found = blocking(move || StoredAccount::find(&state, &directory)).await?;
+        Ok(found.and_then(|stored| Some(KnownAccount { thumbprint: stored.key.thumbprint(), url: stored.url? })))
+    }
+
     async fn open(&self) -> Result<Arc<AcmeAccount>> {
         self.0.gate.check()?;
         let settings = &self.0.settings;
@@ -207,7 +230,10 @@ impl Authority {
     /// Describes the account: the CA's view, the label for dns-account-01, and the CAA record that binds a domain to it.
     pub async fn report(&self) -> Result<AcmeAccountReport> {
         let account = self.account_now().await?;
-        let object = account.fetch().await?;
+        let object = match account.fetch().await {
+            Err(error) if error.is_unsupported() => AccountObject { status: "unknown".into(), contact: Vec::new() },
+            described => described?,
+        };
         Ok(AcmeAccountReport {
             directory: self.0.settings.directory.clone(),
             account: account.url().clone(),
@@ -215,6 +241,7 @@ impl Authority {
             contact: object.contact,
             terms: account.client().directory().meta.terms_of_service.clone(),
             key: account.key().thumbprint(),
+            pending_key: account.pending_key().map(JwsKey::thumbprint),
             file: account.path().to_owned(),
             label: AcmeAccountLabel::of(account.url()).as_str().to_owned(),
             caa: account.caa_record(self.0.settings.challenge),
@@ -223,13 +250,29 @@ impl Authority {
 
     /// Gives the account a new key. Waits for orders under way, and fails if they take too long.
     pub async fn rollover(&self) -> Result<()> {
-        let exclusive = tokio::time::timeout(ROLLOVER_TIMEOUT, self.0.orders.write()).await;
-        let _exclusive = exclusive.map_err(|_| AcmeError::InUse)?;
+        let _exclusive = self.without_orders().await?;
         let account = self.account_now().await?;
         let _opening = self.0.opening.lock().await;
         // Whatever the outcome, the next caller reads the account from its file.
         *self.opened() = None;
         AcmeAccount::clone(&account).rollover().await
+    }
+
+    /// Gives up a rollover that is pending, unless the CA knows the new key already.
+    pub async fn abandon_rollover(&self) -> Result<Abandoned> {
+        let _exclusive = self.without_orders().await?;
+        let _opening = self.0.opening.lock().await;
+        self.retry_now();
+        self.0.gate.check()?;
+        *self.opened() = None;
+        let settings = &self.0.settings;
+        let client = AcmeClient::connect(&settings.directory, settings.ca_root.as_deref()).await?;
+        AcmeAccount::abandon_rollover(&client, settings).await
+    }
+
+    /// Waits until no order is under way, and keeps others from starting.
+    async fn without_orders(&self) -> Result<RwLockWriteGuard<'_, ()>> {
+        tokio::time::timeout(ROLLOVER_TIMEOUT, self.0.orders.write()).await.map_err(|_| AcmeError::InUse)
     }
 
     /// Deactivates the account for good.

@@ -4,13 +4,15 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::config::Method;
+use crate::model::name::owner::AcmeAccountLabel;
+use crate::model::name::{CHALLENGE_LABEL, PERSIST_LABEL};
 use crate::model::url::Url;
 
 use super::account::AcmeAccount;
 use super::directory::Meta;
 use super::error::{AcmeError, Result};
 use super::polling::Attempt;
-use super::problem::{IdentifierObject, Problem, or_empty, readable};
+use super::problem::{IdentifierObject, Problem, or_default, or_empty, readable};
 
 /// The most names of a CA in one challenge (draft-ietf-acme-dns-persist-02 section 3.1).
 const MAX_ISSUERS: usize = 10;
@@ -35,6 +37,22 @@ pub enum ObjectStatus {
     Expired,
     /// Withdrawn by the CA.
     Revoked,
+}
+
+impl ObjectStatus {
+    /// The name in replies of a CA.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Ready => "ready",
+            Self::Processing => "processing",
+            Self::Valid => "valid",
+            Self::Invalid => "invalid",
+            Self::Deactivated => "deactivated",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
 }
 
 /// What the CA requires for one name. Borrows the account that signs the requests.
@@ -69,6 +87,8 @@ pub struct Challenge {
     url: Url,
     #[serde(default, deserialize_with = "or_empty")]
     token: String,
+    #[serde(default, deserialize_with = "or_default")]
+    status: Option<ObjectStatus>,
     error: Option<Problem>,
 }
 
@@ -157,17 +177,36 @@ impl<'a> Authorization<'a> {
 
     /// Why the authorization is not valid: the error of its challenge, in the CA's words.
     fn failure(&self) -> AcmeError {
-        let reported = self.object.challenges.iter().find_map(|challenge| challenge.error.clone());
-        let problem = reported.unwrap_or_else(|| Problem {
-            detail: Some(format!("its authorization is {:?}", self.object.status)),
+        let failed = self.object.challenges.iter().find(|challenge| challenge.error.is_some());
+        let record = failed.and_then(|challenge| self.record_of(challenge));
+        let problem = failed.and_then(|challenge| challenge.error.clone()).unwrap_or_else(|| Problem {
+            detail: Some(format!("its authorization is {}", self.object.status.as_str())),
             ..Problem::default()
         });
-        AcmeError::NotProven { name: self.name(), problem: problem.into() }
+        AcmeError::NotProven { name: self.name(), record, problem: problem.into(), seen: None }
+    }
+
+    /// The name at which the CA looks for the answer to a challenge.
+    fn record_of(&self, challenge: &Challenge) -> Option<String> {
+        let base = self.base();
+        match challenge.kind.as_str() {
+            "dns-01" => Some(format!("{CHALLENGE_LABEL}.{base}")),
+            "dns-account-01" => {
+                let label = AcmeAccountLabel::of(self.account.url());
+                Some(format!("{}.{CHALLENGE_LABEL}.{base}", label.as_str()))
+            }
+            "dns-persist-01" => Some(format!("{PERSIST_LABEL}.{base}")),
+            _ => None,
+        }
     }
 }
 
+/// Whether the CA has looked and come to an end. Some CAs leave a challenge pending that they could not validate, for the
+/// client to answer once more; while a CA tries again by itself, the challenge is in process (RFC 8555 section 8.2).
 fn is_decided(object: &AuthorizationObject) -> bool {
-    object.status != ObjectStatus::Pending
+    let has_failed =
+        |challenge: &Challenge| challenge.error.is_some() && challenge.status == Some(ObjectStatus::Pending);
+    object.status != ObjectStatus::Pending || object.challenges.iter().any(has_failed)
 }
 
 #[cfg(test)]
@@ -183,6 +222,14 @@ mod tests {
         let object: AuthorizationObject = serde_json::from_str(text).unwrap();
         let kinds: Vec<&str> = object.challenges.iter().map(|one| one.kind.as_str()).collect();
         assert_eq!((kinds, object.wildcard), (vec!["dns-persist-01", "dns-01"], false));
+        assert!(!is_decided(&object));
+        for (status, ended) in [("pending", true), ("processing", false)] {
+            let text = text.replace(
+                "\"token\":\"t\",\"error\":null",
+                &format!("\"token\":\"t\",\"status\":\"{status}\",\"error\":{{}}"),
+            );
+            assert_eq!(is_decided(&serde_json::from_str(&text).unwrap()), ended, "{text}");
+        }
         let nothing = r#"{"status":"valid","identifier":{"type":"dns","value":"a.test"},"challenges":null}"#;
         assert!(serde_json::from_str::<AuthorizationObject>(nothing).unwrap().challenges.is_empty());
     }

@@ -2,24 +2,21 @@
 //! URL.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
-use hyper::header::{CONTENT_TYPE, HeaderMap, LINK, LOCATION, RETRY_AFTER, USER_AGENT};
+use hyper::header::{CONTENT_TYPE, DATE, HeaderMap, LINK, LOCATION, RETRY_AFTER, USER_AGENT};
 use hyper::{Method, Request, StatusCode};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::de::DeserializeOwned;
-use tokio_rustls::rustls::ClientConfig;
-use tokio_rustls::rustls::crypto::ring;
 use tracing::debug;
 
 use crate::model::url::Url;
-use crate::net::roots;
+use crate::net::https;
 
 use super::error::{AcmeError, Result};
 use super::problem::Problem;
@@ -52,20 +49,8 @@ pub struct AcmeReply {
 impl HttpClient {
     /// A client that trusts the system's authorities, and those of the PEM file `extra_roots`.
     pub fn new(extra_roots: Option<&Path>) -> Result<Self> {
-        let roots = roots::store(extra_roots).map_err(AcmeError::Setup)?;
-        // Named here: the process-wide default could be another provider, or none.
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| AcmeError::Setup(error.to_string()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        // `Url` allows plain HTTP to this machine only.
-        let https = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1();
-        let client =
-            Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(https.wrap_connector(tcp));
+        let connector = https::connector(extra_roots, CONNECT_TIMEOUT).map_err(AcmeError::Setup)?;
+        let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
         Ok(Self(client))
     }
 
@@ -123,6 +108,11 @@ impl AcmeReply {
         self.header("replay-nonce").filter(|nonce| nonce.bytes().all(is_base64url))
     }
 
+    /// The server's clock when it replied (RFC 9110 section 6.6.1).
+    pub fn date(&self) -> Option<SystemTime> {
+        httpdate::parse_http_date(self.header(DATE)?).ok()
+    }
+
     /// The URL of the resource that the request has created.
     pub fn location(&self) -> Result<Url> {
         let location = self.header(LOCATION).ok_or_else(|| self.malformed("it has no Location"))?;
@@ -161,6 +151,11 @@ impl AcmeReply {
         }
         let retry_after = self.retry_after();
         match self.problem() {
+            // The terms of service have changed (RFC 8555 section 7.3.3).
+            Some(mut problem) if problem.is("userActionRequired") && problem.instance.is_none() => {
+                problem.instance = self.links("terms-of-service").first().map(ToString::to_string);
+                Err(AcmeError::Refused { problem: problem.into(), retry_after })
+            }
             Some(problem) => Err(AcmeError::Refused { problem: problem.into(), retry_after }),
             None if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => {
                 let problem = Problem { status: Some(self.status.as_u16()), ..Problem::default() };
@@ -179,7 +174,7 @@ impl AcmeReply {
 
     /// The error that this reply does not follow the protocol.
     pub fn malformed(&self, reason: impl Into<String>) -> AcmeError {
-        AcmeError::NotAcme { url: self.url.clone(), reason: reason.into() }
+        AcmeError::NotAcme { url: self.url.clone(), status: self.status.as_u16(), reason: reason.into() }
     }
 }
 

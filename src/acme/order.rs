@@ -6,6 +6,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tracing::{debug, info, warn};
 
 use crate::model::identifier::Identifier;
+use crate::model::text::listed;
 use crate::model::url::Url;
 use crate::net::jitter::pause;
 
@@ -28,6 +29,8 @@ pub struct NewOrder {
     pub names: Vec<Identifier>,
     /// The certificate profile.
     pub profile: Option<String>,
+    /// Whether a certificate of the CA's default profile is better than none: another one is about to expire.
+    pub may_lack_profile: bool,
     /// The certificate that the new one replaces (RFC 9773 section 5): its
     /// [`renewal_id`](super::certificate::CertificateInfo::renewal_id).
     pub replaces: Option<String>,
@@ -55,19 +58,14 @@ struct OrderObject {
 
 impl<'a> Order<'a> {
     /// Places an order (RFC 8555 section 7.4). If the CA refuses `replaces`, the order is placed without it.
+    ///
+    /// An order without its profile is placed where the CA has no profiles at all or does not take one that it lists, and
+    /// where `may_lack_profile`. Otherwise a profile that the CA does not list is an error.
     pub async fn place(account: &'a AcmeAccount, new: &NewOrder) -> Result<Self> {
-        let directory = account.client().directory();
-        if let Some(profile) = &new.profile {
-            // Checked here: not every CA refuses a profile that it does not know.
-            if !directory.meta.profiles.contains_key(profile) {
-                let offered = directory.meta.profiles.keys().cloned().collect();
-                return Err(AcmeError::Profile { wanted: profile.clone(), offered });
-            }
-        }
-        let reply = request_order(account, new).await?;
-        let url = reply.location()?;
-        let order = Self { account, url, object: reply.json()?, attempt: Attempt::begin() };
-        info!(order = %order.url, names = ?new.names, "ordered");
+        let profile = usable_profile(account, new)?;
+        let (url, object) = request_order(account, new, profile).await?;
+        let order = Self { account, url, object, attempt: Attempt::begin() };
+        info!(order = %order.url, names = %listed(&new.names), "ordered");
         Ok(order)
     }
 
@@ -146,13 +144,13 @@ impl<'a> Order<'a> {
                     continue;
                 }
             };
-            debug!(%alternate, root = ?root_of(&chain), "an alternate chain");
+            debug!(%alternate, root = root_of(&chain), "an alternate chain");
             if root_of(&chain).as_deref() == Some(root) && chain.first() == default.first() {
                 return Ok(chain);
             }
         }
-        let leads_to = root_of(&default).unwrap_or_default();
-        info!("the CA has no chain to {root:?}; its default chain leads to {leads_to:?}");
+        let leads_to = root_of(&default).unwrap_or_else(|| "a root without a name".to_owned());
+        info!("the CA has no chain to {root}; its default chain leads to {leads_to}");
         Ok(default)
     }
 
@@ -172,26 +170,66 @@ impl<'a> Order<'a> {
         }
         let names: Vec<&str> = self.object.identifiers.iter().map(|identifier| identifier.value.as_str()).collect();
         let problem = self.object.error.clone().unwrap_or_default();
-        Err(AcmeError::NotProven { name: names.join(", "), problem: problem.into() })
+        Err(AcmeError::NotProven { name: names.join(", "), record: None, problem: problem.into(), seen: None })
     }
 }
 
-async fn request_order(account: &AcmeAccount, new: &NewOrder) -> Result<AcmeReply> {
+/// The profile to ask for. Checked here: not every CA refuses a profile that it does not know.
+fn usable_profile<'a>(account: &AcmeAccount, new: &'a NewOrder) -> Result<Option<&'a str>> {
+    let offered = &account.client().directory().meta.profiles;
+    let Some(wanted) = new.profile.as_deref().filter(|wanted| !offered.contains_key(*wanted)) else {
+        return Ok(new.profile.as_deref());
+    };
+    if !offered.is_empty() && !new.may_lack_profile {
+        return Err(AcmeError::Profile { wanted: wanted.to_owned(), offered: offered.keys().cloned().collect() });
+    }
+    warn!(profile = wanted, "the CA has no such certificate profile; the order is placed without it");
+    Ok(None)
+}
+
+/// Sends the order, without the optional members that the CA refuses.
+async fn request_order(account: &AcmeAccount, new: &NewOrder, profile: Option<&str>) -> Result<(Url, OrderObject)> {
     let directory = account.client().directory();
     let names: Vec<Value> = new.names.iter().map(|name| json!({ "type": "dns", "value": name })).collect();
     let mut payload = json!({ "identifiers": names });
-    if let Some(profile) = &new.profile {
-        payload["profile"] = profile.as_str().into();
+    if let Some(profile) = profile {
+        payload["profile"] = profile.into();
     }
     // A CA without renewal information need not know the member.
     if let Some(replaced) = new.replaces.as_ref().filter(|_| directory.renewal_info.is_some()) {
-        let mut replacing = payload.clone();
-        replacing["replaces"] = replaced.as_str().into();
-        match account.post(&directory.new_order, Some(&replacing)).await {
-            // Whatever the error: a CA that knows the certificate from another account says "unauthorized".
-            Err(error) if error.is_final() => info!("the CA refuses to replace the certificate: {error}"),
-            done => return done,
+        payload["replaces"] = replaced.as_str().into();
+    }
+    loop {
+        let reply = account.post(&directory.new_order, Some(&payload)).await;
+        let error = match reply.and_then(created) {
+            Ok(order) => return Ok(order),
+            Err(error) => error,
+        };
+        // The other errors would be the same without a member.
+        if error.is_temporary() || error.is("rateLimited") || error.is("badNonce") {
+            return Err(error);
+        }
+        // Whatever the error: a CA that knows the certificate from another account says "unauthorized".
+        if remove(&mut payload, "replaces") {
+            info!("the CA refuses to replace the certificate: {error}");
+        } else if refuses_profile(&error) && remove(&mut payload, "profile") {
+            warn!("the CA refuses the certificate profile, and the order is placed without it: {error}");
+        } else {
+            return Err(error);
         }
     }
-    account.post(&directory.new_order, Some(&payload)).await
+}
+
+/// The order that a request has created.
+fn created(reply: AcmeReply) -> Result<(Url, OrderObject)> {
+    Ok((reply.location()?, reply.json()?))
+}
+
+/// Removes a member of an order. Returns whether it was there.
+fn remove(payload: &mut Value, member: &str) -> bool {
+    payload.as_object_mut().and_then(|members| members.remove(member)).is_some()
+}
+
+fn refuses_profile(error: &AcmeError) -> bool {
+    error.is("invalidProfile") || error.is("malformed") || error.is_unsupported()
 }

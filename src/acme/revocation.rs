@@ -4,9 +4,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tracing::warn;
 
+use crate::model::url::Url;
+
 use super::account::AcmeAccount;
 use super::client::AcmeClient;
-use super::error::Result;
+use super::error::{AcmeError, Result};
 use super::jws::Signer;
 use super::key::{JwsKey, base64url};
 
@@ -27,6 +29,17 @@ pub enum RevocationReason {
 }
 
 impl RevocationReason {
+    /// The name in the words of RFC 5280.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::KeyCompromise => "key compromise",
+            Self::AffiliationChanged => "affiliation changed",
+            Self::Superseded => "superseded",
+            Self::CessationOfOperation => "cessation of operation",
+        }
+    }
+
     /// The code in a CRL.
     pub fn code(self) -> u8 {
         match self {
@@ -52,11 +65,16 @@ pub enum RevokedBy<'a> {
 pub async fn revoke(by: RevokedBy<'_>, certificate: &[u8], reason: RevocationReason) -> Result<()> {
     let payload = json!({ "certificate": base64url(certificate), "reason": reason.code() });
     match by {
-        RevokedBy::Account(account) => account.post(&account.client().directory().revoke_cert, Some(&payload)).await,
+        RevokedBy::Account(account) => account.post(resource(account.client())?, Some(&payload)).await,
         RevokedBy::CertificateKey(client, key) => {
-            client.post(Signer::Key(key), &client.directory().revoke_cert, Some(&payload)).await
+            client.post(Signer::Key(key), resource(client)?, Some(&payload)).await
         }
     }?;
-    warn!(?reason, "a certificate is revoked");
+    warn!(reason = reason.as_str(), "a certificate is revoked");
     Ok(())
+}
+
+/// The URL that takes revocations. A CA need not have one.
+fn resource(client: &AcmeClient) -> Result<&Url> {
+    client.directory().revoke_cert.as_ref().ok_or(AcmeError::NotOffered("revokeCert"))
 }

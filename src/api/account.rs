@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use crate::model::account::Username;
+use crate::model::account::{Account, Username};
 use crate::publisher::{AccessError, AccountEdit, Publisher};
 
 use super::auth::Login;
@@ -15,14 +15,22 @@ use super::error::Failure;
 use super::fields::Fields;
 use super::reply;
 use super::types::accounts::AccountView;
+use super::verdicts::Verdicts;
 
 /// How long the operator can restore a deleted account.
 pub const RESTORABLE: Duration = Duration::from_secs(30 * 86_400);
 
-/// Shows the account and its live values.
-pub async fn show(State(publisher): State<Publisher>, Login(account, _): Login) -> Result<Response, Failure> {
+/// Shows the account, its live values, and what the queries for them mean.
+pub async fn show(
+    State(publisher): State<Publisher>,
+    State(verdicts): State<Verdicts>,
+    Login(account, _): Login,
+) -> Result<Response, Failure> {
     // Read again: the cached account does not know of its latest update.
-    shown(&publisher, account.username).await
+    let account = stored(&publisher, account.username).await?;
+    let mut view = AccountView::of(&account, &publisher);
+    verdicts.judge(&mut view, &account, &publisher).await;
+    Ok(reply::json(StatusCode::OK, &view))
 }
 
 /// Changes `note`, and narrows `allowfrom`. A thief of the key must not be able to open the account to other networks.
@@ -44,7 +52,11 @@ pub async fn delete(State(publisher): State<Publisher>, Login(account, actor): L
 
 /// Shows an account as the store has it now.
 pub async fn shown(publisher: &Publisher, who: Username) -> Result<Response, Failure> {
-    let account = read(publisher, move |publisher| publisher.account(who)).await?;
-    let account = account.ok_or(AccessError::NoAccount)?;
+    let account = stored(publisher, who).await?;
     Ok(reply::json(StatusCode::OK, &AccountView::of(&account, publisher)))
+}
+
+async fn stored(publisher: &Publisher, who: Username) -> Result<Account, Failure> {
+    let account = read(publisher, move |publisher| publisher.account(who)).await?;
+    Ok(account.ok_or(AccessError::NoAccount)?)
 }

@@ -7,25 +7,56 @@
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
 
 use super::error::Failure;
+use super::types::transfer::MAX_TRANSFER;
 
+/// The most bytes of a body with many rows.
+const MAX_LARGE: usize = 8 * 1_024 * 1_024;
 /// The most bytes of a body.
 pub const MAX_BODY: usize = 64 * 1_024;
 /// The most bytes that are read of a body that is too large, and discarded.
 const MAX_DISCARDED: usize = 4 * 1_024 * 1_024;
+
 /// How long a body may take to arrive.
-const BODY_TIME: Duration = Duration::from_secs(20);
+#[derive(Clone, Copy, Debug)]
+pub struct BodyTimeout(pub Duration);
+
+impl BodyTimeout {
+    /// The limit on the operator's socket.
+    pub const OPERATOR: Self = Self(Duration::from_secs(20));
+    /// The same for bodies with many rows, which may come over a slow network.
+    const LARGE: Self = Self(Duration::from_secs(5 * 60));
+}
 
 /// Reads the body, and passes it on with the request.
-pub async fn whole(request: Request, next: Next) -> Response {
+pub async fn whole(State(limit): State<BodyTimeout>, request: Request, next: Next) -> Response {
+    within(MAX_BODY, limit, request, next).await
+}
+
+/// The same for requests of the operator that may have many rows.
+pub async fn large(request: Request, next: Next) -> Response {
+    within(MAX_LARGE, BodyTimeout::LARGE, request, next).await
+}
+
+/// The same for files that move accounts.
+pub async fn huge(request: Request, next: Next) -> Response {
+    within(MAX_TRANSFER, BodyTimeout::LARGE, request, next).await
+}
+
+/// Reads a body that nobody wants, within limits.
+pub async fn discard(body: Body) {
+    _ = tokio::time::timeout(BodyTimeout::OPERATOR.0, collected(body, 0)).await;
+}
+
+async fn within(limit: usize, time: BodyTimeout, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let body = match tokio::time::timeout(BODY_TIME, collected(body)).await {
+    let body = match tokio::time::timeout(time.0, collected(body, limit)).await {
         Ok(Ok(body)) => body,
         Ok(Err(failure)) => return failure.into_response(),
         Err(_) => return Failure::Slow.into_response(),
@@ -33,9 +64,10 @@ pub async fn whole(request: Request, next: Next) -> Response {
     next.run(Request::from_parts(parts, Body::from(body))).await
 }
 
-async fn collected(mut body: Body) -> Result<Bytes, Failure> {
-    if body.size_hint().lower() > MAX_DISCARDED as u64 {
-        return Err(Failure::TooLarge { limit: MAX_BODY });
+async fn collected(mut body: Body, limit: usize) -> Result<Bytes, Failure> {
+    let discarded = limit.max(MAX_DISCARDED);
+    if body.size_hint().lower() > discarded as u64 {
+        return Err(Failure::TooLarge { limit });
     }
     let mut kept = Vec::new();
     let mut length = 0_usize;
@@ -43,11 +75,13 @@ async fn collected(mut body: Body) -> Result<Bytes, Failure> {
         let frame = frame.map_err(|_| Failure::Malformed("the body ended early".into()))?;
         let data = frame.data_ref().map(Bytes::as_ref).unwrap_or_default();
         length = length.saturating_add(data.len());
-        match length {
-            0..=MAX_BODY => kept.extend_from_slice(data),
-            _ if length <= MAX_DISCARDED => kept = Vec::new(),
-            _ => break,
+        if length <= limit {
+            kept.extend_from_slice(data);
+        } else if length <= discarded {
+            kept = Vec::new();
+        } else {
+            break;
         }
     }
-    if length > MAX_BODY { Err(Failure::TooLarge { limit: MAX_BODY }) } else { Ok(kept.into()) }
+    if length > limit { Err(Failure::TooLarge { limit }) } else { Ok(kept.into()) }
 }

@@ -8,6 +8,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
+use crate::config;
+
 use super::error::Failure;
 use super::peer::Peer;
 
@@ -19,14 +21,19 @@ const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 #[derive(Clone, Debug)]
 pub struct Clients {
     proxies: Arc<[IpNet]>,
+    trusts_sockets: bool,
     header: Option<HeaderName>,
 }
 
 impl Clients {
-    /// Trusts `header` in requests from `proxies` only.
-    pub fn new(proxies: &[IpNet], header: Option<&str>) -> Self {
-        // The configuration has parsed the name already.
-        Self { proxies: proxies.into(), header: header.and_then(|header| header.parse().ok()) }
+    /// Trusts the header in requests from the proxies only.
+    pub fn of_settings(settings: &config::Api) -> Self {
+        Self {
+            proxies: settings.trusted_proxies.as_slice().into(),
+            trusts_sockets: settings.trusts_sockets,
+            // The configuration has parsed the name already.
+            header: settings.client_ip_header.as_ref().and_then(|header| header.parse().ok()),
+        }
     }
 
     /// The client's address.
@@ -35,9 +42,12 @@ impl Clients {
     /// can make up everything to the left of it. If all addresses are proxies, the client is the left-most one. If the
     /// header is missing or cannot be read, the client is unknown. The proxy's own address would not do: it would let
     /// everybody use accounts that are limited to the inner network.
-    fn of(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let peer = peer.to_canonical();
-        let Some(header) = self.header.as_ref().filter(|_| self.is_proxy(peer)) else { return peer };
+    fn of(&self, peer: Peer, headers: &HeaderMap) -> IpAddr {
+        let (own, is_trusted) = match peer {
+            Peer::Tcp(peer) => (peer.ip().to_canonical(), self.is_proxy(peer.ip().to_canonical())),
+            Peer::Unix => (UNKNOWN, self.trusts_sockets),
+        };
+        let Some(header) = self.header.as_ref().filter(|_| is_trusted) else { return own };
         let mut furthest = UNKNOWN;
         // All lines form one list, in order (RFC 9110 section 5.3).
         let lines: Vec<_> = headers.get_all(header).iter().collect();
@@ -78,11 +88,10 @@ where
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        let peer = match parts.extensions.get::<Peer>() {
-            Some(Peer::Tcp(peer)) => peer.ip(),
-            Some(Peer::Unix) | None => UNKNOWN,
-        };
-        Ok(Self(Clients::from_ref(state).of(peer, &parts.headers)))
+        Ok(match parts.extensions.get::<Peer>() {
+            Some(peer) => Self(Clients::from_ref(state).of(*peer, &parts.headers)),
+            None => Self(UNKNOWN),
+        })
     }
 }
 
@@ -96,7 +105,19 @@ mod tests {
         for line in lines {
             headers.append("x-forwarded-for", line.parse().unwrap());
         }
-        Clients::new(&proxies, Some("X-Forwarded-For")).of(peer.parse().unwrap(), &headers).to_string()
+        let clients =
+            Clients { proxies: proxies.into(), trusts_sockets: false, header: "x-forwarded-for".parse().ok() };
+        let peer: IpAddr = peer.parse().unwrap();
+        clients.of(Peer::Tcp(SocketAddr::new(peer, 1)), &headers).to_string()
+    }
+
+    #[test]
+    fn a_header_over_a_unix_socket_is_believed_where_the_configuration_says_so() {
+        let headers = HeaderMap::from_iter([(HeaderName::from_static("x-real-ip"), "198.51.100.9".parse().unwrap())]);
+        for (trusts_sockets, client) in [(true, "198.51.100.9"), (false, "0.0.0.0")] {
+            let clients = Clients { proxies: [].into(), trusts_sockets, header: "x-real-ip".parse().ok() };
+            assert_eq!(clients.of(Peer::Unix, &headers).to_string(), client);
+        }
     }
 
     #[test]

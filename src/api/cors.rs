@@ -50,6 +50,45 @@ fn allowed_origin(origins: &[String], headers: &HeaderMap) -> Option<HeaderValue
     if origins.iter().any(|allowed| allowed == "*") {
         return Some(HeaderValue::from_static("*"));
     }
-    let found = origins.iter().any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(origin.as_bytes()));
+    let found = origins.iter().any(|allowed| is_like(allowed, origin.as_bytes()));
     found.then(|| origin.clone())
+}
+
+/// Whether an origin is the allowed one. One `*` in that stands for a part of a host name, or for a port.
+fn is_like(allowed: &str, origin: &[u8]) -> bool {
+    let allowed = allowed.as_bytes();
+    let Some(at) = allowed.iter().position(|&byte| byte == b'*') else { return allowed.eq_ignore_ascii_case(origin) };
+    let (start, end) = (&allowed[..at], &allowed[at + 1..]);
+    let Some(middle) = origin.len().checked_sub(end.len()).and_then(|last| origin.get(start.len()..last)) else {
+        return false;
+    };
+    // Not `/`, `:` or `@`, by which another host could stand in its place.
+    let is_part = middle.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
+    let is_framed = origin[..start.len()].eq_ignore_ascii_case(start)
+        && origin[origin.len() - end.len()..].eq_ignore_ascii_case(end);
+    !middle.is_empty() && is_part && is_framed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_stands_for_labels_or_a_port() {
+        for (allowed, origin, like) in [
+            ("https://*.example.org", "https://panel.example.org", true),
+            ("https://*.example.org", "https://a.b.EXAMPLE.org", true),
+            ("http://localhost:*", "http://localhost:3000", true),
+            ("https://panel-*.example.org", "https://panel-7.example.org", true),
+            ("https://*.example.org", "https://example.org", false),
+            ("https://*.example.org", "https://.example.org", false),
+            ("https://*.example.org", "http://panel.example.org", false),
+            ("https://*.example.org", "https://evil.test/.example.org", false),
+            ("https://*.example.org", "https://evil.test:1.example.org", false),
+            ("https://*.example.org", "https://panel.example.org.evil.test", false),
+            ("http://localhost:*", "http://localhost:", false),
+        ] {
+            assert_eq!(is_like(allowed, origin.as_bytes()), like, "{allowed} {origin}");
+        }
+    }
 }

@@ -72,7 +72,7 @@ impl std::fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// The publisher has to remove changed accounts from the cache `remembered`. Computes one hash, which takes a few
+    /// The publisher has to tell the cache `remembered` of changed accounts. Computes one hash, which takes a few
     /// milliseconds.
     pub fn new(
         publisher: Publisher,
@@ -144,7 +144,7 @@ impl Credentials {
     /// The hashes to verify against: of the key, and of the former key in its grace time.
     fn hashes(&self, account: Option<&Account>) -> Vec<ApiKeyHash> {
         let Some(account) = account else { return vec![self.0.dummy.clone()] };
-        let now = self.0.clock.now();
+        let now = self.0.clock.running();
         let former = account.former_key.iter().filter(|former| now < former.until).map(|former| former.hash.clone());
         std::iter::once(account.key.clone()).chain(former).collect()
     }
@@ -160,7 +160,8 @@ impl Credentials {
         let actor = Actor::account(who, FrontEnd::Api, client, KeyUsed::Current);
         tokio::spawn(async move {
             // If this fails now, the next login does it.
-            let Ok(new) = inner.hasher.hash(key, Prefix::of(client)).await else { return };
+            let Ok(new) = inner.hasher.hash(key.clone(), Prefix::of(client)).await else { return };
+            let _announced = inner.remembered.announce(&key, &new);
             if let Err(error) = inner.publisher.rehash(actor, who, old, new).await {
                 warn!(username = %who, "cannot replace a bcrypt hash: {error}");
             }

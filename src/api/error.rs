@@ -1,5 +1,6 @@
 //! Failures: the only place that turns them into responses.
 
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
@@ -10,19 +11,25 @@ use tracing::error;
 use crate::api::credentials::Denied;
 use crate::certificates::CertificateError;
 use crate::crypto::hasher::HasherError;
+use crate::delegation::propagation::TooManyWaits;
+use crate::file::state::FileError;
 use crate::model::enrolment::Over;
 use crate::model::name::Subdomain;
 use crate::model::secret::{RandomError, SealError};
 use crate::publisher::{
-    Abort, AccessError, AccountError, AliasChangeError, ClientStorageError, EnrolmentError, OwnerError, PersistError,
-    ValueError,
+    Abort, AccessError, AccountError, AdminTokenError, AliasChangeError, ClientStorageError, EnrolmentError,
+    OwnerError, PersistError, ValueError,
 };
 use crate::store::StoreError;
 
-use super::reply;
+use super::types::bulk::{BulkRefusal, RowRefusal};
+use super::types::served::ServedView;
+use super::{reply, types};
 
 /// When to retry after the store could not write.
 const STORE_RETRY: Duration = Duration::from_secs(5);
+/// When to retry a request that was one too many to wait for the nameservers.
+const WAIT_RETRY: Duration = Duration::from_secs(5);
 
 /// Why a request has failed. The text is the reply's `message`.
 #[derive(Debug, Error)]
@@ -31,8 +38,14 @@ pub enum Failure {
     Malformed(String),
     #[error("{message}")]
     Field { code: &'static str, field: &'static str, message: String },
+    /// Of a request with many rows.
+    #[error("{} rows are refused, and nothing was created", .0.len())]
+    Rows(Vec<RowRefusal>),
     #[error("{0}")]
     Forbidden(&'static str),
+    /// The token of the admin API is not good for that.
+    #[error("{0}")]
+    Scope(String),
     #[error(transparent)]
     Access(#[from] AccessError),
     #[error(transparent)]
@@ -45,6 +58,9 @@ pub enum Failure {
     MethodNotAllowed,
     #[error("{0}")]
     Conflict(String),
+    /// A request would take something from a certificate that is there.
+    #[error("{0}")]
+    Replaces(String),
     #[error("the subdomain {0} is taken; choose another")]
     Taken(Subdomain),
     /// The refusal of a certificate authority, in its words.
@@ -58,8 +74,17 @@ pub enum Failure {
     TooOften { retry_after: Duration },
     #[error("the server is busy; try again in {} seconds", seconds(*retry_after))]
     Busy { retry_after: Duration },
-    /// The store cannot write now. Only the log has the reason.
-    #[error("the server cannot store changes at the moment; try again in {} seconds", seconds(STORE_RETRY))]
+    /// The request is one too many to wait for the nameservers.
+    #[error("{}; try again in {} seconds, or without `wait`", .0, seconds(WAIT_RETRY))]
+    TooManyWaits(#[from] TooManyWaits),
+    /// The value is published, and not served by every nameserver.
+    #[error("{}", .0.problem())]
+    NotServed(Box<ServedView>),
+    /// The store cannot write or read now. The details are for the log.
+    #[error(
+        "the server cannot store changes at the moment: {}; try again in {} seconds",
+        .0.reason().unwrap_or("its log says why"), seconds(STORE_RETRY)
+    )]
     Unavailable(StoreError),
     /// A fault of the server. Only the log has the reason.
     #[error("the server failed; its log says why")]
@@ -82,20 +107,26 @@ impl Failure {
         match self {
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed_json_payload"),
             Self::Field { code, .. } => (StatusCode::BAD_REQUEST, code),
+            Self::Rows(_) => (StatusCode::BAD_REQUEST, "rows_refused"),
             Self::Forbidden(_) | Self::Over(_) => (StatusCode::UNAUTHORIZED, "forbidden"),
             Self::Access(AccessError::NotOwner | AccessError::Disabled) => (StatusCode::UNAUTHORIZED, "forbidden"),
             Self::Access(AccessError::NoAccount) => (StatusCode::NOT_FOUND, "not_found"),
             Self::Access(AccessError::NoZone(_)) => (StatusCode::BAD_REQUEST, "bad_zone"),
+            Self::Scope(_) => (StatusCode::FORBIDDEN, "insufficient_scope"),
             Self::Wider => (StatusCode::FORBIDDEN, "allowfrom_can_only_narrow"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
+            Self::Replaces(_) => (StatusCode::CONFLICT, types::failure::REPLACES),
             Self::Taken(_) => (StatusCode::CONFLICT, "subdomain_taken"),
             Self::Authority(_) => (StatusCode::BAD_GATEWAY, "acme"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::Slow => (StatusCode::REQUEST_TIMEOUT, "timeout"),
             Self::TooOften { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
             Self::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Self::TooManyWaits(TooManyWaits::OfAccount) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
+            Self::TooManyWaits(TooManyWaits::OfAll) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Self::NotServed(_) => (StatusCode::GATEWAY_TIMEOUT, "not_served"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "db_error"),
             Self::Fault { code, .. } => (StatusCode::INTERNAL_SERVER_ERROR, code),
         }
@@ -106,7 +137,30 @@ impl Failure {
         match self {
             Self::Field { field, .. } => Some(field),
             Self::Access(AccessError::NoZone(_)) => Some("zone"),
+            Self::Taken(_) => Some("subdomain"),
             _ => None,
+        }
+    }
+
+    /// The failure as one of a row, from 1.
+    pub fn of_row(&self, row: usize) -> RowRefusal {
+        let field = self.wrong_field().map(str::to_owned);
+        RowRefusal { row, field, error: self.kind().1.to_owned(), message: self.to_string() }
+    }
+
+    /// The failure as the last line of a reply that has begun.
+    pub fn into_refusal(self) -> BulkRefusal {
+        self.log();
+        let (error, message) = (self.kind().1.to_owned(), self.to_string());
+        let rows = if let Self::Rows(rows) = self { rows } else { Vec::new() };
+        BulkRefusal { error, message, rows }
+    }
+
+    fn log(&self) {
+        match self {
+            Self::Fault { reason, .. } => error!("a request failed: {reason}"),
+            Self::Unavailable(reason) => error!("a request failed for now: {reason}"),
+            _ => {}
         }
     }
 
@@ -114,6 +168,7 @@ impl Failure {
         match self {
             Self::TooOften { retry_after } | Self::Busy { retry_after } => Some(*retry_after),
             Self::Unavailable(_) => Some(STORE_RETRY),
+            Self::TooManyWaits(_) => Some(WAIT_RETRY),
             _ => None,
         }
     }
@@ -124,22 +179,31 @@ impl Failure {
         if let Some(field) = self.wrong_field() {
             body.push_str(&format!(", \"field\": \"{field}\""));
         }
+        if let Self::Rows(rows) = self {
+            body.push_str(&format!(", \"rows\": {}", serde_json::json!(rows)));
+        }
+        if let Self::NotServed(served) = self {
+            body.push_str(&format!(", \"served\": {}", serde_json::json!(served)));
+        }
         body.push('}');
         body
     }
 }
 
+/// An extension of replies whose request has failed by a fault of the server, whatever their status.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerFault;
+
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        match &self {
-            Self::Fault { reason, .. } => error!("a request failed: {reason}"),
-            Self::Unavailable(reason) => error!("a request failed for now: {reason}"),
-            _ => {}
-        }
+        self.log();
         let (status, code) = self.kind();
         let mut response = reply::text(status, self.body(code));
         if let Some(wait) = self.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds(wait).max(1)));
+        }
+        if matches!(&self, Self::Unavailable(error) if !error.is_load()) {
+            response.extensions_mut().insert(ServerFault);
         }
         if matches!(self, Self::Slow) {
             // The rest of the request may still arrive. It must not be read as the next request.
@@ -168,12 +232,24 @@ impl From<CertificateError> for Failure {
         match error {
             CertificateError::NotFound(_) => Self::NotFound(message),
             CertificateError::Configured(_) | CertificateError::Deleting(_) => Self::Conflict(message),
+            CertificateError::Replaces { .. } => Self::Replaces(message),
             CertificateError::Invalid(_) | CertificateError::Password(_) => {
                 Self::field("bad_certificate", "certificate", message)
             }
+            CertificateError::File(FileError::Io { path, source }) if is_no_room(&source) => {
+                StoreError::File { path, source }.into()
+            }
+            CertificateError::Value(Abort::Store(error))
+            | CertificateError::Owner(Abort::Store(error))
+            | CertificateError::Persist(Abort::Store(error)) => error.into(),
             _ => Self::Authority(message),
         }
     }
+}
+
+/// Whether a file could not be written for a reason that passes without a change of the configuration.
+fn is_no_room(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem)
 }
 
 impl<R: std::error::Error + Into<Failure>> From<Abort<R>> for Failure {
@@ -247,6 +323,12 @@ impl From<EnrolmentError> for Failure {
     }
 }
 
+impl From<AdminTokenError> for Failure {
+    fn from(error: AdminTokenError) -> Self {
+        Self::Conflict(error.to_string())
+    }
+}
+
 impl From<ClientStorageError> for Failure {
     fn from(error: ClientStorageError) -> Self {
         Self::Conflict(error.to_string())
@@ -255,10 +337,10 @@ impl From<ClientStorageError> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        if error.is_passing() {
-            return Self::Unavailable(error);
+        match error.reason() {
+            Some(_) => Self::Unavailable(error),
+            None => Self::Fault { code: "db_error", reason: error.to_string() },
         }
-        Self::Fault { code: "db_error", reason: error.to_string() }
     }
 }
 
@@ -312,7 +394,16 @@ mod tests {
         let full: Failure = StoreError::Full("/var/lib".into()).into();
         let broken: Failure = StoreError::Corrupt("page 7".into()).into();
         assert!(!full.to_string().contains("/var") && !broken.to_string().contains("page 7"));
-        assert_eq!(full.kind().0, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(broken.kind().0, StatusCode::INTERNAL_SERVER_ERROR);
+        for failure in [&full, &broken] {
+            assert_eq!(failure.kind(), (StatusCode::SERVICE_UNAVAILABLE, "db_error"));
+        }
+        let path = || std::path::Path::new("/var/lib/acme");
+        let no_room = FileError::io(path(), ErrorKind::StorageFull.into());
+        let denied = FileError::io(path(), ErrorKind::PermissionDenied.into());
+        let kind = |error: FileError| Failure::from(CertificateError::File(error)).kind();
+        assert_eq!(kind(no_room), (StatusCode::SERVICE_UNAVAILABLE, "db_error"));
+        assert_eq!(kind(denied), (StatusCode::BAD_GATEWAY, "acme"));
+        let ours: Failure = StoreError::Sqlite("no such column: x".into()).into();
+        assert_eq!(ours.kind().0, StatusCode::INTERNAL_SERVER_ERROR);
     }
 }

@@ -7,6 +7,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,17 +22,18 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use crate::model::prefix::Prefix;
 use crate::net::accept::{Acceptor, Backoff};
 use crate::net::connections::{ConnectionPermit, Connections};
+use crate::net::idle::IdleStream;
+use crate::net::proxy_protocol::{ProxyProtocol, has_header};
 
 use super::error::Failure;
 use crate::model::actor::Actor;
@@ -39,6 +41,8 @@ use crate::model::actor::Actor;
 use super::peer::Peer;
 use crate::net::tls::Tls;
 
+/// The listener's name in the log.
+const WHAT: &str = "HTTP";
 /// The most bytes of a request's head.
 const MAX_HEAD: usize = 32 * 1_024;
 /// The most requests at once on one HTTP/2 connection.
@@ -55,7 +59,7 @@ pub struct Times {
     pub head: Duration,
     /// From a request's head to the head of its response.
     pub request: Duration,
-    /// For a stream on which nothing arrives, or from which the client takes nothing.
+    /// For a stream on which nothing moves, in either direction.
     pub idle: Duration,
     /// For requests that are running when the server stops.
     pub drain: Duration,
@@ -74,12 +78,19 @@ pub struct Server {
     router: Router,
     connections: Connections,
     times: Times,
+    /// The proxies that name their clients before TLS and HTTP; `None` where no header is looked for.
+    proxies: Option<ProxyProtocol>,
 }
 
 impl Server {
     /// A server that counts its connections in `connections`.
     pub fn new(router: Router, connections: Connections) -> Self {
-        Self { router, connections, times: Times::default() }
+        Self { router, connections, times: Times::default(), proxies: None }
+    }
+
+    /// The server for clients behind proxies that send PROXY headers. The log says where others send one.
+    pub fn with_proxies(self, proxies: ProxyProtocol) -> Self {
+        Self { proxies: Some(proxies), ..self }
     }
 
     /// The server with other limits of time.
@@ -90,7 +101,7 @@ impl Server {
     /// Serves a TCP listener until `shutdown`, then finishes the running requests. Speaks HTTP/1.1 and HTTP/2 with `tls`,
     /// and plain HTTP/1.1 without.
     pub async fn serve(self, listener: TcpListener, tls: Option<Tls>, shutdown: impl Future<Output = ()>) {
-        let mut acceptor = Acceptor::new("HTTP", listener, self.connections.clone());
+        let mut acceptor = Acceptor::new(WHAT, listener, self.connections.clone());
         let mut open = OpenConnections::new(self.times.drain);
         tokio::pin!(shutdown);
         loop {
@@ -100,10 +111,7 @@ impl Server {
                     // A reply is one small write, which the kernel would otherwise hold back.
                     _ = stream.set_nodelay(true);
                     let connection = open.connection(&self, Peer::Tcp(peer), permit);
-                    match &tls {
-                        Some(tls) => open.tasks.spawn(connection.over_tls(stream, tls.clone())),
-                        None => open.tasks.spawn(connection.plain(stream)),
-                    };
+                    open.tasks.spawn(connection.over_tcp(stream, peer, tls.clone(), self.proxies.clone()));
                 }
                 Some(_) = open.tasks.join_next() => {}
             }
@@ -112,9 +120,9 @@ impl Server {
         open.drain().await;
     }
 
-    /// Serves a Unix socket until `shutdown`. Responses may stream for ever.
-    pub async fn serve_unix(self, listener: UnixListener, shutdown: impl Future<Output = ()>) {
-        let mut backoff = Backoff::new("the operator's socket");
+    /// Serves a Unix socket until `shutdown`; `what` names it in the log. Responses may stream for ever.
+    pub async fn serve_unix(self, what: &'static str, listener: UnixListener, shutdown: impl Future<Output = ()>) {
+        let mut backoff = Backoff::new(what);
         let mut open = OpenConnections::new(self.times.drain);
         tokio::pin!(shutdown);
         loop {
@@ -177,7 +185,29 @@ struct Connection {
 }
 
 impl Connection {
-    async fn plain<S: AsyncRead + AsyncWrite + Send + 'static>(self, stream: S) {
+    /// Serves a connection from `peer`, or from the client that a proxy at that address names.
+    async fn over_tcp(
+        mut self,
+        mut stream: TcpStream,
+        peer: SocketAddr,
+        tls: Option<Tls>,
+        proxies: Option<ProxyProtocol>,
+    ) {
+        if let Some(proxies) = proxies {
+            let client = tokio::select! {
+                client = client_of(&proxies, &mut stream, peer, self.times.head) => client,
+                () = self.permit.evicted() => None,
+            };
+            let Some(client) = client else { return };
+            self.peer = Peer::Tcp(SocketAddr::new(client, peer.port()));
+        }
+        match tls {
+            Some(tls) => self.over_tls(stream, tls).await,
+            None => self.plain(stream).await,
+        }
+    }
+
+    async fn plain<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S) {
         let stream = self.timed(stream);
         self.http1(stream).await;
     }
@@ -187,8 +217,8 @@ impl Connection {
         let stream = tokio::select! {
             done = handshake => match done {
                 Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => return debug!(peer = ?self.peer, "TLS handshake: {error}"),
-                Err(_) => return debug!(peer = ?self.peer, "TLS handshake: too slow"),
+                Ok(Err(error)) => return debug!(peer = %self.peer, "TLS handshake: {error}"),
+                Err(_) => return debug!(peer = %self.peer, "TLS handshake: too slow"),
             },
             () = self.permit.evicted() => return,
         };
@@ -198,11 +228,8 @@ impl Connection {
     }
 
     /// The stream, which fails if nothing moves on it for too long.
-    fn timed<S: AsyncRead + AsyncWrite>(&self, stream: S) -> TokioIo<Pin<Box<TimeoutStream<S>>>> {
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_read_timeout(Some(self.times.idle));
-        stream.set_write_timeout(Some(self.times.idle));
-        TokioIo::new(Box::pin(stream))
+    fn timed<S>(&self, stream: S) -> TokioIo<IdleStream<S>> {
+        TokioIo::new(IdleStream::new(stream, self.times.idle))
     }
 
     async fn http1<S>(self, stream: TokioIo<S>)
@@ -245,6 +272,24 @@ impl Connection {
         connection.as_mut().graceful_shutdown();
         _ = timeout(left, connection).await;
     }
+}
+
+/// The address of the client of a new connection. `None`: the connection is to be closed, since a proxy's header is
+/// missing, or since somebody else has sent one. A connection that sends nothing for as long as `patience` is closed too.
+async fn client_of(
+    proxies: &ProxyProtocol,
+    stream: &mut TcpStream,
+    peer: SocketAddr,
+    patience: Duration,
+) -> Option<IpAddr> {
+    if proxies.is_proxy(peer.ip()) {
+        return Some(proxies.client_of(WHAT, stream, peer).await?.ip());
+    }
+    if timeout(patience, has_header(stream)).await.ok()? {
+        proxies.warn_of_unasked(WHAT, peer.ip());
+        return None;
+    }
+    Some(peer.ip())
 }
 
 /// The service that hyper calls for each request of a connection.

@@ -18,6 +18,7 @@ use super::error::Failure;
 use super::fields::Fields;
 use super::reply;
 use super::types::values::Retired;
+use super::wait::{WaitFor, marked};
 
 /// The most owners that an error names.
 const NAMED: usize = 8;
@@ -26,11 +27,14 @@ const NAMED: usize = 8;
 pub async fn present(
     State(publisher): State<Publisher>,
     Publishing(account, actor): Publishing,
+    wait: WaitFor,
     fields: Fields,
 ) -> Result<Response, Failure> {
     let (owner, txt) = challenge(&account, &fields)?;
-    publisher.publish(actor, owner, txt).await?;
-    Ok(reply::json(StatusCode::OK, &Presented { txt }))
+    let waiting = wait.permit(Some(account.username))?;
+    publisher.publish(actor, owner.clone(), txt).await?;
+    let served = waiting.until_served(&owner, txt).await?;
+    Ok(marked(reply::json(StatusCode::OK, &Presented { txt }), served.as_ref()))
 }
 
 #[derive(Serialize)]

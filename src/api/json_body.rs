@@ -17,17 +17,22 @@ use super::error::Failure;
 use super::fields::Fields;
 
 /// Members of requests: the code of the failure where one is wrong, and what to write where one is missing.
-const MEMBERS: [(&str, &str, &str); 16] = [
+const MEMBERS: [(&str, &str, &str); 21] = [
+    ("accounts", "bad_field", "write a list of names"),
     ("algorithm", "bad_algorithm", "write an algorithm, like hmac-sha256"),
     ("alias", "bad_alias", "write the alias, like `_acme-challenge.example.com`"),
     ("allowfrom", "invalid_allowfrom_cidr", "write a list of networks"),
     ("contact", "bad_field", "write a list of URLs, like `mailto:you@example.org`"),
     ("grace", "bad_grace", "write a span of time, like 1h"),
+    ("hints", "bad_hints", "write a list of addresses with ports, like 192.0.2.1:53"),
     ("labels", "bad_labels", "write a list of labels"),
     ("lifetime", "bad_lifetime", "write a span of time, like 24h"),
-    ("name", "bad_name", "write a subdomain, a fulldomain, or `_acme-challenge`"),
+    ("name", "bad_name", "write a domain, a label, a fulldomain, or `_acme-challenge`"),
+    ("names", "bad_names", "write a list of names, like example.com"),
     ("note", "bad_note", "write a remark"),
     ("reason", "bad_reason", "write a reason, like `superseded`"),
+    ("resolvers", "bad_resolvers", "write a list of resolvers, like udp:192.0.2.1"),
+    ("scope", "bad_scope", "write `read`, `accounts` or `all`"),
     ("subdomain", "bad_subdomain", "write the account's subdomain"),
     ("tsig", "bad_algorithm", "write an algorithm, like hmac-sha256"),
     ("txt", "bad_txt", "write the value, 43 characters of base64url"),
@@ -47,6 +52,11 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
         let fields = Fields::from_request(request, state).await?;
         Ok(Self(typed(fields)?))
     }
+}
+
+/// A JSON object as a `T`, by the same rules.
+pub fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    Ok(typed(Fields::parse(body)?)?)
 }
 
 fn typed<T: DeserializeOwned>(fields: Fields) -> Result<T, MemberError> {

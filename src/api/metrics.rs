@@ -7,7 +7,6 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, http};
-use rustix::fs::{Access, access, statvfs};
 use serde::Serialize;
 
 use crate::metrics::{CONTENT_TYPE, Metrics};
@@ -36,10 +35,16 @@ pub fn router(metrics: Arc<Metrics>, publisher: Publisher) -> Router {
 
 /// The metrics. Without the database, only its gauges are missing.
 async fn exposition(State(metrics): State<Arc<Metrics>>, State(publisher): State<Publisher>) -> Response {
-    let counts = read(&publisher, |publisher| publisher.store().read(|rows| rows.counts())).await.ok();
+    let now = publisher.moment().running;
+    let counted = move |publisher: &Publisher| {
+        publisher.store().read(|rows| Ok::<_, StoreError>((rows.counts()?, rows.count_overdue(now)?)))
+    };
+    let counts = read(&publisher, counted).await.ok();
     let gauge = |count: i64| u64::try_from(count).unwrap_or_default();
     let behind = publisher.machine_clock().err().map_or(0, |behind| behind.lag().as_secs());
+    let is_ready = counts.is_some() && publisher.store().problem().is_none();
     let mut gauges = vec![
+        ("txtgate_ready", "Whether changes can be stored: 1 or 0.", u64::from(is_ready)),
         ("txtgate_zones", "Zones served.", publisher.zones().load().len() as u64),
         (
             "txtgate_clock_behind_seconds",
@@ -47,9 +52,11 @@ async fn exposition(State(metrics): State<Arc<Metrics>>, State(publisher): State
             behind,
         ),
     ];
-    if let Some(counts) = counts {
+    if let Some((counts, overdue)) = counts {
         gauges.push(("txtgate_accounts", "Accounts, disabled ones included.", gauge(counts.accounts)));
         gauges.push(("txtgate_values", "Stored TXT values.", gauge(counts.values)));
+        let help = "Active accounts that have not renewed in their usual time.";
+        gauges.push(("txtgate_accounts_overdue", help, overdue));
     }
     let headers = [
         (http::header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE)),
@@ -67,8 +74,8 @@ struct Readiness {
     problem: Option<String>,
 }
 
-/// 200 if the database is in place, readable, writable and has room; otherwise 503 with the reason in the body. A lock
-/// that another program holds shows only when an update meets it. Delegations are not checked: a health check must not
+/// 200 if the database is in place, can be read, and took the last change or heartbeat; otherwise 503 with the reason in
+/// the body. Delegations are not checked: a health check must not
 /// depend on the rest of the Internet.
 async fn ready(State(publisher): State<Publisher>) -> Response {
     let zones = publisher.zones().load().len();
@@ -89,19 +96,10 @@ async fn ready(State(publisher): State<Publisher>) -> Response {
     response
 }
 
-/// Checks that the database can be read and its file written to. Nothing is written, because a probe each second would
-/// be a commit each second.
+/// Checks that the database can be read and written. Nothing is written for that, because a probe each second would be a
+/// commit each second: the writer's heartbeat tells.
 fn database(publisher: &Publisher) -> Result<(), StoreError> {
     let store = publisher.store();
-    store.is_in_place()?;
-    store.read(|rows| rows.newest())?;
-    let failed = |source: rustix::io::Errno| StoreError::File {
-        path: store.path().to_owned(),
-        source: Arc::new(std::io::Error::from(source)),
-    };
-    access(store.path(), Access::WRITE_OK).map_err(failed)?;
-    if statvfs(store.path()).map_err(failed)?.f_bavail == 0 {
-        return Err(StoreError::Full(store.path().display().to_string()));
-    }
-    Ok(())
+    store.problem().map_or(Ok(()), Err)?;
+    store.read(|rows| rows.newest()).map(drop)
 }

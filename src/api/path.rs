@@ -9,7 +9,7 @@ use axum::http::uri::PathAndQuery;
 use axum::http::{Request, Uri};
 
 /// The segments of each route. Segments before a route are the client's base path. A star is any one segment.
-const ENDS: [&[&str]; 13] = [
+const ENDS: [&[&str]; 14] = [
     &["update"],
     &["register"],
     &["health"],
@@ -22,6 +22,7 @@ const ENDS: [&[&str]; 13] = [
     &["v1", "storage"],
     &["v1", "storage", "*"],
     &["v1", "txt"],
+    &["v1", "queries"],
     &["v1", "persist"],
 ];
 

@@ -11,20 +11,26 @@ use super::error::Failure;
 use super::fields::Fields;
 use super::own::own;
 use super::reply;
+use super::types::served::WithServed;
 use super::types::values::{NamedPersistent, Retired};
+use super::wait::WaitFor;
 
 /// Publishes `value` at `subdomain`, for a `lifetime` or until it is retired. A replaced key cannot do this, because it
 /// could leave a standing grant behind.
 pub async fn publish(
     State(publisher): State<Publisher>,
     Login(account, actor): Login,
+    wait: WaitFor,
     fields: Fields,
 ) -> Result<Response, Failure> {
     let owner = own(&account, &fields)?;
     let value = fields.persistent()?;
     let lifetime = fields.lifetime()?;
+    let waiting = wait.permit(Some(account.username))?;
     let value = publisher.persist(actor, owner.clone(), value, lifetime).await?;
-    Ok(reply::json(StatusCode::OK, &NamedPersistent::of(&owner, &value)))
+    let served = waiting.until_served(&owner, &value.value).await?;
+    let published = NamedPersistent::of(&owner, &value, publisher.moment());
+    Ok(reply::json(StatusCode::OK, &WithServed { published, served }))
 }
 
 /// Retires the authorization `value` at `subdomain`, or all authorizations there. Retiring one that is gone succeeds.

@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::response::Response;
 
 use crate::config::Registration as Openness;
-use crate::crypto::hasher::Hasher;
+use crate::crypto::key_issuer::KeyIssuer;
 use crate::model::account::{AllowFrom, Note};
 use crate::model::actor::{Actor, KeyUsed};
 use crate::model::name::Alias;
@@ -42,7 +42,7 @@ const REGISTRATIONS_WITH_SECRET: Rule = Rule { free: 1_000, longest: Duration::f
 #[derive(Clone, Debug)]
 pub struct Registrar {
     publisher: Publisher,
-    hasher: Hasher,
+    keys: KeyIssuer,
     policy: Arc<Policy>,
 }
 
@@ -60,7 +60,7 @@ struct Policy {
 
 impl Registrar {
     /// A registrar with the configuration's policy.
-    pub fn new(registration: &Openness, publisher: Publisher, hasher: Hasher) -> Self {
+    pub fn new(registration: &Openness, publisher: Publisher, keys: KeyIssuer) -> Self {
         let (valid, rule) = match registration {
             Openness::Open => (&[][..], REGISTRATIONS),
             Openness::Secret(valid) => (valid.as_slice(), REGISTRATIONS_WITH_SECRET),
@@ -72,7 +72,7 @@ impl Registrar {
             secrets: Secrets::new(valid),
             limiter: RateLimiter::new(rule),
         };
-        Self { publisher, hasher, policy: Arc::new(policy) }
+        Self { publisher, keys, policy: Arc::new(policy) }
     }
 
     /// Counts a registration if it may take place now. Returns the choice with the enrolment token that pays for it.
@@ -100,7 +100,7 @@ impl Registrar {
         }
         match policy.secrets.check(parts, client, &self.publisher).await {
             Ok(proof) => {
-                let over = proof.token.as_ref().and_then(|token| token.over(self.publisher.now()));
+                let over = proof.token.as_ref().and_then(|token| token.over(self.publisher.moment().running));
                 over.map_or(Ok(Some(proof)), |over| Err(over.into()))
             }
             Err(SecretRejection::Refused(failure)) => Err(failure),
@@ -150,7 +150,7 @@ pub async fn register(
 ) -> Result<Response, Failure> {
     let choice = registrar.admit(&registrant, fields.choice()?)?;
     let wanted = Wanted::read(OwnerRequest::Subdomain(choice), &fields)?;
-    let account = wanted.register(&registrar.publisher, &registrar.hasher, registrant.actor()).await?;
+    let account = wanted.register(&registrar.publisher, &registrar.keys, registrant.actor()).await?;
     Ok(reply::json(StatusCode::CREATED, &account))
 }
 
@@ -184,14 +184,14 @@ impl Wanted {
     pub async fn register(
         self,
         publisher: &Publisher,
-        hasher: &Hasher,
+        keys: &KeyIssuer,
         actor: Actor,
     ) -> Result<AccountCredentials, Failure> {
         let key = ApiKey::random()?;
-        let hash = hasher.hash(key.clone(), Prefix::of(actor.limited_address())).await?;
+        let issued = keys.issue(key, Prefix::of(actor.limited_address())).await?;
         let Self { name, allow_from, note, tsig, alias } = self;
-        let registration = Registration { name, allow_from, note, key: hash, tsig, alias };
+        let registration = Registration { name, allow_from, note, key: issued.hash.clone(), tsig, alias };
         let account = publisher.register(actor, registration).await?;
-        Ok(AccountCredentials::of(&account, &key))
+        Ok(AccountCredentials::of(&account, &issued.key))
     }
 }

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use crate::crypto::hasher::Hasher;
+use crate::crypto::key_issuer::KeyIssuer;
 use crate::model::account::Account;
 use crate::model::actor::Actor;
 use crate::model::prefix::Prefix;
@@ -26,17 +26,17 @@ const MAX_GRACE: Duration = Duration::from_secs(7 * 86_400);
 
 pub async fn rotate(
     State(publisher): State<Publisher>,
-    State(hasher): State<Hasher>,
+    State(keys): State<KeyIssuer>,
     Login(account, actor): Login,
     fields: Fields,
 ) -> Result<Response, Failure> {
-    with_new_key(&publisher, &hasher, actor, &account, fields.grace()?).await
+    with_new_key(&publisher, &keys, actor, &account, fields.grace()?).await
 }
 
 /// Gives the account another key, and shows it as a registration does.
 pub async fn with_new_key(
     publisher: &Publisher,
-    hasher: &Hasher,
+    keys: &KeyIssuer,
     actor: Actor,
     account: &Account,
     grace: Option<Duration>,
@@ -46,7 +46,7 @@ pub async fn with_new_key(
         return Err(Failure::field("bad_grace", "grace", "write at most 7d; 0s ends the former key at once"));
     }
     let key = ApiKey::random()?;
-    let hash = hasher.hash(key.clone(), Prefix::of(actor.limited_address())).await?;
-    publisher.rotate(actor, account.username, hash, grace).await?;
-    Ok(reply::json(StatusCode::OK, &AccountCredentials::of(account, &key)))
+    let issued = keys.issue(key, Prefix::of(actor.limited_address())).await?;
+    publisher.rotate(actor, account.username, issued.hash.clone(), grace).await?;
+    Ok(reply::json(StatusCode::OK, &AccountCredentials::of(account, &issued.key)))
 }

@@ -20,7 +20,7 @@ use super::error::Failure;
 use super::path::PathPrefix;
 
 /// The rate of wrong secrets from one prefix.
-const WRONG_SECRETS: Rule = Rule {
+pub(super) const WRONG_SECRETS: Rule = Rule {
     free: 10,
     first: Duration::from_secs(1),
     longest: Duration::from_secs(60),

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 
-use crate::crypto::hasher::Hasher;
+use crate::crypto::key_issuer::KeyIssuer;
 use crate::net::dns_client::DnsClient;
 use crate::publisher::Publisher;
 
 use super::client_ip::Clients;
 use super::credentials::Credentials;
+use super::open_streams::OpenStreams;
+use super::query_feed::QueryFeed;
 use super::register::Registrar;
+use super::verdicts::Verdicts;
 
 /// The handles go with each request as one reference. An endpoint takes the one or two that it needs out of them.
 pub(super) type SharedState = Arc<PublicState>;
@@ -21,14 +24,20 @@ pub(super) struct PublicState {
     pub publisher: Publisher,
     /// Verifies API keys.
     pub credentials: Credentials,
-    /// Hashes new API keys.
-    pub hasher: Hasher,
+    /// Issues new API keys.
+    pub keys: KeyIssuer,
     /// Admits registrations.
     pub registrar: Registrar,
     /// Finds the address of a client.
     pub clients: Clients,
     /// Asks the DNS of others.
     pub lookup: DnsClient,
+    /// Knows who has asked for the names of accounts.
+    pub queries: QueryFeed,
+    /// Limits the streams of each account.
+    pub streams: OpenStreams,
+    /// Says what the queries for values mean.
+    pub verdicts: Verdicts,
 }
 
 macro_rules! extractable {
@@ -43,8 +52,11 @@ macro_rules! extractable {
 extractable!(
     publisher: Publisher,
     credentials: Credentials,
-    hasher: Hasher,
+    keys: KeyIssuer,
     registrar: Registrar,
     clients: Clients,
-    lookup: DnsClient
+    lookup: DnsClient,
+    queries: QueryFeed,
+    streams: OpenStreams,
+    verdicts: Verdicts
 );

@@ -3,7 +3,7 @@
 use crate::model::account::{Account, AccountStatus, OwnAlias};
 use crate::model::name::Owner;
 use crate::model::secret::ApiKey;
-use crate::model::time::Timestamp;
+use crate::model::time::Moment;
 use crate::model::txt::LiveValue;
 use crate::model::txt::persist::PersistentValue;
 use crate::publisher::Publisher;
@@ -15,22 +15,24 @@ use super::types::values::{NamedPersistent, NamedValue, PersistentView, ValueVie
 
 impl ValueView {
     /// The value at `now`.
-    pub fn of(value: &LiveValue, now: Timestamp) -> Self {
+    pub fn of(value: &LiveValue, now: Moment) -> Self {
         Self {
             txt: value.txt,
             published: value.published.to_string(),
-            expires: value.expires.to_string(),
-            seconds_left: value.expires.since(now).as_secs(),
+            published_at: None,
+            expires: now.date_of(value.expires).to_string(),
+            seconds_left: value.expires.since(now.running).as_secs(),
+            verdict: None,
         }
     }
 }
 
 impl PersistentView {
-    fn of(value: &PersistentValue) -> Self {
+    fn of(value: &PersistentValue, now: Moment) -> Self {
         Self {
             value: value.value.clone(),
             published: value.published.to_string(),
-            expires: value.expires.map(|at| at.to_string()),
+            expires: value.expires.map(|at| now.date_of(at).to_string()),
         }
     }
 }
@@ -38,39 +40,46 @@ impl PersistentView {
 impl OwnerView {
     /// What is served at an owner now.
     pub fn of(owner: &Owner, publisher: &Publisher) -> Self {
-        let now = publisher.now();
+        let now = publisher.moment();
         Self {
             fulldomain: owner.to_string(),
             subdomain: owner.short().into_owned(),
             zone: owner.zone.clone(),
             values: publisher.values(owner).iter().map(|value| ValueView::of(value, now)).collect(),
-            persistent: publisher.persistent(owner).iter().map(PersistentView::of).collect(),
+            persistent: publisher.persistent(owner).iter().map(|value| PersistentView::of(value, now)).collect(),
+            retired: Vec::new(),
+            verdict: None,
         }
     }
 }
 
 impl NamedValue {
-    /// The values that are served at an owner now, newest first.
-    pub fn all_of(owner: &Owner, publisher: &Publisher) -> Vec<Self> {
-        let now = publisher.now();
-        publisher.values(owner).iter().map(|value| Self::of(owner, value, now)).collect()
+    /// The values that are served at an owner of an account or of the daemon now, newest first.
+    pub fn all_of(owner: &Owner, account: Option<&Account>, publisher: &Publisher) -> Vec<Self> {
+        let now = publisher.moment();
+        let note = account.map(|account| account.note.clone());
+        let of = |value| Self { note: note.clone(), ..Self::of(owner, value, now) };
+        publisher.values(owner).iter().map(of).collect()
     }
 
     /// One value of an owner.
-    pub fn of(owner: &Owner, value: &LiveValue, now: Timestamp) -> Self {
-        Self { name: owner.to_string(), value: ValueView::of(value, now) }
+    pub fn of(owner: &Owner, value: &LiveValue, now: Moment) -> Self {
+        Self { name: owner.to_string(), note: None, value: ValueView::of(value, now) }
     }
 }
 
 impl NamedPersistent {
-    /// The authorizations that are served at an owner now, newest first.
-    pub fn all_of(owner: &Owner, publisher: &Publisher) -> Vec<Self> {
-        publisher.persistent(owner).iter().map(|value| Self::of(owner, value)).collect()
+    /// The authorizations that are served at an owner of an account or of the daemon now, newest first.
+    pub fn all_of(owner: &Owner, account: Option<&Account>, publisher: &Publisher) -> Vec<Self> {
+        let now = publisher.moment();
+        let note = account.map(|account| account.note.clone());
+        let of = |value| Self { note: note.clone(), ..Self::of(owner, value, now) };
+        publisher.persistent(owner).iter().map(of).collect()
     }
 
     /// One authorization of an owner.
-    pub fn of(owner: &Owner, value: &PersistentValue) -> Self {
-        Self { name: owner.to_string(), value: PersistentView::of(value) }
+    pub fn of(owner: &Owner, value: &PersistentValue, now: Moment) -> Self {
+        Self { name: owner.to_string(), note: None, value: PersistentView::of(value, now) }
     }
 }
 
@@ -111,25 +120,28 @@ impl AccountView {
 
     /// The account without its values, for lists.
     pub fn listed(account: &Account, publisher: &Publisher) -> Self {
-        let now = publisher.now();
-        let former = account.former_key.as_ref().filter(|former| now < former.until);
+        let now = publisher.moment();
+        let former = account.former_key.as_ref().filter(|former| now.running < former.until);
         let (state, removed_at) = match account.status {
             AccountStatus::Active => (AccountState::Active, None),
             AccountStatus::Disabled => (AccountState::Disabled, None),
-            AccountStatus::Deleted { at } => (AccountState::Deleted, Some(at.to_string())),
+            AccountStatus::Deleted { at } => (AccountState::Deleted, Some(now.date_of(at).to_string())),
         };
         Self {
             username: account.username,
             allowfrom: account.allow_from.clone(),
             note: account.note.clone(),
             state,
-            created: account.created.to_string(),
+            created: account.created.date.to_string(),
             last_update: account.last_update.map(|at| at.to_string()),
-            former_key_until: former.map(|former| former.until.to_string()),
+            next_renewal: account.cadence.expected().map(|at| now.date_of(at).to_string()),
+            overdue: account.status == AccountStatus::Active && account.cadence.is_overdue(now.running),
+            former_key_until: former.map(|former| now.date_of(former.until).to_string()),
             tsig: account.tsig.as_ref().map(|tsig| tsig.algorithm.to_string()),
             removed_at,
             fulldomains: account.owners.iter().map(ToString::to_string).collect(),
             owners: Vec::new(),
+            newest: None,
             aliases: account.aliases.iter().map(AliasView::of).collect(),
         }
     }

@@ -20,10 +20,10 @@ use crate::net::tls::Tls;
 
 use super::error::{CertificateError, Result};
 use super::issue_request::IssueRequest;
-use super::keeper::{Attempts, Kept, Turn, keep};
 use super::pending::forget;
 use super::progress::OrderProgress;
-use super::renewal::CertificateInUse;
+use super::renewal::{CertificateInUse, RenewalBasis};
+use super::renewal_task::{self, Attempts, RenewalTask, Step};
 use super::services::IssueServices;
 
 /// The beginning of the line in the certificate's file that names the CA.
@@ -53,6 +53,9 @@ pub struct ApiCertificateReport {
     pub self_signed: bool,
     /// When the certificate is renewed.
     pub renew_at: Option<String>,
+    /// What has set that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal_basis: Option<RenewalBasis>,
     /// How the last attempts went.
     #[serde(flatten)]
     pub attempts: Attempts,
@@ -61,7 +64,7 @@ pub struct ApiCertificateReport {
 impl ApiCertificate {
     /// Shows the stored certificate, or what the configuration wants until there is one. Sends no request. A problem with
     /// the stored certificate is reported, and another one is issued: it must not keep DNS from being served.
-    pub async fn start(services: IssueServices, tls: Tls, settings: OwnCertificate) -> (Self, ApiCertificateKeeper) {
+    pub async fn start(services: IssueServices, tls: Tls, settings: OwnCertificate) -> (Self, ApiCertificateTask) {
         let certificate = Self(Arc::new(ApiCertificateShared {
             services,
             tls,
@@ -91,7 +94,7 @@ impl ApiCertificate {
             }
         }
         let in_use = stored.map(CertificateInUse::stored);
-        (certificate.clone(), ApiCertificateKeeper { certificate, in_use })
+        (certificate.clone(), ApiCertificateTask { certificate, in_use })
     }
 
     /// Shows the certificate of the state folder, if there is one.
@@ -175,13 +178,16 @@ impl ApiCertificate {
     }
 
     /// Gets a certificate, writes it to disk, and then shows it.
-    async fn renew(&self, replaces: Option<String>) -> Result<CertificateInfo> {
+    async fn renew(&self, in_use: Option<&CertificateInfo>) -> Result<CertificateInfo> {
         let settings = self.0.services.authority.settings();
         let pending = settings.state.join("api.pending");
         let request = IssueRequest {
             names: &self.0.settings.names,
             settings,
-            replaces,
+            allows_subset: false,
+            unless_for: None,
+            is_renewal: in_use.is_some(),
+            replaces: in_use.and_then(|info| info.renewal_id.clone()),
             proven_before: ProvenTargets::new(),
             checks_caa: false,
             pending: &pending,
@@ -210,17 +216,17 @@ fn replace_key_file(path: &Path, bytes: &[u8]) -> std::result::Result<(), FileEr
     }
 }
 
-/// Keeps the API's certificate; see [`ApiCertificateKeeper::run`].
+/// Issues and renews the API's certificate; see [`ApiCertificateTask::run`].
 #[derive(Debug)]
-pub struct ApiCertificateKeeper {
+pub struct ApiCertificateTask {
     certificate: ApiCertificate,
     in_use: Option<CertificateInUse>,
 }
 
-impl ApiCertificateKeeper {
+impl ApiCertificateTask {
     /// Gets the certificate, and renews it for as long as the daemon runs. To be called when DNS is served.
     pub async fn run(self) {
-        keep(self).await;
+        renewal_task::run(self).await;
     }
 
     async fn is_due(&mut self) -> bool {
@@ -229,24 +235,26 @@ impl ApiCertificateKeeper {
     }
 
     fn report_due(&self) {
-        let due = self.in_use.as_ref().map(|in_use| in_use.due().to_string());
-        self.certificate.update(|report| report.renew_at = due);
+        let in_use = self.in_use.as_ref();
+        self.certificate.update(|report| {
+            report.renew_at = in_use.map(|in_use| in_use.due().to_string());
+            report.renewal_basis = in_use.map(CertificateInUse::basis);
+        });
     }
 }
 
-impl Kept for ApiCertificateKeeper {
-    async fn turn(&mut self) -> Result<Turn> {
+impl RenewalTask for ApiCertificateTask {
+    async fn step(&mut self) -> Result<Step> {
         let is_due = self.is_due().await;
         self.report_due();
         if let Some(in_use) = self.in_use.as_ref().filter(|_| !is_due) {
-            return Ok(Turn::Idle(in_use.sleep()));
+            return Ok(Step::Idle(in_use.sleep()));
         }
-        let replaces = self.in_use.as_ref().and_then(|in_use| in_use.info.renewal_id.clone());
-        let issued = self.certificate.renew(replaces).await?;
+        let issued = self.certificate.renew(self.in_use.as_ref().map(|in_use| &in_use.info)).await?;
         self.metrics().certificates_issued.one();
         self.in_use = Some(CertificateInUse::issued(issued, self.in_use.as_ref()));
         self.report_due();
-        Ok(Turn::Done)
+        Ok(Step::Done)
     }
 
     fn update<T>(&self, change: impl FnOnce(&mut Attempts) -> T) -> T {
@@ -267,7 +275,7 @@ impl Kept for ApiCertificateKeeper {
 
     fn failed(&self, _problem: &CertificateError) {}
 
-    fn turn_ended(&self) {
+    fn step_ended(&self) {
         self.certificate.0.progress.end();
     }
 }

@@ -14,6 +14,7 @@ use crate::file::state::FileError;
 use crate::model::name::Name;
 use crate::publisher::{Abort, OwnerError, PersistError, ValueError};
 
+use super::left_out::LeftOutName;
 use super::missing_record::MissingRecord;
 
 /// Why a certificate cannot be issued, put in place, changed or deleted. The message says what was found, and
@@ -44,10 +45,13 @@ pub enum CertificateError {
     Unprovable(Vec<Finding>),
     #[error("{0}")]
     Undelegated(Box<Finding>),
-    #[error("the nameservers do not show what was published: of {name}, {}", listed(faults, not_shown))]
+    #[error("the nameservers do not serve what was published: of {name}, {}", listed(faults, not_shown))]
     NotShown { name: Name, faults: Vec<Finding> },
     #[error("CAA records forbid this CA ({identities}): {}", listed(faults, forbidding))]
     Caa { identities: String, faults: Vec<Finding> },
+    /// Names that a certificate lacks still cannot be proven.
+    #[error("names still cannot be proven: {}", listed(.0, without))]
+    StillIncomplete(Vec<LeftOutName>),
     #[error("the CA requires proof of {0}, which was not ordered")]
     Unordered(String),
     #[error("the CA has issued a certificate for other names: {0}")]
@@ -68,6 +72,8 @@ pub enum CertificateError {
     Configured(String),
     #[error("the certificate {0} is being deleted")]
     Deleting(String),
+    #[error("there is a certificate {name} already, and this request takes from it: {}", changes.join("; "))]
+    Replaces { name: String, changes: Vec<String> },
     /// What somebody has asked for is not valid.
     #[error("{0}")]
     Invalid(String),
@@ -99,6 +105,10 @@ fn not_looked_up(finding: &Finding) -> String {
 
 fn not_shown(finding: &Finding) -> String {
     format!("{} {}: {}", finding.subject, finding.answer, finding.meaning)
+}
+
+fn without(left_out: &LeftOutName) -> String {
+    format!("{}: {}", left_out.name, left_out.problem)
 }
 
 fn forbidding(finding: &Finding) -> String {
@@ -133,6 +143,10 @@ impl CertificateError {
             Self::NotFound(_) => "`txtgate cert list` shows all certificates",
             Self::NotIssued(_) => "`txtgate cert show` says why",
             Self::Configured(_) => "change it there, and reload the daemon",
+            Self::Replaces { .. } => {
+                "add `--replace` (in the API `?replace=true`) if that is what you want, or `--cert-name` for another \
+                 certificate beside it"
+            }
             Self::Deleting(_) => "`txtgate cert show` says why the deletion is not done yet",
             _ => "",
         }

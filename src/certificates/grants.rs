@@ -33,8 +33,9 @@ pub struct PersistentGrant {
 impl PersistentGrant {
     /// Publishes a value, and retires those that it replaces.
     pub async fn publish(publisher: &Publisher, owner: &Owner, value: &PersistValue) -> Result<()> {
+        let now = publisher.moment();
         let published = publisher.persistent(owner);
-        if !published.iter().any(|standing| standing.value == *value && lasts(standing, value)) {
+        if !published.iter().any(|standing| standing.value == *value && lasts(standing, value, now)) {
             publisher.persist(Actor::CERTIFICATES, owner.clone(), value.clone(), None).await?;
         }
         for standing in publisher.persistent(owner) {

@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
+use crate::acme::AcmeError;
 use crate::acme::authorization::ObjectStatus;
 use crate::acme::certificate::Chain;
 use crate::config::Method;
-use crate::delegation::challenge_target::{ChallengeTarget, ProvenTargets, proven_targets};
-use crate::model::identifier::Identifier;
+use crate::delegation::challenge_target::{ProvenTargets, proven_targets};
+use crate::model::name::PERSIST_LABEL;
 
 use super::error::{CertificateError, Result};
 use super::issue_request::IssueRequest;
+use super::left_out::LeftOutName;
 use super::preflight::{self, Delegations};
 use super::progress::NameState;
+use super::provable::ProvableNames;
 use super::prove::{self, IssueContext};
 use super::services::IssueServices;
 use super::{grants, pending};
@@ -25,32 +28,73 @@ pub struct Issued {
     pub chain: Chain,
     /// Where the names led.
     pub proven: ProvenTargets,
+    /// The names that the certificate lacks.
+    pub left_out: Vec<LeftOutName>,
 }
 
 impl IssueServices {
-    /// Gets a certificate. Places no order before every record is there, the nameservers show what is published here, and
+    /// Gets a certificate. Places no order before every record is there, the nameservers serve what is published here, and
     /// the CA may issue.
     pub async fn issue(&self, request: &IssueRequest<'_>) -> Result<Issued> {
         let progress = request.progress;
         let method = request.settings.challenge;
         progress.stage("looking up where the names' challenges lead");
-        let targets = preflight::locate(self, request).await?;
+        let mut names = preflight::locate(self, request).await?;
         progress.stage("asking the nameservers whether they are this server");
-        let mut delegations = preflight::verify_delegations(self, &targets).await?;
+        let mut delegations = preflight::verify_delegations(self, &mut names).await?;
         let account = self.authority.hold().await?;
         if request.checks_caa {
             progress.set_caa_record(account.caa_record(method));
             progress.stage("checking CAA records");
             let issuer = preflight::issuer_identity(&account, method);
-            preflight::check_caa(&self.dns, &issuer, request.names).await?;
+            preflight::check_caa(&self.dns, &issuer, &mut names).await?;
         }
-        let count = request.names.len();
+        let count = names.targets.len();
         let plural = if count == 1 { "" } else { "s" };
         progress.stage(format!("ordering a certificate and proving {count} name{plural}"));
-        let context = IssueContext { account: &account, publisher: &self.publisher, dns: &self.dns };
-        let chain = order(context, &mut delegations, &targets, request).await?;
-        Ok(Issued { chain, proven: proven_targets(&targets) })
+        let context = IssueContext {
+            account: &account,
+            publisher: &self.publisher,
+            dns: &self.dns,
+            propagation: &self.propagation,
+            query_log: &self.query_log,
+        };
+        let chain = match order(context, &mut delegations, &names, request).await {
+            Err(error) => {
+                names.leave_out(refused_names(&error, request, &names), error)?;
+                order(context, &mut delegations, &names, request).await?
+            }
+            Ok(chain) => chain,
+        };
+        Ok(Issued { chain, proven: proven_targets(&names.targets), left_out: names.left_out })
     }
+}
+
+/// The names that the CA has refused, if others of the order may still get a certificate.
+fn refused_names(error: &CertificateError, request: &IssueRequest<'_>, names: &ProvableNames) -> Vec<LeftOutName> {
+    let CertificateError::Acme(error) = error else { return Vec::new() };
+    let refused: Vec<(String, String)> = match error {
+        AcmeError::NotProven { .. } => request.progress.failed(),
+        AcmeError::Refused { problem, .. } if !error.is_temporary() => problem.names().collect(),
+        _ => Vec::new(),
+    };
+    let mut left_out = Vec::new();
+    for target in &names.targets {
+        let name = target.name.clone();
+        if let Some((_, problem)) = refused.iter().find(|(refused, _)| refused.eq_ignore_ascii_case(&name.to_string()))
+        {
+            left_out.push(LeftOutName { name, problem: problem.clone(), missing: None, is_refused: true });
+        }
+    }
+    left_out
+}
+
+/// Fails if the order is for the names of the certificate that is used.
+fn check_is_of_use(request: &IssueRequest<'_>, names: &ProvableNames) -> Result<()> {
+    let Some(present) = request.unless_for else { return Ok(()) };
+    let ordered = names.identifiers();
+    let is_same = ordered.len() == present.len() && ordered.iter().all(|name| present.contains(&name.to_string()));
+    if is_same { Err(CertificateError::StillIncomplete(names.left_out.clone())) } else { Ok(()) }
 }
 
 /// Orders a certificate. The challenges' values are retired when the CA has looked, whatever it has seen; values that a
@@ -59,12 +103,13 @@ impl IssueServices {
 async fn order(
     context: IssueContext<'_>,
     delegations: &mut Delegations,
-    targets: &[ChallengeTarget],
+    names: &ProvableNames,
     request: &IssueRequest<'_>,
 ) -> Result<Chain> {
+    check_is_of_use(request, names)?;
     // The gate is this certificate's own: most limits of a CA are those of a name.
     request.gate.check()?;
-    let outcome = attempt(context, delegations, targets, request).await;
+    let outcome = attempt(context, delegations, names, request).await;
     if let Err(CertificateError::Acme(error)) = &outcome {
         request.gate.close(error, Duration::ZERO);
     }
@@ -80,17 +125,15 @@ async fn order(
 async fn attempt(
     context: IssueContext<'_>,
     delegations: &mut Delegations,
-    targets: &[ChallengeTarget],
+    provable: &ProvableNames,
     request: &IssueRequest<'_>,
 ) -> Result<Chain> {
-    let names: Vec<Identifier> = targets.iter().map(|target| target.name.clone()).collect();
+    let names = provable.identifiers();
+    let targets = &provable.targets;
     let resumed = pending::resume(context.account, request.settings, request.pending, &names).await?;
     let (mut order, key) = match resumed {
         Some(found) => found,
-        None => {
-            let replaces = request.replaces.clone();
-            pending::place(context.account, request.settings, request.pending, &names, replaces).await?
-        }
+        None => pending::place(context.account, &names, request).await?,
     };
     let mut granted = Vec::new();
     if order.status() == ObjectStatus::Pending {
@@ -109,6 +152,8 @@ async fn attempt(
     let mut used = Vec::new();
     if request.settings.challenge == Method::DnsPersist01 {
         used.extend(targets.iter().map(|target| target.looked_at.to_string()));
+        // They may be proven again.
+        used.extend(provable.left_out.iter().map(|left_out| format!("{PERSIST_LABEL}.{}", left_out.name.base())));
     }
     // The certificate is usable, whatever becomes of this.
     if let Err(error) = grants::withdraw_others(context.publisher, request.grants, &used, &granted).await {

@@ -10,13 +10,20 @@ use crate::model::identifier::Identifier;
 use super::progress::OrderProgress;
 
 /// A certificate that is to be issued.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct IssueRequest<'a> {
     /// The names; at least one.
     pub names: &'a [Identifier],
     /// Method, key type, profile and preferred root.
     pub settings: &'a config::Acme,
-    /// The certificate that the new one replaces.
+    /// Whether a certificate for some of the names is better than none.
+    pub allows_subset: bool,
+    /// The names in the certificate that is used. An order for the same ones is of no use: only names that it lacks are
+    /// the reason for another one.
+    pub unless_for: Option<&'a [String]>,
+    /// Whether there is a certificate that is used until the new one is issued.
+    pub is_renewal: bool,
+    /// The certificate that the new one replaces, as the CA knows it.
     pub replaces: Option<String>,
     /// Where the names led when the last certificate was issued. A name that cannot be looked up is assumed to lead there
     /// still.

@@ -1,20 +1,22 @@
 //! Managed certificates: issued, stored and renewed for other programs of this machine.
 //!
-//! Each certificate has a keeper of its own. A certificate whose names are not delegated here fails again and again, at
+//! Each certificate has a renewal task of its own. A certificate whose names are not delegated here fails again and again, at
 //! growing intervals, while all others are renewed.
 
 mod bundle;
 mod deletion;
+mod difference;
 pub mod entry;
 pub mod history;
 pub mod hook;
-mod keeper;
+pub mod lacking;
 pub mod live;
 pub mod registry;
 mod reload;
 pub mod report;
 mod requested;
 pub mod state;
+mod task;
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -27,10 +29,12 @@ use crate::acme::revocation::{RevocationReason, RevokedBy, revoke};
 use crate::config::certificate::{CertificateName, MAX_CERTIFICATES};
 use crate::config::{ManagedCertificate, file};
 use crate::file::state::blocking;
+use crate::model::text::listed;
 
 use super::error::{CertificateError, Result};
 use super::services::IssueServices;
 
+use difference::RequestDifference;
 use entry::ManagedEntry;
 use registry::Registry;
 use report::ManagedCertificateView;
@@ -51,14 +55,14 @@ struct BackgroundTasks {
 }
 
 impl ManagedCertificates {
-    /// Starts the keepers of all certificates: those of the configuration, and those that commands have asked for.
+    /// Starts the renewal tasks of all certificates: those of the configuration, and those that commands have asked for.
     /// Relative directories in commands are relative to `base`. A problem with one certificate appears in its report: it
     /// must hold up neither the others nor the daemon.
     pub async fn start(services: IssueServices, configured: &[ManagedCertificate], base: &Path) -> Self {
         let registry = Arc::new(Registry::new(services, base.to_owned()));
         let managed = Self { registry, tasks: Arc::default() };
         for wanted in configured {
-            managed.start_keeper(wanted.clone(), true);
+            managed.start_task(wanted.clone(), true);
         }
         let all_read = managed.take_requests().await;
         let reading = tokio::spawn(managed.clone().keep_reading(all_read)).abort_handle();
@@ -66,17 +70,17 @@ impl ManagedCertificates {
         managed
     }
 
-    /// Starts a keeper, and ends the former one of that name. Returns the certificate as it was before the keeper did
-    /// anything: a caller that waits for the keeper counts its turns from there.
-    fn start_keeper(&self, wanted: ManagedCertificate, is_configured: bool) -> ManagedCertificateView {
+    /// Starts a renewal task, and ends the former one of that name. Returns the certificate as it was before the task did
+    /// anything: a caller that waits for the task counts its steps from there.
+    fn start_task(&self, wanted: ManagedCertificate, is_configured: bool) -> ManagedCertificateView {
         let folder = self.registry.folder_of(&wanted.name);
         let entry = Arc::new(ManagedEntry::new(wanted, is_configured, folder));
         let view = entry.view();
         let name = entry.wanted.name.clone();
-        // Locked until the entry is there: the keeper may have to remove it at once.
+        // Locked until the entry is there: the renewal task may have to remove it at once.
         let mut entries = self.registry.entries();
-        let keeper = keeper::run(self.registry.clone(), entry.clone());
-        entry.set_keeper(tokio::spawn(keeper).abort_handle());
+        let task = task::run(self.registry.clone(), entry.clone());
+        entry.set_task(tokio::spawn(task).abort_handle());
         if let Some(former) = entries.insert(name.clone(), entry) {
             former.stop();
         }
@@ -84,7 +88,7 @@ impl ManagedCertificates {
         view
     }
 
-    /// Ends all keepers. What they have begun goes on with the next start.
+    /// Ends all renewal tasks. What they have begun goes on with the next start.
     pub fn stop(&self) {
         self.tasks.reloading.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
         if let Some(reading) = self.tasks.reading.get() {
@@ -111,8 +115,9 @@ impl ManagedCertificates {
         Ok(self.registry.get(name)?.detailed_view())
     }
 
-    /// Adds a certificate, or replaces one that a command has asked for. It is renewed like one of the configuration.
-    pub async fn request(&self, request: file::Certificate) -> Result<ManagedCertificateView> {
+    /// Adds a certificate, or changes one that a command has asked for. It is renewed like one of the configuration. A
+    /// request that lacks a name or a setting of the former one is refused, unless it is to replace that.
+    pub async fn request(&self, request: file::Certificate, may_replace: bool) -> Result<ManagedCertificateView> {
         let wanted = ManagedCertificate::read(&request, &self.registry.base);
         let wanted = wanted.map_err(|error| CertificateError::Invalid(error.to_string()))?;
         let former = self.registry.find(&wanted.name);
@@ -122,7 +127,7 @@ impl ManagedCertificates {
         if former.is_none() && self.registry.entries().len() >= MAX_CERTIFICATES {
             return Err(CertificateError::Invalid(format!("there are already {MAX_CERTIFICATES} certificates")));
         }
-        keeper::bundle_password(&wanted).await?;
+        task::bundle_password(&wanted).await?;
         self.registry.services.authority.retry_now();
         let _idle = match &former {
             Some(former) => Some(former.idle().await),
@@ -130,15 +135,23 @@ impl ManagedCertificates {
         };
         let folder = self.registry.folder_of(&wanted.name);
         let name = wanted.name.to_string();
-        blocking(move || {
+        let is_readable = former.is_some();
+        let changes = blocking(move || {
             if folder.read_history().is_ok_and(|history| history.deleting) {
                 return Err(CertificateError::Deleting(name));
             }
-            Ok(folder.write_request(&request)?)
+            // A request that cannot be used is replaced by any other.
+            let former = if is_readable { folder.read_raw_request()? } else { None };
+            let difference = former.map(|former| RequestDifference::between(&former, &request)).unwrap_or_default();
+            if difference.is_loss && !may_replace {
+                return Err(CertificateError::Replaces { name, changes: difference.lines });
+            }
+            folder.write_request(&request)?;
+            Ok(difference.lines)
         })
         .await?;
-        info!(name = %wanted.name, names = ?wanted.names, "a certificate is requested");
-        Ok(self.start_keeper(wanted, false))
+        info!(name = %wanted.name, names = %listed(&wanted.names), changes = %listed(&changes), "a certificate is requested");
+        Ok(ManagedCertificateView { changes, ..self.start_task(wanted, false) })
     }
 
     /// Makes the next attempt at once if the last one has failed; otherwise gets another certificate, due or not.

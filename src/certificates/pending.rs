@@ -15,6 +15,7 @@ use crate::model::identifier::Identifier;
 use crate::model::url::Url;
 
 use super::error::{CertificateError, Result};
+use super::issue_request::IssueRequest;
 
 /// The file of an order under way.
 #[derive(Serialize, Deserialize)]
@@ -60,17 +61,21 @@ pub async fn resume<'a>(
     }
 }
 
-/// Places an order and writes it to the file `path`. The key is on disk before the CA can certify it.
+/// Places an order and writes it to the file of the request. The key is on disk before the CA can certify it.
 pub async fn place<'a>(
     account: &'a AcmeAccount,
-    settings: &config::Acme,
-    path: &Path,
     names: &[Identifier],
-    replaces: Option<String>,
+    request: &IssueRequest<'_>,
 ) -> Result<(Order<'a>, CertificateKey)> {
+    let settings = request.settings;
     let key_type = settings.key_type;
     let key = blocking(move || Ok::<_, CertificateError>(CertificateKey::generate(key_type)?)).await?;
-    let new = NewOrder { names: names.to_vec(), profile: settings.profile.clone(), replaces };
+    let new = NewOrder {
+        names: names.to_vec(),
+        profile: settings.profile.clone(),
+        may_lack_profile: request.is_renewal,
+        replaces: request.replaces.clone(),
+    };
     let order = Order::place(account, &new).await?;
     let pending = PendingOrder {
         account: account.url().clone(),
@@ -79,7 +84,7 @@ pub async fn place<'a>(
         profile: new.profile,
         key: key.reveal_pem(),
     };
-    let path = path.to_owned();
+    let path = request.pending.to_owned();
     blocking(move || write_toml(&path, &pending)).await?;
     Ok((order, key))
 }

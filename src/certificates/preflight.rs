@@ -5,6 +5,8 @@
 //! looked up stops it only if a certificate was never issued that way: this machine's resolver may be the only one with
 //! the problem.
 
+use std::path::Path;
+
 use tracing::warn;
 
 use crate::acme::Authority;
@@ -19,6 +21,8 @@ use crate::delegation::finding::{Assessment, Finding};
 use crate::delegation::issuer::{AccountHash, IssuerIdentity};
 use crate::delegation::nameservers::Delegation;
 use crate::delegation::persist::PersistRequirement;
+use crate::delegation::propagation::Propagation;
+use crate::delegation::propagation::wanted::{Rules, Wanted};
 use crate::model::actor::Actor;
 use crate::model::identifier::Identifier;
 use crate::model::name::owner::AcmeAccountLabel;
@@ -30,8 +34,11 @@ use crate::zone::{Zone, zone_named};
 
 use super::error::{CertificateError, Result};
 use super::issue_request::IssueRequest;
+use super::labels;
+use super::left_out::LeftOutName;
 use super::missing_record::MissingRecord;
 use super::progress::{NameState, OrderProgress};
+use super::provable::ProvableNames;
 use super::services::IssueServices;
 
 /// The account, as DNS records name it.
@@ -62,7 +69,7 @@ async fn validation_method(settings: &config::Acme, authority: &Authority) -> Re
 }
 
 /// Finds out where each name is proven. An error lists every record that is missing.
-pub async fn locate(services: &IssueServices, request: &IssueRequest<'_>) -> Result<Vec<ChallengeTarget>> {
+pub async fn locate(services: &IssueServices, request: &IssueRequest<'_>) -> Result<ProvableNames> {
     let publisher = &services.publisher;
     let search = TargetSearch {
         zones: publisher.zones().clone(),
@@ -78,21 +85,41 @@ pub async fn locate(services: &IssueServices, request: &IssueRequest<'_>) -> Res
         return Err(Abort::Refused(PersistError::Off).into());
     }
     for check in checks.iter_mut().filter(|check| check.location == Location::Absent) {
-        add_cname_target(publisher, &check.base, &mut check.finding).await?;
+        add_cname_target(publisher, &request.settings.state, &check.base, &mut check.finding).await?;
     }
     show_locations(request, &checks);
-    decide_locations(&checks, is_persistent)?;
-    Ok(request.names.iter().filter_map(|name| target_of(name, &checks)).collect())
+    let targets = request.names.iter().filter_map(|name| target_of(name, &checks)).collect();
+    let mut names = ProvableNames::new(targets, request.allows_subset);
+    if let Err(error) = decide_locations(&checks, is_persistent) {
+        names.leave_out(without_location(request.names, &checks), error)?;
+    }
+    Ok(names)
+}
+
+/// The names that cannot be proven anywhere.
+fn without_location(names: &[Identifier], checks: &[TargetCheck]) -> Vec<LeftOutName> {
+    let mut left_out = Vec::new();
+    for name in names {
+        let check = checks.iter().find(|check| check.base == *name.base());
+        if let Some(check) = check.filter(|_| target_of(name, checks).is_none()) {
+            let problem = check.finding.to_string();
+            let missing = missing_record(&check.finding);
+            left_out.push(LeftOutName { name: name.clone(), problem, missing, is_refused: false });
+        }
+    }
+    left_out
 }
 
 /// Completes the record that a finding needs with a name of this server for its CNAME. A name in a zone of this server
 /// gets none: the configuration's records stay there.
-pub async fn add_cname_target(publisher: &Publisher, base: &Name, finding: &mut Finding) -> Result<()> {
+pub async fn add_cname_target(publisher: &Publisher, state: &Path, base: &Name, finding: &mut Finding) -> Result<()> {
     let Some(needed) = &mut finding.needed else { return Ok(()) };
     let is_own = needed.name.parse().is_ok_and(|name| zone_at(publisher.zones(), &name).is_some());
     let is_of_use = needed.txt.is_none() || (publisher.persists() && !is_own);
     if is_of_use {
-        needed.target = Some(publisher.managed_owner(Actor::CERTIFICATES, base.clone()).await?.to_string());
+        let owner = publisher.managed_owner(Actor::CERTIFICATES, base.clone()).await?;
+        labels::remember(state, base, &owner).await?;
+        needed.target = Some(owner.to_string());
     }
     Ok(())
 }
@@ -163,42 +190,62 @@ pub fn missing_record(finding: &Finding) -> Option<MissingRecord> {
     Some(MissingRecord { needed, found: finding.answer.clone() })
 }
 
-/// The nameservers of each zone, which have to show the values.
+/// The nameservers of each zone, which have to serve the values.
 pub type Delegations = Vec<(ZoneName, Delegation)>;
 
-/// Checks that the zones in which names are proven are delegated to this server: each of their nameservers has to show a
-/// value that nobody else can know.
-pub async fn verify_delegations(services: &IssueServices, targets: &[ChallengeTarget]) -> Result<Delegations> {
+/// Checks that the zones in which names are proven are delegated to this server: each of their nameservers has to serve a
+/// value that nobody else can know. Leaves out the names in zones that are not.
+pub async fn verify_delegations(services: &IssueServices, names: &mut ProvableNames) -> Result<Delegations> {
+    let mut owners: Vec<Owner> = names.targets.iter().filter_map(|target| target.owner.clone()).collect();
+    owners.sort_unstable();
+    owners.dedup_by(|one, other| one.zone == other.zone);
     let mut verified = Delegations::new();
-    for owner in targets.iter().filter_map(|target| target.owner.as_ref()) {
-        if verified.iter().all(|(zone, _)| *zone != owner.zone) {
-            verified.push((owner.zone.clone(), verify_delegation(services, owner).await?));
+    for owner in owners {
+        match verify_delegation(services, &owner).await {
+            Ok(delegation) => verified.push((owner.zone, delegation)),
+            Err(error) => {
+                let in_zone = in_zone(names, &owner.zone, &error.explained());
+                names.leave_out(in_zone, error)?;
+            }
         }
     }
     Ok(verified)
+}
+
+/// The names that are proven in a zone, all with the same problem.
+fn in_zone(names: &ProvableNames, zone: &ZoneName, problem: &str) -> Vec<LeftOutName> {
+    let is_in_zone = |target: &&ChallengeTarget| target.owner.as_ref().is_some_and(|owner| owner.zone == *zone);
+    let left_out = names.targets.iter().filter(is_in_zone).map(|target| LeftOutName {
+        name: target.name.clone(),
+        problem: problem.to_owned(),
+        missing: None,
+        is_refused: false,
+    });
+    left_out.collect()
 }
 
 async fn verify_delegation(services: &IssueServices, owner: &Owner) -> Result<Delegation> {
     let publisher = &services.publisher;
     let zone = zone_named(&publisher.zones().load(), &owner.zone).cloned();
     let zone = zone.ok_or_else(|| Abort::<ValueError>::from(AccessError::NoZone(owner.zone.clone())))?;
-    let mut delegation = find_delegation(&zone, &services.dns).await?;
+    let mut delegation = find_delegation(&zone, &services.propagation).await?;
     let probe = probe_value()?;
     publisher.publish(Actor::CERTIFICATES, owner.clone(), probe).await?;
-    let shown = check_shown(&mut delegation, &services.dns, owner, &[probe.to_string()]).await;
+    let served = wait_until_served(&mut delegation, &services.propagation, owner, vec![probe.to_string()]).await;
     publisher.retire(Actor::CERTIFICATES, owner.clone(), Some(probe)).await?;
-    shown?;
+    served?;
     Ok(delegation)
 }
 
-async fn find_delegation(zone: &Zone, dns: &DnsClient) -> Result<Delegation> {
-    let (delegation, findings) = Delegation::find(zone, dns).await;
-    for finding in findings {
+async fn find_delegation(zone: &Zone, propagation: &Propagation) -> Result<Delegation> {
+    let known = propagation.delegation(zone).await;
+    for finding in &known.findings {
         if finding.is_fault() {
-            return Err(CertificateError::Undelegated(finding.into()));
+            return Err(CertificateError::Undelegated(finding.clone().into()));
         }
         warn!("{finding}");
     }
+    let delegation = known.delegation.clone();
     delegation.ok_or_else(|| CertificateError::Invalid(format!("{} has no delegation", zone.name)))
 }
 
@@ -208,26 +255,36 @@ fn probe_value() -> Result<TxtValue> {
     value.ok_or_else(|| CertificateError::Invalid("a probe value cannot be made".into()))
 }
 
-/// Checks that the nameservers show values at an owner. A nameserver that cannot be reached from here is logged, and not
-/// asked again.
-pub async fn check_shown(delegation: &mut Delegation, dns: &DnsClient, owner: &Owner, values: &[String]) -> Result<()> {
-    let name: Name =
-        owner.to_string().parse().map_err(|error| CertificateError::Invalid(format!("{owner}: {error}")))?;
+/// Waits until the nameservers serve values at an owner. A nameserver that cannot be reached from here is logged, and
+/// not asked again.
+pub async fn wait_until_served(
+    delegation: &mut Delegation,
+    propagation: &Propagation,
+    owner: &Owner,
+    values: Vec<String>,
+) -> Result<()> {
+    let wanted = Wanted::new(owner, values, Rules::ReachedFromHere)
+        .map_err(|error| CertificateError::Invalid(format!("{owner}: {error}")))?;
+    let name = wanted.name.clone();
+    let evidence = propagation.wait_for(delegation, wanted).await;
     let mut faults = Vec::new();
-    for finding in delegation.check_values(dns, &name, values).await {
-        match finding.assessment {
-            Assessment::Fault => faults.push(finding),
-            Assessment::Unknown | Assessment::Warning => warn!("{finding}"),
-            Assessment::Good => {}
+    for lacking in evidence.lacking() {
+        let finding = lacking.finding(&name);
+        if finding.is_fault() {
+            faults.push(finding);
+        } else {
+            warn!("{finding}");
         }
+        delegation.servers.retain(|server| Some(server.address) != lacking.address);
     }
+    delegation.unresolved.clear();
     if faults.is_empty() { Ok(()) } else { Err(CertificateError::NotShown { name, faults }) }
 }
 
 /// Checks CAA records. If they cannot be looked up, the CA decides.
-pub async fn check_caa(dns: &DnsClient, issuer: &IssuerIdentity, names: &[Identifier]) -> Result<()> {
+pub async fn check_caa(dns: &DnsClient, issuer: &IssuerIdentity, names: &mut ProvableNames) -> Result<()> {
     let mut faults = Vec::new();
-    for finding in caa::check(dns, issuer, names).await {
+    for finding in caa::check(dns, issuer, &names.identifiers()).await {
         match finding.assessment {
             Assessment::Fault => faults.push(finding),
             Assessment::Unknown | Assessment::Warning => warn!("{finding}; the CA decides"),
@@ -237,7 +294,15 @@ pub async fn check_caa(dns: &DnsClient, issuer: &IssuerIdentity, names: &[Identi
     if faults.is_empty() {
         return Ok(());
     }
-    Err(CertificateError::Caa { identities: issuer.caa_identities.join(" or "), faults })
+    let mut forbidden = Vec::new();
+    for target in &names.targets {
+        let name = target.name.clone();
+        if let Some(fault) = faults.iter().find(|fault| fault.subject == name.to_string()) {
+            forbidden.push(LeftOutName { name, problem: fault.to_string(), missing: None, is_refused: true });
+        }
+    }
+    let identities = issuer.caa_identities.join(" or ");
+    names.leave_out(forbidden, CertificateError::Caa { identities, faults })
 }
 
 #[cfg(test)]

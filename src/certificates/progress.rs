@@ -155,6 +155,13 @@ impl OrderProgress {
         self.lock().names.clone()
     }
 
+    /// The names that have failed, and why.
+    pub fn failed(&self) -> Vec<(String, String)> {
+        let shared = self.lock();
+        let failed = shared.names.iter().filter(|progress| progress.state == NameState::Failed);
+        failed.map(|progress| (progress.name.clone(), progress.problem.clone().unwrap_or_default())).collect()
+    }
+
     fn change(&self, name: &str, state: NameState, problem: Option<String>) {
         let mut shared = self.lock();
         let found = shared.names.iter_mut().find(|progress| progress.name.eq_ignore_ascii_case(name));

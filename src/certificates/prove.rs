@@ -1,21 +1,25 @@
-//! Proving the names of an order: publish what the CA has to see, check that the nameservers show it, and let the CA look.
+//! Proving the names of an order: publish what the CA has to see, wait until the nameservers serve it, and let the CA look.
 
 use std::fmt;
 
 use tracing::warn;
 
+use crate::acme::AcmeError;
 use crate::acme::account::AcmeAccount;
 use crate::acme::authorization::{Authorization, Challenge};
 use crate::acme::order::Order;
 use crate::config::Method;
 use crate::delegation::challenge_target::ChallengeTarget;
+use crate::delegation::lookups::Lookups;
 use crate::delegation::persist::{PersistQuery, PersistRequirement};
+use crate::delegation::propagation::Propagation;
 use crate::model::actor::Actor;
 use crate::model::name::Owner;
 use crate::model::txt::TxtValue;
 use crate::model::txt::persist::PersistValue;
 use crate::net::dns_client::DnsClient;
 use crate::publisher::Publisher;
+use crate::querylog::QueryLog;
 
 use super::error::{CertificateError, Result};
 use super::grants::{self, PersistentGrant};
@@ -33,6 +37,10 @@ pub struct IssueContext<'a> {
     pub publisher: &'a Publisher,
     /// Looks into the zones of others.
     pub dns: &'a DnsClient,
+    /// Waits until the nameservers serve the values.
+    pub propagation: &'a Propagation,
+    /// Knows which of the CA's queries were seen.
+    pub query_log: &'a QueryLog,
 }
 
 /// What an authorization requires to be published.
@@ -99,7 +107,7 @@ impl Prover<'_> {
             Method::Dns01 | Method::DnsAccount01 => self.publish(authorizations).await?,
             Method::DnsPersist01 => granted = self.grant(authorizations).await?,
         }
-        self.check_nameservers(delegations).await?;
+        self.wait_for_nameservers(delegations).await?;
         self.answer(authorizations).await?;
         Ok(granted)
     }
@@ -190,7 +198,7 @@ impl Prover<'_> {
         };
         let publisher = self.context.publisher;
         let published = publisher.persistent(&owner);
-        let value = requirement.choose(&published, target.name.base(), is_wildcard, publisher.now())?;
+        let value = requirement.choose(&published, target.name.base(), is_wildcard, publisher.moment())?;
         let grant = PersistentGrant { name, owner: Some(owner.to_string()), value: value.to_string() };
         self.published.push((owner, ProofValue::Persistent(value)));
         Ok(GrantOutcome::Granted(grant))
@@ -217,11 +225,12 @@ impl Prover<'_> {
         let name = target.looked_at.to_string();
         let now = self.context.publisher.now();
         let query = PersistQuery { base, looked_at: &target.looked_at, is_wildcard, accepts_former_key: true };
-        let mut check = requirement.check(self.context.dns, query, now).await?;
+        let mut check = requirement.check(&Lookups::Recursive(self.context.dns.clone()), query, now).await?;
         if let Some(value) = check.value {
             return Ok(GrantOutcome::Granted(PersistentGrant { name, owner: None, value: value.to_string() }));
         }
-        preflight::add_cname_target(self.context.publisher, base, &mut check.finding).await?;
+        let state = &self.request.settings.state;
+        preflight::add_cname_target(self.context.publisher, state, base, &mut check.finding).await?;
         if let Some(record) = preflight::missing_record(&check.finding) {
             return Ok(GrantOutcome::Missing(record));
         }
@@ -230,8 +239,8 @@ impl Prover<'_> {
         Ok(GrantOutcome::Granted(PersistentGrant { name, owner: None, value }))
     }
 
-    /// Checks that the nameservers show the values.
-    async fn check_nameservers(&self, delegations: &mut Delegations) -> Result<()> {
+    /// Waits until the nameservers serve the values.
+    async fn wait_for_nameservers(&self, delegations: &mut Delegations) -> Result<()> {
         for (zone, delegation) in delegations.iter_mut() {
             let mut owners: Vec<&Owner> = self.published.iter().map(|(owner, _)| owner).collect();
             owners.retain(|owner| owner.zone == *zone);
@@ -240,7 +249,7 @@ impl Prover<'_> {
             for owner in owners {
                 let values = self.published.iter().filter(|(of, _)| of == owner);
                 let values: Vec<String> = values.map(|(_, value)| value.to_string()).collect();
-                let outcome = preflight::check_shown(delegation, self.context.dns, owner, &values).await;
+                let outcome = preflight::wait_until_served(delegation, self.context.propagation, owner, values).await;
                 for name in self.names_at(owner) {
                     _ = self.request.progress.record(&name, NameState::Seen, outcome.clone());
                 }
@@ -250,7 +259,7 @@ impl Prover<'_> {
         Ok(())
     }
 
-    /// Tells the CA to look, and waits for its verdict on each name.
+    /// Tells the CA to look, and waits for its decision on each name.
     async fn answer(&self, authorizations: &mut [Authorization<'_>]) -> Result<()> {
         let method = self.request.settings.challenge;
         for authorization in authorizations.iter() {
@@ -262,13 +271,30 @@ impl Prover<'_> {
         let mut outcome = Ok(());
         for authorization in authorizations.iter_mut() {
             // The fault of every name is reported: correcting twenty of them one at a time would take a day.
-            let proven = authorization.wait().await.map_err(CertificateError::from);
+            let published = self.published_for(authorization);
+            let proven = authorization.wait().await.map_err(|error| self.with_seen(error, published).into());
             if let Err(error) = self.request.progress.record(&authorization.name(), NameState::Proven, proven) {
                 warn!("{}", error.explained());
                 outcome = outcome.and(Err(error));
             }
         }
         outcome
+    }
+
+    /// Where the value of an authorization is published, and the value. Only known until the CA has decided.
+    fn published_for(&self, authorization: &Authorization<'_>) -> Option<(Owner, TxtValue)> {
+        let owner = self.target_of(authorization).ok()?.owner.clone()?;
+        let challenge = authorization.challenge(self.request.settings.challenge).ok()??;
+        Some((owner, self.context.account.key().txt_value(challenge.token())?))
+    }
+
+    /// Adds what this server saw of the CA's queries for a value.
+    fn with_seen(&self, error: AcmeError, published: Option<(Owner, TxtValue)>) -> AcmeError {
+        let Some((owner, value)) = published else { return error };
+        match self.context.query_log.verdicts(&owner, None).of(value.as_str()) {
+            Some(verdict) => error.with_seen(verdict.text.clone()),
+            None => error,
+        }
     }
 
     /// Retires the values of the challenges.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use serde::{Deserialize, Serialize};
 use tracing::{debug, info, warn};
 
 use crate::acme::Authority;
@@ -10,7 +11,7 @@ use crate::acme::renewal_info::{DEFAULT_WAIT, RenewalInfo};
 use crate::model::time::Timestamp;
 use crate::net::jitter::jitter;
 
-/// The longest sleep before the keeper checks the wall clock again: it may have been set meanwhile.
+/// The longest sleep before the renewal task checks the wall clock again: it may have been set meanwhile.
 pub const MAX_SLEEP: Duration = Duration::from_secs(600);
 /// The shortest sleep.
 pub const MIN_SLEEP: Duration = Duration::from_secs(1);
@@ -26,6 +27,18 @@ const REST: Duration = Duration::from_secs(3_600);
 const MIN_GROWING_REST: Duration = Duration::from_secs(60);
 /// The bounds of the longest rest, which is half the lifetime.
 const LONGEST_REST: (Duration, Duration) = (REST, Duration::from_secs(86_400));
+
+/// What has set the time of a renewal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RenewalBasis {
+    /// Two thirds of the certificate's lifetime.
+    Lifetime,
+    /// The CA's suggestion (RFC 9773).
+    Suggested,
+    /// The certificate was due as soon as it was issued, so that the renewal is put off.
+    Postponed,
+}
 
 /// A certificate in use, and when to renew it.
 #[derive(Debug, Clone)]
@@ -78,6 +91,15 @@ impl CertificateInUse {
     pub fn due(&self) -> Timestamp {
         let left = self.rest.map_or(Duration::ZERO, |rest| rest.end.saturating_duration_since(Instant::now()));
         if left.is_zero() { self.renewal.at } else { self.renewal.at.max(wall_clock().plus(left)) }
+    }
+
+    /// What has set that time.
+    pub fn basis(&self) -> RenewalBasis {
+        match self.renewal.window {
+            _ if self.due() > self.renewal.at => RenewalBasis::Postponed,
+            Some(_) => RenewalBasis::Suggested,
+            None => RenewalBasis::Lifetime,
+        }
     }
 
     /// Whether it is time to renew the certificate. Asks the CA first, if its last suggestion is old.

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use crate::acme::Authority;
+use crate::delegation::propagation::Propagation;
 use crate::metrics::Metrics;
 use crate::net::dns_client::DnsClient;
 use crate::publisher::Publisher;
+use crate::querylog::QueryLog;
 
 /// What issuing needs. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -16,6 +18,10 @@ pub struct IssueServices {
     pub publisher: Publisher,
     /// Looks into the zones of others.
     pub dns: DnsClient,
+    /// Waits until the nameservers serve what is published.
+    pub propagation: Propagation,
+    /// Knows which of the CA's queries were seen.
+    pub query_log: QueryLog,
     /// Counts certificates and failures.
     pub metrics: Arc<Metrics>,
 }

@@ -1,7 +1,10 @@
 //! `account ...`: the accounts that may publish.
 
+mod bulk;
 mod create;
+mod list;
 mod names;
+mod records;
 mod shown;
 mod tsig;
 mod who;
@@ -9,23 +12,18 @@ mod who;
 use axum::http::Method;
 use clap::{Args, Subcommand};
 
-use crate::api::types;
-use crate::api::types::accounts::{AccountCredentials, AccountView, DeletedAccount, EditAccount, RotateKey};
-use crate::config::Config;
+use crate::api::types::accounts::{AccountCredentials, DeletedAccount, EditAccount, RotateKey};
 use crate::model::account::Note;
 use crate::model::time::Span;
 
 use super::error::Result;
 use super::networks::networks;
-use super::operator::{Operator, encoded};
-use super::output::Output;
-use super::table::{cell, row, table};
+use super::operator::Operator;
+use super::table::{pairs, row};
+use super::target::Target;
 use create::CreateAccountArgs;
 use shown::{account_table, credential_rows, print_account};
 use who::Who;
-
-/// The accounts of one request by `account list`.
-const PAGE: usize = 500;
 
 /// `account ...`
 #[derive(Debug, Subcommand)]
@@ -33,7 +31,7 @@ pub enum Command {
     /// Create an account for a domain; prints the CNAME to add and the clients' settings
     Create(CreateAccountArgs),
     /// List accounts
-    List(ListAccountsArgs),
+    List(list::ListAccountsArgs),
     /// Show one account
     Show(Who),
     /// Change an account's networks or note
@@ -60,16 +58,6 @@ pub enum Command {
     Enable(Who),
     /// Delete an account: it is disabled now, and removed after 30 days
     Delete(DeleteAccountArgs),
-}
-
-/// `account list`
-#[derive(Debug, Args)]
-pub struct ListAccountsArgs {
-    /// Only accounts with this text in their username, note or label
-    #[arg(long, default_value = "")]
-    search: String,
-    #[command(flatten)]
-    output: Output,
 }
 
 /// `account edit WHO`
@@ -109,11 +97,11 @@ pub struct DeleteAccountArgs {
 }
 
 /// Runs a command.
-pub fn run(command: Command, config: &Config) -> Result<()> {
-    let operator = Operator::connect(config)?;
+pub fn run(command: Command, target: &Target) -> Result<()> {
+    let operator = Operator::connect(target)?;
     match command {
-        Command::Create(wanted) => create::create(&operator, &wanted, config),
-        Command::List(wanted) => list(&operator, &wanted),
+        Command::Create(wanted) => create::create(&operator, &wanted),
+        Command::List(wanted) => list::list(&operator, wanted),
         Command::Show(who) => print_account(who.output, &operator.ask(Method::GET, &who.path(""))?),
         Command::Edit(wanted) => edit(&operator, &wanted),
         Command::Rotate(wanted) => rotate(&operator, &wanted),
@@ -132,7 +120,7 @@ pub fn run(command: Command, config: &Config) -> Result<()> {
 fn rotate(operator: &Operator, wanted: &RotateKeyArgs) -> Result<()> {
     let body = RotateKey { grace: Some(wanted.grace) };
     let reply: AccountCredentials = operator.send(Method::POST, &wanted.who.path("/rotate"), &body)?;
-    wanted.who.output.print(&reply, |reply| table(&["what", "value"], &credential_rows(reply)))
+    wanted.who.output.print(&reply, |reply| pairs(&credential_rows(reply)))
 }
 
 fn delete(operator: &Operator, wanted: &DeleteAccountArgs) -> Result<()> {
@@ -142,38 +130,9 @@ fn delete(operator: &Operator, wanted: &DeleteAccountArgs) -> Result<()> {
         DeletedAccount::Restorable(account) => account_table(account),
         DeletedAccount::Removed(account) => {
             let rows = [row("username", &account.username), row("state", &account.state)];
-            table(&["what", "value"], &rows)
+            pairs(&rows)
         }
     })
-}
-
-fn list(operator: &Operator, wanted: &ListAccountsArgs) -> Result<()> {
-    let mut accounts: Vec<AccountView> = Vec::new();
-    loop {
-        let after = accounts.last().map(|last| last.username.to_string()).unwrap_or_default();
-        let query = format!("/accounts?after={after}&limit={PAGE}&search={}", encoded(&wanted.search));
-        let page: types::list::List<AccountView> = operator.ask(Method::GET, &query)?;
-        let is_last = !page.truncated || page.items.is_empty();
-        accounts.extend(page.items);
-        if is_last {
-            break;
-        }
-    }
-    wanted.output.print(&types::list::List::whole(accounts), |list| {
-        let rows: Vec<_> = list.items.iter().map(list_row).collect();
-        table(&["username", "fulldomains", "state", "created", "last update", "note"], &rows)
-    })
-}
-
-fn list_row(account: &AccountView) -> Vec<String> {
-    vec![
-        cell(&account.username),
-        cell(&account.fulldomains),
-        cell(&account.state),
-        cell(&account.created),
-        cell(&account.last_update),
-        cell(&account.note),
-    ]
 }
 
 fn edit(operator: &Operator, wanted: &EditAccountArgs) -> Result<()> {

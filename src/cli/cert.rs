@@ -4,6 +4,7 @@ mod follow;
 mod issue;
 mod path;
 mod progress;
+mod view;
 
 use axum::http::Method;
 use clap::{Args, Subcommand, ValueEnum};
@@ -11,16 +12,16 @@ use clap::{Args, Subcommand, ValueEnum};
 use crate::acme::revocation::RevocationReason;
 use crate::api::types;
 use crate::api::types::certificates::{DeletionReport, ManagedCertificateView, RevokeCertificate};
-use crate::config::Config;
 
-use super::details::rows;
 use super::error::Result;
 use super::operator::Operator;
 use super::output::{Output, print};
-use super::table::{cell, row, table};
+use super::table::cell;
+use super::target::Target;
 use follow::follow;
 use issue::{IssueArgs, issue};
 use path::path;
+use view::{certificate_list, certificate_view};
 
 /// `cert ...`
 #[derive(Debug, Subcommand)]
@@ -88,14 +89,17 @@ impl From<Why> for RevocationReason {
 }
 
 /// Runs a command.
-pub fn run(command: Command, config: &Config) -> Result<()> {
-    let operator = Operator::of_daemon(config)?;
+pub fn run(command: Command, target: &Target) -> Result<()> {
+    let operator = Operator::of_daemon(target)?;
     match command {
         Command::Issue(wanted) => issue(&operator, &wanted),
-        Command::List(output) => list(output, &operator.ask(Method::GET, "/certificates")?),
+        Command::List(output) => {
+            let reply: types::list::List<ManagedCertificateView> = operator.ask(Method::GET, "/certificates")?;
+            output.print(&reply, certificate_list)
+        }
         Command::Show(ShowCertificateArgs { name, output }) => {
             let view: ManagedCertificateView = operator.ask(Method::GET, &path(&name, ""))?;
-            output.print(&view, show)
+            output.print(&view, certificate_view)
         }
         Command::Renew(NamedArgs { name }) => {
             let before: ManagedCertificateView = operator.ask(Method::POST, &path(&name, "/renew"))?;
@@ -113,17 +117,6 @@ pub fn run(command: Command, config: &Config) -> Result<()> {
     }
 }
 
-/// A certificate as a table, with a row for each of its names.
-fn show(view: &ManagedCertificateView) -> String {
-    let mut shown = view.clone();
-    let steps = std::mem::take(&mut shown.progress);
-    let mut rows = rows(&shown);
-    for step in &steps {
-        rows.push(row(&format!("progress.{}", cell(&step.name)), &step.state));
-    }
-    table(&["what", "value"], &rows)
-}
-
 fn delete(operator: &Operator, name: &str) -> Result<()> {
     let report: DeletionReport = operator.ask(Method::DELETE, &path(name, ""))?;
     print(&format!("{name} is deleted; the labels that its names' CNAMEs lead to stay yours"))?;
@@ -135,25 +128,4 @@ fn delete(operator: &Operator, name: &str) -> Result<()> {
 fn print_lines(heading: &str, lines: &[String]) -> Result<()> {
     let lines: Vec<String> = lines.iter().map(cell).collect();
     if lines.is_empty() { Ok(()) } else { print(&format!("{heading}\n{}", lines.join("\n"))) }
-}
-
-fn list(output: Output, reply: &types::list::List<ManagedCertificateView>) -> Result<()> {
-    output.print(reply, |list| {
-        let rows: Vec<_> = list.items.iter().map(list_row).collect();
-        table(&["name", "names", "valid until", "next", "state"], &rows)
-    })
-}
-
-fn list_row(view: &ManagedCertificateView) -> Vec<String> {
-    let report = &view.report;
-    let attempts = &report.attempts;
-    let state = match (&report.stage, &attempts.problem) {
-        (Some(stage), _) => cell(stage),
-        (None, Some(problem)) => format!("failed {} times: {}", attempts.failures, cell(problem)),
-        (None, None) if report.revoked => "revoked".to_owned(),
-        (None, None) => "well".to_owned(),
-    };
-    let not_after = report.shown.as_ref().map(|shown| shown.not_after.to_string());
-    let next = attempts.next_attempt.as_ref().or(report.renew_at.as_ref());
-    vec![cell(&view.name), cell(&view.names), cell(&not_after), cell(&next), state]
 }

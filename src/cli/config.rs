@@ -1,16 +1,17 @@
-//! `config check`: reads the configuration and the certificate as `serve` does, and prints what `serve` would do.
+//! `config check`: finds what `serve` would stumble over, and prints what it would do.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use crate::config::keyfile::KeyFile;
+use crate::config::source::ConfigSource;
 use crate::config::{Certificate, Config, Registration, ZoneSettings};
+use crate::daemon::check::{Findings, check};
 use crate::model::identifier::Identifier;
-use crate::net::tls::{self, Tls};
 
-use super::error::{CliError, Result};
-use super::output::print;
+use super::error::Result;
+use super::output::{print, tell};
 
 /// `config ...`
 #[derive(Debug, Subcommand)]
@@ -19,27 +20,24 @@ pub enum Command {
     Check,
 }
 
-/// Runs a command. The configuration has been read, so only the key files that it names can still be wrong.
-pub fn run(command: &Command, config: &Config) -> Result<()> {
+/// Runs a command. `named` is the configuration of the command line.
+pub fn run(command: &Command, named: Option<PathBuf>) -> Result<()> {
     let Command::Check = command;
-    for (certificate, protocols) in [(&config.api.tls, tls::HTTP), (&config.dns.tls, tls::DOT)] {
-        if let Some(Certificate::Files(files)) = certificate {
-            Tls::load(files.clone(), protocols).map_err(|error| CliError::Usage(error.to_string()))?;
-        }
+    let source = match ConfigSource::named(named)? {
+        Some(source) => source,
+        None => ConfigSource::of_check()?,
+    };
+    let (config, places) = source.load_with_places()?;
+    let Findings { problems, notes } = check(&config);
+    notes.iter().chain(&config.notes).for_each(|note| tell(&format!("note: {note}")));
+    if !problems.is_empty() {
+        return Err(places.wrong(problems).into());
     }
-    for settings in &config.zones {
-        if let Some(dnssec) = &settings.dnssec {
-            KeyFile::read(&dnssec.key, &settings.name)?;
-        }
-    }
-    for pkcs12 in config.certificates.iter().filter_map(|certificate| certificate.pkcs12.as_ref()) {
-        pkcs12.password().map_err(|error| CliError::Usage(error.to_string()))?;
-    }
-    print(&describe(config))
+    print(&describe(&config, &source.described()))
 }
 
-fn describe(config: &Config) -> String {
-    let mut out = format!("{} is right. txtgate would\n", config.path.display());
+fn describe(config: &Config, source: &str) -> String {
+    let mut out = format!("{source} is right. txtgate would\n");
     let mut say = |line: String| _ = writeln!(out, "  - {line}");
     say(format!("keep accounts and values in {}", config.database.display()));
     for address in &config.dns.listen {

@@ -5,16 +5,19 @@ use clap::{Args, Subcommand};
 
 use crate::api::types;
 use crate::api::types::enrolments::{CreateEnrolment, CreatedEnrolment, EnrolmentView, RevokedEnrolment};
-use crate::config::{Config, Registration};
+use crate::api::types::server::ServerSettings;
 use crate::model::account::Note;
 use crate::model::enrolment::{AllowedLabel, EnrolmentId};
 use crate::model::time::Span;
 
 use super::error::Result;
 use super::networks::networks;
+use super::numbers::whole_number;
 use super::operator::Operator;
 use super::output::Output;
-use super::table::{cell, table};
+use super::table::{cell, list};
+use super::target::Target;
+use crate::model::time::relative::{relative, with_relative};
 
 /// `enrol ...`
 #[derive(Debug, Subcommand)]
@@ -31,7 +34,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct CreateEnrolmentArgs {
     /// The number of registrations; 0 allows only lego's storage
-    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = whole_number)]
     count: u32,
     /// How long the token is valid, like 24h
     #[arg(long, value_name = "SPAN", default_value = "7d")]
@@ -59,11 +62,14 @@ pub struct RevokeEnrolmentArgs {
 }
 
 /// Runs a command.
-pub fn run(command: Command, config: &Config) -> Result<()> {
-    let operator = Operator::connect(config)?;
+pub fn run(command: Command, target: &Target) -> Result<()> {
+    let operator = Operator::connect(target)?;
     match command {
-        Command::Create(wanted) => create(&operator, &wanted, config),
-        Command::List(output) => list(output, &operator.ask(Method::GET, "/enrolments")?),
+        Command::Create(wanted) => create(&operator, &wanted),
+        Command::List(output) => {
+            let reply: types::list::List<EnrolmentView> = operator.ask(Method::GET, "/enrolments")?;
+            output.print(&reply, show_list)
+        }
         Command::Revoke(RevokeEnrolmentArgs { id, output }) => {
             let reply: RevokedEnrolment = operator.ask(Method::DELETE, &format!("/enrolments/{id}"))?;
             output.print(&reply, |reply| format!("{} revoked", reply.revoked))
@@ -71,7 +77,7 @@ pub fn run(command: Command, config: &Config) -> Result<()> {
     }
 }
 
-fn create(operator: &Operator, wanted: &CreateEnrolmentArgs, config: &Config) -> Result<()> {
+fn create(operator: &Operator, wanted: &CreateEnrolmentArgs) -> Result<()> {
     let body = CreateEnrolment {
         uses: Some(wanted.count),
         lifetime: Some(wanted.lifetime),
@@ -80,14 +86,15 @@ fn create(operator: &Operator, wanted: &CreateEnrolmentArgs, config: &Config) ->
         note: wanted.note.clone(),
     };
     let reply: CreatedEnrolment = operator.send(Method::POST, "/enrolments", &body)?;
-    let is_open = config.api.registration == Registration::Open;
+    let is_open = operator.ask::<ServerSettings>(Method::GET, "/server")?.is_open;
     wanted.output.print(&reply, |reply| instructions(reply, is_open))
 }
 
 /// What to do with a new token.
 fn instructions(reply: &CreatedEnrolment, is_open: bool) -> String {
     let token = reply.token.as_str();
-    let EnrolmentView { id, expires, .. } = &reply.enrolment;
+    let id = reply.enrolment.id;
+    let expires = with_relative(&reply.enrolment.expires);
     let note =
         if is_open { "\n\nRegistration is open here: nobody needs a token, except for lego's storage." } else { "" };
     format!(
@@ -98,22 +105,20 @@ fn instructions(reply: &CreatedEnrolment, is_open: bool) -> String {
     )
 }
 
-fn list(output: Output, reply: &types::list::List<EnrolmentView>) -> Result<()> {
-    output.print(reply, |list| {
-        let rows: Vec<_> = list.items.iter().map(list_row).collect();
-        table(&["id", "used", "uses", "expires", "allowfrom", "labels", "state", "note"], &rows)
-    })
+fn show_list(reply: &types::list::List<EnrolmentView>) -> String {
+    let rows: Vec<_> = reply.items.iter().map(list_row).collect();
+    let empty = "there are no enrolment tokens; `txtgate enrol create` creates one";
+    list(&["id", "state", "used", "ends", "note", "labels", "allowfrom"], &rows, empty)
 }
 
 fn list_row(enrolment: &EnrolmentView) -> Vec<String> {
     vec![
         cell(&enrolment.id),
-        cell(&enrolment.used),
-        cell(&enrolment.uses),
-        cell(&enrolment.expires),
-        cell(&enrolment.allowfrom),
-        cell(&enrolment.labels),
         cell(&enrolment.state),
+        format!("{} of {}", enrolment.used, enrolment.uses),
+        relative(&enrolment.expires),
         cell(&enrolment.note),
+        cell(&enrolment.labels),
+        cell(&enrolment.allowfrom),
     ]
 }

@@ -1,4 +1,4 @@
-//! Completion scripts and the manual page, generated from the definition of the command line.
+//! Completion scripts, generated from the definition of the command line.
 
 use clap::{Args, Command};
 use clap_complete::Shell;
@@ -17,17 +17,5 @@ pub struct Completions {
 pub fn completions(wanted: &Completions, mut command: Command) -> Result<()> {
     let mut out = Vec::new();
     clap_complete::generate(wanted.shell, &mut command, "txtgate", &mut out);
-    print(String::from_utf8_lossy(&out).trim_end())
-}
-
-/// Prints the manual page, followed by the pages of its subcommands.
-pub fn man(mut command: Command) -> Result<()> {
-    let mut out = Vec::new();
-    command.build();
-    clap_mangen::Man::new(command.clone()).render(&mut out)?;
-    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
-        clap_mangen::Man::new(sub.clone().name(format!("txtgate-{}", sub.get_name()).leak() as &str))
-            .render(&mut out)?;
-    }
     print(String::from_utf8_lossy(&out).trim_end())
 }

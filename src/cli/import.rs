@@ -25,6 +25,7 @@ use crate::store::import::{ForeignAccount, Left, Postgres, Source};
 
 use super::error::{CliError, Result};
 use super::output::print;
+use super::transfer::ImportArgs;
 
 use made::{Made, made};
 use old::Old;
@@ -34,6 +35,8 @@ use old::Old;
 pub enum Command {
     /// Take over accounts, keys, values and settings of acme-dns 1.x or 2.x, or of acme-dns-rust
     AcmeDns(AcmeDns),
+    /// Take over accounts from the file of another txtgate's `export --format txtgate`, while the daemon runs
+    Txtgate(ImportArgs),
 }
 
 /// `import acme-dns`
@@ -59,8 +62,8 @@ pub struct AcmeDns {
     dry_run: bool,
 }
 
-/// Runs a command. `config` is the configuration of acme-dns, if one was named.
-pub fn run(Command::AcmeDns(wanted): &Command, config: Option<PathBuf>) -> Result<()> {
+/// Imports from acme-dns. `config` is the configuration of acme-dns, if one was named.
+pub fn run(wanted: &AcmeDns, config: Option<PathBuf>) -> Result<()> {
     let from = config.unwrap_or_else(Old::default_path);
     let old = Old::read(&from)?;
     let target = ImportTarget::of(wanted, &old, &from)?;
@@ -79,7 +82,13 @@ pub fn run(Command::AcmeDns(wanted): &Command, config: Option<PathBuf>) -> Resul
     left.append(&mut plan.left);
     left.extend(target.left.iter().cloned());
     let took = start.elapsed();
-    print(&ImportSummary { wanted, target: &target, source: &source, plan: &plan, count, left: &left, took }.text())
+    let summary = ImportSummary { wanted, target: &target, source: &source, plan: &plan, count, left: &left, took };
+    print(&summary.text())?;
+    // Once more at the end, and in the exit code: clients would find out too late.
+    match target.urgent.is_empty() {
+        true => Ok(()),
+        false => Err(CliError::Missing(format!("before txtgate takes acme-dns's place: {}", target.urgent.join("; ")))),
+    }
 }
 
 /// The database of acme-dns's accounts.
@@ -104,9 +113,11 @@ fn source(old: &Old, from: &Path, named: Option<&str>) -> Result<Source> {
 struct ImportTarget {
     zone: ZoneName,
     config: Config,
-    /// The text of the configuration, unless the file exists.
+    /// The text of the configuration, unless the file exists or cannot be made.
     text: Option<String>,
     left: Vec<Left>,
+    /// What has to be done before it can take acme-dns's place.
+    urgent: Vec<String>,
 }
 
 impl ImportTarget {
@@ -120,18 +131,27 @@ impl ImportTarget {
                     format!("{} has no zone {zone}, which acme-dns serves; add it, or use --overwrite", path.display());
                 return Err(CliError::Usage(problem));
             }
-            return Ok(Self { zone, config, text: None, left: Vec::new() });
+            return Ok(Self { zone, config, text: None, left: Vec::new(), urgent: Vec::new() });
         }
-        let Made { text, left } = made(old, from, path)?;
-        let config = Config::parse(path, &text).map_err(|error| {
-            let advice = "write that file yourself and run this again: it is used as it is";
-            CliError::Usage(format!("of {} no working configuration can be made: {error}; {advice}", from.display()))
-        })?;
-        Ok(Self { zone, config, text: Some(text), left })
+        let Made { text, readable, left, urgent } = made(old, from, path)?;
+        match Config::parse(path, &readable) {
+            Ok(config) => Ok(Self { zone, config, text: Some(text), left, urgent }),
+            Err(error) => Self::of_accounts(zone, path, left, &error.problems()),
+        }
+    }
+
+    /// Of the accounts alone, where no configuration can be made that works.
+    fn of_accounts(zone: ZoneName, path: &Path, mut left: Vec<Left>, problems: &[String]) -> Result<Self> {
+        left.extend(problems.iter().map(|problem| Left::new("the configuration", problem)));
+        let config = Config::parse(path, &made::least(&zone, path))?;
+        let urgent = vec![format!("no configuration could be made; write {} by hand", path.display())];
+        Ok(Self { zone, config, text: None, left, urgent })
     }
 
     fn moved_in(&self, accounts: Vec<ForeignAccount>) -> Result<ImportPlan> {
-        DirBuilder::new().recursive(true).mode(0o700).create(file::folder_of(&self.config.database))?;
+        let folder = file::folder_of(&self.config.database);
+        let created = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        created.map_err(|source| CliError::File { path: folder.to_owned(), source })?;
         let services = Services::open(&self.config)?;
         let outcome = carry_out(&services, &self.zone, accounts);
         services.close();
@@ -145,7 +165,7 @@ impl ImportTarget {
         if self.config.database.exists() {
             backup::backup(&self.config.database, &config.database)?;
         }
-        let services = Services::open(&config)?;
+        let services = Services::rehearse(&config)?;
         let plan = services.publisher().plan_import(&self.zone, accounts);
         services.close();
         Ok(plan?)
@@ -154,15 +174,19 @@ impl ImportTarget {
     fn write_config(&self, wanted: &AcmeDns) -> Result<()> {
         let Some(text) = &self.text else { return Ok(()) };
         let path = wanted.output.as_path();
-        std::fs::create_dir_all(file::folder_of(path))?;
-        if path.exists() {
-            return Ok(file::replace(path, text.as_bytes())?);
-        }
-        // The file holds no secret, and the daemon runs as another user.
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
-        file.write_all(text.as_bytes())?;
-        Ok(file.sync_all()?)
+        write_config(path, text).map_err(|source| CliError::File { path: path.to_owned(), source })
     }
+}
+
+fn write_config(path: &Path, text: &str) -> std::io::Result<()> {
+    std::fs::create_dir_all(file::folder_of(path))?;
+    if path.exists() {
+        return file::replace(path, text.as_bytes());
+    }
+    // The file holds no secret, and the daemon runs as another user.
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 fn carry_out(services: &Services, zone: &ZoneName, accounts: Vec<ForeignAccount>) -> Result<ImportPlan> {
@@ -192,7 +216,9 @@ impl ImportSummary<'_> {
         let dry = self.wanted.dry_run;
         let would = if dry { "would be " } else { "" };
         let config = self.wanted.output.display();
-        let mut out = format!(
+        let urgent = self.target.urgent.iter().map(|urgent| format!("BEFORE THE SWITCH: {urgent}\n\n"));
+        let mut out = urgent.collect::<String>();
+        out += &format!(
             "{}: {} accounts, read in {:.1} s\n  - {} accounts {would}moved in; {} are here already\n  \
              - {} live values {would}published again; {} are too old for any authority to ask for\n  - database {}\n",
             self.source,
@@ -205,6 +231,7 @@ impl ImportSummary<'_> {
             self.target.config.database.display(),
         );
         match (&self.target.text, dry) {
+            (None, _) if !self.wanted.output.exists() => out += "  - no configuration\n",
             (None, _) => out += &format!("  - configuration {config}, used as it is\n"),
             (Some(_), false) => out += &format!("  - configuration {config}, written\n"),
             (Some(text), true) => out += &format!("  - configuration {config} would be written:\n\n{text}\n"),

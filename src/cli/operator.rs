@@ -1,12 +1,14 @@
 //! Sends the operator's requests: through the Unix socket of the running daemon or, if no daemon runs, to the same router
-//! in this process, on the store under its lock.
+//! in this process, on the store under its lock; or to a daemon elsewhere.
 
+use std::cell::RefCell;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode};
+use axum::{Extension, Router};
 use http_body_util::BodyExt;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -16,51 +18,92 @@ use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
 
-use crate::api::admin::Facts;
-use crate::api::types::failure::FailureReply;
+use crate::api::admin::{DaemonServices, Facts};
+use crate::api::types::failure::{FailureReply, REPLACES};
+use crate::api::types::server::ServerSettings;
 use crate::config::Config;
-use crate::daemon::Services;
+use crate::daemon::{Services, record_database};
+use crate::model::actor::Actor;
 
 use super::error::{CliError, Result};
+use super::output::tell;
+use super::remote::Remote;
+use super::target::Target;
 
 /// A connection to the operator's router.
 #[derive(Debug)]
 pub struct Operator {
     runtime: Runtime,
     route: Route,
+    /// Where the route leads, until a change was reported.
+    place: RefCell<Option<String>>,
 }
 
 #[derive(Debug)]
 enum Route {
     Socket(PathBuf),
     Services(Box<Services>, Router),
+    Remote(Arc<Remote>),
 }
 
 impl Operator {
-    /// Connects to the daemon's socket or, if no daemon listens, opens the store.
-    pub fn connect(config: &Config) -> Result<Self> {
+    /// Connects to the daemon or, if none listens on this machine, opens the store.
+    pub fn connect(target: &Target) -> Result<Self> {
+        let config = match target {
+            Target::Local(config) => config,
+            Target::Remote(remote) => return Self::of_remote(remote),
+        };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let route = match runtime.block_on(UnixStream::connect(&config.admin_socket)) {
-            Ok(_) => Route::Socket(config.admin_socket.clone()),
+            Ok(_) => return Ok(Self::over_socket(runtime, config)),
             Err(error) if nobody_listens(&error) => {
                 let services = Services::open(config)?;
-                let facts = Facts { started: None, listeners: Vec::new() };
-                let router = services.operator_router(facts, None, None);
+                let server = ServerSettings::of(config);
+                let facts = Facts { started: None, listeners: Vec::new(), server };
+                let router =
+                    services.operator_router(facts, DaemonServices::default()).layer(Extension(Actor::COMMAND_LINE));
                 Route::Services(Box::new(services), router)
             }
             Err(source) => return Err(CliError::NoDaemon { path: config.admin_socket.clone(), source }),
         };
-        Ok(Self { runtime, route })
+        let database = absolute(&config.database);
+        let place =
+            format!("no daemon listens on {}; changed in the database {database}", absolute(&config.admin_socket));
+        Ok(Self { runtime, route, place: RefCell::new(Some(place)) })
     }
 
-    /// Connects to the daemon's socket, for commands that need a running daemon.
-    pub fn of_daemon(config: &Config) -> Result<Self> {
+    fn over_socket(runtime: Runtime, config: &Config) -> Self {
+        // The daemon often may not write beside its configuration, and root may.
+        record_database(config);
+        let socket = absolute(&config.admin_socket);
+        let place = format!("changed by the daemon on {socket}, of the configuration {}", absolute(&config.path));
+        Self { runtime, route: Route::Socket(config.admin_socket.clone()), place: RefCell::new(Some(place)) }
+    }
+
+    fn of_remote(remote: &Arc<Remote>) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let place = format!("changed by the daemon at {}", remote.url());
+        Ok(Self { runtime, route: Route::Remote(remote.clone()), place: RefCell::new(Some(place)) })
+    }
+
+    /// Connects to the daemon, for commands that need a running one.
+    pub fn of_daemon(target: &Target) -> Result<Self> {
+        let config = match target {
+            Target::Local(config) => config,
+            Target::Remote(remote) => return Self::of_remote(remote),
+        };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let path = config.admin_socket.clone();
         runtime
             .block_on(UnixStream::connect(&path))
             .map_err(|source| CliError::NoDaemon { path: path.clone(), source })?;
-        Ok(Self { runtime, route: Route::Socket(path) })
+        Ok(Self::over_socket(runtime, config))
+    }
+
+    /// The same, without a word about what is changed where.
+    pub fn quietly(self) -> Self {
+        self.place.take();
+        self
     }
 
     /// Sends a request without a body, and returns the reply. An error has the message of the refusal.
@@ -75,16 +118,40 @@ impl Operator {
     }
 
     fn exchange<R: DeserializeOwned>(&self, request: Request<Body>) -> Result<R> {
+        let is_change = request.method() != Method::GET;
         self.runtime.block_on(async {
             let reply = self.deliver(request).await?;
-            if reply.status().is_success() { json(reply).await } else { Err(refusal(reply).await) }
+            if !reply.status().is_success() {
+                return Err(refusal(reply).await);
+            }
+            if is_change {
+                self.say_where();
+            }
+            json(reply).await
         })
     }
 
+    /// Says once, and beside the output, what a command has changed: there may be several daemons and databases.
+    fn say_where(&self) {
+        if let Some(place) = self.place.take() {
+            tell(&place);
+        }
+    }
+
     /// Sends a request and passes each line of the reply to `line` as it arrives, until the reply ends or `line` fails.
-    pub fn follow(&self, path: &str, mut line: impl FnMut(&str) -> Result<()>) -> Result<()> {
+    pub fn follow(&self, path: &str, line: impl FnMut(&str) -> Result<()>) -> Result<()> {
+        self.pass_lines(request(Method::GET, path, Body::empty())?, line)
+    }
+
+    /// Sends a request with many rows, and passes each line of the reply to `line`. Refused rows are
+    /// [`CliError::Rows`].
+    pub fn stream(&self, path: &str, body: Vec<u8>, line: impl FnMut(&str) -> Result<()>) -> Result<()> {
+        self.pass_lines(request(Method::POST, path, Body::from(body))?, line)
+    }
+
+    fn pass_lines(&self, request: Request<Body>, mut line: impl FnMut(&str) -> Result<()>) -> Result<()> {
         self.runtime.block_on(async {
-            let reply = self.deliver(request(Method::GET, path, Body::empty())?).await?;
+            let reply = self.deliver(request).await?;
             if !reply.status().is_success() {
                 return Err(refusal(reply).await);
             }
@@ -107,6 +174,7 @@ impl Operator {
             Route::Socket(path) => over_socket(path, request).await,
             // A router never fails: its errors are replies.
             Route::Services(_, router) => router.clone().oneshot(request).await.map_err(|never| match never {}),
+            Route::Remote(remote) => remote.deliver(request).await,
         }
     }
 }
@@ -119,6 +187,10 @@ impl Drop for Operator {
             services.close();
         }
     }
+}
+
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
 async fn json<R: DeserializeOwned>(reply: Response<Body>) -> Result<R> {
@@ -137,6 +209,12 @@ async fn refusal(reply: Response<Body>) -> CliError {
         Ok(failure) => failure,
         Err(error) => return error,
     };
+    if failure.error == REPLACES {
+        return CliError::Replaces(failure.message.unwrap_or_default());
+    }
+    if !failure.rows.is_empty() {
+        return CliError::Rows(failure.rows);
+    }
     let message = failure.message.unwrap_or(failure.error);
     // A bad request is an error in what was typed.
     if status == StatusCode::BAD_REQUEST { CliError::Usage(message) } else { CliError::Refused(message) }

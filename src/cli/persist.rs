@@ -4,15 +4,18 @@ use axum::http::Method;
 use clap::{Args, Subcommand};
 
 use crate::api::types;
+use crate::api::types::served::WithServed;
 use crate::api::types::values::{NamedPersistent, PublishPersistent, RetirePersistent, Retired};
-use crate::config::Config;
 use crate::model::time::Span;
 use crate::model::txt::persist::PersistValue;
 
 use super::error::Result;
-use super::named::{list_path, list_table};
+use super::named::{list_path, published_list};
 use super::operator::Operator;
 use super::output::Output;
+use super::served::{WaitArgs, with_served};
+use super::target::Target;
+use crate::model::time::relative::with_relative;
 
 /// `persist ...`
 #[derive(Debug, Subcommand)]
@@ -28,7 +31,7 @@ pub enum Command {
 /// `persist publish NAME VALUE`
 #[derive(Debug, Args)]
 pub struct PublishPersistentArgs {
-    /// A subdomain or a fulldomain
+    /// The account's domain, label or fulldomain
     name: String,
     /// Like "letsencrypt.org; accounturi=https://...; policy=wildcard; persistUntil=1767225600"
     value: PersistValue,
@@ -36,13 +39,15 @@ pub struct PublishPersistentArgs {
     #[arg(long)]
     lifetime: Option<Span>,
     #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
     output: Output,
 }
 
 /// `persist list [NAME]`
 #[derive(Debug, Args)]
 pub struct ListPersistentArgs {
-    /// A subdomain or a fulldomain
+    /// The account's domain, label or fulldomain
     name: Option<String>,
     #[command(flatten)]
     output: Output,
@@ -51,7 +56,7 @@ pub struct ListPersistentArgs {
 /// `persist retire NAME [VALUE]`
 #[derive(Debug, Args)]
 pub struct RetirePersistentArgs {
-    /// A subdomain or a fulldomain
+    /// The account's domain, label or fulldomain
     name: String,
     /// The value [default: all values of the name]
     value: Option<PersistValue>,
@@ -60,19 +65,20 @@ pub struct RetirePersistentArgs {
 }
 
 /// Runs a command.
-pub fn run(command: Command, config: &Config) -> Result<()> {
-    let operator = Operator::connect(config)?;
+pub fn run(command: Command, target: &Target) -> Result<()> {
+    let operator = Operator::connect(target)?;
     match command {
-        Command::Publish(PublishPersistentArgs { name, value, lifetime, output }) => {
+        Command::Publish(PublishPersistentArgs { name, value, lifetime, wait, output }) => {
             let body = PublishPersistent { name, value, lifetime };
-            let reply: NamedPersistent = operator.send(Method::POST, "/persist", &body)?;
-            output.print(&reply, |reply| {
-                format!("published until {}", reply.value.expires.as_deref().unwrap_or("it is retired"))
+            let reply: WithServed<NamedPersistent> = operator.send(Method::POST, &wait.path("/persist")?, &body)?;
+            output.print(&reply, |WithServed { published, served }| {
+                let end = published.value.expires.as_deref().map_or_else(|| "it is retired".to_owned(), with_relative);
+                with_served(format!("published at {} until {end}", published.name), served.as_ref())
             })
         }
         Command::List(ListPersistentArgs { name, output }) => {
             let reply: types::list::List<NamedPersistent> = operator.ask(Method::GET, &list_path("/persist", name))?;
-            output.print(&reply, |reply| list_table(reply, ["name", "value", "published", "expires"]))
+            output.print(&reply, |reply| published_list(reply, "persistent authorizations"))
         }
         Command::Retire(RetirePersistentArgs { name, value, output }) => {
             let reply: Retired = operator.send(Method::DELETE, "/persist", &RetirePersistent { name, value })?;

@@ -1,8 +1,10 @@
 //! `serve`: starts the daemon, informs systemd and the user, and handles signals.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::Args;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
@@ -11,29 +13,47 @@ use tracing_subscriber::reload::Handle;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
+use crate::config::source::ConfigSource;
 use crate::config::{Config, Log, LogFormat};
 use crate::daemon::Daemon;
 
 use super::error::{CliError, Result};
-use super::output::print;
+use super::output::{print, tell};
 
 type Level = Handle<EnvFilter, Registry>;
 
-/// Runs the daemon until a signal ends it.
-pub fn serve(config: Config) -> Result<()> {
+/// `serve`
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Begin with an empty database where there was one that is missing now; for one start
+    #[arg(long)]
+    init: bool,
+}
+
+/// Runs the daemon until a signal ends it. `named` is the configuration of the command line.
+pub fn serve(wanted: &Serve, named: Option<PathBuf>) -> Result<()> {
+    let source = match ConfigSource::named(named)? {
+        Some(source) => source,
+        None => {
+            let source = ConfigSource::of_daemon()?;
+            tell(&format!("the configuration is {}; --config names another", source.described()));
+            source
+        }
+    };
+    let config = source.load()?;
     let level = start_log(&config.log);
+    config.notes.iter().for_each(|note| warn!("{note}"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(run(config, &level));
+    let outcome = runtime.block_on(run(wanted, config, &source, &level));
     // A thread that still blocks must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
-async fn run(config: Config, level: &Level) -> Result<()> {
-    let path = config.path.clone();
+async fn run(wanted: &Serve, config: Config, source: &ConfigSource, level: &Level) -> Result<()> {
     // Before the sockets: a signal that arrives while they are bound must not be lost.
     let mut signals = Signals::new()?;
-    let daemon = Daemon::start(config).await?;
+    let daemon = Daemon::start(config, wanted.init).await?;
     match print(&format!("{}\nready", daemon.bound().lines().join("\n"))) {
         // The parent process need not read the output.
         Err(CliError::Closed) => {}
@@ -44,7 +64,7 @@ async fn run(config: Config, level: &Level) -> Result<()> {
     while signals.next().await == Signalled::Reload {
         let since = NotifyState::monotonic_usec_now().ok();
         notify(&[NotifyState::Reloading].into_iter().chain(since).collect::<Vec<_>>());
-        reload_from(&path, &daemon, level).await;
+        reload_from(source, &daemon, level).await;
         notify(&[NotifyState::Ready]);
     }
     notify(&[NotifyState::Stopping]);
@@ -57,8 +77,8 @@ async fn run(config: Config, level: &Level) -> Result<()> {
 
 /// Reloads zones, certificates and the log level on SIGHUP. Other changes need a restart. A wrong configuration changes
 /// nothing.
-async fn reload_from(path: &std::path::Path, daemon: &Daemon, level: &Level) {
-    let config = match Config::read(path) {
+async fn reload_from(source: &ConfigSource, daemon: &Daemon, level: &Level) {
+    let config = match source.load() {
         Ok(config) => config,
         Err(error) => return error!(%error, "not reloaded"),
     };
@@ -76,13 +96,16 @@ struct Signals {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
+    /// Caught so that it does not end the process: a write beyond the limit of a file's size is an error like a full disk.
+    _file_size: Signal,
 }
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
-        let [hangup, terminate, interrupt] =
-            [SignalKind::hangup(), SignalKind::terminate(), SignalKind::interrupt()].map(signal);
-        Ok(Self { hangup: hangup?, terminate: terminate?, interrupt: interrupt? })
+        let file_size = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+        let [hangup, terminate, interrupt, file_size] =
+            [SignalKind::hangup(), SignalKind::terminate(), SignalKind::interrupt(), file_size].map(signal);
+        Ok(Self { hangup: hangup?, terminate: terminate?, interrupt: interrupt?, _file_size: file_size? })
     }
 
     async fn next(&mut self) -> Signalled {

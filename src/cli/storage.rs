@@ -1,10 +1,13 @@
 //! `backup` and `restore`.
 
+mod restored;
+
 use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::config::Config;
+use crate::model::serial::Serial;
 use crate::store::backup;
 
 use super::error::Result;
@@ -22,6 +25,9 @@ pub struct Backup {
 pub struct Restore {
     /// A file that `backup` made
     file: PathBuf,
+    /// A serial that secondaries have, for a database that is lost: zones go on with greater ones
+    #[arg(long, value_name = "SERIAL")]
+    after_serial: Option<u32>,
 }
 
 /// Copies the database.
@@ -30,9 +36,8 @@ pub fn backup(wanted: &Backup, config: &Config) -> Result<()> {
     print(&format!("{}: {} accounts and {} values, verified", wanted.file.display(), counts.accounts, counts.values))
 }
 
-/// Puts a copy in the database's place.
+/// Puts a copy in the database's place, and says what the copy lacks.
 pub fn restore(wanted: &Restore, config: &Config) -> Result<()> {
-    let old = backup::restore(&wanted.file, &config.database)?;
-    let kept = old.map(|old| format!("; the one before is {}", old.display())).unwrap_or_default();
-    print(&format!("{} restored{kept}", config.database.display()))
+    let former = backup::restore(&wanted.file, &config.database, wanted.after_serial.map(Serial))?;
+    print(restored::report(&config.database, former.as_ref()).trim_end())
 }

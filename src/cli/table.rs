@@ -7,19 +7,71 @@ use serde_json::Value;
 
 /// Between two columns.
 const GAP: u16 = 2;
+/// The columns of a list that no terminal is too narrow for.
+const LEAST_COLUMNS: usize = 2;
 /// The columns of a terminal that does not say how many it has.
 const USUAL_WIDTH: u16 = 80;
 
 /// Rows under their headings. A terminal gets lines that fit it; files and pipes get one line for each row.
 pub fn table<S: AsRef<str>>(head: &[S], rows: &[Vec<String>]) -> String {
     let head: Vec<&str> = head.iter().map(AsRef::as_ref).collect();
-    match terminal_width() {
+    match width() {
         Some(width) => fitted(&head, rows, width),
         None => columns(&head, rows).trim_fmt(),
     }
 }
 
-fn terminal_width() -> Option<u16> {
+/// A list for people: rows under their headings, the most important columns first. A terminal gets as many of the columns
+/// as fit it, and is told of the others. An empty list is `empty`.
+pub fn list<S: AsRef<str>>(head: &[S], rows: &[Vec<String>], empty: &str) -> String {
+    let head: Vec<&str> = head.iter().map(AsRef::as_ref).collect();
+    match width() {
+        _ if rows.is_empty() => empty.to_owned(),
+        Some(width) => without_last_columns(&head, rows, width),
+        None => columns(&head, rows).trim_fmt(),
+    }
+}
+
+fn without_last_columns(head: &[&str], rows: &[Vec<String>], width: u16) -> String {
+    let fitting = (LEAST_COLUMNS..=head.len()).rev().find(|count| fits(&head[..*count], rows, width));
+    let count = fitting.unwrap_or(head.len());
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().take(count).cloned().collect()).collect();
+    let text = fitted(&head[..count], &rows, width);
+    if count == head.len() {
+        return text;
+    }
+    format!("{text}\n\n(a wider terminal and --json also show: {})", head[count..].join(", "))
+}
+
+/// Rows of a name and a value, without headings; lines of a long value begin below its first one.
+pub fn pairs(rows: &[Vec<String>]) -> String {
+    let mut table = Table::new();
+    table.add_rows(rows);
+    let table = without_borders(table);
+    match width() {
+        Some(width) => wrapped(table, [], width.saturating_add(GAP)),
+        None => table.trim_fmt(),
+    }
+}
+
+/// Texts as items of a list, for a terminal or a file.
+pub fn items(texts: &[String]) -> String {
+    let rows: Vec<Vec<String>> = texts.iter().map(|text| vec!["  -".to_owned(), text.clone()]).collect();
+    pairs(&rows)
+}
+
+/// A text below a line, further in.
+pub fn indented(text: &str) -> String {
+    pairs(&[vec!["  ".to_owned(), text.to_owned()]])
+}
+
+/// Whether the output is a terminal.
+pub fn is_terminal() -> bool {
+    width().is_some()
+}
+
+/// The columns of the terminal; `None` if the output is none.
+pub fn width() -> Option<u16> {
     let size = tcgetwinsize(std::io::stdout()).ok()?;
     Some(if size.ws_col == 0 { USUAL_WIDTH } else { size.ws_col })
 }
@@ -27,11 +79,11 @@ fn terminal_width() -> Option<u16> {
 /// Breaks lines between words alone, so that names, keys and times can be copied. Where that does not fit, each row
 /// becomes a block of lines.
 fn fitted(head: &[&str], rows: &[Vec<String>], width: u16) -> String {
-    let least: Vec<u16> = (0..head.len()).map(|column| longest_word(head, rows, column).saturating_add(GAP)).collect();
-    let needed: usize = least.iter().copied().map(usize::from).sum();
+    let is_beside = fits(head, rows, width);
     // The gap after the last column is trimmed.
     let width = width.saturating_add(GAP);
-    if needed <= width.into() {
+    if is_beside {
+        let least = least_widths(head, rows);
         let bounds = least.into_iter().map(|least| ColumnConstraint::LowerBoundary(Width::Fixed(least)));
         return wrapped(columns(head, rows), bounds, width);
     }
@@ -41,6 +93,16 @@ fn fitted(head: &[&str], rows: &[Vec<String>], width: u16) -> String {
     }
     let blocks: Vec<String> = rows.iter().map(|row| wrapped(block(head, row), [], width)).collect();
     blocks.join("\n\n")
+}
+
+/// Whether the columns fit beside each other, with lines broken between words alone.
+fn fits(head: &[&str], rows: &[Vec<String>], width: u16) -> bool {
+    let needed: usize = least_widths(head, rows).into_iter().map(usize::from).sum();
+    needed <= usize::from(width.saturating_add(GAP))
+}
+
+fn least_widths(head: &[&str], rows: &[Vec<String>]) -> Vec<u16> {
+    (0..head.len()).map(|column| longest_word(head, rows, column).saturating_add(GAP)).collect()
 }
 
 fn longest_word(head: &[&str], rows: &[Vec<String>], column: usize) -> u16 {
@@ -154,6 +216,23 @@ b                                     -";
             "name     {name}\ntxt      {value}\nexpires  2026-11-29T06:15:19Z\n\nname     b\ntxt      w\nexpires  -"
         );
         assert_eq!(fitted(&["name", "txt", "expires"], &rows, 80), expected);
+    }
+
+    #[test]
+    fn a_list_leaves_out_the_last_columns_that_do_not_fit_and_says_so() {
+        let (label, username) = ("d420c923-bbd7-4056-ab64-c3ca54c9b3cf", "5f0d1d5c-6d6a-4c2b-9f10-62f8a4b5c9d1");
+        let rows =
+            rows(&[["example.com", "3 min ago", label, username], ["blog.example.net", "never", label, username]]);
+        let text = without_last_columns(&["domain", "last publish", "label", "username"], &rows, 80);
+        assert!(
+            text.starts_with("domain            last publish  label\nexample.com       3 min ago     d420c923"),
+            "{text}"
+        );
+        assert!(text.ends_with("\n\n(a wider terminal and --json also show: username)") && !text.contains(username));
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        let wide = without_last_columns(&["domain", "last publish", "label", "username"], &rows, 120);
+        assert!(wide.contains(username) && !wide.contains("--json"), "{wide}");
+        assert_eq!(list(&["a", "b"], &[], "there is none"), "there is none");
     }
 
     #[test]

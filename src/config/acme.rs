@@ -9,10 +9,10 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use crate::file::folder_of;
 use crate::model::identifier::Identifier;
-use crate::model::name::ZoneName;
+use crate::model::name::{ZoneName, idn};
 use crate::model::url::Url;
 
-use super::read::{Reader, Result, private_text};
+use super::read::{Reader, private_text};
 use super::{Certificate, KeyType, Method, UntilIssued, file};
 
 /// The shortest lifetime of a persistent authorization.
@@ -75,80 +75,90 @@ pub struct OwnCertificate {
 }
 
 impl Reader<'_> {
-    pub(super) fn acme(&self, file: &file::File) -> Result<Acme> {
+    pub(super) fn acme(&self, file: &file::File) -> Option<Acme> {
         let acme = &file.acme;
-        let directory: Url =
-            acme.directory.parse().map_err(|error| self.source.at("acme.directory", format!("{error}")))?;
-        Ok(Acme {
-            directory,
+        let directory = self.take("acme.directory", acme.directory.parse::<Url>());
+        let contact = acme.contact.iter().enumerate();
+        Some(Acme {
             terms_agreed: acme.terms_agreed,
-            contact: acme.contact.iter().enumerate().map(|(at, text)| self.contact(at, text)).collect::<Result<_>>()?,
+            contact: contact.filter_map(|(at, text)| self.contact(at, text)).collect(),
             state: folder_of(&self.folder.join(&file.database)).join(&acme.state),
             key_type: acme.key_type,
             challenge: acme.challenge,
-            persist_lifetime: self.persist_lifetime(acme)?,
+            persist_lifetime: self.persist_lifetime(acme),
             profile: acme.profile.clone(),
             preferred_root: acme.preferred_root.clone(),
             ca_root: acme.ca_root.as_ref().map(|path| self.folder.join(path)),
-            external_account: self.external_account(acme)?,
+            external_account: self.external_account(acme),
+            directory: directory?,
         })
     }
 
     /// Reads one address, with or without `mailto:`. RFC 8555 section 7.3 allows neither header fields nor a second
     /// address.
-    fn contact(&self, at: usize, text: &str) -> Result<String> {
+    fn contact(&self, at: usize, text: &str) -> Option<String> {
         let address = text.strip_prefix("mailto:").unwrap_or(text);
+        let address = match address.split_once('@').map(|(local, host)| (local, idn::to_ascii(host))) {
+            Some((local, Ok(host))) => format!("{local}@{host}"),
+            _ => address.to_owned(),
+        };
         let is_one = address.split_once('@').is_some_and(|(local, host)| !local.is_empty() && host.contains('.'));
         let is_plain = address.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b',' | b':' | b'<' | b'>'));
         if is_one && is_plain && address.matches('@').count() == 1 {
-            return Ok(format!("mailto:{address}"));
+            return Some(format!("mailto:{address}"));
         }
-        let problem = format!("{text:?} is no address that the CA could write to; write \"hostmaster@example.org\"");
-        Err(self.source.at(&format!("acme.contact.{at}"), problem))
+        let problem = format!("write a mail address like \"hostmaster@example.org\"; found {text:?}");
+        self.wrong(&format!("acme.contact.{at}"), problem);
+        None
     }
 
-    fn persist_lifetime(&self, acme: &file::Acme) -> Result<Option<Duration>> {
-        let read = |text: &String| self.span("acme.persist-lifetime", text);
-        let lifetime = acme.persist_lifetime.as_ref().map(read).transpose()?;
-        if lifetime.is_some_and(|lifetime| lifetime < SHORTEST_PERSIST) {
-            let problem = "a CA may take a day and more to look; write \"1d\" or longer, like \"90d\", or leave it out";
-            return Err(self.source.at("acme.persist-lifetime", problem));
+    fn persist_lifetime(&self, acme: &file::Acme) -> Option<Duration> {
+        let text = acme.persist_lifetime.as_ref()?;
+        let lifetime = self.span("acme.persist-lifetime", text)?;
+        if lifetime < SHORTEST_PERSIST {
+            let problem = format!(
+                "found {text:?}, and a CA may take a day and more to look; write \"1d\" or longer, like \"90d\", or \
+                 leave it out"
+            );
+            self.wrong("acme.persist-lifetime", problem);
         }
-        Ok(lifetime)
+        Some(lifetime)
     }
 
-    fn external_account(&self, acme: &file::Acme) -> Result<Option<ExternalAccount>> {
-        let wrong = |key: &str, problem: String| self.source.at(&format!("acme.{key}"), problem);
-        let needs = |key, problem: &str| Err(wrong(key, problem.into()));
-        match (&acme.eab_kid, &acme.eab_key_file) {
-            (None, None) => Ok(None),
-            (Some(_), None) => needs("eab-kid", "it needs the key that the CA gave with it; add `eab-key-file`"),
-            (None, Some(_)) => needs("eab-key-file", "it needs the name that the CA gave with it; add `eab-kid`"),
-            (Some(kid), Some(path)) => {
-                let path = self.folder.join(path);
-                let text = private_text(&path).map_err(|problem| wrong("eab-key-file", problem))?;
-                let text = text.trim().trim_end_matches('=');
-                match URL_SAFE_NO_PAD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text)) {
-                    Ok(secret) if secret.len() >= 16 => Ok(Some(ExternalAccount { kid: kid.clone(), secret })),
-                    _ => {
-                        let problem = "holds no key of 16 bytes or more in base64url, as CAs give them";
-                        Err(wrong("eab-key-file", format!("{} {problem}", path.display())))
-                    }
-                }
+    fn external_account(&self, acme: &file::Acme) -> Option<ExternalAccount> {
+        let (kid, path) = match (&acme.eab_kid, &acme.eab_key_file) {
+            (None, None) => return None,
+            (Some(kid), Some(path)) => (kid.clone(), self.folder.join(path)),
+            (Some(_), None) => {
+                self.wrong("acme.eab-kid", "it needs the key that the CA gave with it; add `eab-key-file`");
+                return None;
             }
+            (None, Some(_)) => {
+                self.wrong("acme.eab-key-file", "it needs the name that the CA gave with it; add `eab-kid`");
+                return None;
+            }
+        };
+        let text = self.take("acme.eab-key-file", private_text(&path))?;
+        let text = text.trim().trim_end_matches('=');
+        let secret = URL_SAFE_NO_PAD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text)).ok();
+        let secret = secret.filter(|secret| secret.len() >= 16);
+        if secret.is_none() {
+            let problem = "holds no key of 16 bytes or more in base64url, as CAs give them";
+            self.wrong("acme.eab-key-file", format!("{} {problem}", path.display()));
         }
+        Some(ExternalAccount { kid, secret: secret? })
     }
 
-    pub(super) fn api_tls(&self, file: &file::File) -> Result<Option<Certificate>> {
+    pub(super) fn api_tls(&self, file: &file::File) -> Option<Certificate> {
         let api = &file.api;
-        let files = self.tls("api", api.certificate.as_ref(), api.key.as_ref())?;
+        let files = self.tls("api", api.certificate.as_ref(), api.key.as_ref());
         if api.tls.mode == file::TlsMode::Files {
-            return Ok(files.map(Certificate::Files));
+            return files.map(Certificate::Files);
         }
         if files.is_some() {
             let problem =
                 "\"acme\" gets a certificate from a CA; take `certificate` and `key` out of [api], or write \"files\"";
-            return Err(self.source.at("api.tls.mode", problem));
+            self.wrong("api.tls.mode", problem);
         }
         // A name that cannot be read is reported with its zone.
         let zones = file.zone.iter().filter_map(|zone| zone.name.parse().ok());
@@ -156,39 +166,38 @@ impl Reader<'_> {
         if zones.is_empty() && !challenge.is_empty() {
             let problem =
                 "challenge zones have no names that a certificate is for; add another `[[zone]]`, or write \"files\"";
-            return Err(self.source.at("api.tls.mode", problem));
+            self.wrong("api.tls.mode", problem);
         }
-        let names = self.own_names(&api.tls.names, &zones)?;
-        Ok(Some(Certificate::Own(OwnCertificate { names, until_issued: api.tls.until_issued })))
+        let names = self.own_names(&api.tls.names, &zones);
+        Some(Certificate::Own(OwnCertificate { names, until_issued: api.tls.until_issued }))
     }
 
     /// The names of the certificate. The daemon can prove only apexes and their wildcards, for which it owns
     /// `_acme-challenge.<apex>`.
-    fn own_names(&self, names: &[String], zones: &[ZoneName]) -> Result<Vec<Identifier>> {
-        let wrong = |at: usize, problem: String| self.source.at(&format!("api.tls.names.{at}"), problem);
+    fn own_names(&self, names: &[String], zones: &[ZoneName]) -> Vec<Identifier> {
         if names.is_empty() {
-            let first = zones.iter().map(ToString::to_string).take(1);
-            let parse =
-                |name: String| name.parse().map_err(|error| self.source.at("api.tls.names", format!("{error}")));
-            return first.map(parse).collect();
+            let first = zones.first().and_then(|zone| self.take("api.tls.names", zone.to_string().parse()));
+            return first.into_iter().collect();
         }
         let mut read: Vec<Identifier> = Vec::new();
         for (at, text) in names.iter().enumerate() {
-            let name: Identifier = text.parse().map_err(|error| wrong(at, format!("{error}")))?;
-            if !zones.iter().any(|zone| zone.apex() == name.base()) {
-                let zone = zones.first().map(ToString::to_string).unwrap_or_default();
+            let key = format!("api.tls.names.{at}");
+            let Some(name) = self.take(&key, text.parse::<Identifier>()) else { continue };
+            let zone = zones.first().map(ToString::to_string).unwrap_or_default();
+            // Without a zone, its own mistake is reported.
+            if !zones.is_empty() && !zones.iter().any(|zone| zone.apex() == name.base()) {
                 let problem = format!(
-                    "the daemon can prove only its zones' own names; write {zone:?} or \"*.{zone}\", which covers all \
-                     names one label below"
+                    "found {text:?}, and the daemon can prove only its zones' own names; write {zone:?} or \"*.{zone}\", \
+                     which covers all names one label below"
                 );
-                return Err(wrong(at, problem));
+                self.wrong(&key, problem);
             }
             if read.contains(&name) {
-                return Err(wrong(at, format!("{name} is there twice; name it once")));
+                self.wrong(&key, format!("{name} is there twice; name it once"));
             }
             read.push(name);
         }
-        Ok(read)
+        read
     }
 }
 

@@ -10,10 +10,11 @@ use thiserror::Error;
 
 use crate::file::folder_of;
 use crate::model::identifier::Identifier;
+use crate::model::name::idn;
 use crate::model::time::Span;
 
 use super::pkcs12::{IS_BUILT_IN, NOT_BUILT_IN, Pkcs12};
-use super::read::{Reader, Result};
+use super::read::Reader;
 use super::{KeyType, Method, file};
 
 /// The most names of one certificate; CAs accept no more.
@@ -35,7 +36,8 @@ pub struct CertificateName(String);
 impl FromStr for CertificateName {
     type Err = CertificateNameError;
 
-    fn from_str(text: &str) -> std::result::Result<Self, CertificateNameError> {
+    fn from_str(text: &str) -> Result<Self, CertificateNameError> {
+        let text = &*idn::to_ascii(text).map_err(|_| CertificateNameError(text.chars().take(100).collect()))?;
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
         let ends = text.starts_with(plain) && text.ends_with(plain);
         let inner = text.chars().all(|c| plain(c) || matches!(c, '-' | '_' | '.'));
@@ -64,6 +66,8 @@ pub struct ManagedCertificate {
     pub key_type: Option<KeyType>,
     pub challenge: Option<Method>,
     pub profile: Option<String>,
+    /// Whether a certificate for some of the names is better than none.
+    pub allow_subset: bool,
     /// The owner of the files.
     pub owner: Ids,
     /// The mode of the private key's file.
@@ -110,32 +114,55 @@ pub struct Wrong {
     pub problem: String,
 }
 
+/// All keys of a certificate with wrong values.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+pub struct WrongKeys(pub Vec<Wrong>);
+
 impl ManagedCertificate {
-    /// Reads a `[[certificate]]`. A relative `directory` or `pkcs12-password-file` begins in `folder`.
-    pub fn read(wanted: &file::Certificate, folder: &Path) -> std::result::Result<Self, Wrong> {
-        let names = names(&wanted.names)?;
-        let first = names.first().map(|name| name.base().to_string()).unwrap_or_default();
-        let name = wanted.name.as_ref().unwrap_or(&first);
+    /// Reads a `[[certificate]]`. A relative `directory` or `pkcs12-password-file` begins in `folder`. The error has all
+    /// mistakes.
+    pub fn read(wanted: &file::Certificate, folder: &Path) -> Result<Self, WrongKeys> {
+        let mut mistakes = Vec::new();
+        let names = noted(names(&wanted.names), &mut mistakes);
+        let first = names.as_ref().and_then(|names| names.first()).map(|name| name.base().to_string());
+        let name = wanted.name.clone().or(first);
+        let name = name.map(|name| noted(name.parse().map_err(|error| wrong("name", &error)), &mut mistakes));
+        let user = noted(user("owner", &wanted.owner), &mut mistakes);
+        let group = noted(group("group", &wanted.group), &mut mistakes);
+        let mode = noted(mode(&wanted.mode), &mut mistakes);
+        let pkcs12 = noted(pkcs12(wanted, folder, IS_BUILT_IN), &mut mistakes);
+        let hook = noted(hook(wanted), &mut mistakes);
+        let (Some(Some(name)), Some(names), Some(mode)) = (name, names, mode) else { return Err(WrongKeys(mistakes)) };
+        if !mistakes.is_empty() {
+            return Err(WrongKeys(mistakes));
+        }
         Ok(Self {
-            name: name.parse().map_err(|error| wrong("name", &error))?,
+            name,
             names,
             directory: folder.join(&wanted.directory),
             key_type: wanted.key_type,
             challenge: wanted.challenge,
             profile: wanted.profile.clone(),
-            owner: Ids { user: user("owner", &wanted.owner)?, group: group("group", &wanted.group)? },
-            mode: mode(&wanted.mode)?,
-            pkcs12: pkcs12(wanted, folder, IS_BUILT_IN)?,
-            hook: hook(wanted)?,
+            allow_subset: wanted.allow_subset,
+            owner: Ids { user: user.flatten(), group: group.flatten() },
+            mode,
+            pkcs12: pkcs12.flatten(),
+            hook: hook.flatten(),
         })
     }
+}
+
+/// The value; a mistake is noted.
+fn noted<T>(read: Result<T, Wrong>, mistakes: &mut Vec<Wrong>) -> Option<T> {
+    read.map_err(|mistake| mistakes.push(mistake)).ok()
 }
 
 fn wrong(key: &str, problem: &dyn fmt::Display) -> Wrong {
     Wrong { key: key.to_owned(), problem: problem.to_string() }
 }
 
-fn names(texts: &[String]) -> std::result::Result<Vec<Identifier>, Wrong> {
+fn names(texts: &[String]) -> Result<Vec<Identifier>, Wrong> {
     let mut read: Vec<Identifier> = Vec::new();
     if texts.is_empty() || texts.len() > MAX_NAMES {
         return Err(wrong(
@@ -153,14 +180,14 @@ fn names(texts: &[String]) -> std::result::Result<Vec<Identifier>, Wrong> {
     Ok(read)
 }
 
-fn mode(text: &str) -> std::result::Result<u32, Wrong> {
+fn mode(text: &str) -> Result<u32, Wrong> {
     let read = u32::from_str_radix(text, 8).ok().filter(|mode| mode & !0o660 == 0 && mode & 0o400 != 0);
     read.ok_or_else(|| {
         wrong("mode", &format!("{text:?} is none for a private key; write \"0600\", \"0640\" or \"0440\""))
     })
 }
 
-fn pkcs12(wanted: &file::Certificate, folder: &Path, is_built_in: bool) -> std::result::Result<Option<Pkcs12>, Wrong> {
+fn pkcs12(wanted: &file::Certificate, folder: &Path, is_built_in: bool) -> Result<Option<Pkcs12>, Wrong> {
     match (wanted.pkcs12, &wanted.pkcs12_password_file) {
         (false, None) => Ok(None),
         (true, _) if !is_built_in => Err(wrong("pkcs12", &NOT_BUILT_IN)),
@@ -170,7 +197,7 @@ fn pkcs12(wanted: &file::Certificate, folder: &Path, is_built_in: bool) -> std::
     }
 }
 
-fn user(key: &str, text: &Option<String>) -> std::result::Result<Option<u32>, Wrong> {
+fn user(key: &str, text: &Option<String>) -> Result<Option<u32>, Wrong> {
     let Some(text) = text else { return Ok(None) };
     if let Ok(number) = text.parse() {
         return Ok(Some(number));
@@ -180,7 +207,7 @@ fn user(key: &str, text: &Option<String>) -> std::result::Result<Option<u32>, Wr
     found.map(|user| Some(user.uid.as_raw())).ok_or_else(|| wrong(key, &format!("this machine has no user {text:?}")))
 }
 
-fn group(key: &str, text: &Option<String>) -> std::result::Result<Option<u32>, Wrong> {
+fn group(key: &str, text: &Option<String>) -> Result<Option<u32>, Wrong> {
     let Some(text) = text else { return Ok(None) };
     if let Ok(number) = text.parse() {
         return Ok(Some(number));
@@ -193,7 +220,7 @@ fn group(key: &str, text: &Option<String>) -> std::result::Result<Option<u32>, W
 }
 
 /// The primary group of a hook's user.
-fn group_of(user: u32) -> std::result::Result<u32, Wrong> {
+fn group_of(user: u32) -> Result<u32, Wrong> {
     let found = User::from_uid(user.into())
         .map_err(|error| wrong("hook-user", &format!("cannot look up the user {user}: {error}")))?;
     let none =
@@ -201,10 +228,11 @@ fn group_of(user: u32) -> std::result::Result<u32, Wrong> {
     found.map(|user| user.gid.as_raw()).ok_or_else(none)
 }
 
-fn hook(wanted: &file::Certificate) -> std::result::Result<Option<DeployHook>, Wrong> {
+fn hook(wanted: &file::Certificate) -> Result<Option<DeployHook>, Wrong> {
     let Some((program, arguments)) = wanted.hook.split_first() else { return Ok(None) };
     if !program.starts_with('/') {
-        let problem = format!("{program:?} is no absolute path; write [\"/usr/bin/systemctl\", \"reload\", \"nginx\"]");
+        let problem =
+            format!("write an absolute path, like [\"/usr/bin/systemctl\", \"reload\", \"nginx\"]; found {program:?}");
         return Err(wrong("hook.0", &problem));
     }
     let Span(timeout) = wanted.hook_timeout.parse().map_err(|error| wrong("hook-timeout", &error))?;
@@ -222,23 +250,29 @@ fn hook(wanted: &file::Certificate) -> std::result::Result<Option<DeployHook>, W
 }
 
 impl Reader<'_> {
-    pub(super) fn certificates(&self, file: &file::File) -> Result<Vec<ManagedCertificate>> {
+    pub(super) fn certificates(&self, file: &file::File) -> Vec<ManagedCertificate> {
         let folder = self.folder.join(&file.database);
         let mut read: Vec<ManagedCertificate> = Vec::new();
         if file.certificate.len() > MAX_CERTIFICATES {
-            return Err(self.source.at("certificate", format!("write at most {MAX_CERTIFICATES} of them")));
+            let problem = format!("write at most {MAX_CERTIFICATES} of them; found {}", file.certificate.len());
+            self.wrong("certificate", problem);
         }
-        for (at, wanted) in file.certificate.iter().enumerate() {
-            let wrong = |key: &str, problem| self.source.at(&format!("certificate.{at}.{key}"), problem);
-            let one = ManagedCertificate::read(wanted, folder_of(&folder))
-                .map_err(|Wrong { key, problem }| wrong(&key, problem))?;
+        for (at, wanted) in file.certificate.iter().take(MAX_CERTIFICATES).enumerate() {
+            let wrong = |key: &str, problem: String| self.wrong(&format!("certificate.{at}.{key}"), problem);
+            let one = match ManagedCertificate::read(wanted, folder_of(&folder)) {
+                Ok(one) => one,
+                Err(WrongKeys(mistakes)) => {
+                    mistakes.into_iter().for_each(|Wrong { key, problem }| wrong(&key, problem));
+                    continue;
+                }
+            };
             if read.iter().any(|earlier| earlier.name == one.name) {
                 let problem = format!("another certificate is called {}; give one of them another `name`", one.name);
-                return Err(wrong(if wanted.name.is_some() { "name" } else { "names" }, problem));
+                wrong(if wanted.name.is_some() { "name" } else { "names" }, problem);
             }
             read.push(one);
         }
-        Ok(read)
+        read
     }
 }
 
@@ -250,7 +284,7 @@ mod tests {
     const ZONE: &str =
         "[[zone]]\nname = \"auth.example.org\"\nns = [\"ns1.example.org\"]\ncontact = \"a@example.org\"\n";
 
-    fn parse(text: &str) -> std::result::Result<Vec<ManagedCertificate>, String> {
+    fn parse(text: &str) -> Result<Vec<ManagedCertificate>, String> {
         let config = Config::parse(Path::new("/x/c.toml"), &format!("{ZONE}{text}"));
         config.map(|config| config.certificates).map_err(|error| error.to_string())
     }
@@ -297,7 +331,7 @@ mod tests {
             (format!("{head}mode = \"0644\"\n"), "7:8: certificate[0].mode: ", "0640"),
             (format!("{head}pkcs12 = true\n"), "7:10: certificate[0].pkcs12: ", PKCS12_ADVICE),
             (format!("{head}pkcs12-password-file = \"p\"\n"), "7:24: certificate[0].pkcs12-pass", "pkcs12 = true"),
-            (format!("{head}challenge = \"http-01\"\n"), "7:13: certificate.challenge: ", "dns-persist-01"),
+            (format!("{head}challenge = \"http-01\"\n"), "7:13: certificate[0].challenge: ", "dns-persist-01"),
             (format!("{head}owner = \"nobody-of-that-name\"\n"), "7:9: certificate[0].owner: ", "no user"),
             (format!("{head}hook = [\"reload\"]\n"), "7:9: certificate[0].hook[0]: ", "/usr/bin/systemctl"),
             (format!("{head}hook = [\"/x\"]\nhook-timeout = \"2h\"\n"), "8:16: certificate[0].hook-timeout: ", "1h"),

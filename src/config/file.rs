@@ -1,12 +1,26 @@
 //! The shape of `config.toml`: every key, its type and its default.
 
-use std::fmt;
-use std::net::SocketAddr;
+mod api;
+mod certificate;
+mod console;
+mod dnstap;
+mod listen;
+mod notify;
+mod query_log;
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::Method;
+
+pub use api::{Api, ApiTls, Registration, TlsMode, UntilIssued};
+pub use certificate::{Certificate, KeyType};
+pub use console::Console;
+pub use dnstap::Dnstap;
+pub use listen::{ApiListen, Listen};
+pub use notify::Notify;
+pub use query_log::{Privacy, QueryLog};
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,12 +29,20 @@ pub struct File {
     pub database: PathBuf,
     pub admin_socket: PathBuf,
     pub resolvers: Vec<String>,
+    pub detours: Vec<String>,
     pub log: Log,
     pub dns: Dns,
+    pub dnstap: Dnstap,
     pub api: Api,
+    pub admin: Admin,
+    pub console: Console,
     pub acme: Acme,
     pub metrics: Metrics,
+    pub notify: Notify,
     pub values: Values,
+    pub doctor: Doctor,
+    pub querylog: QueryLog,
+    pub updates: Updates,
     pub zone: Vec<Zone>,
     pub certificate: Vec<Certificate>,
 }
@@ -31,12 +53,20 @@ impl Default for File {
             database: "txtgate.db".into(),
             admin_socket: "txtgate.sock".into(),
             resolvers: Vec::new(),
+            detours: Vec::new(),
             log: Log::default(),
             dns: Dns::default(),
+            dnstap: Dnstap::default(),
             api: Api::default(),
+            admin: Admin::default(),
+            console: Console::default(),
             acme: Acme::default(),
             metrics: Metrics::default(),
+            notify: Notify::default(),
             values: Values::default(),
+            doctor: Doctor::default(),
+            querylog: QueryLog::default(),
+            updates: Updates::default(),
             zone: Vec::new(),
             certificate: Vec::new(),
         }
@@ -76,8 +106,10 @@ pub struct Dns {
     pub quic_listen: Vec<Listen>,
     pub certificate: Option<PathBuf>,
     pub key: Option<PathBuf>,
+    pub proxy_protocol: bool,
     pub threads: usize,
     pub answers_per_second: u32,
+    pub idle_timeout: String,
     pub cookie_secret_file: Option<PathBuf>,
     pub tsig_md5: bool,
     pub open_virtual_zones: bool,
@@ -93,8 +125,10 @@ impl Default for Dns {
             quic_listen: Vec::new(),
             certificate: None,
             key: None,
+            proxy_protocol: false,
             threads: 0,
             answers_per_second: 100,
+            idle_timeout: "10s".into(),
             cookie_secret_file: None,
             tsig_md5: false,
             open_virtual_zones: false,
@@ -104,88 +138,13 @@ impl Default for Dns {
     }
 }
 
-/// `[api]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// `[admin]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Api {
+pub struct Admin {
     pub listen: Vec<Listen>,
     pub certificate: Option<PathBuf>,
     pub key: Option<PathBuf>,
-    pub registration: Registration,
-    pub registration_secrets: Vec<String>,
-    pub registration_secrets_file: Option<PathBuf>,
-    pub trusted_proxies: Vec<String>,
-    pub client_ip_header: Option<String>,
-    pub cors_origins: Vec<String>,
-    pub purge_unused_days: u32,
-    pub tls: ApiTls,
-}
-
-impl Default for Api {
-    fn default() -> Self {
-        Self {
-            listen: vec![Listen::loopback(5380)],
-            certificate: None,
-            key: None,
-            registration: Registration::Open,
-            registration_secrets: Vec::new(),
-            registration_secrets_file: None,
-            trusted_proxies: Vec::new(),
-            client_ip_header: None,
-            cors_origins: Vec::new(),
-            purge_unused_days: 0,
-            tls: ApiTls::default(),
-        }
-    }
-}
-
-/// The values of `registration`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Registration {
-    /// Anybody; allowed only where the API listens on loopback alone.
-    Open,
-    /// Anybody, from anywhere.
-    OpenToAnyone,
-    /// Clients with a registration secret.
-    Secret,
-    /// The operator, and clients with an enrolment token.
-    Closed,
-}
-
-/// `[api.tls]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct ApiTls {
-    pub mode: TlsMode,
-    pub names: Vec<String>,
-    pub until_issued: UntilIssued,
-}
-
-impl Default for ApiTls {
-    fn default() -> Self {
-        Self { mode: TlsMode::Files, names: Vec::new(), until_issued: UntilIssued::SelfSigned }
-    }
-}
-
-/// The source of the API's certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TlsMode {
-    /// The files `certificate` and `key`; plain HTTP without them.
-    Files,
-    /// A CA, through the daemon's own ACME client.
-    Acme,
-}
-
-/// What the API does until a CA has issued its certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum UntilIssued {
-    /// Uses a self-signed certificate, whose fingerprint is logged.
-    SelfSigned,
-    /// Refuses every handshake.
-    Closed,
 }
 
 /// `[acme]`
@@ -225,14 +184,6 @@ impl Default for Acme {
     }
 }
 
-/// The curve of a certificate's ECDSA key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum KeyType {
-    P256,
-    P384,
-}
-
 /// `[metrics]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -246,6 +197,21 @@ impl Default for Metrics {
     }
 }
 
+/// `[doctor]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Doctor {
+    pub at_start: bool,
+    pub daily: bool,
+    pub resolvers: Vec<String>,
+}
+
+impl Default for Doctor {
+    fn default() -> Self {
+        Self { at_start: true, daily: true, resolvers: Vec::new() }
+    }
+}
+
 /// `[values]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -254,20 +220,57 @@ pub struct Values {
     pub lifetime: String,
     pub newest_lifetime: String,
     pub persist: bool,
+    pub retire_after_networks: usize,
+    pub retire_grace: String,
 }
 
 impl Default for Values {
     fn default() -> Self {
-        Self { max_values: 100, lifetime: "24h".into(), newest_lifetime: "7d".into(), persist: false }
+        Self {
+            max_values: 100,
+            lifetime: "24h".into(),
+            newest_lifetime: "7d".into(),
+            persist: false,
+            retire_after_networks: 0,
+            retire_grace: "60s".into(),
+        }
     }
+}
+
+/// `[updates]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Updates {
+    pub wait: UpdateWait,
+    pub wait_limit: String,
+}
+
+impl Default for Updates {
+    fn default() -> Self {
+        Self { wait: UpdateWait::Stored, wait_limit: "30s".into() }
+    }
+}
+
+/// What the reply to a DNS UPDATE waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UpdateWait {
+    /// The values are on disk, and every listener of this server serves them.
+    Stored,
+    /// Every nameserver of the delegation serves them.
+    Served,
 }
 
 /// `[[zone]]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Zone {
+    // These three have no default; the rules for zones ask for them.
+    #[serde(default)]
     pub name: String,
+    #[serde(default)]
     pub ns: Vec<String>,
+    #[serde(default)]
     pub contact: String,
     #[serde(default = "refresh")]
     pub refresh: u32,
@@ -310,91 +313,4 @@ fn txt_ttl() -> u32 {
 
 fn dnskey_ttl() -> u32 {
     3_600
-}
-
-/// `[[certificate]]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Certificate {
-    pub name: Option<String>,
-    pub names: Vec<String>,
-    #[serde(default = "certificates")]
-    pub directory: PathBuf,
-    pub key_type: Option<KeyType>,
-    pub challenge: Option<Method>,
-    pub profile: Option<String>,
-    pub owner: Option<String>,
-    pub group: Option<String>,
-    #[serde(default = "private_mode")]
-    pub mode: String,
-    #[serde(default)]
-    pub pkcs12: bool,
-    pub pkcs12_password_file: Option<PathBuf>,
-    #[serde(default)]
-    pub hook: Vec<String>,
-    pub hook_user: Option<String>,
-    pub hook_group: Option<String>,
-    #[serde(default = "hook_timeout")]
-    pub hook_timeout: String,
-}
-
-impl Certificate {
-    /// A certificate for these names, with the defaults of all other keys.
-    pub fn of_names(names: Vec<String>) -> Self {
-        Self {
-            name: None,
-            names,
-            directory: certificates(),
-            key_type: None,
-            challenge: None,
-            profile: None,
-            owner: None,
-            group: None,
-            mode: private_mode(),
-            pkcs12: false,
-            pkcs12_password_file: None,
-            hook: Vec::new(),
-            hook_user: None,
-            hook_group: None,
-            hook_timeout: hook_timeout(),
-        }
-    }
-}
-
-fn certificates() -> PathBuf {
-    "certificates".into()
-}
-
-fn private_mode() -> String {
-    "0600".into()
-}
-
-fn hook_timeout() -> String {
-    "60s".into()
-}
-
-/// An address and a port to listen on.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Listen(pub SocketAddr);
-
-impl Listen {
-    fn loopback(port: u16) -> Self {
-        Self(SocketAddr::from(([127, 0, 0, 1], port)))
-    }
-}
-
-impl TryFrom<String> for Listen {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let wanted = "write address:port, like \"192.0.2.1:53\", \"0.0.0.0:53\" or \"[2001:db8::1]:53\"";
-        text.parse().map(Self).map_err(|_| format!("{text:?} is no address to listen on; {wanted}"))
-    }
-}
-
-impl fmt::Debug for Listen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
 }

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::file::{self, Unread};
+use crate::file::{self, Unread, Unusable};
 use crate::model::name::ZoneName;
 use crate::model::time::Timestamp;
 use crate::zone::signing::Keys;
@@ -43,7 +43,7 @@ pub enum KeyFileError {
     Damaged { path: PathBuf, problem: String },
     #[error("the DNSSEC key file {} exists already; it is never made anew", .0.display())]
     Exists(PathBuf),
-    #[error("cannot use the DNSSEC key file {}: {source}", path.display())]
+    #[error("cannot use the DNSSEC key file {}", Unusable(path, source))]
     File { path: PathBuf, source: Arc<io::Error> },
 }
 
@@ -158,7 +158,7 @@ impl KeyText {
 
     fn parse(&self) -> std::result::Result<Arc<ZoneKey>, String> {
         let algorithm = Algorithm::of_number(self.algorithm).map_err(|error| error.to_string())?;
-        let pkcs8 = STANDARD.decode(&self.private_key).map_err(|_| "a key is no base64".to_owned())?;
+        let pkcs8 = STANDARD.decode(&self.private_key).map_err(|_| "a key is not base64".to_owned())?;
         let key = ZoneKey::from_pkcs8(algorithm, &pkcs8).map_err(|error| error.to_string())?;
         if key.tag() != self.tag {
             return Err(format!("the key has the tag {}, not {}", key.tag(), self.tag));

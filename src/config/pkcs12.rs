@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::file::{Unread, private_text};
+use crate::file::{Unread, Unusable, private_text};
 
 /// Whether this build makes bundles.
 pub const IS_BUILT_IN: bool = cfg!(feature = "pkcs12");
@@ -40,7 +40,7 @@ pub enum PasswordError {
          without control characters and without characters beyond U+FFFF, for which PKCS#12 has no room", .0.display()
     )]
     NotOneLine(PathBuf),
-    #[error("the PKCS#12 password file {} cannot be read: {source}", path.display())]
+    #[error("cannot read the PKCS#12 password file {}", Unusable(path, source))]
     File { path: PathBuf, source: Arc<io::Error> },
 }
 
@@ -118,7 +118,7 @@ mod tests {
             (b"secret\nsecret\n", 0o600, "write the password as one line"),
             ("secret😀".as_bytes(), 0o600, "beyond U+FFFF"),
             (long.as_bytes(), 0o600, "at most 1024 bytes"),
-            (b"secret\xff", 0o600, "cannot be read: "),
+            (b"secret\xff", 0o600, "cannot read the PKCS#12 password file"),
         ] {
             let said = read(text, mode).unwrap_err().to_string();
             assert!(said.contains(advice) && !said.contains("secret"), "{said}");

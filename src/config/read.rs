@@ -1,323 +1,398 @@
 //! From the file's shape to the daemon's settings: the rules that concern more than the form of one key.
 
-use std::net::{IpAddr, SocketAddr};
+use std::cell::RefCell;
+use std::fmt::Display;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ipnet::IpNet;
-
-use crate::crypto::cookie::CookieSecrets;
-use crate::model::account::parse_cidr;
-use crate::model::secret::SecretHash;
+use crate::crypto::cookie::{CookieSecrets, CookieSecretsError};
+use crate::file::Unusable;
 use crate::model::time::Span;
+use crate::net::dns_client::DNS_PORT;
+use crate::net::dnstap::{DnstapSettings, Target};
 
-use super::error::{ConfigError, Source};
-use super::{Api, Certificate, Config, Dns, Log, Registration, TlsFiles, ValueLimits, file};
-
-/// The port of resolvers that are configured without one.
-const DNS_PORT: u16 = 53;
-
-pub(super) type Result<T> = std::result::Result<T, ConfigError>;
+use super::environment::Environment;
+use super::error::{ConfigError, Mistake, Source};
+use super::file::Privacy;
+use super::tree::{Node, Place};
+use super::{Admin, Certificate, Config, Dns, Doctor, Log, TlsFiles, Updates, ValueLimits, file, shape, syntax};
 
 impl Config {
-    /// Reads and checks a configuration file.
-    pub fn read(path: &Path) -> Result<Self> {
+    /// Reads and checks a configuration file, and the environment.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
         match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(path, &text),
+            Ok(text) => Self::parse_with(path, &text, &Environment::of_process()),
             Err(source) => Err(ConfigError::Unreadable { path: path.to_owned(), source }),
         }
     }
 
-    /// Checks the text of a configuration. Errors name `path`, and relative paths begin in its folder.
-    pub fn parse(path: &Path, text: &str) -> Result<Self> {
+    /// Checks the text of a configuration, without the environment. Errors name `path`, and relative paths begin in its
+    /// folder.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        Self::parse_with(path, text, &Environment::default())
+    }
+
+    /// Checks the text of a configuration, over which an environment is laid. The error has all mistakes.
+    pub fn parse_with(path: &Path, text: &str, environment: &Environment) -> Result<Self, ConfigError> {
+        Self::parse_in_places(path, text, environment).map(|(config, _)| config)
+    }
+
+    /// The same, with the places of the keys, for mistakes that show only later.
+    pub fn parse_in_places(path: &Path, text: &str, environment: &Environment) -> Result<(Self, Places), ConfigError> {
         let source = Source { path, text };
-        let file: file::File = toml::from_str(text).map_err(|error| source.syntax(&error))?;
-        let reader = Reader { source, folder: path.parent().unwrap_or(Path::new("")) };
-        Ok(Self {
-            path: path.to_owned(),
-            database: reader.folder.join(&file.database),
-            admin_socket: reader.folder.join(&file.admin_socket),
-            log: reader.log(&file.log)?,
-            dns: reader.dns(&file)?,
-            cookie_secrets: reader.cookie_secrets(&file.dns)?,
-            api: reader.api(&file)?,
-            acme: reader.acme(&file)?,
-            metrics: addresses(&file.metrics.listen),
-            values: reader.values(&file.values)?,
-            resolvers: reader.resolvers(&file.resolvers)?,
-            zones: reader.zones(&file.zone)?,
-            certificates: reader.certificates(&file)?,
-        })
+        let syntax::Read { mut tree, mistakes, is_whole } = syntax::read(text);
+        let (variables, notes) = environment.lay_over(&mut tree);
+        let (file, shape): (file::File, Vec<Mistake>) = shape::read(&tree);
+        let lines = mistakes.iter().filter_map(|mistake| source.line_of(mistake)).collect::<Vec<_>>();
+        let is_elsewhere = |mistake: &Mistake| source.line_of(mistake).is_none_or(|line| !lines.contains(&line));
+        let more = shape.into_iter().filter(is_elsewhere);
+        let mistakes: Vec<Mistake> = mistakes.into_iter().chain(variables).chain(more).collect();
+        // What follows a mistake in the syntax may have been read wrongly, and keys may be missing for that reason alone.
+        if !is_whole {
+            return Err(source.wrong(mistakes));
+        }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let reader = Reader { source, tree: &tree, folder, mistakes: RefCell::new(mistakes) };
+        let config = reader.config(&file, notes);
+        let mistakes = reader.mistakes.into_inner();
+        match config.filter(|_| mistakes.is_empty()) {
+            Some(config) => Ok((config, Places { path: path.to_owned(), text: text.to_owned(), tree })),
+            None => Err(source.wrong(mistakes)),
+        }
     }
 }
 
-fn addresses(listen: &[file::Listen]) -> Vec<SocketAddr> {
+/// The places of a configuration's keys.
+#[derive(Debug)]
+pub struct Places {
+    path: PathBuf,
+    text: String,
+    tree: Node,
+}
+
+impl Places {
+    /// The error of these keys, as `dns.listen`, and what is wrong with them.
+    pub fn wrong(&self, problems: Vec<(String, String)>) -> ConfigError {
+        let placed = |(key, problem): (String, String)| {
+            let place = Some(self.tree.place_of(&key).clone());
+            Mistake { key, place, problem }
+        };
+        let source = Source { path: &self.path, text: &self.text };
+        source.wrong(problems.into_iter().map(placed).collect())
+    }
+}
+
+pub(super) fn addresses(listen: &[file::Listen]) -> Vec<SocketAddr> {
     listen.iter().map(|listen| listen.0).collect()
 }
 
+/// Reads one file, and collects its mistakes. A value with a mistake is `None` or its default.
 pub(super) struct Reader<'a> {
-    pub(super) source: Source<'a>,
+    source: Source<'a>,
+    tree: &'a Node,
     pub(super) folder: &'a Path,
+    mistakes: RefCell<Vec<Mistake>>,
 }
 
 impl Reader<'_> {
-    fn log(&self, log: &file::Log) -> Result<Log> {
-        if let Err(error) = log.level.parse::<tracing_subscriber::EnvFilter>() {
-            let problem = format!(
-                "{error}; write one of error, warn, info, debug, trace, or a list like \"info,txtgate::dns=debug\""
-            );
-            return Err(self.source.at("log.level", problem));
-        }
-        Ok(Log { level: log.level.clone(), format: log.format })
+    fn config(&self, file: &file::File, notes: Vec<String>) -> Option<Config> {
+        let log = self.log(&file.log);
+        let dns = self.dns(file);
+        let cookie_secrets = self.cookie_secrets(&file.dns);
+        let dnstap = self.dnstap(&file.dnstap, file.querylog.privacy == Privacy::Network);
+        let api = self.api(file);
+        let admin = self.admin(file);
+        let console = self.console(file);
+        let acme = self.acme(file);
+        let notify = self.notify(&file.notify);
+        let values = self.values(&file.values);
+        let retire_fetched = self.retire_fetched(file);
+        let doctor = self.doctor(&file.doctor);
+        let query_log = self.query_log(&file.querylog);
+        let resolvers = self.resolvers(&file.resolvers);
+        let detours = self.detours(&file.detours);
+        let wait_limit = self.timeout("updates.wait-limit", &file.updates.wait_limit);
+        let zones = self.zones(&file.zone);
+        let certificates = self.certificates(file);
+        Some(Config {
+            path: self.source.path.to_owned(),
+            notes,
+            database: self.folder.join(&file.database),
+            admin_socket: self.folder.join(&file.admin_socket),
+            log,
+            dns,
+            cookie_secrets,
+            dnstap,
+            api,
+            admin,
+            console,
+            acme: acme?,
+            metrics: addresses(&file.metrics.listen),
+            notify,
+            values: values?,
+            retire_fetched,
+            doctor,
+            query_log,
+            resolvers,
+            detours,
+            updates: Updates { wait: file.updates.wait, wait_limit },
+            zones,
+            certificates,
+        })
     }
 
-    fn dns(&self, file: &file::File) -> Result<Dns> {
+    /// Notes a mistake at a key, unless one is known there already, of which this one may be a consequence.
+    pub(super) fn wrong(&self, key: &str, problem: impl Into<String>) {
+        self.note(key, self.tree.place_of(key).clone(), problem.into());
+    }
+
+    /// Notes a mistake in line `line` (from 1) of a text of several lines at `key`.
+    pub(super) fn wrong_line(&self, key: &str, line: usize, problem: &str) {
+        let place = match self.tree.place_of(key) {
+            Place::File(span) => Place::File(self.source.line_within(span, line)),
+            other => other.clone(),
+        };
+        let is_known = |mistake: &Mistake| mistake.place.as_ref() == Some(&place) && mistake.problem == problem;
+        if !self.mistakes.borrow().iter().any(is_known) {
+            self.mistakes.borrow_mut().push(Mistake { key: key.into(), place: Some(place), problem: problem.into() });
+        }
+    }
+
+    fn note(&self, key: &str, place: Place, problem: String) {
+        let above = |outer: &str, inner: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
+        let list = |key: &str| {
+            key.rsplit_once('.').filter(|(_, last)| last.parse::<usize>().is_ok()).map(|(of, _)| of.to_owned())
+        };
+        let mut mistakes = self.mistakes.borrow_mut();
+        let is_consequence = |found: &Mistake| {
+            found.key == key || above(&found.key, key) || list(&found.key).is_some_and(|of| of == key)
+        };
+        if !mistakes.iter().any(is_consequence) {
+            mistakes.push(Mistake { key: key.to_owned(), place: Some(place), problem });
+        }
+    }
+
+    pub(super) fn has_mistake_at(&self, key: &str) -> bool {
+        self.mistakes.borrow().iter().any(|mistake| mistake.key == key)
+    }
+
+    /// The value; `None` with a mistake at the key where there is none.
+    pub(super) fn take<T>(&self, key: &str, read: Result<T, impl Display>) -> Option<T> {
+        read.map_err(|error| self.wrong(key, error.to_string())).ok()
+    }
+
+    fn log(&self, log: &file::Log) -> Log {
+        if !is_level(&log.level) {
+            let problem = format!(
+                "write one of error, warn, info, debug, trace, or a list like \"info,txtgate::dns=debug\"; found {:?}",
+                log.level
+            );
+            self.wrong("log.level", problem);
+        }
+        Log { level: log.level.clone(), format: log.format }
+    }
+
+    fn dns(&self, file: &file::File) -> Dns {
         let dns = &file.dns;
         if dns.listen.is_empty() {
-            return Err(self
-                .source
-                .at("dns.listen", "the list is empty; name at least one address, like \"0.0.0.0:53\""));
+            self.wrong("dns.listen", "the list is empty; name at least one address, like \"0.0.0.0:53\"");
         }
-        self.in_range("dns.threads", dns.threads as u64, 0, 256)?;
-        self.in_range("dns.answers-per-second", u64::from(dns.answers_per_second), 0, 1_000_000)?;
+        self.in_range("dns.threads", dns.threads as u64, 0, 256);
+        self.in_range("dns.answers-per-second", u64::from(dns.answers_per_second), 0, 1_000_000);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Dns {
+        Dns {
             listen: addresses(&dns.listen),
             tls_listen: addresses(&dns.tls_listen),
-            quic_listen: self.quic_listen(dns)?,
-            tls: self.dns_tls(file)?,
+            quic_listen: self.quic_listen(dns),
+            tls: self.dns_tls(file),
+            proxies: if dns.proxy_protocol { self.proxies(file) } else { Vec::new() },
             threads: if dns.threads == 0 { cores } else { dns.threads },
             answers_per_second: dns.answers_per_second,
+            idle_timeout: self.timeout("dns.idle-timeout", &dns.idle_timeout),
             tsig_md5: dns.tsig_md5,
             open_virtual_zones: dns.open_virtual_zones,
-            nsid: self.told("dns.nsid", &dns.nsid)?,
-            version: self.told("dns.version", &dns.version)?,
-        })
+            nsid: self.told("dns.nsid", &dns.nsid),
+            version: self.told("dns.version", &dns.version),
+        }
+    }
+
+    /// Where copies of messages go; `None`: nowhere.
+    fn dnstap(&self, dnstap: &file::Dnstap, is_private: bool) -> Option<DnstapSettings> {
+        self.in_range("dnstap.file-mebibytes", dnstap.file_mebibytes, 1, 1_048_576);
+        let identity = self.told("dnstap.identity", &dnstap.identity);
+        let target = match (&dnstap.socket, &dnstap.file) {
+            (Some(_), Some(_)) => {
+                self.wrong("dnstap.file", "`socket` is set as well; leave one of them out");
+                return None;
+            }
+            (Some(socket), None) => Target::Socket(self.folder.join(socket)),
+            (None, Some(file)) => Target::File {
+                path: self.folder.join(file),
+                limit: dnstap.file_mebibytes.saturating_mul(1_024 * 1_024),
+            },
+            (None, None) => return None,
+        };
+        Some(DnstapSettings { target, identity, is_private })
     }
 
     /// A text that the server tells of itself; short, so that every reply has room for it.
-    fn told(&self, key: &str, text: &str) -> Result<String> {
-        if text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
-            return Ok(text.to_owned());
+    fn told(&self, key: &str, text: &str) -> String {
+        if text.len() > 64 || !text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+            let shown: String = text.chars().take(80).collect();
+            let wanted = "write at most 64 printable ASCII characters, or \"\" to tell nothing";
+            self.wrong(key, format!("found {shown:?}; {wanted}"));
         }
-        Err(self.source.at(key, "write at most 64 printable ASCII characters, or \"\" to tell nothing"))
+        text.to_owned()
     }
 
-    fn cookie_secrets(&self, dns: &file::Dns) -> Result<Option<CookieSecrets>> {
-        let Some(path) = &dns.cookie_secret_file else { return Ok(None) };
-        let path = self.folder.join(path);
-        match CookieSecrets::read(&path) {
-            Ok(secrets) => Ok(Some(secrets)),
-            Err(error) => Err(self.source.at("dns.cookie-secret-file", format!("{}: {error}", path.display()))),
+    fn cookie_secrets(&self, dns: &file::Dns) -> Option<CookieSecrets> {
+        let path = self.folder.join(dns.cookie_secret_file.as_ref()?);
+        let read = CookieSecrets::read(&path).map_err(|error| match error {
+            CookieSecretsError::Unreadable(problem) => problem,
+            other => format!("{}: {other}", path.display()),
+        });
+        self.take("dns.cookie-secret-file", read)
+    }
+
+    /// The certificate is that of `[admin]`, else the API's. Without one, a token would cross the network in the clear.
+    fn admin(&self, file: &file::File) -> Admin {
+        let admin = &file.admin;
+        let own = self.tls("admin", admin.certificate.as_ref(), admin.key.as_ref()).map(Certificate::Files);
+        let tls = own.or_else(|| self.api_tls(file));
+        let outside = admin.listen.iter().position(|listen| !listen.0.ip().to_canonical().is_loopback());
+        if let (None, Some(index)) = (&tls, outside) {
+            let problem = format!(
+                "{} is reached from other machines, and tokens must not cross the network without TLS; add `certificate` \
+                 and `key` to [admin] or to [api], or `mode = \"acme\"` to [api.tls], or listen on 127.0.0.1",
+                admin.listen[index].0
+            );
+            self.wrong(&format!("admin.listen.{index}"), problem);
         }
+        Admin { listen: addresses(&admin.listen), tls }
     }
 
-    fn api(&self, file: &file::File) -> Result<Api> {
-        let api = &file.api;
-        let trusted_proxies = self.proxies(api)?;
-        Ok(Api {
-            listen: addresses(&api.listen),
-            tls: self.api_tls(file)?,
-            registration: self.registration(api)?,
-            trusted_proxies,
-            client_ip_header: api.client_ip_header.clone(),
-            cors_origins: self.origins(api)?,
-            purge_unused: (api.purge_unused_days > 0)
-                .then(|| Duration::from_secs(u64::from(api.purge_unused_days) * 86_400)),
-        })
-    }
-
-    pub(super) fn tls(
-        &self,
-        table: &str,
-        certificate: Option<&PathBuf>,
-        key: Option<&PathBuf>,
-    ) -> Result<Option<TlsFiles>> {
+    pub(super) fn tls(&self, table: &str, certificate: Option<&PathBuf>, key: Option<&PathBuf>) -> Option<TlsFiles> {
         match (certificate, key) {
-            (None, None) => Ok(None),
+            (None, None) => {}
             (Some(certificate), Some(key)) => {
-                Ok(Some(TlsFiles { certificate: self.folder.join(certificate), key: self.folder.join(key) }))
+                return Some(TlsFiles { certificate: self.folder.join(certificate), key: self.folder.join(key) });
             }
             (Some(_), None) => {
-                let problem = "a certificate needs its private key; add `key`";
-                Err(self.source.at(&format!("{table}.certificate"), problem))
+                self.wrong(&format!("{table}.certificate"), "a certificate needs its private key; add `key`");
             }
             (None, Some(_)) => {
-                let problem = "a key needs its certificate chain; add `certificate`";
-                Err(self.source.at(&format!("{table}.key"), problem))
+                self.wrong(&format!("{table}.key"), "a key needs its certificate chain; add `certificate`");
             }
         }
+        None
     }
 
-    fn quic_listen(&self, dns: &file::Dns) -> Result<Vec<SocketAddr>> {
+    fn quic_listen(&self, dns: &file::Dns) -> Vec<SocketAddr> {
         let addresses = addresses(&dns.quic_listen);
-        for quic in &addresses {
+        for (index, quic) in addresses.iter().enumerate() {
             let is_of_plain_dns = quic.port() == DNS_PORT || dns.listen.iter().any(|dns| dns.0 == *quic);
             if quic.port() > 0 && is_of_plain_dns {
                 let problem = format!("{quic} is for plain DNS; write another port, by convention 853 (RFC 9250)");
-                return Err(self.source.at("dns.quic-listen", problem));
+                self.wrong(&format!("dns.quic-listen.{index}"), problem);
             }
         }
-        Ok(addresses)
+        addresses
     }
 
     /// The certificate of DNS over TLS and QUIC: that of `[dns]`, else the API's.
-    fn dns_tls(&self, file: &file::File) -> Result<Option<Certificate>> {
+    fn dns_tls(&self, file: &file::File) -> Option<Certificate> {
         let dns = &file.dns;
-        let own = self.tls("dns", dns.certificate.as_ref(), dns.key.as_ref())?.map(Certificate::Files);
+        let own = self.tls("dns", dns.certificate.as_ref(), dns.key.as_ref()).map(Certificate::Files);
         let (key, what) = match (dns.tls_listen.is_empty(), dns.quic_listen.is_empty()) {
-            (true, true) => return Ok(None),
+            (true, true) => return None,
             (false, _) => ("dns.tls-listen", "TLS"),
             (true, false) => ("dns.quic-listen", "QUIC"),
         };
-        let found = own.map_or_else(|| self.api_tls(file), |own| Ok(Some(own)))?;
-        let problem = format!(
-            "DNS over {what} needs `certificate` and `key` in [dns] or in [api], or `mode = \"acme\"` in [api.tls]"
-        );
-        found.map(Some).ok_or_else(|| self.source.at(key, problem))
+        let found = own.or_else(|| self.api_tls(file));
+        // A certificate that is given in part has a mistake of its own.
+        let is_given = file.api.tls.mode == file::TlsMode::Acme
+            || [&dns.certificate, &dns.key, &file.api.certificate, &file.api.key].into_iter().any(Option::is_some);
+        if found.is_none() && !is_given {
+            let problem = format!(
+                "DNS over {what} needs `certificate` and `key` in [dns] or in [api], or `mode = \"acme\"` in [api.tls]"
+            );
+            self.wrong(key, problem);
+        }
+        found
     }
 
-    fn registration(&self, api: &file::Api) -> Result<Registration> {
-        let secrets = self.secrets(api)?;
-        match api.registration {
-            file::Registration::Closed => Ok(Registration::Closed),
-            file::Registration::OpenToAnyone => Ok(Registration::Open),
-            file::Registration::Secret if secrets.is_empty() => {
-                let problem = "no secret is given; run `txtgate secret` and put its hash into `registration-secrets`, \
-                               or name a `registration-secrets-file`";
-                Err(self.source.at("api.registration", problem))
-            }
-            file::Registration::Secret => Ok(Registration::Secret(secrets)),
-            file::Registration::Open => match self.reached_from_outside(api) {
-                None => Ok(Registration::Open),
-                Some(how) => {
-                    let problem = format!(
-                        "\"open\" would let anybody register, since {how}; write \"secret\", or, \
-                                           if that is what you want, \"open-to-anyone\""
-                    );
-                    Err(self.source.at("api.registration", problem))
-                }
-            },
-        }
-    }
-
-    fn reached_from_outside(&self, api: &file::Api) -> Option<String> {
-        if !api.trusted_proxies.is_empty() {
-            return Some("the API stands behind trusted-proxies".into());
-        }
-        let outside = api.listen.iter().find(|listen| !listen.0.ip().to_canonical().is_loopback())?;
-        Some(format!("the API listens on {}", outside.0))
-    }
-
-    fn secrets(&self, api: &file::Api) -> Result<Vec<SecretHash>> {
-        let mut hashes = Vec::new();
-        for (index, text) in api.registration_secrets.iter().enumerate() {
-            let key = format!("api.registration-secrets.{index}");
-            hashes.push(text.parse().map_err(|error| self.source.at(&key, format!("{error}")))?);
-        }
-        if let Some(path) = &api.registration_secrets_file {
-            let read = secrets_of(&self.folder.join(path));
-            hashes.extend(read.map_err(|problem| self.source.at("api.registration-secrets-file", problem))?);
-        }
-        Ok(hashes)
-    }
-
-    fn proxies(&self, api: &file::Api) -> Result<Vec<IpNet>> {
-        match (api.trusted_proxies.is_empty(), &api.client_ip_header) {
-            (false, None) => {
-                let problem = "the header in which the proxies name the client is missing; add `client-ip-header`, \
-                               like \"X-Forwarded-For\"";
-                return Err(self.source.at("api.trusted-proxies", problem));
-            }
-            (true, Some(_)) => {
-                let problem = "a header is believed only from `trusted-proxies`, and there are none; add them";
-                return Err(self.source.at("api.client-ip-header", problem));
-            }
-            _ => {}
-        }
-        if let Some(header) = &api.client_ip_header {
-            let parsed = header.parse::<axum::http::HeaderName>();
-            parsed.map_err(|_| self.source.at("api.client-ip-header", format!("{header:?} is no header name")))?;
-        }
-        let mut proxies = Vec::new();
-        for (index, text) in api.trusted_proxies.iter().enumerate() {
-            let key = format!("api.trusted-proxies.{index}");
-            proxies.push(parse_cidr(text).map_err(|error| self.source.at(&key, error.to_string()))?);
-        }
-        Ok(proxies)
-    }
-
-    fn origins(&self, api: &file::Api) -> Result<Vec<String>> {
-        for (index, origin) in api.cors_origins.iter().enumerate() {
-            let is_origin = origin == "*" || (origin.contains("://") && !origin.ends_with('/') && origin.is_ascii());
-            if !is_origin {
-                let problem =
-                    format!("{origin:?} is no web origin; write \"https://host\" without a closing slash, or \"*\"");
-                return Err(self.source.at(&format!("api.cors-origins.{index}"), problem));
-            }
-        }
-        Ok(api.cors_origins.clone())
-    }
-
-    fn values(&self, values: &file::Values) -> Result<ValueLimits> {
-        self.in_range("values.max-values", values.max_values as u64, 2, 1_000)?;
-        Ok(ValueLimits {
+    fn values(&self, values: &file::Values) -> Option<ValueLimits> {
+        self.in_range("values.max-values", values.max_values as u64, 2, 1_000);
+        let lifetime = self.span("values.lifetime", &values.lifetime);
+        let newest_lifetime = self.span("values.newest-lifetime", &values.newest_lifetime);
+        Some(ValueLimits {
             max: values.max_values,
-            lifetime: self.span("values.lifetime", &values.lifetime)?,
-            newest_lifetime: self.span("values.newest-lifetime", &values.newest_lifetime)?,
+            lifetime: lifetime?,
+            newest_lifetime: newest_lifetime?,
             persist: values.persist,
         })
     }
 
-    fn resolvers(&self, resolvers: &[String]) -> Result<Vec<SocketAddr>> {
-        let mut read = Vec::new();
-        for (index, text) in resolvers.iter().enumerate() {
-            let address = text.parse().or_else(|_| text.parse().map(|ip: IpAddr| SocketAddr::new(ip, DNS_PORT)));
-            read.push(address.map_err(|_| {
-                let wanted = "write its address, like \"192.0.2.53\" or \"[2001:db8::53]:5353\"";
-                self.source.at(&format!("resolvers.{index}"), format!("{text:?} is no resolver; {wanted}"))
-            })?);
-        }
-        Ok(read)
+    fn doctor(&self, doctor: &file::Doctor) -> Doctor {
+        let read = |(index, text): (usize, &String)| self.take(&format!("doctor.resolvers.{index}"), text.parse());
+        let resolvers = doctor.resolvers.iter().enumerate().filter_map(read).collect();
+        Doctor { at_start: doctor.at_start, daily: doctor.daily, resolvers }
     }
 
-    pub(super) fn span(&self, key: &str, text: &str) -> Result<Duration> {
-        let span: Span = text.parse().map_err(|error| self.source.at(key, format!("{error}")))?;
-        self.in_range(key, span.0.as_secs(), 60, 400 * 86_400)?;
-        Ok(span.0)
+    pub(super) fn span(&self, key: &str, text: &str) -> Option<Duration> {
+        self.span_between(key, text, "60s", "400d")
     }
 
-    pub(super) fn in_range(&self, key: &str, found: u64, least: u64, most: u64) -> Result<()> {
-        if (least..=most).contains(&found) {
-            return Ok(());
+    pub(super) fn timeout(&self, key: &str, text: &str) -> Duration {
+        self.span_between(key, text, "1s", "5m").unwrap_or_default()
+    }
+
+    /// Reads a span of time with bounds, which are spans themselves.
+    pub(super) fn span_between(&self, key: &str, text: &str, least: &str, most: &str) -> Option<Duration> {
+        let Span(span) = self.take(key, text.parse())?;
+        let bound = |text: &str| text.parse::<Span>().map_or(span, |Span(bound)| bound);
+        let is_in_range = (bound(least)..=bound(most)).contains(&span);
+        if !is_in_range {
+            self.wrong(key, format!("found {text:?}; write a time from {least:?} to {most:?}"));
         }
-        Err(self.source.at(key, format!("must be from {least} to {most}; found {found}")))
+        is_in_range.then_some(span)
+    }
+
+    pub(super) fn in_range(&self, key: &str, found: u64, least: u64, most: u64) {
+        if !(least..=most).contains(&found) {
+            self.wrong(key, format!("must be from {least} to {most}; found {found}"));
+        }
     }
 }
 
+/// Whether a text says what to log. One word alone that is not a level would be taken for a module, and the log of everything
+/// else would be silent.
+fn is_level(text: &str) -> bool {
+    let levels = ["error", "warn", "info", "debug", "trace", "off", "txtgate"];
+    let is_word = text.chars().all(|c| c.is_ascii_alphanumeric());
+    let is_known =
+        levels.iter().any(|level| level.eq_ignore_ascii_case(text)) || text.parse::<u8>().is_ok_and(|n| n < 6);
+    text.parse::<tracing_subscriber::EnvFilter>().is_ok() && (is_known || !is_word)
+}
+
 /// Reads a file, and refuses one that everybody on the machine can read.
-pub(super) fn private_text(path: &Path) -> std::result::Result<String, String> {
-    let unreadable = |error| format!("cannot read {}: {error}", path.display());
+pub(super) fn private_text(path: &Path) -> Result<String, String> {
+    let unreadable = |error| format!("cannot read {}", Unusable(path, &error));
     let mode = std::fs::metadata(path).map_err(unreadable)?.permissions().mode();
     if mode & 0o004 != 0 {
-        return Err(format!("everybody on this machine can read {}; run `chmod o-r` on it", path.display()));
+        let shown = path.display();
+        return Err(format!(
+            "everybody on this machine can read {shown}; run `chmod o-r` on it, or mount it into a container with mode 0440"
+        ));
     }
     std::fs::read_to_string(path).map_err(unreadable)
 }
 
-/// Reads one secret a line; skips empty lines and lines that begin with `#`.
-fn secrets_of(path: &Path) -> std::result::Result<Vec<SecretHash>, String> {
-    let text = private_text(path)?;
-    let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
-    lines
-        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
-        .map(|(number, line)| SecretHash::of(line).map_err(|error| format!("{}:{number}: {error}", path.display())))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::Registration;
     use super::*;
 
     const ZONE: &str =
@@ -334,18 +409,38 @@ mod tests {
         for (text, start, advice) in [
             ("", "c.toml:1:1: zone: ", "[[zone]]"),
             ("databas = 1\n", "c.toml:1:1: databas: ", "database"),
-            ("[dns]\nlisten = [\"x\"]\n", "c.toml:2:10: dns.listen: ", "192.0.2.1:53"),
+            ("[dns]\nlisten = [\"x\"]\n", "c.toml:2:11: dns.listen[0]: ", "192.0.2.1:53"),
             ("[dns]\nlisten = []\n", "c.toml:2:10: dns.listen: ", "0.0.0.0:53"),
             ("[dns]\nnsid = \"\u{e9}\"\n", "c.toml:2:8: dns.nsid: ", "64 printable"),
-            ("[dns]\ncookie-secret-file = \"no\"\n", "c.toml:2:22: dns.cookie-secret-file: no: ", "No such file"),
+            (
+                "[dns]\ncookie-secret-file = \"no\"\n",
+                "c.toml:2:22: dns.cookie-secret-file: cannot read no: ",
+                "No such file",
+            ),
             ("[values]\nlifetime = \"1w\"\n", "c.toml:2:12: values.lifetime: ", "24h"),
+            ("[querylog]\nmemory = \"64\"\n", "c.toml:2:10: querylog.memory: ", "MiB"),
+            ("[querylog]\nper-owner = 1\n", "c.toml:2:13: querylog.per-owner: ", "8 to 1024"),
+            ("[querylog]\nkeep-days = 500\n", "c.toml:2:13: querylog.keep-days: ", "0 to 400"),
+            ("[querylog]\nkeep-mebibytes = 1\n", "c.toml:2:18: querylog.keep-mebibytes: ", "16 to 1048576"),
+            ("[querylog]\nprivacy = \"all\"\n", "c.toml:2:11: querylog.privacy: ", "network"),
             ("[values]\nmax-values = 1\n", "c.toml:2:14: values.max-values: ", "2 to 1000"),
             ("[api]\nlisten = [\"0.0.0.0:80\"]\n", "c.toml:1:1: api.registration: ", "open-to-anyone"),
             ("[api]\nregistration = \"secret\"\n", "c.toml:2:16: api.registration: ", "txtgate secret"),
             ("[api]\nregistration-secrets = [\"hunter2\"]\n", "c.toml:2:25: api.registration-secrets[0]: ", "sha256:"),
             ("[api]\nkey = \"k.pem\"\n", "c.toml:2:7: api.key: ", "certificate"),
+            ("[admin]\nkey = \"k.pem\"\n", "c.toml:2:7: admin.key: ", "certificate"),
+            ("[admin]\nlisten = [\"127.0.0.1:1\", \"0.0.0.0:2\"]\n", "c.toml:2:26: admin.listen[1]: ", "without TLS"),
+            ("[console]\nlisten = [\"0.0.0.0:2\"]\n", "c.toml:2:11: console.listen[0]: ", "without TLS"),
+            ("[console]\nhosts = [\"https://a.b\"]\n", "c.toml:2:10: console.hosts[0]: ", "console.example.org"),
             ("[api]\ntrusted-proxies = [\"10.0.0.1\"]\n", "c.toml:2:19: api.trusted-proxies: ", "client-ip-header"),
+            ("[dns]\nproxy-protocol = true\n", "c.toml:2:18: dns.proxy-protocol: ", "trusted-proxies"),
+            ("detours = [\"192.0.2.1\"]\n", "c.toml:1:12: detours[0]: ", "203.0.113.7=10.0.0.7"),
+            ("[updates]\nwait = \"yes\"\n", "c.toml:2:8: updates.wait: ", "stored"),
+            ("[updates]\nwait-limit = \"1d\"\n", "c.toml:2:14: updates.wait-limit: ", "5m"),
             ("resolvers = [\"ns.test\"]\n", "c.toml:1:14: resolvers[0]: ", "192.0.2.53"),
+            ("[doctor]\nresolvers = [\"ns.test\"]\n", "c.toml:2:14: doctor.resolvers[0]: ", "udp:192.0.2.1"),
+            ("[log]\nlevel = \"verbose\"\n", "c.toml:2:9: log.level: ", "info"),
+            ("[log]\nlevel = \"\"\n", "c.toml:2:9: log.level: ", "info"),
             ("[log]\nlevel = \"x=y=z\"\n", "c.toml:2:9: log.level: ", "info"),
             (&format!("{ZONE}dnskey-ttl = 7200\n"), "c.toml:5:14: zone[0].dnskey-ttl: ", "1 to 3600"),
             (
@@ -355,7 +450,8 @@ mod tests {
             ),
         ] {
             let found = error(text);
-            assert!(found.starts_with(start) && found.contains(advice), "{text:?}: {found}");
+            let line = found.lines().find(|line| line.starts_with(start)).unwrap_or_default();
+            assert!(line.contains(advice), "{text:?}: {found}");
         }
     }
 

@@ -1,26 +1,29 @@
 //! `[[zone]]`: the zones that the daemon answers for.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use crate::model::name::{Name, ZoneName};
 use crate::zone::soa::{Contact, Soa};
 use crate::zone::zonefile::StaticRecords;
 
-use super::read::{Reader, Result};
+use super::read::Reader;
 use super::{Dnssec, ZoneSettings, file};
 
+/// The most lines with mistakes that are looked for in one zone's records.
+const MOST_LINES: usize = 50;
+
 impl Reader<'_> {
-    pub(super) fn zones(&self, zones: &[file::Zone]) -> Result<Vec<ZoneSettings>> {
+    pub(super) fn zones(&self, zones: &[file::Zone]) -> Vec<ZoneSettings> {
         if zones.is_empty() {
-            let problem = "there is no zone to answer for; add `[[zone]]` with `name`, `ns` and `contact`";
-            return Err(self.source.at("zone", problem));
+            self.wrong("zone", "there is no zone to answer for; add `[[zone]]` with `name`, `ns` and `contact`");
         }
         let mut read: Vec<ZoneSettings> = Vec::new();
         for (index, zone) in zones.iter().enumerate() {
-            let settings = self.zone(index, zone)?;
+            let Some(settings) = self.zone(index, zone) else { continue };
+            let key = format!("zone.{index}.name");
             if read.iter().any(|earlier| earlier.name == settings.name) {
-                return Err(self.source.at(
-                    &format!("zone.{index}.name"),
-                    format!("the zone {} is there twice; remove one of the two", settings.name),
-                ));
+                self.wrong(&key, format!("the zone {} is there twice; remove one of the two", settings.name));
             }
             // Each zone is answered as a whole; a zone below another one would need a delegation in it.
             if let Some(other) = read.iter().find(|earlier| is_nested(&earlier.name, &settings.name)) {
@@ -28,44 +31,62 @@ impl Reader<'_> {
                     "{} and {} are nested; use names of which neither is in the other",
                     settings.name, other.name
                 );
-                return Err(self.source.at(&format!("zone.{index}.name"), problem));
+                self.wrong(&key, problem);
             }
+            self.has_own_key(index, &settings, &read);
             read.push(settings);
         }
-        self.has_own_keys(&read)?;
-        Ok(read)
+        read
     }
 
     /// Refuses one key file for two zones, which would overwrite each other's keys.
-    fn has_own_keys(&self, zones: &[ZoneSettings]) -> Result<()> {
-        for (index, zone) in zones.iter().enumerate() {
-            let Some(dnssec) = &zone.dnssec else { continue };
-            let earlier = zones[..index].iter().filter_map(|zone| zone.dnssec.as_ref());
-            if earlier.into_iter().any(|earlier| earlier.key == dnssec.key) {
-                let problem = "another zone has this key file; each zone needs its own";
-                return Err(self.source.at(&format!("zone.{index}.dnssec-key"), problem));
-            }
+    fn has_own_key(&self, index: usize, settings: &ZoneSettings, earlier: &[ZoneSettings]) {
+        let Some(dnssec) = &settings.dnssec else { return };
+        let other = earlier.iter().find(|zone| zone.dnssec.as_ref().is_some_and(|other| other.key == dnssec.key));
+        if let Some(other) = other {
+            let problem =
+                format!("the zone {} has the key file {}; each zone needs its own", other.name, dnssec.key.display());
+            self.wrong(&format!("zone.{index}.dnssec-key"), problem);
         }
-        Ok(())
     }
 
-    fn zone(&self, index: usize, zone: &file::Zone) -> Result<ZoneSettings> {
+    fn zone(&self, index: usize, zone: &file::Zone) -> Option<ZoneSettings> {
         let key = |name: &str| format!("zone.{index}.{name}");
-        let wrong = |name: &str, error: &dyn std::fmt::Display| self.source.at(&key(name), error.to_string());
-        let name: ZoneName = zone.name.parse().map_err(|error| wrong("name", &error))?;
-        let nameservers: Vec<Name> = zone
-            .ns
-            .iter()
-            .map(|ns| ns.parse())
-            .collect::<std::result::Result<_, _>>()
-            .map_err(|error| wrong("ns", &error))?;
-        let Some(mname) = nameservers.first().cloned() else {
-            return Err(wrong("ns", &"the list is empty; name the nameservers that the parent zone delegates to"));
-        };
-        if nameservers.iter().enumerate().any(|(at, ns)| nameservers[..at].contains(ns)) {
-            return Err(wrong("ns", &"a nameserver is there twice; name each once"));
+        self.timers(index, zone);
+        let name: Option<ZoneName> = self.given(&key("name"), &zone.name, "the name of the delegated zone");
+        let nameservers = self.nameservers(index, zone);
+        let contact: Option<Contact> =
+            self.given(&key("contact"), &zone.contact, "the mail address of who answers for it");
+        if !zone.contact.is_empty() && !zone.contact.contains(['@', '.']) {
+            let problem = format!("write a mail address like \"hostmaster@example.org\"; found {:?}", zone.contact);
+            self.wrong(&key("contact"), problem);
         }
-        let contact: Contact = zone.contact.parse().map_err(|error| wrong("contact", &error))?;
+        let name = name?;
+        let statics = self.statics(index, zone, &name, &nameservers);
+        let soa = Soa {
+            mname: nameservers.first().cloned()?,
+            rname: contact?.0,
+            refresh: zone.refresh,
+            retry: zone.retry,
+            expire: zone.expire,
+            negative_ttl: zone.negative_ttl,
+        };
+        let dnskey_ttl = zone.dnskey_ttl;
+        let dnssec = zone.dnssec_key.as_ref().map(|key| Dnssec { key: self.folder.join(key), dnskey_ttl });
+        Some(ZoneSettings { name, nameservers, soa, txt_ttl: zone.txt_ttl, statics, dnssec })
+    }
+
+    /// A value that has no default.
+    fn given<T: FromStr<Err: Display>>(&self, key: &str, text: &str, what: &str) -> Option<T> {
+        if text.is_empty() {
+            let last = key.rsplit('.').next().unwrap_or(key);
+            self.wrong(key, format!("`{last}` is missing; write {what}"));
+            return None;
+        }
+        self.take(key, text.parse().map_err(|error: T::Err| format!("{text:?}: {error}")))
+    }
+
+    fn timers(&self, index: usize, zone: &file::Zone) {
         for (name, found, least, most) in [
             ("refresh", zone.refresh, 60, 604_800),
             ("retry", zone.retry, 60, 604_800),
@@ -74,25 +95,59 @@ impl Reader<'_> {
             ("txt-ttl", zone.txt_ttl, 0, 3_600),
             ("dnskey-ttl", zone.dnskey_ttl, 1, 3_600),
         ] {
-            self.in_range(&key(name), u64::from(found), least, most)?;
+            self.in_range(&format!("zone.{index}.{name}"), u64::from(found), least, most);
         }
-        let statics = StaticRecords::parse(&name, &nameservers, &zone.records)
-            .map_err(|error| self.source.at_line(&key("records"), error.line, error.problem))?;
-        if let Some(ns) = statics.without_address(&name, &nameservers) {
+    }
+
+    fn nameservers(&self, index: usize, zone: &file::Zone) -> Vec<Name> {
+        let key = format!("zone.{index}.ns");
+        if zone.ns.is_empty() {
+            self.wrong(&key, "`ns` is missing or empty; name the nameservers that the parent zone delegates to");
+        }
+        let mut read: Vec<Name> = Vec::new();
+        for (at, text) in zone.ns.iter().enumerate() {
+            let key = format!("{key}.{at}");
+            let Some(name) = self.take(&key, text.parse::<Name>().map_err(|error| format!("{text:?}: {error}"))) else {
+                continue;
+            };
+            if read.contains(&name) {
+                self.wrong(&key, format!("the nameserver {name} is there twice; name each once"));
+            }
+            read.push(name);
+        }
+        read
+    }
+
+    /// The static records. A line with a mistake is left out, and the others are looked at.
+    fn statics(&self, index: usize, zone: &file::Zone, name: &ZoneName, nameservers: &[Name]) -> StaticRecords {
+        let key = format!("zone.{index}.records");
+        let mut lines: Vec<&str> = zone.records.lines().collect();
+        for _ in 0..=MOST_LINES {
+            match StaticRecords::parse(name, nameservers, &lines.join("\n")) {
+                Ok(statics) => {
+                    self.has_addresses(index, &statics, name, nameservers);
+                    return statics;
+                }
+                Err(error) => {
+                    let line = lines.get_mut(error.line - 1).filter(|line| !line.is_empty());
+                    let shown = line.as_deref().map(|line| format!("{:?}: ", line.trim())).unwrap_or_default();
+                    self.wrong_line(&key, error.line, &format!("{shown}{}", error.problem));
+                    let Some(line) = line else { break };
+                    *line = "";
+                }
+            }
+        }
+        StaticRecords::default()
+    }
+
+    fn has_addresses(&self, index: usize, statics: &StaticRecords, name: &ZoneName, nameservers: &[Name]) {
+        let records = format!("zone.{index}.records");
+        if let Some(ns) = statics.without_address(name, nameservers)
+            && !self.has_mistake_at(&records)
+        {
             let problem = format!("{ns} is in the zone and has no address; add `{ns}. A <address>` to `records`");
-            return Err(wrong("ns", &problem));
+            self.wrong(&format!("zone.{index}.ns"), problem);
         }
-        let soa = Soa {
-            mname,
-            rname: contact.0,
-            refresh: zone.refresh,
-            retry: zone.retry,
-            expire: zone.expire,
-            negative_ttl: zone.negative_ttl,
-        };
-        let dnskey_ttl = zone.dnskey_ttl;
-        let dnssec = zone.dnssec_key.as_ref().map(|key| Dnssec { key: self.folder.join(key), dnskey_ttl });
-        Ok(ZoneSettings { name, nameservers, soa, txt_ttl: zone.txt_ttl, statics, dnssec })
     }
 }
 
@@ -125,6 +180,16 @@ mod tests {
         assert!(error(&text).starts_with("c.toml:3:6: zone[0].ns: "), "{}", error(&text));
         let text = format!("{text}records = \"ns1 AAAA 2001:db8::1\"\n");
         assert!(Config::parse(Path::new("c.toml"), &text).is_ok());
+    }
+
+    #[test]
+    fn a_contact_is_an_address() {
+        let text = ZONE.replace("a@example.org", "hostmaster");
+        assert!(
+            error(&text).starts_with("c.toml:4:11: zone[0].contact: write a mail address like"),
+            "{}",
+            error(&text)
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@ use siphasher::sip::SipHasher24;
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
+use crate::file::Unusable;
 use crate::model::secret::RandomError;
 use crate::model::time::Timestamp;
 
@@ -112,6 +113,7 @@ impl CookieSecrets {
     /// Reads a file of one or two lines of 32 hexadecimal digits. Only the owner of the file may be able to read it.
     pub fn read(path: &Path) -> Result<Self, CookieSecretsError> {
         use std::os::unix::fs::PermissionsExt;
+        let unreadable = |error| CookieSecretsError::Unreadable(format!("cannot read {}", Unusable(path, &error)));
         let mode = std::fs::metadata(path).map_err(unreadable)?.permissions().mode();
         if mode & 0o077 != 0 {
             return Err(CookieSecretsError::Readable);
@@ -128,10 +130,6 @@ impl CookieSecrets {
         }
         Ok(Self { current, previous })
     }
-}
-
-fn unreadable(error: std::io::Error) -> CookieSecretsError {
-    CookieSecretsError::Unreadable(error.to_string())
 }
 
 fn secret_of(line: &str) -> Option<CookieSecret> {
@@ -239,8 +237,8 @@ mod tests {
         let cookies = Cookies::new(CookieSecrets::parse(secrets).unwrap());
         let server = (!server.is_empty()).then(|| bytes(server));
         let presented = Presented { client: bytes(client), server };
-        let verdict = cookies.check(presented, address.parse().unwrap(), Timestamp::from_unix(now));
-        (verdict.is_valid, verdict.reply)
+        let checked = cookies.check(presented, address.parse().unwrap(), Timestamp::from_unix(now));
+        (checked.is_valid, checked.reply)
     }
 
     const SECRET: &str = "e5e973e5a6b2a43f48e7dc849e37bfcf";

@@ -1,4 +1,5 @@
-//! Keys that have been verified, so that a client's next update costs microseconds rather than a password hash.
+//! Keys that are known to be right, so that a client's next update costs microseconds rather than a password hash: keys
+//! that have been verified, and keys that this process has just made.
 //!
 //! The cache holds an HMAC of each key under a random key of this process. It is never on disk, and is gone after a
 //! restart.
@@ -10,8 +11,8 @@ use ring::hmac;
 use ring::rand::SystemRandom;
 use subtle::ConstantTimeEq;
 
-use crate::model::account::{Account, Username};
-use crate::model::secret::{ApiKey, RandomError};
+use crate::model::account::{Account, AccountStatus, Username};
+use crate::model::secret::{ApiKey, ApiKeyHash, RandomError};
 
 /// The most names, owners and aliases, of all accounts in the cache; about 20 MiB. Most accounts have one name.
 const CAPACITY: usize = 65_536;
@@ -25,7 +26,7 @@ pub struct CredentialCache {
     table: Arc<Mutex<Table>>,
 }
 
-/// How often an account has been forgotten; see [`CredentialCache::generation`].
+/// How often an account has changed; see [`CredentialCache::generation`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Generation(u64);
 
@@ -58,8 +59,8 @@ impl CredentialCache {
         self.lock().generation(username)
     }
 
-    /// Remembers a verified account. Does nothing if the account has been forgotten since `generation`: the verified key may
-    /// just have been replaced.
+    /// Remembers a verified account. Does nothing if the account has changed since `generation`: the verified key may just
+    /// have been replaced.
     pub fn remember(&self, generation: Generation, key: &ApiKey, account: Arc<Account>) {
         let tag = self.tag(key);
         let mut table = self.lock();
@@ -68,11 +69,29 @@ impl CredentialCache {
         }
     }
 
-    /// Forgets an account that changes.
-    pub fn forget(&self, username: Username) {
+    /// Announces a new key before its hash is stored. When the commit that stores the hash reaches
+    /// [`CredentialCache::account_changed`], the key counts as verified. The announcement ends with the returned value.
+    pub fn announce(&self, key: &ApiKey, hash: &ApiKeyHash) -> AnnouncedKey {
+        let tag = self.tag(key).as_ref().into();
+        self.lock().announced.insert(hash.as_str().into(), tag);
+        AnnouncedKey { cache: self.clone(), hash: hash.as_str().into() }
+    }
+
+    /// Takes over what a commit has stored of an account; `None`: the account is removed. The cached key stays only if the
+    /// account is active and has the same hash as before, or the hash of an announced key.
+    ///
+    /// The writer calls this in the order of its commits, so that no older key takes the place of a newer one.
+    pub fn account_changed(&self, username: Username, account: Option<&Account>) {
         let mut table = self.lock();
         table.generations[counter(username)] += 1;
-        table.remove(username);
+        let former = table.remove(username);
+        let Some(account) = account.filter(|account| account.status == AccountStatus::Active) else { return };
+        let announced = table.announced.get(account.key.as_str()).cloned();
+        let unchanged = former.filter(|former| former.account.key == account.key);
+        let used = unchanged.as_ref().is_some_and(|former| former.used);
+        if let Some(tag) = announced.or(unchanged.map(|former| former.tag)) {
+            table.put(Entry { tag, account: Arc::new(account.clone()), used });
+        }
     }
 
     fn tag(&self, key: &ApiKey) -> hmac::Tag {
@@ -82,6 +101,19 @@ impl CredentialCache {
     // A panic under the lock is only possible before anything has changed, so a poisoned table is used as it is.
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A key whose hash is about to be stored. Dropping this ends the announcement.
+#[derive(Debug)]
+pub struct AnnouncedKey {
+    cache: CredentialCache,
+    hash: Box<str>,
+}
+
+impl Drop for AnnouncedKey {
+    fn drop(&mut self) {
+        self.cache.lock().announced.remove(&self.hash);
     }
 }
 
@@ -114,11 +146,21 @@ struct Table {
     names: usize,
     hand: usize,
     generations: [u64; COUNTERS],
+    /// The tags of announced keys by their hashes; no more than requests that wait for their commit.
+    announced: HashMap<Box<str>, Box<[u8]>>,
 }
 
 impl Table {
     fn new(capacity: usize) -> Self {
-        Self { capacity, places: HashMap::new(), entries: Vec::new(), names: 0, hand: 0, generations: [0; COUNTERS] }
+        Self {
+            capacity,
+            places: HashMap::new(),
+            entries: Vec::new(),
+            names: 0,
+            hand: 0,
+            generations: [0; COUNTERS],
+            announced: HashMap::new(),
+        }
     }
 
     fn generation(&self, username: Username) -> Generation {
@@ -142,26 +184,29 @@ impl Table {
             let entry = &mut self.entries[self.hand];
             if !std::mem::take(&mut entry.used) {
                 let username = entry.account.username;
-                return self.remove(username);
+                self.remove(username);
+                return;
             }
         }
     }
 
-    fn remove(&mut self, username: Username) {
-        let Some(at) = self.places.remove(&username) else { return };
-        self.names -= self.entries.swap_remove(at).names();
+    fn remove(&mut self, username: Username) -> Option<Entry> {
+        let at = self.places.remove(&username)?;
+        let removed = self.entries.swap_remove(at);
+        self.names -= removed.names();
         if let Some(moved) = self.entries.get(at) {
             self.places.insert(moved.account.username, at);
         }
+        Some(removed)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::account::{AccountStatus, AllowFrom, Note};
+    use crate::model::account::{AllowFrom, Note};
     use crate::model::name::{Owner, Subdomain};
-    use crate::model::time::Timestamp;
+    use crate::model::time::{Moment, RunningTime};
 
     fn account() -> Arc<Account> {
         Arc::new(Account {
@@ -173,8 +218,9 @@ mod tests {
             note: Note::default(),
             owners: Vec::new(),
             aliases: Vec::new(),
-            created: Timestamp::from_unix(0),
+            created: Moment::default(),
             last_update: None,
+            cadence: Default::default(),
             status: AccountStatus::Active,
         })
     }
@@ -194,7 +240,7 @@ mod tests {
         assert_eq!(remembered.check(username, &key).unwrap().username, username);
         assert!(remembered.check(username, &other).is_none());
         assert!(remembered.check(Username::random(), &key).is_none());
-        remembered.forget(username);
+        remembered.account_changed(username, None);
         assert!(remembered.check(username, &key).is_none());
     }
 
@@ -203,11 +249,47 @@ mod tests {
         let remembered = CredentialCache::new().unwrap();
         let (key, account) = (ApiKey::random().unwrap(), account());
         let generation = remembered.generation(account.username);
-        remembered.forget(account.username);
+        remembered.account_changed(account.username, None);
         remembered.remember(generation, &key, account.clone());
         assert!(remembered.check(account.username, &key).is_none());
         remembered.remember(remembered.generation(account.username), &key, account.clone());
         assert!(remembered.check(account.username, &key).is_some());
+    }
+
+    #[test]
+    fn a_new_key_is_known_once_its_hash_is_stored_and_never_before_or_after_it_is_replaced() {
+        let remembered = CredentialCache::new().unwrap();
+        let (key, next) = (ApiKey::random().unwrap(), ApiKey::random().unwrap());
+        let mut stored = Account::clone(&account());
+        let username = stored.username;
+        stored.key = ApiKeyHash::of(&key).unwrap();
+        let announced = remembered.announce(&key, &stored.key);
+        assert!(remembered.check(username, &key).is_none(), "nothing is stored yet");
+        remembered.account_changed(username, Some(&stored));
+        assert!(remembered.check(username, &key).is_some());
+        drop(announced);
+        // A rotation whose client has gone: its key is not announced any more, and the former one is not the account's.
+        let rotated = Account { key: ApiKeyHash::of(&next).unwrap(), ..stored };
+        drop(remembered.announce(&next, &rotated.key));
+        remembered.account_changed(username, Some(&rotated));
+        assert!(remembered.check(username, &key).is_none() && remembered.check(username, &next).is_none());
+        assert!(remembered.lock().announced.is_empty());
+    }
+
+    #[test]
+    fn a_change_of_anything_but_the_key_keeps_the_key_and_shows_the_change() {
+        let remembered = CredentialCache::new().unwrap();
+        let key = ApiKey::random().unwrap();
+        let mut changed = Account::clone(&account());
+        remembered.remember(remembered.generation(changed.username), &key, Arc::new(changed.clone()));
+        changed.note = "new".parse().unwrap();
+        remembered.account_changed(changed.username, Some(&changed));
+        assert_eq!(remembered.check(changed.username, &key).unwrap().note, changed.note);
+        for status in [AccountStatus::Disabled, AccountStatus::Deleted { at: RunningTime::START }] {
+            remembered.account_changed(changed.username, Some(&Account { status, ..changed.clone() }));
+            remembered.account_changed(changed.username, Some(&changed));
+            assert!(remembered.check(changed.username, &key).is_none(), "it was {status:?} meanwhile");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use thiserror::Error;
 
 use crate::crypto::tsig::{MasterSecret, MasterSecretError, TsigKey};
-use crate::file::{self, Unread};
+use crate::file::{self, Unread, Unusable};
 use crate::model::account::{Account, AccountStatus, Username};
 use crate::model::name::NameRef;
 use crate::model::secret::RandomError;
@@ -38,7 +38,7 @@ pub enum KeyringError {
         path.display()
     )]
     Damaged { path: PathBuf, source: MasterSecretError },
-    #[error("cannot use {}, from which the TSIG keys are derived: {source}", path.display())]
+    #[error("cannot use the secret from which the TSIG keys are derived, {}", Unusable(path, source))]
     File { path: PathBuf, source: Arc<io::Error> },
     #[error(
         "hmac-md5 is not allowed here; choose hmac-sha256, or set `tsig-md5 = true` in [dns] for clients that support nothing else"
@@ -75,9 +75,14 @@ pub struct TsigHolder {
 }
 
 impl Keyring {
+    /// The file of the master secret.
+    pub fn path(database: &Path) -> PathBuf {
+        database.with_added_extension("tsig")
+    }
+
     /// A keyring without keys, and the master secret beside the database, if there is one.
     pub fn open(database: &Path, allows_md5: bool) -> Result<Self, KeyringError> {
-        let path = database.with_added_extension("tsig");
+        let path = Self::path(database);
         let master = Mutex::new(read(&path)?);
         let holders = RwLock::default();
         let count = AtomicUsize::new(0);
@@ -89,12 +94,29 @@ impl Keyring {
         if algorithm == Algorithm::HmacMd5 && !self.0.allows_md5 {
             return Err(KeyringError::Md5);
         }
+        Ok(self.master()?.derivation(algorithm)?)
+    }
+
+    /// The derivation of a key that another server has made; `None` where the secret has another length than those that
+    /// servers make. The first call creates the master secret and its file.
+    pub fn take_over(
+        &self,
+        who: Username,
+        algorithm: Algorithm,
+        secret: &[u8],
+    ) -> Result<Option<Derivation>, KeyringError> {
+        if algorithm == Algorithm::HmacMd5 && !self.0.allows_md5 {
+            return Err(KeyringError::Md5);
+        }
+        Ok(self.master()?.wrap(who, algorithm, secret)?)
+    }
+
+    fn master(&self) -> Result<MasterSecret, KeyringError> {
         let mut master = self.0.master.lock().unwrap_or_else(PoisonError::into_inner);
-        let master = match &mut *master {
-            Some(master) => master,
-            none => none.insert(create(&self.0.path)?),
-        };
-        Ok(master.derivation(algorithm)?)
+        match &mut *master {
+            Some(master) => Ok(master.clone()),
+            none => Ok(none.insert(create(&self.0.path)?).clone()),
+        }
     }
 
     /// An account's key; `None` if it was derived from another master secret, or if its algorithm is not allowed.

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::model::account::Username;
 use crate::model::secret::RandomError;
-use crate::model::tsig::{Algorithm, Derivation, MASTER_ID, MasterSecretId};
+use crate::model::tsig::{Algorithm, Derivation, MASTER_ID, MasterSecretId, SALT};
 
 /// Bytes of the longest MAC.
 pub const MAX_MAC: usize = 64;
@@ -114,7 +114,7 @@ impl fmt::Debug for Mac {
     }
 }
 
-/// A text that is no master secret.
+/// A text that is not a master secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the file does not hold {MASTER} bytes in base64")]
 pub struct MasterSecretError;
@@ -135,17 +135,39 @@ impl MasterSecret {
 
     /// Makes the derivation of a new key.
     pub fn derivation(&self, algorithm: Algorithm) -> Result<Derivation, RandomError> {
-        Ok(Derivation { algorithm, salt: random()?, master: self.id() })
+        Ok(Derivation { algorithm, salt: random()?, master: self.id(), wrapped: None })
     }
 
     /// Makes an account's key; `None` where `derivation` belongs to another master secret.
     pub fn key(&self, who: Username, derivation: &Derivation) -> Option<TsigKey> {
-        let Derivation { algorithm, salt, master } = derivation;
+        let Derivation { algorithm, salt, master, wrapped } = derivation;
         if *master != self.id() {
             return None;
         }
-        let whole = self.mac(&[b"key", who.as_bytes(), salt, algorithm.as_str().as_bytes()]);
-        Some(TsigKey::new(*algorithm, &whole.as_bytes()[..algorithm.bytes()]))
+        match wrapped {
+            None => {
+                let whole = self.mac(&[b"key", who.as_bytes(), salt, algorithm.as_str().as_bytes()]);
+                Some(TsigKey::new(*algorithm, &whole.as_bytes()[..algorithm.bytes()]))
+            }
+            Some(wrapped) => Some(TsigKey::new(*algorithm, &self.masked(who, *algorithm, salt, wrapped))),
+        }
+    }
+
+    /// Makes the derivation of a key that another server has made; `None` where the secret has another length than those
+    /// that servers make.
+    pub fn wrap(&self, who: Username, algorithm: Algorithm, secret: &[u8]) -> Result<Option<Derivation>, RandomError> {
+        if secret.len() != algorithm.bytes() {
+            return Ok(None);
+        }
+        let salt = random()?;
+        let wrapped = self.masked(who, algorithm, &salt, secret).into();
+        Ok(Some(Derivation { algorithm, salt, master: self.id(), wrapped: Some(wrapped) }))
+    }
+
+    /// XORs a text with a pad that nobody can compute without the master secret, and that no other salt has.
+    fn masked(&self, who: Username, algorithm: Algorithm, salt: &[u8; SALT], text: &[u8]) -> Vec<u8> {
+        let pad = self.mac(&[b"wrap", who.as_bytes(), salt, algorithm.as_str().as_bytes()]);
+        text.iter().zip(pad.as_bytes()).map(|(byte, pad)| byte ^ pad).collect()
     }
 
     fn id(&self) -> MasterSecretId {
@@ -186,6 +208,21 @@ mod tests {
 
     fn hex(bytes: &[u8]) -> String {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn a_secret_of_another_server_comes_out_of_its_wrapping_for_its_account_alone() {
+        let (old, new) = (MasterSecret::random().unwrap(), MasterSecret::random().unwrap());
+        let (who, other) = (Username::random(), Username::random());
+        for algorithm in Algorithm::ALL {
+            let key = old.key(who, &old.derivation(algorithm).unwrap()).unwrap();
+            let moved = new.wrap(who, algorithm, &key.secret).unwrap().unwrap();
+            assert_eq!(new.key(who, &moved).unwrap().secret, key.secret, "{algorithm}");
+            assert_ne!(new.key(other, &moved).unwrap().secret, key.secret, "{algorithm}");
+            assert_ne!(moved.wrapped.as_deref().unwrap(), &*key.secret, "{algorithm}");
+            assert!(old.key(who, &moved).is_none(), "{algorithm}");
+            assert!(new.wrap(who, algorithm, b"short").unwrap().is_none());
+        }
     }
 
     /// RFC 2202 and RFC 4231, each test case 2.

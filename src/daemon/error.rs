@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::crypto::keyring::KeyringError;
+use crate::file::Unusable;
 use crate::model::secret::{HashError, RandomError};
 use crate::net::bind::BindError;
 use crate::net::tls::TlsError;
@@ -29,10 +30,17 @@ pub enum DaemonError {
     Random(#[from] RandomError),
     #[error(transparent)]
     Tls(#[from] TlsError),
-    #[error("cannot listen on the admin socket {}: {source}", path.display())]
-    AdminSocket { path: PathBuf, source: io::Error },
-    #[error("another txtgate already listens on {}; stop it first, or give this one another `admin-socket`", .0.display())]
-    AdminSocketInUse(PathBuf),
+    #[error(
+        "{key}: cannot listen on {}; or write another path as `{key}`, in a folder that the daemon can write, like \
+         \"/run/txtgate/{}\"", Unusable(path, source), if *key == "admin-socket" { "admin.sock" } else { "api.sock" }
+    )]
+    Socket { key: &'static str, path: PathBuf, source: io::Error },
+    #[error("{key}: {} is there and is not a socket; remove it, or write another path", path.display())]
+    NoSocket { key: &'static str, path: PathBuf },
+    #[error(
+        "another txtgate already listens on {}; stop it first, or give this one another `{key}`", path.display()
+    )]
+    SocketInUse { key: &'static str, path: PathBuf },
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
 }

@@ -6,24 +6,28 @@ use std::sync::Arc;
 use axum::Router;
 use tracing::error;
 
-use crate::api::admin::{self, Facts, WatchHook};
+use crate::api::Verdicts;
+use crate::api::admin::{self, DaemonServices, Facts};
 use crate::api::credentials::Credentials;
-use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::crypto::credential_cache::CredentialCache;
 use crate::crypto::hasher::Hasher;
+use crate::crypto::key_issuer::KeyIssuer;
 use crate::crypto::keyring::Keyring;
+use crate::delegation::propagation::Propagation;
 use crate::dns::watch::Watchers;
 use crate::metrics::Metrics;
 use crate::model::account::Username;
 use crate::model::time::Clock;
 use crate::net::dns_client::DnsClient;
 use crate::publisher::{Publisher, load};
-use crate::store::Store;
+use crate::querylog::QueryLog;
 use crate::store::writer::{AccountListener, Writer, WriterThread};
+use crate::store::{Creation, Store};
 use crate::zone::Zones;
 
 use super::error::DaemonError;
+use super::first_start;
 
 /// An open store, and the services that use it.
 #[derive(Debug)]
@@ -32,23 +36,46 @@ pub struct Services {
     pub(super) zones: Zones,
     pub(super) metrics: Arc<Metrics>,
     pub(super) publisher: Publisher,
-    pub(super) hasher: Hasher,
+    pub(super) keys: KeyIssuer,
     pub(super) credentials: Credentials,
     pub(super) keyring: Keyring,
     /// The one DNS client: every check of the daemon asks through a clone of it, so that one limit holds for all.
     pub(super) dns_client: DnsClient,
+    pub(super) propagation: Propagation,
     pub(super) watchers: Watchers,
+    pub(super) query_log: QueryLog,
     pub(super) writer: Writer,
     thread: WriterThread,
 }
 
 impl Services {
-    /// Opens the store under its lock, loads the zones and starts the writer.
+    /// Opens the store under its lock, loads the zones and starts the writer. A database that is missing is created only
+    /// where nothing shows that there was one.
     pub fn open(config: &Config) -> Result<Self, DaemonError> {
+        let evidence = first_start::evidence(config);
+        Self::open_recorded(config, &Creation::First { evidence })
+    }
+
+    /// The same with a new database, whatever was there before.
+    pub fn init(config: &Config) -> Result<Self, DaemonError> {
+        Self::open_recorded(config, &Creation::Anew)
+    }
+
+    /// The same with a database in a temporary folder, which the configuration does not name.
+    pub fn rehearse(config: &Config) -> Result<Self, DaemonError> {
+        Self::over(Store::open(&config.database)?, config)
+    }
+
+    fn open_recorded(config: &Config, creation: &Creation) -> Result<Self, DaemonError> {
+        let store = Store::open_or_create(&config.database, creation)?;
+        first_start::record_database(config);
+        Self::over(store, config)
+    }
+
+    fn over(store: Arc<Store>, config: &Config) -> Result<Self, DaemonError> {
         let metrics = Arc::new(Metrics::default());
-        let store = Store::open(&config.database)?;
-        let (newest, last_commit) = store.read(|rows| Ok((rows.newest()?, rows.last_commit()?)))?;
-        let clock = Clock::start(newest).after(last_commit);
+        let (running, last_commit) = store.read(|rows| Ok((rows.running_time()?, rows.last_commit()?)))?;
+        let clock = Clock::start(running).after(last_commit);
         let zones = load(&store, &config.zones, &config.values, &clock)?;
         let cache = CredentialCache::new()?;
         let keyring = keyring(&store, config)?;
@@ -57,19 +84,25 @@ impl Services {
         let publisher =
             Publisher::new(store, writer.clone(), zones.clone(), clock.clone(), config.values, metrics.clone());
         let hasher = Hasher::start(metrics.clone())?;
-        let credentials = Credentials::new(publisher.clone(), hasher.clone(), cache, clock.clone())?;
+        let keys = KeyIssuer::new(hasher.clone(), cache.clone());
+        let credentials = Credentials::new(publisher.clone(), hasher, cache, clock.clone())?;
         let watchers = Watchers::default();
-        let dns_client = DnsClient::new(&config.resolvers);
+        let query_log = QueryLog::new(config.query_log, zones.clone(), clock.clone(), metrics.clone());
+        let dns_client = DnsClient::new(&config.resolvers).with_detours(config.detours.clone());
+        let limit = config.updates.wait_limit;
+        let propagation = Propagation::new(&dns_client, zones.clone(), clock.clone(), limit, metrics.clone());
         Ok(Self {
             clock,
             zones,
             metrics,
             publisher,
-            hasher,
+            keys,
             credentials,
             keyring,
             dns_client,
+            propagation,
             watchers,
+            query_log,
             writer,
             thread,
         })
@@ -80,22 +113,23 @@ impl Services {
         &self.publisher
     }
 
-    /// The router of the admin API over these services.
-    pub fn operator_router(
-        &self,
-        facts: Facts,
-        watch: Option<WatchHook>,
-        certificates: Option<Certificates>,
-    ) -> Router {
+    /// The router of the admin API over these services. Each request needs its actor as an extension.
+    pub fn operator_router(&self, facts: Facts, daemon: DaemonServices) -> Router {
         let publisher = self.publisher.clone();
-        let hasher = self.hasher.clone();
+        let keys = self.keys.clone();
         let keyring = self.keyring.clone();
-        admin::router(publisher, hasher, keyring, self.metrics.clone(), facts, watch, certificates)
+        admin::router(publisher, keys, keyring, self.metrics.clone(), facts, daemon)
+    }
+
+    /// What the queries for values mean.
+    pub(super) fn verdicts(&self) -> Verdicts {
+        Verdicts::new(self.query_log.clone(), self.dns_client.clone())
     }
 
     /// Writes pending changes and closes the store. Blocks.
     pub fn close(self) {
         self.thread.stop();
+        self.query_log.close();
     }
 }
 
@@ -123,7 +157,7 @@ fn keyring(store: &Store, config: &Config) -> Result<Keyring, DaemonError> {
 /// Updates the copies in memory of an account after a commit: the cached credentials and the TSIG key.
 fn account_listener(cache: CredentialCache, keyring: Keyring) -> AccountListener {
     Box::new(move |who, account| {
-        cache.forget(who);
+        cache.account_changed(who, account.as_ref());
         keyring.put(who, account);
     })
 }

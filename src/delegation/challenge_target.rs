@@ -16,7 +16,9 @@ use crate::zone::owner_state::OwnerState;
 use crate::zone::zonefile::cname_target;
 use crate::zone::{Zones, zone_named, zone_of};
 
+use super::doubled::meant_by;
 use super::finding::{Assessment, Finding, NeededRecord, question};
+use super::lookups::Lookups;
 use super::persist::{PersistQuery, PersistRequirement};
 
 /// A name of a certificate, and where it is proven.
@@ -101,7 +103,7 @@ pub struct TargetSearch {
 
 impl ValidationMethod {
     /// The name at which a CA looks for the proof of a domain.
-    fn looked_at(&self, base: &Name) -> Result<Name, NameError> {
+    pub fn looked_at(&self, base: &Name) -> Result<Name, NameError> {
         match self {
             Self::Dns01 => base.child(CHALLENGE_LABEL),
             Self::DnsAccount01(label) => base.child(CHALLENGE_LABEL)?.child(label.as_str()),
@@ -163,7 +165,7 @@ impl TargetSearch {
     }
 
     /// The owner at a name in a zone of this server, which needs no CNAME; `None` if a record has to lead there.
-    fn own_location(&self, base: &Name, looked_at: &Name) -> Option<Result<Owner, Box<Finding>>> {
+    pub fn own_location(&self, base: &Name, looked_at: &Name) -> Option<Result<Owner, Box<Finding>>> {
         let zone = zone_at(&self.zones, looked_at)?;
         let owner = Owner::at(looked_at, &zone);
         if zone.apex() == base {
@@ -204,7 +206,14 @@ impl TargetSearch {
             let answer = format!("it leads to {owner}");
             return (Location::Owner(owner), Finding::new(Assessment::Good, looked_at, asked, answer));
         }
-        let answer = chain.last().map_or_else(|| "it is no CNAME".to_owned(), |last| format!("it leads to {last}"));
+        let is_own = |name: &Name| zone_at(&self.zones, name).is_some();
+        let answer = match chain.last() {
+            None => "it is not a CNAME".to_owned(),
+            Some(last) => match meant_by(last, looked_at, is_own) {
+                Some(meant) => format!("it leads to {last}: a closing dot is missing behind `{meant}`"),
+                None => format!("it leads to {last}"),
+            },
+        };
         let finding = Finding::new(Assessment::Fault, looked_at, asked, answer);
         (Location::Absent, with_needed_cname(finding, looked_at))
     }
@@ -223,7 +232,7 @@ impl TargetSearch {
         }
         let was_proven = self.proven_before.contains_key(&looked_at.to_string());
         let query = PersistQuery { base: &base, looked_at: &looked_at, is_wildcard, accepts_former_key: was_proven };
-        match requirement.check(&self.client, query, self.now).await {
+        match requirement.check(&Lookups::Recursive(self.client.clone()), query, self.now).await {
             Ok(check) if check.value.is_some() => {
                 TargetCheck { base, looked_at, location: Location::Foreign, finding: check.finding }
             }

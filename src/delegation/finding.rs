@@ -28,7 +28,8 @@ pub struct Finding {
 }
 
 /// Whether a CA can work with what a check has found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Assessment {
     /// The DNS says what a CA needs.
     Good,

@@ -1,32 +1,31 @@
-//! Which nameservers a zone of this server is delegated to, and whether they show what has been published.
-//!
-//! Each server that the parent zone names is asked over UDP and TCP, as the resolvers of a CA do. A wrong answer is wrong
-//! for the CA as well. No answer may have a reason on this machine alone: many machines cannot reach their own public
-//! address from inside. So a server that cannot be asked is unknown, and no fault.
+//! Which nameservers a zone of this server is delegated to.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use tracing::debug;
 
 use crate::model::name::Name;
-use crate::net::dns_client::{DnsClient, DnsReply, Protocol};
+use crate::model::text::listed;
+use crate::net::dns_client::{DNS_PORT, DnsClient};
 use crate::zone::Zone;
+use crate::zone::zonefile::StaticRecords;
 
-use super::finding::{Assessment, Finding, question, question_at};
+use super::finding::{Assessment, Finding, question};
 use super::parent::{Nameserver, ParentZone, Referral};
 
-/// The port of nameservers.
-const DNS_PORT: u16 = 53;
 /// The most addresses of one delegation that are asked.
 const MAX_NAMESERVERS: usize = 32;
 
-/// The nameservers of a delegation that can be asked.
+/// The nameservers of a delegation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delegation {
-    servers: Vec<Nameserver>,
-    port: u16,
+    /// Each address of each nameserver.
+    pub servers: Vec<Nameserver>,
+    /// Nameservers whose addresses could not be looked up, and why.
+    pub unresolved: Vec<(Name, String)>,
+    /// Whether the parent zone told them, and not the configuration.
+    pub is_of_parent: bool,
 }
 
 impl Delegation {
@@ -36,72 +35,39 @@ impl Delegation {
         let apex = zone.name.apex();
         let configured = zone.nameservers();
         let mut findings = Vec::new();
+        let mut is_of_parent = true;
         let referral = match ask_parent(apex, client).await {
             Ok(referral) => referral,
             Err(finding) if finding.is_fault() => return (None, vec![*finding]),
             Err(finding) => {
+                is_of_parent = false;
                 findings.push(finding.meaning("the nameservers of the configuration are checked instead"));
-                Referral { glue: configured_addresses(zone, &configured), names: configured.clone() }
+                Referral { glue: configured_addresses(&zone.statics, &configured), names: configured.clone() }
             }
         };
         findings.extend(differences(apex, &referral.names, &configured));
         let mut servers = Vec::new();
+        let mut unresolved = Vec::new();
         for name in referral.names {
             match addresses(&name, &referral.glue, client).await {
                 Ok(addresses) => {
                     servers.extend(addresses.into_iter().map(|address| Nameserver { name: name.clone(), address }));
                 }
-                Err(finding) => findings.push(*finding),
+                Err(finding) => {
+                    // A nameserver that has no address is of no use to a CA either.
+                    if finding.is_unknown() {
+                        unresolved.push((name, finding.answer.clone()));
+                    }
+                    findings.push(*finding);
+                }
             }
         }
-        servers.truncate(MAX_NAMESERVERS);
-        debug!(zone = %zone.name, ?servers, "the delegation");
-        (Some(Self { servers, port: DNS_PORT }), findings)
-    }
-
-    /// Asks every server over UDP and TCP for TXT values at a name. Servers that cannot be reached are left out from then
-    /// on.
-    pub async fn check_values(&mut self, client: &DnsClient, name: &Name, values: &[String]) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        let mut reached = Vec::new();
-        for server in std::mem::take(&mut self.servers) {
-            let udp = self.check_server(client, &server, Protocol::Udp, name, values).await;
-            let tcp = self.check_server(client, &server, Protocol::Tcp, name, values).await;
-            if [&udp, &tcp].iter().any(|finding| finding.assessment == Assessment::Good) {
-                reached.push(server);
-            }
-            findings.push(udp);
-            findings.push(tcp);
+        for cut in servers.drain(MAX_NAMESERVERS.min(servers.len())..) {
+            let problem = format!("not asked: the delegation has over {MAX_NAMESERVERS} addresses");
+            unresolved.push((cut.name, problem));
         }
-        self.servers = reached;
-        findings
-    }
-
-    async fn check_server(
-        &self,
-        client: &DnsClient,
-        server: &Nameserver,
-        protocol: Protocol,
-        name: &Name,
-        values: &[String],
-    ) -> Finding {
-        let subject = format!("{server} over {protocol}");
-        let asked = question_at(RecordType::TXT, name, &subject);
-        let address = SocketAddr::new(server.address, self.port);
-        let reply = match client.ask(address, protocol, name, RecordType::TXT).await {
-            Ok(reply) => reply,
-            Err(error) => {
-                return Finding::new(Assessment::Unknown, subject, asked, error)
-                    .meaning(format!("the nameserver cannot be asked over {protocol} from here"))
-                    .advice("if others cannot reach it either, the CA will refuse; open UDP and TCP port 53");
-            }
-        };
-        match wrong_answer(&reply, protocol, values) {
-            None => Finding::new(Assessment::Good, subject, asked, "shows what is published"),
-            Some((answer, meaning)) => Finding::new(Assessment::Fault, subject, asked, answer)
-                .meaning(meaning)
-                .advice("compare the delegation in the parent zone with this server's addresses"),
-        }
+        debug!(zone = %zone.name, servers = %listed(servers.iter().map(|server| format!("{} ({})", server.name, server.address))), "the delegation");
+        (Some(Self { servers, unresolved, is_of_parent }), findings)
     }
 }
 
@@ -125,10 +91,10 @@ fn differences(apex: &Name, delegated: &[Name], configured: &[Name]) -> Vec<Find
 }
 
 /// The addresses that the configuration has for nameservers in the zone itself.
-fn configured_addresses(zone: &Zone, nameservers: &[Name]) -> Vec<Nameserver> {
+pub fn configured_addresses(statics: &StaticRecords, nameservers: &[Name]) -> Vec<Nameserver> {
     let mut found = Vec::new();
     for name in nameservers {
-        for set in zone.statics.at(name.as_ref()).unwrap_or_default() {
+        for set in statics.at(name.as_ref()).unwrap_or_default() {
             let addresses = set.rdatas.iter().filter_map(|rdata| address(set.rtype, rdata));
             found.extend(addresses.map(|address| Nameserver { name: name.clone(), address }));
         }
@@ -156,24 +122,6 @@ async fn addresses(name: &Name, glue: &[Nameserver], client: &DnsClient) -> Resu
             .meaning("the nameserver is not checked")
             .into()
     })
-}
-
-/// What a reply shows instead of the values, and what that means; `None` if it has them all.
-fn wrong_answer(reply: &DnsReply, protocol: Protocol, values: &[String]) -> Option<(String, &'static str)> {
-    if reply.is_truncated() && protocol == Protocol::Udp {
-        return None; // The complete answer comes over TCP.
-    }
-    match reply.rcode() {
-        ResponseCode::NoError if reply.is_authoritative() => {}
-        ResponseCode::NoError => {
-            return Some(("does not serve the zone".into(), "its answer is not authoritative"));
-        }
-        rcode => return Some((format!("answers {rcode}"), "it is not this server")),
-    }
-    let shown = reply.txt_values();
-    let absent = values.iter().find(|value| !shown.iter().any(|text| text == value.as_bytes()))?;
-    let answer = format!("shows {} TXT records without {absent}", reply.answer_count());
-    Some((answer, "it is not this server"))
 }
 
 #[cfg(test)]

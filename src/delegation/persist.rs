@@ -10,14 +10,14 @@ use ring::digest::{SHA256, digest};
 use thiserror::Error;
 
 use crate::model::name::Name;
-use crate::model::time::Timestamp;
+use crate::model::time::{Moment, Timestamp};
 use crate::model::txt::MAX_STRING;
 use crate::model::txt::persist::{PersistValue, PersistValueError, PersistentValue};
 use crate::model::url::Url;
-use crate::net::dns_client::DnsClient;
 
 use super::finding::{Assessment, Finding, NeededRecord, question};
 use super::issuer::{AccountHash, IssuerIdentity};
+use super::lookups::Lookups;
 
 /// The most records of one name that a finding quotes.
 const MAX_QUOTED: usize = 4;
@@ -125,13 +125,13 @@ impl PersistRequirement {
     /// Looks up the record as the CA does, following CNAMEs. Fails if no record could be accepted.
     pub async fn check(
         &self,
-        client: &DnsClient,
+        lookups: &Lookups,
         query: PersistQuery<'_>,
         now: Timestamp,
     ) -> Result<PersistCheck, PersistRequirementError> {
         let wanted = self.value(query.base, query.is_wildcard, now)?;
         let asked = question(RecordType::TXT, query.looked_at);
-        let mut finding = match client.txt(query.looked_at).await {
+        let mut finding = match lookups.txt(query.looked_at).await {
             Ok(records) => match self.find(&records, query, now) {
                 Ok(value) => {
                     let answer = format!("its TXT is {:?}", value.as_str());
@@ -206,10 +206,12 @@ impl PersistRequirement {
         published: &[PersistentValue],
         domain: &Name,
         is_wildcard: bool,
-        now: Timestamp,
+        now: Moment,
     ) -> Result<PersistValue, PersistRequirementError> {
-        let wanted = self.value(domain, is_wildcard, now)?;
-        let found = published.iter().find(|published| lasts(published, &wanted) && covers(&published.value, &wanted));
+        let wanted = self.value(domain, is_wildcard, now.date)?;
+        let is_enough =
+            |published: &PersistentValue| lasts(published, &wanted, now) && covers(&published.value, &wanted);
+        let found = published.iter().find(|published| is_enough(published));
         Ok(found.map_or(wanted, |published| published.value.clone()))
     }
 }
@@ -223,8 +225,8 @@ pub fn covers(one: &PersistValue, other: &PersistValue) -> bool {
 }
 
 /// Whether a published value lasts as long as another value says.
-pub fn lasts(published: &PersistentValue, value: &PersistValue) -> bool {
-    published.expires.unwrap_or(Timestamp::MAX) >= end(value)
+pub fn lasts(published: &PersistentValue, value: &PersistValue, now: Moment) -> bool {
+    published.expires.map_or(Timestamp::MAX, |at| now.date_of(at)) >= end(value)
 }
 
 fn end(value: &PersistValue) -> Timestamp {

@@ -5,7 +5,7 @@ use hickory_proto::rr::RecordType;
 
 use crate::model::name::{MAX_NAME, NameRef};
 use crate::model::serial::Serial;
-use crate::model::time::Timestamp;
+use crate::model::time::RunningTime;
 use crate::model::txt::RecordSet;
 use crate::zone::owner_state::OwnerState;
 use crate::zone::zonefile::{MAX_CHAIN, cname_target};
@@ -36,6 +36,19 @@ pub struct Answer<'z> {
     pub ede: Option<Ede>,
     /// Signatures, if the zone is signed and the client wants them. [`answer`] never adds them.
     pub signing: SigningOutcome,
+    /// Whose name was asked for, which decides whether the query is logged.
+    pub asked: AskedName,
+}
+
+/// The kind of name that a question was for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AskedName {
+    /// An owner's, or one whose CNAMEs lead to an owner's in the same zone.
+    Owner,
+    /// One below an owner's, where nothing is: a CNAME may have a wrong target.
+    BelowOwner,
+    /// Any other.
+    Other,
 }
 
 /// The records in an answer.
@@ -69,7 +82,7 @@ impl Records<'_> {
 #[derive(Debug)]
 pub struct LiveTxt {
     slot: OwnerState,
-    now: Timestamp,
+    now: RunningTime,
     /// The TTL in seconds.
     pub ttl: u32,
 }
@@ -92,7 +105,7 @@ pub fn answer<'z>(
     zones: &'z [Zone],
     question: &Question<'_>,
     is_virtual: impl Fn(NameRef<'_>) -> bool,
-    now: Timestamp,
+    now: RunningTime,
 ) -> Answer<'z> {
     let Some(first) = zones.first() else {
         return Answer::not_ready();
@@ -117,7 +130,10 @@ pub fn answer<'z>(
             }
             Node::Apex(sets, _) | Node::Static(sets) => sets,
             Node::Owner(slot) => return at_owner(zone, serial, question.rtype(), slot, now).with(aliases),
-            Node::Nowhere => return Answer::name_error(zone, serial).with(aliases),
+            Node::Nowhere => {
+                let asked = if zone.has_owner_above(name) { AskedName::BelowOwner } else { AskedName::Other };
+                return Answer { asked, ..Answer::name_error(zone, serial) }.with(aliases);
+            }
         };
         if let Some(set) = sets.iter().find(|set| is_asked(set, question.rtype())) {
             return Answer::found(Records::Static(set)).with(aliases);
@@ -141,7 +157,18 @@ pub fn answer<'z>(
 /// 8482 section 4.1). A name without records is NODATA for ANY too, because the HINFO record of RFC 8482 stands for records
 /// that are held back.
 fn is_asked(set: &RecordSet, rtype: RecordType) -> bool {
-    set.rtype == rtype || rtype == RecordType::ANY
+    set.rtype == rtype || rtype == RecordType::ANY || mail_types(rtype).contains(&u16::from(set.rtype))
+}
+
+/// The types that MAILB and MAILA ask for (RFC 1035 section 3.2.3). Hardly any zone has such records.
+fn mail_types(rtype: RecordType) -> &'static [u16] {
+    const MD_MF: [u16; 2] = [3, 4];
+    const MB_MG_MR_MINFO: [u16; 4] = [7, 8, 9, 14];
+    match u16::from(rtype) {
+        253 => &MB_MG_MR_MINFO,
+        254 => &MD_MF,
+        _ => &[],
+    }
 }
 
 /// Whether a type exists beside a CNAME in a signed zone (RFC 4034 sections 3 and 4), so that a question for it does not
@@ -152,19 +179,20 @@ fn is_beside_an_alias(zone: &Zone, rtype: RecordType) -> bool {
 
 /// A registered name is never a name error. Clients and resolvers ask for other types first, or before the first value,
 /// and would cache the error (RFC 8020).
-fn at_owner(zone: &Zone, serial: Serial, rtype: RecordType, slot: OwnerState, now: Timestamp) -> Answer<'_> {
+fn at_owner(zone: &Zone, serial: Serial, rtype: RecordType, slot: OwnerState, now: RunningTime) -> Answer<'_> {
+    let no_data = || Answer { asked: AskedName::Owner, ..Answer::no_data(zone, serial) };
     if slot == OwnerState::Disabled {
-        return Answer { ede: Some(Ede::DISABLED), ..Answer::no_data(zone, serial) };
+        return Answer { ede: Some(Ede::DISABLED), ..no_data() };
     }
     if !matches!(rtype, RecordType::TXT | RecordType::ANY) {
-        return Answer::no_data(zone, serial);
+        return no_data();
     }
     let live = LiveTxt { slot, now, ttl: zone.txt_ttl };
     if live.texts().next().is_some() {
-        return Answer::found(Records::Live(live));
+        return Answer { asked: AskedName::Owner, ..Answer::found(Records::Live(live)) };
     }
     let ede = live.slot.last_expiry().map_or(Ede::NO_VALUE, |at| Ede::expired(now.since(at)));
-    Answer { ede: Some(ede), ..Answer::no_data(zone, serial) }
+    Answer { ede: Some(ede), ..no_data() }
 }
 
 impl<'z> Answer<'z> {
@@ -219,6 +247,7 @@ impl<'z> Answer<'z> {
             serial: Serial(0),
             ede: None,
             signing: SigningOutcome::Unsigned,
+            asked: AskedName::Other,
         }
     }
 

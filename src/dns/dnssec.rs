@@ -115,10 +115,11 @@ impl<'z> AnswerSigner<'z> {
 
     fn denial(&mut self, owner: NameRef<'_>, rcode: ResponseCode, role: NsecRole) -> Result<Denial, Refused> {
         let is_missing = rcode == ResponseCode::NXDomain;
+        let apex = self.zone.name.apex().as_ref();
         let rdata = if is_missing {
-            nsec_rdata(owner, std::iter::once(NXNAME))
+            nsec_rdata(owner, apex, std::iter::once(NXNAME))
         } else {
-            nsec_rdata(owner, self.types_at(owner).into_iter())
+            nsec_rdata(owner, apex, self.types_at(owner).into_iter())
         };
         let ttl = self.zone.soa.negative_ttl;
         let set = Unsigned { owner, rtype: RecordType::NSEC, ttl, rdatas: std::iter::once(&rdata) };

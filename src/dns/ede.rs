@@ -45,6 +45,8 @@ impl Ede {
     pub const NOT_A_VALUE: Self = Self::other("a value is one string of 43 base64url characters");
     /// An UPDATE would change a type other than TXT.
     pub const ONLY_TXT: Self = Self::other("only TXT records can be changed");
+    /// An UPDATE has too many prerequisites and updates.
+    pub const TOO_MANY_RECORDS: Self = Self::other("over 1024 prerequisites and updates in one UPDATE");
     /// An UPDATE would add one name too many.
     pub const TOO_MANY_LABELS: Self = Self::other("too many ACME accounts below this name");
     /// Too many UPDATEs of the same account are in progress.
@@ -53,6 +55,9 @@ impl Ede {
     pub const SERVER_BUSY: Self = Self::other("too many UPDATEs in progress, try again");
     /// The store cannot take changes for the moment.
     pub const STORE_BUSY: Self = Self::other("cannot store changes now, try again");
+
+    /// The values of an UPDATE are published, and a nameserver of the delegation does not serve them.
+    pub const NOT_SERVED: Self = Self::other("published, but not served by every nameserver");
 
     /// No zone is loaded yet (RFC 8914 section 4.15).
     pub const NOT_READY: Self = Self::fixed(14, "zones are not loaded yet");

@@ -12,6 +12,8 @@ const TCP_KEEPALIVE: u16 = 11;
 const NSID: u16 = 3;
 /// The EDNS option that carries a DNS cookie (RFC 7873).
 const COOKIE: u16 = 10;
+/// The EDNS option that hides the length of a message (RFC 7830).
+pub(super) const PADDING: u16 = 12;
 
 /// Whether a record is an OPT record.
 pub(super) fn is_opt(record: &RawRecord<'_>) -> bool {
@@ -33,6 +35,8 @@ pub struct Edns {
     pub keepalive: bool,
     /// Whether the client asks which server answers (RFC 5001).
     pub nsid: bool,
+    /// Whether the message is padded, so that its reply must be padded too (RFC 7830 section 4).
+    pub padding: bool,
     /// The first COOKIE option, if its length is valid (RFC 7873 section 5.2).
     pub cookie: Option<Presented>,
     /// Whether the first COOKIE option has an invalid length.
@@ -50,6 +54,7 @@ impl Edns {
             compact_ok: flags & 0x40 != 0,
             keepalive: false,
             nsid: false,
+            padding: false,
             cookie: None,
             has_malformed_cookie: false,
         };
@@ -57,6 +62,7 @@ impl Edns {
             match code {
                 TCP_KEEPALIVE => edns.keepalive = true,
                 NSID => edns.nsid = true,
+                PADDING => edns.padding = true,
                 COOKIE if edns.cookie.is_none() && !edns.has_malformed_cookie => {
                     edns.cookie = Presented::read(data);
                     edns.has_malformed_cookie = edns.cookie.is_none();
@@ -67,12 +73,9 @@ impl Edns {
         edns
     }
 
-    /// Reads an OPT record. `None` if its options do not fill the RDATA exactly, or its cookie has an invalid length.
-    /// Other EDNS versions may lay out their options differently, so theirs are not checked.
-    pub(super) fn checked(opt: &RawRecord<'_>) -> Option<Self> {
-        let edns = Self::of(opt);
-        let is_whole = !edns.has_malformed_cookie && options(opt.rdata).all(|option| option.is_some());
-        (edns.version > 0 || is_whole).then_some(edns)
+    /// Whether the options of an OPT record fill its RDATA exactly, and its cookie has a valid length.
+    pub(super) fn is_valid(opt: &RawRecord<'_>) -> bool {
+        !Self::of(opt).has_malformed_cookie && options(opt.rdata).all(|option| option.is_some())
     }
 }
 

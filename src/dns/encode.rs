@@ -5,6 +5,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
@@ -16,7 +17,7 @@ use crate::zone::Zone;
 use crate::zone::signing::Signed;
 
 use super::answer::{Answer, Records};
-use super::edns::Edns;
+use super::edns::{Edns, PADDING};
 use super::question::Echo;
 use super::signatures::{NsecRole, Signatures, SigningOutcome};
 use super::tsig::ReplyTsig;
@@ -28,8 +29,10 @@ use crate::zone::signing::Carrier;
 pub const UDP_SIZE: u16 = 1_232;
 /// The most that a client without EDNS takes over UDP (RFC 1035 section 4.2.1).
 const PLAIN_UDP_SIZE: u16 = 512;
-/// How long an idle connection stays open, in units of 100 ms (RFC 7828 section 3.1).
-const KEEPALIVE: u16 = 100;
+/// The lengths of padded replies are multiples of this, in bytes (RFC 8467 section 4.1).
+const PADDING_BLOCK: usize = 468;
+/// Bytes of an option's code and length.
+const OPTION_HEAD: usize = 4;
 
 const QR: u8 = 0x80;
 const AA: u8 = 0x04;
@@ -56,8 +59,12 @@ pub struct Extras<'a> {
     pub cookie: Option<[u8; SERVER]>,
     /// The server's name, for a client that asks for it (RFC 5001).
     pub nsid: Option<&'a str>,
+    /// How long an idle connection stays open, for a client that asks for it (RFC 7828).
+    pub idle_timeout: Duration,
     /// Whether to leave out the answer and set TC, whatever its size, so that the client retries over TCP.
     pub must_truncate: bool,
+    /// Whether the reply's length must not tell what it holds (RFC 7830).
+    pub is_padded: bool,
     /// The TSIG record that is appended later; the writer leaves room for it.
     pub tsig: Option<&'a ReplyTsig>,
 }
@@ -68,7 +75,8 @@ pub fn encode(echo: &Echo<'_>, answer: &Answer<'_>, extras: Extras<'_>, carrier:
     let opt = echo.edns.map(|edns| Opt { edns, answer, extras, carrier });
     // A sender chooses the names in a TSIG record, and long ones may leave no room for any records.
     let behind = opt.as_ref().map_or(0, Opt::len) + extras.tsig.map_or(0, ReplyTsig::size);
-    let room = size_limit(carrier, echo.edns).saturating_sub(behind);
+    let limit = size_limit(carrier, echo.edns);
+    let room = limit.saturating_sub(behind);
     let class = if matches!(answer.records, Records::Identity(_)) { CLASS_CH } else { CLASS_IN };
     let mut writer = MessageWriter { start: out.len(), out, class, room, counts: [0; 2] };
     writer.header(echo, answer);
@@ -80,10 +88,19 @@ pub fn encode(echo: &Echo<'_>, answer: &Answer<'_>, extras: Extras<'_>, carrier:
         writer.set_truncated();
     }
     writer.set_counts(opt.is_some());
+    let padding = if extras.is_padded { padding(writer.len() + behind, limit) } else { None };
     if let Some(opt) = opt {
-        opt.write(out);
+        opt.write(padding, out);
     }
     fits
+}
+
+/// The bytes in the Padding option of a message that has `length` bytes without the option: as many as fill the last
+/// block, or the largest message. `None` if there is no room for the option, which a reply must have only as far as
+/// there is (RFC 7830 section 4).
+fn padding(length: usize, limit: usize) -> Option<usize> {
+    let least = length + OPTION_HEAD;
+    (least <= limit).then(|| least.next_multiple_of(PADDING_BLOCK).min(limit) - least)
 }
 
 /// Appends the reply to a query that met an internal fault: its id, its opcode and SERVFAIL. Reads only the header,
@@ -297,7 +314,8 @@ impl Opt<'_> {
         self.edns.keepalive && self.carrier == Carrier::Stream
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
+    /// Padding comes last, since its length depends on the other options (RFC 8467 section 3).
+    fn write(&self, padding: Option<usize>, out: &mut Vec<u8>) {
         const ROOT_AND_TYPE: [u8; 3] = [0, 0, 41];
         // CO is for clients that understand it, and for answers with signatures (RFC 9824 section 5.1).
         let compact = self.edns.compact_ok && !matches!(self.answer.signing, SigningOutcome::Unsigned);
@@ -306,11 +324,13 @@ impl Opt<'_> {
         push_u16(out, UDP_SIZE);
         out.extend_from_slice(&[self.answer.rcode.high(), 0]);
         push_u16(out, flags);
-        // A keepalive, a cookie, a short name and a short text: far below 65,536 bytes.
-        push_u16(out, self.options_len() as u16);
+        // A keepalive, a cookie, a short name, a short text and less than a block: far below 65,536 bytes.
+        push_u16(out, (self.options_len() + padding.map_or(0, |padding| OPTION_HEAD + padding)) as u16);
         if self.has_keepalive() {
             push_option_head(out, Self::TCP_KEEPALIVE, 2);
-            push_u16(out, KEEPALIVE);
+            // In units of 100 ms (RFC 7828 section 3.1).
+            let idle = self.extras.idle_timeout.as_millis() / 100;
+            push_u16(out, idle.try_into().unwrap_or(u16::MAX));
         }
         if let Some((client, server)) = self.cookie() {
             push_option_head(out, Self::COOKIE, client.len() + server.len());
@@ -326,6 +346,10 @@ impl Opt<'_> {
             push_u16(out, ede.code);
             // Writing to a vector cannot fail.
             _ = write!(out, "{}", ede.text);
+        }
+        if let Some(padding) = padding {
+            push_option_head(out, PADDING, padding);
+            out.resize(out.len() + padding, 0);
         }
     }
 }

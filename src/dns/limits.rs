@@ -150,8 +150,8 @@ mod tests {
 
     /// How many of 1,000 answers at one moment are sent, and what becomes of the last.
     fn burst(limits: &ReplyLimits, prefix: Prefix, rcode: ResponseCode, now: u64) -> (usize, LimitAction) {
-        let verdicts: Vec<_> = (0..1_000).map(|_| table(limits).judge(prefix, rcode, now)).collect();
-        (verdicts.iter().filter(|verdict| **verdict == LimitAction::Send).count(), verdicts[999])
+        let actions: Vec<_> = (0..1_000).map(|_| table(limits).judge(prefix, rcode, now)).collect();
+        (actions.iter().filter(|action| **action == LimitAction::Send).count(), actions[999])
     }
 
     /// Another network that does not share the first one's buckets.

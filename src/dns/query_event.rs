@@ -10,78 +10,17 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use crate::model::name::{Labels, MAX_NAME, Name, NameRef};
-use crate::model::time::Timestamp;
+use crate::model::time::{PreciseTimestamp, Timestamp};
+use crate::querylog::QueryRecord;
 
-use super::answer::{Answer, Records};
+pub use crate::querylog::message::{CookieState, ReplyOutcome};
+
+use super::answer::{Answer, AskedName, LiveTxt, Records};
 use super::ede::Ede;
 use super::edns::Edns;
 use super::question::Echo;
 use super::source::MessageSource;
 use super::tsig::{ReplyTsig, TsigError};
-
-/// What became of the reply to a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// The reply was sent.
-    Sent,
-    /// The client's network is over the rate limit: an empty reply with TC was sent, and the client can retry over TCP.
-    Slipped,
-    /// The client's network is over the rate limit for errors: nothing was sent.
-    Dropped,
-    /// Nothing was sent for another reason: the signing limit is exhausted, or the same UPDATE is already in progress and
-    /// its sender gets one reply.
-    Unanswered,
-}
-
-impl Verdict {
-    /// The name in lower case, for users.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Sent => "sent",
-            Self::Slipped => "slipped",
-            Self::Dropped => "dropped",
-            Self::Unanswered => "unanswered",
-        }
-    }
-
-    /// Whether the rate limit prevented the full reply.
-    pub fn is_limited(self) -> bool {
-        matches!(self, Self::Slipped | Self::Dropped)
-    }
-
-    /// Whether a message went out.
-    pub fn is_sent(self) -> bool {
-        matches!(self, Self::Sent | Self::Slipped)
-    }
-}
-
-/// The state of the DNS cookie in a message (RFC 7873).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CookieState {
-    /// No COOKIE option.
-    Absent,
-    /// A COOKIE option of an invalid length, which is a format error.
-    Malformed,
-    /// A client cookie alone, or with a server cookie in another server's format.
-    ClientOnly,
-    /// A server cookie that is forged, belongs to another client, or is too old.
-    Invalid,
-    /// A server cookie that this server, or one with the same secret, gave to this client.
-    Valid,
-}
-
-impl CookieState {
-    /// The name in lower case, for users.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Absent => "absent",
-            Self::Malformed => "malformed",
-            Self::ClientOnly => "client-only",
-            Self::Invalid => "invalid",
-            Self::Valid => "valid",
-        }
-    }
-}
 
 /// A name in uncompressed wire form, in the case in which it was sent: resolvers vary the case of letters (0x20).
 #[derive(Clone, PartialEq, Eq)]
@@ -144,7 +83,7 @@ pub struct QueryEvent {
     /// The names that an UPDATE changes or would change, if its sections are readable.
     pub updated: Vec<Name>,
     /// What became of the reply.
-    pub verdict: Verdict,
+    pub outcome: ReplyOutcome,
     /// The response code of the reply. If nothing was sent, the code of the reply that was held back.
     pub rcode: ResponseCode,
     /// The extended error in the reply. Only clients with EDNS get one.
@@ -167,7 +106,7 @@ pub struct Observed<'a> {
     pub cookie: CookieState,
     /// The answer that was written or held back.
     pub answer: &'a Answer<'a>,
-    pub verdict: Verdict,
+    pub outcome: ReplyOutcome,
     pub is_truncated: bool,
     /// The size of the reply in bytes; 0 if nothing was sent.
     pub size: usize,
@@ -185,6 +124,47 @@ impl Observed<'_> {
         is_asked || self.updated.iter().any(|updated| updated.is_in(name))
     }
 
+    /// Whether published values were sent.
+    pub fn shows_values(&self) -> bool {
+        let has_values = matches!(&self.answer.records, Records::Live(_));
+        has_values && self.outcome == ReplyOutcome::Sent && !self.is_truncated
+    }
+
+    /// The TXT values that were sent: challenge values from newest to oldest, then persistent values.
+    pub fn sent_values(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        let sent = match &self.answer.records {
+            Records::Live(txt) if self.shows_values() => Some(txt),
+            _ => None,
+        };
+        sent.into_iter().flat_map(LiveTxt::texts)
+    }
+
+    /// The query for the query log; `None` if the log leaves it out.
+    pub fn to_record(&self) -> Option<(QueryRecord, &[u8])> {
+        let is_below = match self.answer.asked {
+            AskedName::Owner => false,
+            AskedName::BelowOwner => true,
+            AskedName::Other => return None,
+        };
+        let MessageSource { address, port, local, transport } = self.source;
+        let record = QueryRecord {
+            at: PreciseTimestamp::now(),
+            source: address,
+            port,
+            listener: local,
+            transport,
+            rtype: self.echo.queried_type()?,
+            edns_size: self.echo.edns.map(|edns| edns.udp_size),
+            dnssec_ok: self.echo.edns.is_some_and(|edns| edns.dnssec_ok),
+            cookie: self.cookie,
+            rcode: self.answer.rcode,
+            outcome: self.outcome,
+            is_truncated: self.is_truncated,
+            is_below,
+        };
+        Some((record, self.echo.question_name()?))
+    }
+
     /// Copies the observation into an event.
     pub fn to_event(&self, at: Timestamp) -> QueryEvent {
         QueryEvent {
@@ -196,9 +176,9 @@ impl Observed<'_> {
             cookie: self.cookie,
             key: self.tsig.map(|tsig| ClaimedKey { name: tsig.key_name().clone(), error: tsig.error() }),
             updated: self.updated.to_vec(),
-            verdict: self.verdict,
+            outcome: self.outcome,
             rcode: self.answer.rcode,
-            ede: self.answer.ede.filter(|_| self.verdict.is_sent() && self.echo.edns.is_some()),
+            ede: self.answer.ede.filter(|_| self.outcome.is_sent() && self.echo.edns.is_some()),
             is_truncated: self.is_truncated,
             size: self.size,
             values: self.values(),
@@ -211,11 +191,6 @@ impl Observed<'_> {
     }
 
     fn values(&self) -> Vec<String> {
-        match &self.answer.records {
-            Records::Live(txt) if self.verdict == Verdict::Sent && !self.is_truncated => {
-                txt.texts().map(|text| String::from_utf8_lossy(text).into_owned()).collect()
-            }
-            _ => Vec::new(),
-        }
+        self.sent_values().map(|text| String::from_utf8_lossy(text).into_owned()).collect()
     }
 }

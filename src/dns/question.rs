@@ -2,7 +2,7 @@
 //!
 //! Nothing here allocates: a request borrows from its packet.
 
-use hickory_proto::op::{OpCode, ResponseCode};
+use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use crate::model::name::{MAX_NAME, NameRef};
@@ -29,6 +29,11 @@ pub struct Echo<'p> {
     pub edns: Option<Edns>,
 }
 
+/// The opcode of a query (RFC 1035 section 4.1.1).
+const QUERY: u8 = 0;
+/// The opcode of an UPDATE (RFC 2136 section 1.3).
+const UPDATE: u8 = 5;
+
 /// Bytes of a question's type and class.
 const TYPE_AND_CLASS: usize = 4;
 
@@ -47,7 +52,7 @@ impl<'p> Echo<'p> {
 
     /// The type that a query asks for; `None` for other opcodes.
     pub fn queried_type(&self) -> Option<RecordType> {
-        if self.opcode == u8::from(OpCode::Query) { self.question_type() } else { None }
+        if self.opcode == QUERY { self.question_type() } else { None }
     }
 }
 
@@ -109,6 +114,23 @@ pub enum RequestError<'p> {
 
 impl<'p> Request<'p> {
     /// Reads a message. `lower` receives the question's name in lower case.
+    ///
+    /// The first of these checks that a message does not pass decides its reply:
+    ///
+    /// | | check | otherwise | why |
+    /// |---|---|---|---|
+    /// | 1 | It has a whole header, with QR clear | no reply | RFC 1035 section 4.1.1 |
+    /// | 2 | It has no TSIG record | [`Signed`](Self::Signed): after the signature, the message without the record goes through the checks from here on, and gets a signed reply | RFC 8945 section 5.2 |
+    /// | 3 | It has at most one OPT record, at the root | FORMERR | RFC 6891 section 6.1.1 |
+    /// | 4 | The EDNS version is 0 | BADVERS, whatever the message asks for | RFC 6891 section 6.1.3 |
+    /// | 5 | The opcode is QUERY | [`Update`](Self::Update), if its records can be told apart (otherwise FORMERR); NOTIMP for any other, since an opcode decides what the rest means | RFC 2136 section 2, RFC 1035 section 4.1.1 |
+    /// | 6 | It has one question that can be read | [`Cookie`](Self::Cookie), if it has none and asks for a cookie; otherwise FORMERR | RFC 7873 section 5.4, RFC 9619 section 4 |
+    /// | 7 | The type is not AXFR or IXFR | REFUSED, before the record that an IXFR brings along is a fault | RFC 5936 section 2.2.1, RFC 1995 section 3 |
+    /// | 8 | No answer or authority records follow, the options and the cookie have a valid length, and nothing is left over | FORMERR | RFC 1035 section 4.1, RFC 6891 section 6.1.2, RFC 7873 section 5.2.2 |
+    /// | 9 | The type can be asked for, unlike OPT, NXNAME, TKEY and TSIG | FORMERR | RFC 6895 section 3.1, RFC 9824 section 3.5 |
+    /// | 10 | The class is IN, ANY or CH | REFUSED | RFC 1035 section 3.2.4 |
+    ///
+    /// A message that ends early passes the checks 2 to 4 as far as its records can be read.
     pub fn read(packet: &'p [u8], lower: &'p mut [u8; MAX_NAME]) -> Result<Self, RequestError<'p>> {
         let header = Header::read(packet).filter(|header| !header.is_response).ok_or(RequestError::Ignored)?;
         let mut walk = Walk::behind_header(packet);
@@ -123,21 +145,20 @@ impl<'p> Request<'p> {
         if additional.is_signed {
             return Ok(Self::Signed(echo));
         }
-        if header.opcode == u8::from(OpCode::Update) {
+        let request = match header.opcode {
+            _ if additional.has_misplaced_opt => Err(ResponseCode::FormErr.into()),
+            _ if echo.edns.is_some_and(|edns| edns.version > 0) => Err(ResponseCode::BADVERS.into()),
             // A message that is cut off may have lost its TSIG record.
-            let malformed = RequestError::Answered(echo, ResponseCode::FormErr.into());
-            return if additional.is_whole { Ok(Self::Update(echo)) } else { Err(malformed) };
-        }
-        if header.opcode != u8::from(OpCode::Query) {
-            return Err(RequestError::Answered(echo, ResponseCode::NotImp.into()));
-        }
-        let query = match fields {
-            Some(fields) => Question::checked(fields, &header, walk, echo, lower).map(Self::Query),
-            None if header.wants_cookie(walk) => Ok(Self::Cookie(echo)),
-            // RFC 9619: a query has exactly one question.
-            None => Err(ResponseCode::FormErr.into()),
+            UPDATE if additional.is_whole => Ok(Self::Update(echo)),
+            UPDATE => Err(ResponseCode::FormErr.into()),
+            QUERY => match fields {
+                Some(fields) => Question::checked(fields, &header, walk, echo, lower).map(Self::Query),
+                None if header.wants_cookie(walk, echo.edns) => Ok(Self::Cookie(echo)),
+                None => Err(ResponseCode::FormErr.into()),
+            },
+            _ => Err(ResponseCode::NotImp.into()),
         };
-        query.map_err(|refusal| RequestError::Answered(echo, refusal))
+        request.map_err(|refusal| RequestError::Answered(echo, refusal))
     }
 
     /// The parts that the reply repeats.
@@ -150,7 +171,7 @@ impl<'p> Request<'p> {
 }
 
 impl<'p> Question<'p> {
-    /// Checks a query's question and what follows it.
+    /// Checks a query's question and what follows it: the checks from 7 on.
     fn checked(
         fields: QuestionFields<'p>,
         header: &Header,
@@ -162,9 +183,8 @@ impl<'p> Question<'p> {
         if matches!(rtype, RecordType::AXFR | RecordType::IXFR) {
             return Err(ErrorReply::new(ResponseCode::Refused, Ede::PROHIBITED));
         }
-        let edns = header.rest(walk).ok_or(ResponseCode::FormErr)?;
-        if edns.is_some_and(|edns| edns.version > 0) {
-            return Err(ResponseCode::BADVERS.into());
+        if !header.is_rest_valid(walk) {
+            return Err(ResponseCode::FormErr.into());
         }
         if is_meta(rtype) {
             return Err(ErrorReply::new(ResponseCode::FormErr, Ede::INVALID_QUERY_TYPE));
@@ -209,14 +229,14 @@ impl<'p> QuestionFields<'p> {
     }
 }
 
-/// Whether a type occurs in messages only, never in a zone (RFC 6895 section 3.1; NXNAME: RFC 9824). ANY and the types
-/// of zone transfers have rules of their own.
+/// Whether a type occurs in messages only, never in a zone, and cannot be asked for (RFC 6895 section 3.1; NXNAME: RFC
+/// 9824). ANY and the types of zone transfers have rules of their own.
+///
+/// MAILB and MAILA can be asked for: they mean the mail records of a name (RFC 1035 section 3.2.3).
 pub(super) fn is_meta(rtype: RecordType) -> bool {
     const NXNAME: u16 = 128;
     const TKEY: u16 = 249;
-    const MAILB: u16 = 253;
-    const MAILA: u16 = 254;
-    rtype == RecordType::OPT || matches!(u16::from(rtype), NXNAME | TKEY | TSIG | MAILB | MAILA)
+    rtype == RecordType::OPT || matches!(u16::from(rtype), NXNAME | TKEY | TSIG)
 }
 
 /// The fields of a header that matter in a request.
@@ -254,12 +274,13 @@ impl Header {
     /// Reads the additional section of any message whose records can be told apart, however malformed it is otherwise.
     /// Its OPT record decides whether the reply has one (RFC 6891 section 7).
     fn additional(&self, packet: &[u8]) -> Additional {
-        let mut additional = Additional { opt: None, is_signed: false, is_whole: false };
+        let mut additional = Additional { opt: None, has_misplaced_opt: false, is_signed: false, is_whole: false };
         let mut count = 0;
         for record in self.additional_records(packet).into_iter().flatten() {
             count += 1;
-            if is_opt(&record) && additional.opt.is_none() {
-                additional.opt = Some(Edns::of(&record));
+            if is_opt(&record) {
+                additional.has_misplaced_opt |= additional.opt.is_some() || !record.is_at_root;
+                additional.opt = additional.opt.or_else(|| Some(Edns::of(&record)));
             }
             additional.is_signed |= record.rtype == TSIG;
         }
@@ -283,31 +304,31 @@ impl Header {
     }
 
     /// Whether a query without a question asks for a server cookie (RFC 7873 section 5.4).
-    fn wants_cookie(&self, walk: Walk<'_>) -> bool {
-        let edns = if self.questions == 0 { self.rest(walk).flatten() } else { None };
-        edns.is_some_and(|edns| edns.version == 0 && edns.cookie.is_some())
+    fn wants_cookie(&self, walk: Walk<'_>, edns: Option<Edns>) -> bool {
+        self.questions == 0 && edns.is_some_and(|edns| edns.cookie.is_some()) && self.is_rest_valid(walk)
     }
 
-    /// Reads what follows the question. Only additional records are allowed: at most one is an OPT record, the others
-    /// are ignored. `None` is a format error; so are bytes behind the last record.
-    fn rest(&self, mut walk: Walk<'_>) -> Option<Option<Edns>> {
+    /// Whether only valid additional records follow, and nothing behind them. Records other than OPT are ignored.
+    fn is_rest_valid(&self, mut walk: Walk<'_>) -> bool {
         if self.answers != 0 || self.authorities != 0 {
-            return None;
+            return false;
         }
-        let mut edns = None;
         for _ in 0..self.additionals {
-            let record = walk.record()?;
-            if is_opt(&record) && (!record.is_at_root || edns.replace(Edns::checked(&record)?).is_some()) {
-                return None; // RFC 6891 section 6.1.1: at the root, and only one
+            let Some(record) = walk.record() else { return false };
+            if is_opt(&record) && !Edns::is_valid(&record) {
+                return false;
             }
         }
-        walk.is_at_end().then_some(edns)
+        walk.is_at_end()
     }
 }
 
 /// The parts of an additional section that matter.
 struct Additional {
+    /// The first OPT record.
     opt: Option<Edns>,
+    /// Whether there is a second OPT record, or one that is not at the root.
+    has_misplaced_opt: bool,
     is_signed: bool,
     /// Whether the section holds as many records as the header counts.
     is_whole: bool,

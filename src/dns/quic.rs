@@ -1,4 +1,4 @@
-//! DNS over QUIC (RFC 9250): each query has a stream, and the same [`Responder`] answers as for every other transport.
+//! DNS over QUIC (RFC 9250): each query has a stream, and the same [`Responder`](super::Responder) answers as for every other transport.
 //!
 //! txtgate has its own accept loop over quinn. The listener of hickory-server cannot be bounded from outside. It waits for
 //! one handshake before it accepts the next client, so one datagram from a silent or forged sender shuts out everybody for
@@ -14,13 +14,12 @@ mod handover;
 mod session;
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Connecting, Endpoint, EndpointConfig, IdleTimeout, Incoming, ServerConfig, TransportConfig, VarInt};
-use tokio::sync::watch;
+use quinn::{Endpoint, EndpointConfig, IdleTimeout, Incoming, ServerConfig, TransportConfig, VarInt};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{interval, sleep};
 use tracing::error;
@@ -30,13 +29,14 @@ use crate::net::connections::{ConnectionPermit, Connections};
 use crate::net::tls::Tls;
 
 use super::listener::{Heartbeat, StreamListener, stopped};
-use super::responder::Responder;
-use super::tcp::{ConnectionHandler, MAX_QUERY, TURN};
+use super::long_messages::SHORT;
+use super::source::Transport;
+use super::tcp::{ConnectionHandler, TURN};
 
 use handover::{Driver, Handover};
-use session::serve_connection;
+use session::{Arrival, serve_connection};
 
-const WHAT: &str = "DNS over QUIC";
+const WHAT: &str = Transport::Quic.listener();
 
 /// Connections in total.
 pub const MAX_CONNECTIONS: usize = 1_024;
@@ -46,8 +46,12 @@ pub const MAX_PER_PREFIX: usize = 64;
 const MAX_LEAVING: usize = 256;
 /// How long a connection is kept after its end, so that its CONNECTION_CLOSE frame goes out.
 const LINGER: Duration = Duration::from_millis(100);
-/// Queries of one connection at the same time. A connection may take [`MAX_QUERY`] bytes for each.
+/// Queries of one connection at the same time. A connection may take [`SHORT`] bytes for each, and for longer ones what
+/// [`LongMessages`](super::long_messages::LongMessages) admits.
 const MAX_STREAMS: u32 = 16;
+/// Bytes of queries that have arrived and have not been read yet, on all streams of a connection: a short query on each,
+/// or one of the longest.
+const RECEIVE_WINDOW: usize = MAX_STREAMS as usize * (2 + SHORT);
 /// The most bytes of answers that a client has not yet acknowledged.
 const SEND_WINDOW: u32 = 32 * 1_024;
 /// Clients that may wait for the accept loop. The loop never leaves one waiting, so this only matters if it stalls.
@@ -57,29 +61,19 @@ const INCOMING_BUFFER: u64 = 8 * 1_024;
 /// Bytes that all waiting clients together may send.
 const INCOMING_BUFFERS: u64 = 256 * 1_024;
 
-/// Accepts connections until `shutdown` is true or its sender is gone. Must be called within a tokio runtime.
+/// Accepts connections until the handler's shutdown. Must be called within a tokio runtime.
 pub fn serve(
     socket: UdpSocket,
     tls: &Tls,
-    responder: Responder,
-    connections: Connections,
-    shutdown: watch::Receiver<bool>,
-) -> io::Result<StreamListener> {
-    start(socket, tls, connections, ConnectionHandler::new(responder, shutdown))
-}
-
-pub(super) fn start(
-    socket: UdpSocket,
-    tls: &Tls,
-    connections: Connections,
     handler: ConnectionHandler,
+    connections: Connections,
 ) -> io::Result<StreamListener> {
     let address = socket.local_addr()?;
     let config = server_config(tls, handler.timeouts.idle).map_err(io::Error::other)?;
     let handover = Arc::new(Handover::default());
     let endpoint = Endpoint::new(EndpointConfig::default(), Some(config), socket, handover.clone())?;
     let driver = tokio::spawn(handover.take().ok_or_else(|| io::Error::other("the QUIC endpoint has no driver"))?);
-    let server = QuicServer { endpoint, driver, handover, connections, handler };
+    let server = QuicServer { endpoint, address, driver, handover, connections, handler };
     Ok(StreamListener::start(WHAT, address, |heartbeat| server.serve(heartbeat)))
 }
 
@@ -89,14 +83,15 @@ fn server_config(tls: &Tls, idle: Duration) -> Result<ServerConfig, Box<dyn std:
         .max_concurrent_bidi_streams(MAX_STREAMS.into())
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(None)
-        .stream_receive_window(VarInt::try_from(2 + MAX_QUERY)?)
-        .receive_window(VarInt::try_from(MAX_STREAMS as usize * (2 + MAX_QUERY))?)
+        .stream_receive_window(VarInt::try_from(RECEIVE_WINDOW)?)
+        .receive_window(VarInt::try_from(RECEIVE_WINDOW)?)
         .send_window(SEND_WINDOW.into())
         .max_idle_timeout(Some(IdleTimeout::try_from(idle)?))
-        // Answers are small and connections short, so probing for a larger MTU would cost more than it saves.
-        .mtu_discovery_config(None)
-        // Padding hides the lengths of the names in queries (RFC 9250 section 5.4).
-        .pad_to_mtu(true);
+        // Answers are small and connections short, so probing for a larger MTU would cost more than it saves. Messages are
+        // padded, and packets are not (RFC 9250 section 5.4): quinn's `pad_to_mtu` pads packets that hold nothing but
+        // acknowledgements, too. Those consume the congestion window, and no acknowledgement ever opens it again (RFC 9000
+        // section 13.2.7), so that after ten of them nothing is sent.
+        .mtu_discovery_config(None);
     let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls.config())?));
     config
         .transport_config(Arc::new(transport))
@@ -110,6 +105,7 @@ fn server_config(tls: &Tls, idle: Duration) -> Result<ServerConfig, Box<dyn std:
 /// The accept loop and what it needs.
 struct QuicServer {
     endpoint: Endpoint,
+    address: SocketAddr,
     /// Moves the datagrams of all connections. Ends with the endpoint, or when the socket fails.
     driver: JoinHandle<()>,
     handover: Arc<Handover>,
@@ -158,15 +154,16 @@ impl QuicServer {
             && let Some(driver) = self.handover.take()
         {
             let permit = self.connections.admit(prefix);
-            open.spawn(hold(permit, driver, connecting, self.handler.clone()));
+            let client = Arrival { connecting, local: self.address };
+            open.spawn(hold(permit, driver, client, self.handler.clone()));
         }
     }
 }
 
 /// Drives one connection from its handshake to its end. Dropping the driver frees the connection, whatever its peer does.
-async fn hold(permit: ConnectionPermit, driver: Driver, connecting: Connecting, handler: ConnectionHandler) {
+async fn hold(permit: ConnectionPermit, driver: Driver, client: Arrival, handler: ConnectionHandler) {
     let served = async {
-        serve_connection(connecting, handler, &permit).await;
+        serve_connection(client, handler, &permit).await;
         sleep(LINGER).await;
     };
     tokio::select! {

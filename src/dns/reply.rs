@@ -14,14 +14,16 @@ use crate::metrics::Metrics;
 use crate::model::name::Name;
 use crate::model::secret::RandomError;
 use crate::model::time::Clock;
+use crate::querylog::Recorder;
 
-use super::answer::Answer;
+use super::answer::{Answer, AskedName};
 use super::encode::{Extras, encode, encode_fault, size_limit};
 use super::identity::ServerIdentity;
 use super::limits::{LimitAction, ReplyLimits};
-use super::query_event::{CookieState, Observed, Verdict};
+use super::query_event::{CookieState, Observed, ReplyOutcome};
 use super::question::Echo;
 use super::source::{MessageSource, Transport};
+use super::tap::MessageTap;
 use super::tsig::ReplyTsig;
 use super::watch::Watchers;
 
@@ -59,13 +61,21 @@ pub struct ResponsePolicy {
     pub cookies: Cookies,
     /// How many replies each network gets without a valid cookie.
     pub limits: ReplyLimits,
+    /// How long a connection may stay open without a complete query (RFC 7766 section 6.2.3). Single bytes do not extend
+    /// it. The edns-tcp-keepalive option tells it (RFC 7828).
+    pub idle_timeout: Duration,
 }
 
 impl ResponsePolicy {
     /// A policy with a random cookie secret, without limits and without an identity.
     pub fn plain() -> Result<Self, RandomError> {
         let secrets = CookieSecrets { current: CookieSecret::random()?, previous: None };
-        Ok(Self { identity: Arc::default(), cookies: Cookies::new(secrets), limits: ReplyLimits::new(0) })
+        Ok(Self {
+            identity: Arc::default(),
+            cookies: Cookies::new(secrets),
+            limits: ReplyLimits::new(0),
+            idle_timeout: Duration::from_secs(10),
+        })
     }
 }
 
@@ -75,6 +85,8 @@ pub struct ReplyWriter {
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
     pub(super) watchers: Watchers,
+    pub(super) tap: Option<MessageTap>,
+    pub(super) recorder: Recorder,
     pub(super) policy: ResponsePolicy,
 }
 
@@ -94,9 +106,9 @@ impl ReplyWriter {
         let is_known = cookie.state == CookieState::Valid || is_signed;
         match self.policy.limits.judge(received.source, answer, is_known) {
             LimitAction::Send => Some(self.send(received, answer, cookie, out)),
-            LimitAction::Slip => Some(self.slip(received, cookie, out)),
+            LimitAction::Slip => Some(self.slip(received, answer.asked, cookie, out)),
             LimitAction::Drop => {
-                self.record(&observed(received, answer, cookie.state, Verdict::Dropped));
+                self.record(&observed(received, answer, cookie.state, ReplyOutcome::Dropped));
                 None
             }
         }
@@ -105,7 +117,7 @@ impl ReplyWriter {
     /// Records that a message gets no reply, for a reason other than the rate limit.
     pub fn leave_unanswered(&self, received: Received<'_>, answer: &Answer<'_>) {
         let cookie = self.check_cookie(received);
-        self.record(&observed(received, answer, cookie.state, Verdict::Unanswered));
+        self.record(&observed(received, answer, cookie.state, ReplyOutcome::Unanswered));
     }
 
     /// Counts a message that is not a request: a response, or one too short for a header. Such a message has no event.
@@ -119,7 +131,7 @@ impl ReplyWriter {
         let echo = encode_fault(packet, out)?;
         let received = Received { source, echo: &echo, tsig: None, updated: &[] };
         let answer = Answer::bare(ResponseCode::ServFail);
-        let sent = observed(received, &answer, CookieState::Absent, Verdict::Sent);
+        let sent = observed(received, &answer, CookieState::Absent, ReplyOutcome::Sent);
         Some(self.record(&Observed { size: out.len() - start, ..sent }))
     }
 
@@ -140,22 +152,29 @@ impl ReplyWriter {
                 tsig.append(out, start, self.clock.commit());
             }
         }
-        let sent = observed(received, answer, cookie.state, Verdict::Sent);
+        let sent = observed(received, answer, cookie.state, ReplyOutcome::Sent);
         self.record(&Observed { is_truncated: !fits, size: out.len() - start, ..sent })
     }
 
     /// Appends an empty reply with TC. It claims NOERROR, since clients ignore the rest of a truncated message.
-    fn slip(&self, received: Received<'_>, cookie: CheckedCookie, out: &mut Vec<u8>) -> WrittenReply {
+    fn slip(&self, received: Received<'_>, asked: AskedName, cookie: CheckedCookie, out: &mut Vec<u8>) -> WrittenReply {
         let start = out.len();
-        let answer = Answer::bare(ResponseCode::NoError);
+        let answer = Answer { asked, ..Answer::bare(ResponseCode::NoError) };
         let extras = Extras { must_truncate: true, ..self.extras(received, cookie) };
         encode(received.echo, &answer, extras, received.source.transport.carrier(), out);
-        let sent = observed(received, &answer, cookie.state, Verdict::Slipped);
+        let sent = observed(received, &answer, cookie.state, ReplyOutcome::Slipped);
         self.record(&Observed { is_truncated: true, size: out.len() - start, ..sent })
     }
 
     fn extras<'a>(&'a self, received: Received<'a>, cookie: CheckedCookie) -> Extras<'a> {
-        Extras { cookie: cookie.reply, nsid: self.policy.identity.nsid(), must_truncate: false, tsig: received.tsig }
+        Extras {
+            cookie: cookie.reply,
+            nsid: self.policy.identity.nsid(),
+            idle_timeout: self.policy.idle_timeout,
+            must_truncate: false,
+            is_padded: is_padded(received),
+            tsig: received.tsig,
+        }
     }
 
     fn check_cookie(&self, received: Received<'_>) -> CheckedCookie {
@@ -179,6 +198,11 @@ impl ReplyWriter {
     /// Counts a reply, and tells the observers.
     fn record(&self, observed: &Observed<'_>) -> WrittenReply {
         self.count(observed);
+        if self.recorder.is_on()
+            && let Some((query, name)) = observed.to_record()
+        {
+            self.recorder.record(query, name, observed.sent_values());
+        }
         if self.watchers.are_there() {
             self.watchers.tell(self.clock.now(), observed);
         }
@@ -187,11 +211,11 @@ impl ReplyWriter {
     }
 
     fn count(&self, observed: &Observed<'_>) {
-        match observed.verdict {
-            Verdict::Sent => {}
-            Verdict::Slipped => self.metrics.slipped.one(),
-            Verdict::Dropped => return self.metrics.withheld.one(),
-            Verdict::Unanswered => return self.metrics.dropped.one(),
+        match observed.outcome {
+            ReplyOutcome::Sent => {}
+            ReplyOutcome::Slipped => self.metrics.slipped.one(),
+            ReplyOutcome::Dropped => return self.metrics.withheld.one(),
+            ReplyOutcome::Unanswered => return self.metrics.dropped.one(),
         }
         let rtype = observed.echo.queried_type().unwrap_or(RecordType::ZERO);
         self.metrics.answered(rtype, observed.answer.rcode.into());
@@ -208,8 +232,23 @@ impl ReplyWriter {
     }
 }
 
+/// Whether the reply must be padded. Padding hides a length, so only a transport that hides the content has any use for
+/// it (RFC 7830 section 6). Over TLS, replies to padded queries are padded; over QUIC, all replies (RFC 9250 section 5.4).
+fn is_padded(received: Received<'_>) -> bool {
+    match received.source.transport {
+        Transport::Udp | Transport::Tcp => false,
+        Transport::Tls => received.echo.edns.is_some_and(|edns| edns.padding),
+        Transport::Quic => true,
+    }
+}
+
 /// The observation of a message before a reply is written.
-fn observed<'a>(received: Received<'a>, answer: &'a Answer<'a>, cookie: CookieState, verdict: Verdict) -> Observed<'a> {
+fn observed<'a>(
+    received: Received<'a>,
+    answer: &'a Answer<'a>,
+    cookie: CookieState,
+    outcome: ReplyOutcome,
+) -> Observed<'a> {
     let Received { source, echo, tsig, updated } = received;
-    Observed { source, echo, tsig, updated, cookie, answer, verdict, is_truncated: false, size: 0 }
+    Observed { source, echo, tsig, updated, cookie, answer, outcome, is_truncated: false, size: 0 }
 }

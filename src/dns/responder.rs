@@ -12,6 +12,8 @@ use crate::metrics::Metrics;
 use crate::model::account::Account;
 use crate::model::name::{MAX_NAME, Name, NameRef};
 use crate::model::time::Clock;
+use crate::net::dnstap::Tap;
+use crate::querylog::{QueryLog, Recorder};
 use crate::zone::signing::Carrier;
 use crate::zone::{Zone, Zones};
 
@@ -23,6 +25,7 @@ use super::question::{Class, Echo, Question, Request, RequestError};
 use super::reply::{Received, ReplyWriter, ResponsePolicy, WrittenReply};
 use super::signatures::SigningOutcome;
 use super::source::MessageSource;
+use super::tap::MessageTap;
 use super::tsig::{Tsig, Unverified, VerifiedRequest};
 use super::update::{NotAccepted, PendingUpdate, Updates, updated_names};
 use super::watch::Watchers;
@@ -60,12 +63,14 @@ pub struct Responder {
     zones: Zones,
     pub(super) replies: ReplyWriter,
     updates: Option<Updates>,
+    query_log: Option<QueryLog>,
 }
 
 impl Responder {
     /// Creates a responder that answers from `zones` as of `clock`, and reports to `metrics` and `watchers`.
     pub fn new(zones: Zones, clock: Clock, metrics: Arc<Metrics>, watchers: Watchers, policy: ResponsePolicy) -> Self {
-        Self { zones, replies: ReplyWriter { clock, metrics, watchers, policy }, updates: None }
+        let replies = ReplyWriter { clock, metrics, watchers, recorder: Recorder::off(), policy, tap: None };
+        Self { zones, replies, updates: None, query_log: None }
     }
 
     /// Makes the responder verify signatures and accept UPDATEs.
@@ -73,11 +78,47 @@ impl Responder {
         Self { updates: Some(updates), ..self }
     }
 
+    /// Makes the responder copy every message to dnstap.
+    pub fn with_tap(mut self, tap: Option<Tap>) -> Self {
+        self.replies.tap = tap.map(MessageTap::new);
+        self
+    }
+
+    /// Makes the responder record queries in a log.
+    pub fn with_query_log(mut self, log: QueryLog) -> Self {
+        self.replies.recorder = log.shared_recorder();
+        self.query_log = Some(log);
+        self
+    }
+
+    /// A responder for a thread of its own, which shares no queue of the query log with others.
+    pub(super) fn for_thread(&self) -> Self {
+        let mut own = self.clone();
+        if let Some(log) = &self.query_log {
+            own.replies.recorder = log.thread_recorder();
+        }
+        own
+    }
+
+    /// How long a connection may stay open without a complete query.
+    pub(super) fn idle_timeout(&self) -> Duration {
+        self.replies.policy.idle_timeout
+    }
+
     /// Appends the reply to a message of any content to `out`. Leaves `out` unchanged if there is no reply yet.
     ///
     /// If answering panics, this query gets SERVFAIL and the caller's loop goes on.
     pub fn respond(&self, packet: &[u8], source: MessageSource, out: &mut Vec<u8>) -> Outcome {
-        self.caught(packet, source, out, |out| self.respond_or_panic(packet, source, out))
+        let Some(tap) = &self.replies.tap else {
+            return self.caught(packet, source, out, |out| self.respond_or_panic(packet, source, out));
+        };
+        let start = out.len();
+        let arrived = tap.query(packet, source);
+        let outcome = self.caught(packet, source, out, |out| self.respond_or_panic(packet, source, out));
+        if matches!(outcome, Outcome::Replied(_)) {
+            tap.response(&out[start..], source, Some(arrived));
+        }
+        outcome
     }
 
     /// Runs `respond`, and turns a panic into SERVFAIL.
@@ -125,7 +166,10 @@ impl Responder {
             }
             Ok(Request::Signed(echo)) => self.respond_signed(packet, &echo, source, out),
             Ok(Request::Update(echo)) => self.refuse_unsigned_update(packet, &echo, source, out),
-            Err(RequestError::Answered(echo, refusal)) => self.refuse(unsigned(source, &echo), refusal, out),
+            Err(RequestError::Answered(echo, refusal)) => {
+                let updated = self.observed_names(packet);
+                self.refuse(Received { updated: &updated, ..unsigned(source, &echo) }, refusal, out)
+            }
             Err(RequestError::Ignored) => {
                 self.replies.ignore();
                 Outcome::Silence
@@ -164,7 +208,7 @@ impl Responder {
         if question.class() == Class::Chaos {
             return (self.replies.policy.identity.answer(question), Duration::ZERO);
         }
-        let mut answer = answer(zones, question, is_virtual, self.replies.clock.now());
+        let mut answer = answer(zones, question, is_virtual, self.replies.clock.running());
         let pause = sign_answer(zones, question, carrier, &mut answer);
         answer.is_authoritative &= question.class() == Class::In;
         (answer, pause)
@@ -201,7 +245,7 @@ impl Responder {
         match (tsig.verify(key, self.replies.clock.commit()), holder) {
             (Ok(verified), Some(holder)) => self.respond_verified(&tsig.stripped(), &verified, &holder, source, out),
             (Err(Unverified::Rejected(error, reply)), _) => {
-                debug!(?error, key = %tsig.key_name(), client = %source.address, "a TSIG record was rejected");
+                debug!(error = error.as_str(), key = %tsig.key_name(), client = %source.address, "a TSIG record was rejected");
                 self.replies.metrics.unverified.one();
                 let updated = self.observed_names(packet);
                 let received = Received { tsig: Some(&reply), updated: &updated, ..received };
@@ -221,17 +265,18 @@ impl Responder {
         out: &mut Vec<u8>,
     ) -> Outcome {
         let mut lower = [0; MAX_NAME];
+        let updated = self.observed_names(packet);
         let request = match Request::read(packet, &mut lower) {
             Ok(request) => request,
             Err(RequestError::Answered(echo, refusal)) => {
-                return self.refuse(signed(source, &echo, verified), refusal, out);
+                let received = Received { updated: &updated, ..signed(source, &echo, verified) };
+                return self.refuse(received, refusal, out);
             }
             Err(RequestError::Ignored) => {
                 self.replies.ignore();
                 return Outcome::Silence;
             }
         };
-        let updated = self.observed_names(packet);
         let received = Received { updated: &updated, ..signed(source, request.echo(), verified) };
         let is_restricted = !matches!(request, Request::Cookie(_));
         if is_restricted && !holder.account.allow_from.allows(source.address) {

@@ -10,42 +10,42 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, timeout, timeout_at};
 
+use crate::model::prefix::Prefix;
 use crate::net::accept::Acceptor;
 use crate::net::connections::{ConnectionPermit, Connections};
+use crate::net::proxy_protocol::{ProxyProtocol, is_header};
 
 use super::listener::{Heartbeat, StreamListener, stopped};
+use super::long_messages::{LongMessages, MessagePermit, SHORT};
 use super::responder::{Outcome, Responder};
-use super::source::{MessageSource, Transport};
+use super::source::{MessageSource, Transport, canonical};
 use super::wire::HEADER;
 
-const WHAT: &str = "DNS over TCP";
+const WHAT: &str = Transport::Tcp.listener();
 
-/// How long a connection may stay open without a complete query (RFC 7766 section 6.2.3). Single bytes do not extend it.
-pub const IDLE: Duration = Duration::from_secs(10);
 /// How long a client may take to receive its answers.
 const WRITE: Duration = Duration::from_secs(5);
 /// Connections in total.
 pub const MAX_CONNECTIONS: usize = 4_096;
 /// Connections from one network prefix.
 pub const MAX_PER_PREFIX: usize = 64;
-/// The longest query that is read, in bytes. Each connection may take that much memory.
-pub(super) const MAX_QUERY: usize = 4_096;
 /// Bytes of answers that are collected before they are sent.
 const MAX_ANSWERS: usize = 16 * 1_024;
+/// The least room for bytes that arrive. A connection that answers no query keeps no more than [`SHORT`] and this.
+const READ: usize = 512;
 /// How long a connection still accepts queries after the shutdown has begun.
 pub(super) const LAST_CALL: Duration = Duration::from_millis(100);
 /// How often the accept loop beats while nobody connects.
 pub(super) const TURN: Duration = Duration::from_millis(250);
 
-/// Accepts connections until `shutdown` is true or its sender is gone. Must be called within a tokio runtime.
+/// Accepts connections until the handler's shutdown. Must be called within a tokio runtime.
 pub fn serve(
     listener: std::net::TcpListener,
-    responder: Responder,
+    handler: ConnectionHandler,
     connections: Connections,
-    shutdown: watch::Receiver<bool>,
 ) -> io::Result<StreamListener> {
     let acceptor = Acceptor::new(WHAT, TcpListener::from_std(listener)?, connections);
-    start(WHAT, acceptor, ConnectionHandler::new(responder, shutdown), ConnectionHandler::serve_tcp)
+    start(WHAT, acceptor, handler, ConnectionHandler::serve_tcp)
 }
 
 /// Runs an accept loop that hands each connection to `serve`.
@@ -69,12 +69,15 @@ pub(super) struct StreamTimeouts {
     pub write: Duration,
 }
 
-/// What serving a connection needs; each connection has a cheap clone.
+/// What serving connections needs, over TCP, TLS and QUIC; each connection has a cheap clone.
 #[derive(Clone, Debug)]
-pub(super) struct ConnectionHandler {
-    pub responder: Responder,
-    pub timeouts: StreamTimeouts,
-    pub shutdown: watch::Receiver<bool>,
+pub struct ConnectionHandler {
+    pub(super) responder: Responder,
+    pub(super) timeouts: StreamTimeouts,
+    /// Shared by all connections.
+    pub(super) long_messages: LongMessages,
+    pub(super) proxies: ProxyProtocol,
+    pub(super) shutdown: watch::Receiver<bool>,
 }
 
 pub(super) async fn accept_all<F>(
@@ -105,15 +108,42 @@ pub(super) async fn accept_all<F>(
 }
 
 impl ConnectionHandler {
+    /// Serves connections until `shutdown` is true or its sender is gone.
     pub fn new(responder: Responder, shutdown: watch::Receiver<bool>) -> Self {
-        Self { responder, timeouts: StreamTimeouts { idle: IDLE, write: WRITE }, shutdown }
+        let timeouts = StreamTimeouts { idle: responder.idle_timeout(), write: WRITE };
+        Self { responder, timeouts, long_messages: LongMessages::new(), proxies: ProxyProtocol::off(), shutdown }
     }
 
-    pub(super) async fn serve_tcp(self, stream: TcpStream, peer: SocketAddr, permit: ConnectionPermit) {
+    /// Reads the PROXY headers of these proxies over TCP and TLS.
+    pub fn with_proxies(self, proxies: ProxyProtocol) -> Self {
+        Self { proxies, ..self }
+    }
+
+    pub(super) async fn serve_tcp(mut self, mut stream: TcpStream, peer: SocketAddr, permit: ConnectionPermit) {
         // Answers are written whole, so waiting for more data would only delay them.
         _ = stream.set_nodelay(true);
-        let source = MessageSource { address: peer.ip().to_canonical(), transport: Transport::Tcp };
-        self.serve(stream, source, &permit).await;
+        if let Some((source, permit)) = self.client_of(Transport::Tcp, &mut stream, peer, permit).await {
+            self.serve(stream, source, &permit).await;
+        }
+    }
+
+    /// The client behind a new connection, and the permit under which it counts: that of the client's own network, not
+    /// of the proxy's. `None` if the connection must be closed.
+    pub(super) async fn client_of(
+        &mut self,
+        transport: Transport,
+        stream: &mut TcpStream,
+        peer: SocketAddr,
+        permit: ConnectionPermit,
+    ) -> Option<(MessageSource, ConnectionPermit)> {
+        let client = tokio::select! {
+            client = self.proxies.client_of(transport.listener(), stream, peer) => client?,
+            () = permit.evicted() => return None,
+            () = stopped(&mut self.shutdown) => return None,
+        };
+        let permit = if self.proxies.is_proxy(peer.ip()) { permit.moved_to(Prefix::of(client.ip())) } else { permit };
+        let local = canonical(stream.local_addr().ok()?);
+        Some((MessageSource { address: client.ip(), port: client.port(), local, transport }, permit))
     }
 
     /// Serves a connection of any kind until it closes, is idle for too long, sends something other than DNS, or must make
@@ -124,8 +154,8 @@ impl ConnectionHandler {
         source: MessageSource,
         permit: &ConnectionPermit,
     ) {
-        let Self { responder, timeouts, shutdown } = self;
-        let session = StreamSession { stream, source, responder, timeouts, shutdown, last_call: None, permit };
+        let session =
+            StreamSession { stream, source, handler: self, message: MessagePermit::default(), last_call: None, permit };
         tokio::select! {
             // An error only means that the client is gone.
             _ = session.run() => {}
@@ -137,9 +167,9 @@ impl ConnectionHandler {
 struct StreamSession<'s, S> {
     stream: S,
     source: MessageSource,
-    responder: Responder,
-    timeouts: StreamTimeouts,
-    shutdown: watch::Receiver<bool>,
+    handler: ConnectionHandler,
+    /// The permit of the message that is arriving.
+    message: MessagePermit,
     /// When the session ends, once the shutdown has begun.
     last_call: Option<Instant>,
     permit: &'s ConnectionPermit,
@@ -149,36 +179,52 @@ impl<S: AsyncRead + AsyncWrite + Unpin> StreamSession<'_, S> {
     async fn run(mut self) -> io::Result<()> {
         let mut received = Vec::new();
         let mut answers = Vec::new();
-        let mut deadline = Instant::now() + self.timeouts.idle;
+        let mut deadline = Instant::now() + self.handler.timeouts.idle;
         while self.read(&mut received, deadline).await? {
             if self.answer_all(&mut received, &mut answers).await? {
-                deadline = Instant::now() + self.timeouts.idle;
+                deadline = Instant::now() + self.handler.timeouts.idle;
             }
         }
         // An orderly end: TLS sends close_notify, TCP a FIN.
-        timeout(self.timeouts.write, self.stream.shutdown()).await?
+        timeout(self.handler.timeouts.write, self.stream.shutdown()).await?
     }
 
-    /// Reads more bytes. Returns false if the session is over: the client has closed it, it was idle for too long, or the
-    /// daemon shuts down.
+    /// Reads more bytes. Returns false if the session is over: the client has closed it, it was idle for too long, its
+    /// message has to make room for others, or the daemon shuts down.
     async fn read(&mut self, received: &mut Vec<u8>, deadline: Instant) -> io::Result<bool> {
         let deadline = self.last_call.unwrap_or(deadline).min(deadline);
         if Instant::now() >= deadline {
             return Ok(false);
         }
-        received.reserve(512);
+        self.make_room(received);
         tokio::select! {
             biased; // queries that have arrived are answered even during the shutdown
             read = timeout_at(deadline, self.stream.read_buf(received)) => match read {
-                Ok(count) => Ok(count? > 0),
+                Ok(count) => {
+                    self.message.touch();
+                    Ok(count? > 0)
+                }
                 Err(_idle) => Ok(false),
             },
-            _ = self.shutdown.wait_for(|stop| *stop), if self.last_call.is_none() => {
+            () = self.message.evicted() => Ok(false),
+            () = stopped(&mut self.handler.shutdown), if self.last_call.is_none() => {
                 // A query may have reached the kernel but not this task.
                 self.last_call = Some(Instant::now() + LAST_CALL);
                 Ok(true)
             }
         }
+    }
+
+    /// Makes room for bytes that arrive: for all of the message that they belong to, if that is a long one.
+    fn make_room(&mut self, received: &mut Vec<u8>) {
+        let length = received.first_chunk().map_or(0, |length| u16::from_be_bytes(*length));
+        if usize::from(length) <= SHORT {
+            return received.reserve(READ);
+        }
+        if !self.message.is_for_long() {
+            self.message = self.handler.long_messages.admit(length, self.source.address);
+        }
+        received.reserve_exact((2 + usize::from(length)).saturating_sub(received.len()));
     }
 
     /// Answers every complete query that has been received, in order, including those before an invalid length. Returns
@@ -193,7 +239,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> StreamSession<'_, S> {
                         self.permit.touch();
                     }
                     done += 2 + query.len();
-                    let responded = match self.responder.respond_framed(query, self.source, answers) {
+                    let responded = match self.handler.responder.respond_framed(query, self.source, answers) {
                         Outcome::Update(update) => {
                             // The disk may be slow, so the answers that are ready go out first.
                             self.write(answers).await?;
@@ -209,6 +255,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> StreamSession<'_, S> {
                         tokio::time::sleep(pause).await;
                     }
                 }
+                Ok(None) if is_header(&received[done..]) => {
+                    self.handler.proxies.warn_of_unasked(self.source.transport.listener(), self.source.address);
+                    break Err(io::ErrorKind::InvalidData.into());
+                }
                 Ok(None) => break Ok(done > 0),
                 Err(error) => break Err(error),
             }
@@ -217,6 +267,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> StreamSession<'_, S> {
             }
         };
         received.drain(..done);
+        if done > 0 {
+            self.message = MessagePermit::default();
+            received.shrink_to(SHORT + READ);
+        }
         self.write(answers).await?;
         end
     }
@@ -228,8 +282,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> StreamSession<'_, S> {
                 stream.write_all(answers).await?;
                 stream.flush().await
             };
-            timeout(self.timeouts.write, written).await??;
+            timeout(self.handler.timeouts.write, written).await??;
             answers.clear();
+            // One large answer must not take its memory for as long as the connection is open.
+            answers.shrink_to(MAX_ANSWERS);
         }
         Ok(())
     }
@@ -242,7 +298,7 @@ fn whole_query(received: &[u8]) -> io::Result<Option<&[u8]>> {
         return Ok(None);
     };
     let length = usize::from(u16::from_be_bytes(*length));
-    if !(HEADER..=MAX_QUERY).contains(&length) {
+    if length < HEADER {
         return Err(io::ErrorKind::InvalidData.into());
     }
     Ok(rest.get(..length))

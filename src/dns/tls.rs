@@ -5,55 +5,62 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::debug;
 
 use crate::net::accept::Acceptor;
 use crate::net::connections::{ConnectionPermit, Connections};
+use crate::net::proxy_protocol::has_header;
 use crate::net::tls::Tls;
 
 use super::listener::{StreamListener, stopped};
-use super::responder::Responder;
-use super::source::{MessageSource, Transport};
+use super::source::Transport;
 use super::tcp::{ConnectionHandler, start};
 
-const WHAT: &str = "DNS over TLS";
+const WHAT: &str = Transport::Tls.listener();
 
 /// How long a handshake may take.
 pub(super) const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// Accepts connections until `shutdown` is true or its sender is gone. Must be called within a tokio runtime.
+/// Accepts connections until the handler's shutdown. Must be called within a tokio runtime.
 pub fn serve(
     listener: std::net::TcpListener,
     tls: Tls,
-    responder: Responder,
+    handler: ConnectionHandler,
     connections: Connections,
-    shutdown: watch::Receiver<bool>,
 ) -> io::Result<StreamListener> {
     let acceptor = Acceptor::new(WHAT, TcpListener::from_std(listener)?, connections);
     let serve =
         move |handler: ConnectionHandler, stream, peer, permit| serve_tls(tls.clone(), handler, stream, peer, permit);
-    start(WHAT, acceptor, ConnectionHandler::new(responder, shutdown), serve)
+    start(WHAT, acceptor, handler, serve)
 }
 
 async fn serve_tls(
     tls: Tls,
     mut handler: ConnectionHandler,
-    stream: TcpStream,
+    mut stream: TcpStream,
     peer: SocketAddr,
     permit: ConnectionPermit,
 ) {
     _ = stream.set_nodelay(true);
-    let source = MessageSource { address: peer.ip().to_canonical(), transport: Transport::Tls };
+    let Some((source, permit)) = handler.client_of(Transport::Tls, &mut stream, peer, permit).await else { return };
+    let handshake = async {
+        // A handshake begins with another byte, and its error would not say what is wrong.
+        if has_header(&stream).await {
+            handler.proxies.warn_of_unasked(WHAT, peer.ip());
+            return None;
+        }
+        Some(tls.acceptor().accept(stream).await)
+    };
     let handshake = tokio::select! {
-        done = timeout(HANDSHAKE, tls.acceptor().accept(stream)) => done,
+        done = timeout(HANDSHAKE, handshake) => done,
         () = permit.evicted() => return,
         () = stopped(&mut handler.shutdown) => return,
     };
     match handshake {
-        Ok(Ok(stream)) => handler.serve(stream, source, &permit).await,
-        Ok(Err(error)) => debug!(%peer, "TLS handshake: {error}"),
+        Ok(Some(Ok(stream))) => handler.serve(stream, source, &permit).await,
+        Ok(Some(Err(error))) => debug!(%peer, "TLS handshake: {error}"),
+        Ok(None) => {}
         Err(_) => debug!(%peer, "TLS handshake: too slow"),
     }
 }

@@ -51,7 +51,7 @@ pub fn spawn(bound: UdpSockets, responder: &Responder) -> io::Result<UdpListener
         socket.set_read_timeout(Some(TURN))?;
         let heartbeat = Heartbeat::default();
         let worker = Worker {
-            responder: responder.clone(),
+            responder: responder.for_thread(),
             stop: listener.stop.clone(),
             heartbeat: heartbeat.clone(),
             last_logged: None,
@@ -113,8 +113,9 @@ impl Worker {
                 self.pause_after(&error);
             }
             let started = answered.is_multiple_of(TIMED).then(Instant::now);
-            batch.answer(|query, address, out| {
-                let source = MessageSource { address, transport: Transport::Udp };
+            batch.answer(|query, peer, destination, out| {
+                let local = destination.map_or(address, |ip| SocketAddr::new(ip, address.port()));
+                let source = MessageSource { address: peer.ip(), port: peer.port(), local, transport: Transport::Udp };
                 self.responder.respond(query, source, out)
             });
             let replies = batch.send();

@@ -2,11 +2,12 @@
 //!
 //! The listener's thread verifies the signature and reads the sections, which costs a look-up in memory and an HMAC. A
 //! valid UPDATE then waits for the disk in a task of its own, which also sends the reply. So no UPDATE holds up a
-//! listener.
+//! listener. If the configuration says so, the reply also waits until every nameserver serves the values.
 
 mod plan;
 mod refusal;
 mod sections;
+mod wait;
 mod zone;
 
 use std::sync::Arc;
@@ -17,9 +18,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tracing::debug;
 
 use crate::crypto::keyring::{Admission, Keyring, Ticket, TsigHolder};
+use crate::delegation::propagation::Propagation;
 use crate::model::actor::{Actor, FrontEnd, KeyUsed};
 use crate::model::name::{Name, NameRef};
-use crate::publisher::{Abort, Publisher};
+use crate::publisher::Publisher;
 use crate::zone::Zone;
 
 use super::answer::Answer;
@@ -30,7 +32,8 @@ use super::source::MessageSource;
 use super::tsig::{ReplyTsig, VerifiedRequest};
 
 use plan::UpdatePlan;
-use refusal::UpdateRefusal;
+use refusal::{UpdateFailure, UpdateRefusal};
+use wait::UpdateWait;
 
 pub use sections::updated_names;
 
@@ -43,6 +46,7 @@ pub struct Updates {
     keyring: Keyring,
     publisher: Publisher,
     open_virtual_zones: bool,
+    propagation: Option<Propagation>,
     permits: Arc<Semaphore>,
     runtime: Handle,
 }
@@ -67,7 +71,12 @@ impl Updates {
     /// within a tokio runtime. `open_virtual_zones`: whether unsigned questions for the SOA of an alias are answered too.
     pub fn new(keyring: Keyring, publisher: Publisher, open_virtual_zones: bool) -> Self {
         let permits = Arc::new(Semaphore::new(MAX_IN_PROGRESS));
-        Self { keyring, publisher, open_virtual_zones, permits, runtime: Handle::current() }
+        Self { keyring, publisher, open_virtual_zones, propagation: None, permits, runtime: Handle::current() }
+    }
+
+    /// Replies to an UPDATE only when every nameserver of the delegation serves its values.
+    pub fn waiting_for(self, propagation: Propagation) -> Self {
+        Self { propagation: Some(propagation), ..self }
     }
 
     /// Whether any account has a key.
@@ -97,9 +106,6 @@ impl Updates {
         replies: &ReplyWriter,
     ) -> Result<Box<PendingUpdate>, NotAccepted> {
         let echo = received.echo;
-        if echo.edns.is_some_and(|edns| edns.version > 0) {
-            return Err(NotAccepted::Refused(ResponseCode::BADVERS.into()));
-        }
         let plan = UpdatePlan::read(message, &holder.account, zones)?;
         let ticket = match holder.recent.admit(&verified.mac, verified.expires, replies.clock.commit()) {
             Admission::New(ticket) => ticket,
@@ -111,6 +117,7 @@ impl Updates {
         Ok(Box::new(PendingUpdate {
             replies: replies.clone(),
             publisher: self.publisher.clone(),
+            propagation: self.propagation.clone(),
             runtime: self.runtime.clone(),
             holder: holder.clone(),
             plan,
@@ -130,6 +137,7 @@ impl Updates {
 pub struct PendingUpdate {
     replies: ReplyWriter,
     publisher: Publisher,
+    propagation: Option<Propagation>,
     runtime: Handle,
     holder: Arc<TsigHolder>,
     plan: UpdatePlan,
@@ -173,25 +181,61 @@ impl PendingUpdate {
         Some(responded)
     }
 
-    async fn run(self, out: &mut Vec<u8>) -> Option<WrittenReply> {
-        let Self { replies, publisher, holder, plan, ticket, tsig, echo, question, source, updated, permit, .. } = self;
-        let UpdatePlan { plan, unmet } = plan;
-        let username = holder.account.username;
-        let count = plan.edits.len();
-        let actor = Actor::account(username, FrontEnd::Update, source.address, KeyUsed::Tsig);
-        let answer = match publisher.amend(actor, plan).await {
-            Ok(_) => Answer::bare(ResponseCode::NoError),
-            Err(Abort::Refused(rule)) => Answer::refused(UpdateRefusal::of_rule(&rule, &unmet).into()),
-            Err(Abort::Store(error)) => Answer::refused(UpdateRefusal::of_store(&error).into()),
+    async fn run(mut self, out: &mut Vec<u8>) -> Option<WrittenReply> {
+        let publisher = self.publisher.clone();
+        let wait = self.propagation.take().and_then(|propagation| UpdateWait::of(propagation, &self.plan.plan.edits));
+        let plan = std::mem::take(&mut self.plan.plan);
+        let username = self.holder.account.username;
+        let actor = Actor::account(username, FrontEnd::Update, self.source.address, KeyUsed::Tsig);
+        let carried_out = async move {
+            // Before anything is changed, so that a refusal leaves nothing behind.
+            let permit = wait.as_ref().map(|wait| wait.permit(username)).transpose()?;
+            publisher.amend(actor, plan).await?;
+            match (wait, permit) {
+                (Some(wait), Some(permit)) => wait.until_served(permit).await,
+                _ => Ok(()),
+            }
         };
+        self.reply_after(carried_out, out).await
+    }
+
+    /// Replies with what `carried_out` comes to. It runs in a task of its own, so that a panic in it becomes a reply as well.
+    async fn reply_after<F>(self, carried_out: F, out: &mut Vec<u8>) -> Option<WrittenReply>
+    where
+        F: Future<Output = Result<(), UpdateFailure>> + Send + 'static,
+    {
+        let Self { replies, holder, plan, ticket, tsig, echo, question, source, updated, permit, runtime, .. } = self;
+        let answer = match runtime.spawn(carried_out).await {
+            Ok(Ok(())) => Answer::bare(ResponseCode::NoError),
+            Ok(Err(failure)) => Answer::refused(UpdateRefusal::of_failure(&failure, &plan.unmet).into()),
+            Err(error) => Answer::refused(UpdateRefusal::of_panic(&error).into()),
+        };
+        let username = holder.account.username;
         let rcode = answer.rcode;
-        debug!(%username, changes = count, ?rcode, client = %source.address, "an UPDATE was carried out");
+        debug!(%username, rcode = u16::from(rcode), client = %source.address, "an UPDATE was carried out");
         if rcode != ResponseCode::ServFail {
             ticket.done(rcode);
         }
         drop(permit);
         let echo = Echo { question: &question, ..echo };
         let received = Received { source, echo: &echo, tsig: Some(&tsig), updated: &updated };
-        replies.reply(received, &answer, out)
+        let start = out.len();
+        let responded = replies.reply(received, &answer, out);
+        if let Some(tap) = &replies.tap
+            && responded.is_some()
+        {
+            tap.response(&out[start..], source, None);
+        }
+        responded
+    }
+}
+
+#[cfg(test)]
+impl PendingUpdate {
+    /// The reply where the work panics.
+    pub(super) async fn reply_after_panic(self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.reply_after(async { panic!("on purpose") }, &mut out).await.expect("a reply");
+        out
     }
 }

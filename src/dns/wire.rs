@@ -5,6 +5,9 @@ use crate::model::name::{MAX_LABEL, MAX_NAME, Name};
 /// Bytes of the header (RFC 1035 section 4.1.1).
 pub const HEADER: usize = 12;
 
+/// The most labels of a name, the root apart: each takes two bytes at least.
+const MAX_LABELS: usize = (MAX_NAME - 1) / 2;
+
 /// A position in a message. Each step returns `None` if the bytes end early or are malformed.
 #[derive(Clone, Copy, Debug)]
 pub struct Walk<'p> {
@@ -101,12 +104,14 @@ impl<'p> Walk<'p> {
     }
 
     /// Takes a name that may be compressed, and returns it uncompressed and in lower case. Each pointer must refer to a
-    /// position before the labels that it ends (RFC 1035 section 4.1.4), so this always terminates.
+    /// position before the labels that it ends (RFC 1035 section 4.1.4), so this always terminates. Pointers to pointers
+    /// could be thousands, so there may be no more of them than a name has labels.
     pub fn expanded_name(&mut self) -> Option<Name> {
         let mut wire = Vec::new();
         let mut part = *self;
         self.skip_name()?;
         let mut start = part.at;
+        let mut pointers = 0;
         loop {
             match part.take(1)?.first()? {
                 length @ 0..=0x3f => {
@@ -119,7 +124,8 @@ impl<'p> Walk<'p> {
                 high @ 0xc0.. => {
                     let low = part.take(1)?.first()?;
                     let target = usize::from(u16::from_be_bytes([high & 0x3f, *low]));
-                    if !(HEADER..start).contains(&target) {
+                    pointers += 1;
+                    if !(HEADER..start).contains(&target) || pointers > MAX_LABELS {
                         return None;
                     }
                     start = target;
@@ -186,6 +192,18 @@ mod tests {
         for (at, why) in [(27, "to itself"), (29, "into the header"), (31, "a loop"), (35, "no label"), (36, "the end")]
         {
             assert_eq!(expanded(message, at), None, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_not_a_walk_through_thousands_of_pointers() {
+        // A root, and pointers each to the one before.
+        let mut message = b"headerheader\x00".to_vec();
+        for number in 1..=200_usize {
+            let at = message.len();
+            let target = if number == 1 { 12 } else { at - 2 };
+            message.extend_from_slice(&(0xc000 | target as u16).to_be_bytes());
+            assert_eq!(expanded(&message, at).is_some(), number <= MAX_LABELS, "{number}");
         }
     }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use super::Unread;
+use super::{Unread, Unusable};
 
 /// Why a file or folder cannot be used.
 #[derive(Debug, Clone, Error)]
@@ -21,7 +21,7 @@ pub enum FileError {
     Damaged { path: PathBuf, problem: String },
     #[error("others can read {} (mode {mode:o})", path.display())]
     NotPrivate { path: PathBuf, mode: u32 },
-    #[error("cannot use {}: {source}", path.display())]
+    #[error("cannot use {}", Unusable(path, source))]
     Io { path: PathBuf, source: Arc<io::Error> },
     #[error("file access was interrupted: {0}")]
     Interrupted(String),

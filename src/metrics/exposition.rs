@@ -10,7 +10,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::histogram::{BOUNDS, Histogram};
-use super::{CertificateTimes, Counter, EndAndFailure, Metrics, RCODES, TYPES};
+use super::{CHANNELS, CertificateTimes, Counter, EndAndFailure, Metrics, RCODES, ROUTES, TYPES};
 
 /// A number that somebody else knows: its name, its meaning and its value.
 pub type Reading = (&'static str, &'static str, u64);
@@ -38,16 +38,24 @@ struct Exposition {
 impl Collector for Exposition {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.encode_dns(&mut encoder)?;
+        self.encode_dnstap(&mut encoder)?;
         self.encode_counters(&mut encoder)?;
         self.encode_histograms(&mut encoder)?;
         for (name, help, value) in &self.gauges {
             encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(value)?;
         }
+        for (name, help, gauge) in [
+            ("txtgate_querylog_owners", "Names in the query log.", &self.metrics.query_log_owners),
+            ("txtgate_querylog_bytes", "Memory of the query log.", &self.metrics.query_log_bytes),
+        ] {
+            encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&gauge.value())?;
+        }
         let expires = self.metrics.api_certificate_expires.value();
-        let help = "When the API's certificate ends; 0: no CA's.";
+        let help = "When the API's certificate expires; 0: no CA's.";
         let name = "txtgate_api_certificate_expires_seconds";
         encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&expires)?;
-        encode_certificates(&mut encoder, &self.metrics.managed)
+        encode_certificates(&mut encoder, &self.metrics.managed)?;
+        self.encode_notifications(&mut encoder)
     }
 }
 
@@ -79,6 +87,14 @@ impl Exposition {
         encode_labelled(&mut limited, &[("became", "dropped")], withheld)
     }
 
+    fn encode_dnstap(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Metrics { dnstap_written, dnstap_lost, .. } = &*self.metrics;
+        let help = "Messages for dnstap, by what became of them.";
+        let mut messages = counters(encoder, "txtgate_dnstap_messages", help)?;
+        encode_labelled(&mut messages, &[("became", "written")], dnstap_written)?;
+        encode_labelled(&mut messages, &[("became", "lost")], dnstap_lost)
+    }
+
     fn encode_counters(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let metrics = &self.metrics;
         for (name, help, counter) in [
@@ -89,7 +105,25 @@ impl Exposition {
                 "DNS messages with a TSIG of an unknown key, or a wrong one.",
                 &metrics.unverified,
             ),
+            ("txtgate_queries_logged", "Queries in the query log.", &metrics.queries_logged),
+            ("txtgate_queries_lost", "Queries that the query log could not keep up with.", &metrics.queries_lost),
+            (
+                "txtgate_queries_over_share",
+                "Queries that the query log left out because one network sent too many.",
+                &metrics.queries_over_share,
+            ),
+            (
+                "txtgate_queries_not_kept",
+                "Logged queries that could not be kept in the file.",
+                &metrics.queries_not_kept,
+            ),
             ("txtgate_updates", "TXT values published.", &metrics.updates),
+            ("txtgate_values_expired", "TXT values removed at the end of their lifetime.", &metrics.values_expired),
+            (
+                "txtgate_values_retired_early",
+                "TXT values retired because enough networks had fetched them.",
+                &metrics.values_retired_early,
+            ),
             ("txtgate_registrations", "Accounts registered.", &metrics.registrations),
             ("txtgate_denials", "Requests with wrong credentials.", &metrics.denials),
             ("txtgate_refusals", "Requests turned away under load.", &metrics.refusals),
@@ -99,6 +133,33 @@ impl Exposition {
             ("txtgate_certificate_failures", "Failed attempts to get a certificate.", &metrics.certificate_failures),
         ] {
             encode_count(&mut counters(encoder, name, help)?, counter)?;
+        }
+        let help = "Requests that asked to wait for every nameserver, by result.";
+        let mut waits = counters(encoder, "txtgate_nameserver_waits", help)?;
+        encode_labelled(&mut waits, &[("result", "served")], &metrics.waits_served)?;
+        encode_labelled(&mut waits, &[("result", "not-served")], &metrics.waits_in_vain)?;
+        encode_labelled(&mut waits, &[("result", "refused")], &metrics.waits_refused)?;
+        let help = "Accounts removed for good, by why.";
+        let mut removed = counters(encoder, "txtgate_accounts_removed", help)?;
+        encode_labelled(&mut removed, &[("why", "deleted")], &metrics.removed_deleted)?;
+        encode_labelled(&mut removed, &[("why", "unused")], &metrics.removed_unused)
+    }
+
+    fn encode_notifications(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let counts = &self.metrics.notifications;
+        let help = "Attempts to deliver notifications, by channel and result; dropped: messages that are given up.";
+        let mut family = counters(encoder, "txtgate_notifications", help)?;
+        for (index, channel) in CHANNELS.iter().enumerate() {
+            for (result, counters) in
+                [("delivered", &counts.delivered), ("failed", &counts.failed), ("dropped", &counts.dropped)]
+            {
+                encode_labelled(&mut family, &[("channel", *channel), ("result", result)], &counters[index])?;
+            }
+        }
+        let help = "Matters that were reported and are not over, by kind.";
+        let mut family = encoder.encode_descriptor("txtgate_open_matters", help, None, MetricType::Gauge)?;
+        for (kind, count) in self.metrics.open_matters.lock().iter() {
+            family.encode_family(&[("kind", *kind)])?.encode_gauge(count)?;
         }
         Ok(())
     }
@@ -120,6 +181,11 @@ impl Exposition {
             ("txtgate_hash_seconds", "Time of key hashes.", &metrics.hashes),
         ] {
             encode_histogram(encoder.encode_descriptor(name, help, None, MetricType::Histogram)?, histogram)?;
+        }
+        let help = "Time of HTTP requests, from the header to the response, by route.";
+        let mut requests = encoder.encode_descriptor("txtgate_request_seconds", help, None, MetricType::Histogram)?;
+        for (route, histogram) in ROUTES.iter().zip(&metrics.requests) {
+            encode_histogram(requests.encode_family(&[("route", *route)])?, histogram)?;
         }
         Ok(())
     }
@@ -152,10 +218,15 @@ fn encode_histogram(mut encoder: MetricEncoder<'_>, histogram: &Histogram) -> fm
 /// Writes nothing where there is no managed certificate.
 fn encode_certificates(encoder: &mut DescriptorEncoder<'_>, managed: &CertificateTimes) -> fmt::Result {
     type Read = fn(&EndAndFailure) -> u64;
-    let families: [(&str, &str, Read); 2] = [
-        ("txtgate_certificate_expires_seconds", "When a managed certificate ends; 0: none yet.", |times| times.expires),
+    let families: [(&str, &str, Read); 3] = [
+        ("txtgate_certificate_expires_seconds", "When a managed certificate expires; 0: none yet.", |times| {
+            times.expires
+        }),
         ("txtgate_certificate_failed_seconds", "When a managed certificate last failed; 0: never.", |times| {
             times.failed
+        }),
+        ("txtgate_certificate_names_lacking", "Names that a managed certificate lacks (allow-subset).", |times| {
+            times.lacking
         }),
     ];
     let certificates = managed.lock();

@@ -1,5 +1,8 @@
 //! Accounts: who may publish, at which owners, from which networks.
 
+pub mod listing;
+pub mod search;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -9,10 +12,11 @@ use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::model::cadence::Cadence;
 use crate::model::name::{Alias, Name, Owner};
 use crate::model::secret::ApiKeyHash;
 use crate::model::text::serde_as_text;
-use crate::model::time::Timestamp;
+use crate::model::time::{Moment, RunningTime, Timestamp};
 use crate::model::tsig::Derivation;
 
 /// An account's name in `X-Api-User`: a UUID.
@@ -54,7 +58,7 @@ impl fmt::Debug for Username {
 
 serde_as_text!(Username);
 
-/// A text is no network.
+/// A text is not a network.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("write a network as address/length, like `192.0.2.0/24`, `2001:db8::/32` or `192.0.2.7/32`; found {0:?}")]
 pub struct CidrError(pub String);
@@ -129,7 +133,7 @@ impl Serialize for AllowFrom {
     }
 }
 
-/// A text is no note.
+/// A text is not a note.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("a note has at most {MAX_NOTE} characters and no control characters; found {0} characters")]
 pub struct NoteError(usize);
@@ -169,22 +173,21 @@ impl TryFrom<String> for Note {
 }
 
 /// Whether an account's credentials work and its names are answered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "lowercase", tag = "state")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AccountStatus {
     /// Both.
     Active,
     /// Neither: its names give no data.
     Disabled,
     /// As disabled, and removed for good at `at` unless the operator restores it.
-    Deleted { at: Timestamp },
+    Deleted { at: RunningTime },
 }
 
 /// A key that a rotation has replaced, and that works until the end of its grace time.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FormerKey {
     pub hash: ApiKeyHash,
-    pub until: Timestamp,
+    pub until: RunningTime,
 }
 
 /// The most owners that an account may have.
@@ -219,9 +222,11 @@ pub struct Account {
     /// Names in other zones that stand for owners of the account, sorted by name.
     pub aliases: Vec<OwnAlias>,
     /// The time of the registration.
-    pub created: Timestamp,
+    pub created: Moment,
     /// The time of the last published value.
     pub last_update: Option<Timestamp>,
+    /// Its renewals, and when the next one is expected.
+    pub cadence: Cadence,
     pub status: AccountStatus,
 }
 

@@ -10,22 +10,27 @@ use thiserror::Error;
 use crate::model::account::{AllowFrom, Note};
 use crate::model::name::{MAX_LABEL, Subdomain};
 use crate::model::text::serde_as_text;
-use crate::model::time::Timestamp;
+use crate::model::time::{RunningTime, Timestamp};
 
 /// The most registrations of one token.
 pub const MAX_USES: u32 = 100_000;
 /// The most labels of one token.
 pub const MAX_LABELS: usize = 64;
 
+/// A text is not an [`EnrolmentId`].
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("write the number of a token, as `txtgate enrol list` shows it; found {0:?}")]
+pub struct EnrolmentIdError(String);
+
 /// The number of a token, which no other token ever gets.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct EnrolmentId(pub i64);
 
 impl FromStr for EnrolmentId {
-    type Err = std::num::ParseIntError;
+    type Err = EnrolmentIdError;
 
-    fn from_str(text: &str) -> Result<Self, std::num::ParseIntError> {
-        text.parse().map(Self)
+    fn from_str(text: &str) -> Result<Self, EnrolmentIdError> {
+        text.parse().map(Self).map_err(|_| EnrolmentIdError(text.chars().take(40).collect()))
     }
 }
 
@@ -35,7 +40,7 @@ impl fmt::Display for EnrolmentId {
     }
 }
 
-/// A text is no [`AllowedLabel`].
+/// A text is not an [`AllowedLabel`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("write a label like `shop`, or its beginning and a star like `shop-*`, or `*` for any; found {0:?}")]
 pub struct AllowedLabelError(String);
@@ -67,6 +72,10 @@ impl FromStr for AllowedLabel {
     type Err = AllowedLabelError;
 
     fn from_str(text: &str) -> Result<Self, AllowedLabelError> {
+        // The A-label of a beginning is not the beginning of an A-label, so that only whole labels are converted.
+        if let Some(label) = text.parse::<Subdomain>().ok().filter(|_| !text.is_ascii()) {
+            return Ok(Self(label.as_str().into()));
+        }
         let is_right = match text.strip_suffix('*') {
             None => text.parse::<Subdomain>().is_ok(),
             Some(start) => {
@@ -92,7 +101,8 @@ serde_as_text!(AllowedLabel);
 pub struct Terms {
     /// The number of registrations; 0 for a token that only opens storage.
     pub uses: u32,
-    pub expires: Timestamp,
+    /// The first moment at which it allows no registration any more.
+    pub expires: RunningTime,
     /// The networks from which the token may be used.
     pub allow_from: AllowFrom,
     /// The labels that it gives or lets the client choose; empty: random labels only.
@@ -123,7 +133,7 @@ pub enum Over {
 
 impl Enrolment {
     /// The reason why the token allows no registration at `now`, or `None` where it does.
-    pub fn over(&self, now: Timestamp) -> Option<Over> {
+    pub fn over(&self, now: RunningTime) -> Option<Over> {
         if self.used >= self.terms.uses {
             return Some(Over::UsedUp);
         }
@@ -153,7 +163,7 @@ mod tests {
     fn enrolment(labels: &[&str]) -> Enrolment {
         let labels = labels.iter().map(|label| label.parse().unwrap()).collect();
         let (allow_from, note) = (AllowFrom::default(), Note::default());
-        let terms = Terms { uses: 2, expires: Timestamp::from_unix(100), allow_from, labels, note };
+        let terms = Terms { uses: 2, expires: RunningTime::from_seconds(100), allow_from, labels, note };
         Enrolment { id: EnrolmentId(1), terms, used: 0, created: Timestamp::from_unix(1) }
     }
 
@@ -172,7 +182,7 @@ mod tests {
 
     #[test]
     fn it_ends_by_use_and_by_time() {
-        let at = Timestamp::from_unix;
+        let at = RunningTime::from_seconds;
         let mut enrolment = enrolment(&[]);
         assert_eq!((enrolment.over(at(99)), enrolment.over(at(100))), (None, Some(Over::Expired)));
         enrolment.used = 2;

@@ -1,9 +1,11 @@
 //! Domain names: [`Name`] in canonical wire form, the apex of a zone, and the [owners](owner) at which accounts
 //! publish.
 
+pub mod idn;
 pub mod owner;
 
 mod alias;
+mod error;
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -11,31 +13,16 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 pub use owner::{Owner, OwnerLabel, Subdomain};
 
 pub use alias::{Alias, AliasError};
+pub use error::NameError;
 
 /// The most bytes of a name on the wire, the root's zero byte included (RFC 1035 section 2.3.4).
 pub const MAX_NAME: usize = 255;
 /// The most bytes of one label (RFC 1035 section 2.3.4).
 pub const MAX_LABEL: usize = 63;
-
-/// A text is no domain name.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum NameError {
-    #[error("a name must not be empty")]
-    Empty,
-    #[error("a label must not be empty: two dots in a row, or one at the start")]
-    EmptyLabel,
-    #[error("the label `{0}` has over 63 characters")]
-    LongLabel(String),
-    #[error("the name has over 255 bytes")]
-    Long,
-    #[error("the character {0:?} is not allowed here; write letters, digits, `-`, `_` and dots")]
-    Character(char),
-}
 
 /// A fully qualified domain name in canonical form: uncompressed wire format, ASCII letters in lower case
 /// (RFC 4034 section 6.2). Cheap to clone.
@@ -60,6 +47,11 @@ impl Name {
                 _ => return Err(NameError::EmptyLabel),
             }
         }
+    }
+
+    /// The root's name.
+    pub fn root() -> Self {
+        Self([0].into())
     }
 
     /// The name one label below this one.
@@ -102,12 +94,13 @@ impl Borrow<[u8]> for Name {
 impl FromStr for Name {
     type Err = NameError;
 
-    /// Reads `auth.example.org`, with or without the closing dot. Escapes are errors: only zone files need them, and
-    /// have a parser of their own.
+    /// Reads `auth.example.org`, with or without the closing dot, and turns U-labels into A-labels. Escapes are errors:
+    /// only zone files need them, and have a parser of their own.
     fn from_str(text: &str) -> Result<Self, NameError> {
         if text.is_empty() {
             return Err(NameError::Empty);
         }
+        let text = &*idn::to_ascii(text)?;
         let mut wire = Vec::with_capacity(text.len() + 2);
         let text = text.strip_suffix('.').unwrap_or(text);
         if !text.is_empty() {
@@ -260,6 +253,20 @@ pub struct ZoneName(Name);
 pub const CHALLENGE_LABEL: &str = "_acme-challenge";
 /// The first label of the name at which a CA looks for a persistent authorization (draft-ietf-acme-dns-persist).
 pub const PERSIST_LABEL: &str = "_validation-persist";
+
+/// The domain that people mean by a name: `*.example.com`, and the names at which a CA looks for its challenges, stand
+/// for `example.com`.
+///
+/// # Errors
+///
+/// What follows such a beginning is not a name.
+pub fn domain_of(typed: &str) -> Result<Name, NameError> {
+    let name: Name = typed.strip_prefix("*.").unwrap_or(typed).parse()?;
+    let first = name.as_ref().labels().next();
+    let is_below =
+        first.is_some_and(|label| [CHALLENGE_LABEL, PERSIST_LABEL].iter().any(|own| own.as_bytes() == label));
+    Ok(name.parent().filter(|parent| is_below && parent.parent().is_some()).unwrap_or(name))
+}
 
 impl ZoneName {
     /// The apex as a name.

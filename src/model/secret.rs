@@ -29,12 +29,17 @@ pub const MIN_REGISTRATION_SECRET: usize = 20;
 /// more harmful. Hashes with other parameters verify as well.
 const COST: (u32, u32, u32) = (8 * 1024, 1, 1);
 
+/// The highest costs of hashes from elsewhere: 64 MiB, eight passes and eight lanes of Argon2id, and bcrypt's 2^14 rounds.
+/// Whoever makes a hash also chooses what it costs to verify a key against it.
+const MAX_COST: (u32, u32, u32) = (64 * 1024, 8, 8);
+const MAX_BCRYPT: u32 = 14;
+
 /// The system's random source has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the system's random number generator failed")]
 pub struct RandomError;
 
-/// A text is no API key.
+/// A text is not an API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("an API key has {API_KEY} characters of A-Z a-z 0-9 - _")]
 pub struct ApiKeyError;
@@ -77,13 +82,18 @@ fn random_text<const N: usize>() -> Result<String, RandomError> {
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// A stored text is no key hash, or a key could not be hashed.
+/// A stored text is not a key hash, or a key could not be hashed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum HashError {
     #[error("neither an Argon2id hash ($argon2id$...) nor a bcrypt hash ($2a$, $2b$)")]
     Unknown,
     #[error("Argon2 failed: {0}")]
     Argon2(String),
+    #[error(
+        "a hash that is too costly to verify; give the account a new key on the server that it comes from (`txtgate account \
+         rotate`), and export it again"
+    )]
+    Costly,
 }
 
 /// The stored hash of an API key.
@@ -121,6 +131,28 @@ impl ApiKeyHash {
             Self::Argon2id(text) | Self::Bcrypt(text) => text,
         }
     }
+
+    /// Reads a hash that somebody else has made: one that costs no more to verify than a server can bear.
+    pub fn from_elsewhere(text: &str) -> Result<Self, HashError> {
+        let hash: Self = text.parse()?;
+        if hash.is_affordable() { Ok(hash) } else { Err(HashError::Costly) }
+    }
+
+    fn is_affordable(&self) -> bool {
+        match self {
+            Self::Argon2id(phc) => {
+                let params = PasswordHash::new(phc).ok().and_then(|hash| Params::try_from(&hash).ok());
+                let (memory, passes, lanes) = MAX_COST;
+                params.is_some_and(|params| {
+                    params.m_cost() <= memory && params.t_cost() <= passes && params.p_cost() <= lanes
+                })
+            }
+            // `$2b$`, and the cost in two digits.
+            Self::Bcrypt(text) => {
+                text.get(4..6).and_then(|cost| cost.parse().ok()).is_some_and(|cost: u32| cost <= MAX_BCRYPT)
+            }
+        }
+    }
 }
 
 impl FromStr for ApiKeyHash {
@@ -147,7 +179,7 @@ impl fmt::Debug for ApiKeyHash {
     }
 }
 
-/// A text is no registration secret, or no hash of one.
+/// A text is not a registration secret, or no hash of one.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SecretError {
     #[error("a registration secret has at least {MIN_REGISTRATION_SECRET} characters; found {0}")]
@@ -241,6 +273,24 @@ mod tests {
             let hash: ApiKeyHash = text.parse().unwrap();
             assert!(matches!(hash, ApiKeyHash::Bcrypt(_)) && hash.verify(&key));
             assert!(!hash.verify(&"q".repeat(40).parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_hash_from_elsewhere_costs_what_a_server_can_bear() {
+        let own = ApiKeyHash::of(&ApiKey::random().unwrap()).unwrap();
+        let bcrypt = format!("$2a$10${}", "x".repeat(53));
+        for bearable in [own.as_str(), &bcrypt] {
+            assert_eq!(ApiKeyHash::from_elsewhere(bearable).unwrap().as_str(), bearable);
+        }
+        for costly in [
+            own.as_str().replace("m=8192", "m=4194304"),
+            own.as_str().replace("t=1", "t=100000"),
+            own.as_str().replace("p=1", "p=64"),
+            bcrypt.replace("$10$", "$31$"),
+        ] {
+            assert!(costly.parse::<ApiKeyHash>().is_ok(), "{costly}: the store still reads what it has");
+            assert_eq!(ApiKeyHash::from_elsewhere(&costly), Err(HashError::Costly), "{costly}");
         }
     }
 

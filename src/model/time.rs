@@ -1,19 +1,27 @@
-//! Time. The daemon reads the wall clock once at its start, and then adds the time of the monotonic clock.
+//! Time: dates of the machine's clock, and the time that the daemon has run.
 //!
-//! A wall clock that jumps, forwards or backwards, therefore neither expires a value nor revives one.
+//! Dates are for people, serials and signatures. Whatever ends after a time (values, grace times, tokens, deleted
+//! accounts) ends by the [`RunningTime`], which no wrong date can move.
+
+mod clock;
+mod precise;
+pub mod relative;
+mod running;
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use jiff::SpanRelativeTo;
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
+pub use clock::{Behind, Clock};
+pub use precise::PreciseTimestamp;
+pub use running::{Moment, RunningTime};
+
 /// A moment in whole seconds since 1970-01-01T00:00:00Z.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Timestamp(u32);
 
 impl Timestamp {
@@ -73,99 +81,6 @@ impl FromStr for Timestamp {
         let seconds = at.and_then(|at| u64::try_from(at.as_second()).ok());
         seconds.map(Self::from_unix).ok_or_else(|| TimestampError(start_of(text)))
     }
-}
-
-/// The largest difference of the machine's clock that counts as a correction rather than as a fault.
-const CORRECTION: Duration = Duration::from_secs(60);
-
-/// The daemon's clock: the wall time of the start plus the monotonic time since. Cheap to clone; all clones share the
-/// last commit.
-#[derive(Clone, Debug)]
-pub struct Clock {
-    started: Instant,
-    start: Duration,
-    /// The machine's clock at the start, unless it was behind the last commit. Together with the monotonic time it shows
-    /// whether the machine's clock has jumped since.
-    wall_at_start: Option<Timestamp>,
-    /// The time of the last stored change, by the machine's clock.
-    last_commit: Arc<AtomicU32>,
-}
-
-/// The machine's clock is behind the last stored change: it is wrong now, or was wrong then.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
-#[error("the machine's clock says {clock}, which is before the last change that is stored ({last_commit})")]
-pub struct Behind {
-    /// The clock now.
-    pub clock: Timestamp,
-    /// The clock at the last stored change.
-    pub last_commit: Timestamp,
-}
-
-impl Behind {
-    pub fn lag(self) -> Duration {
-        self.last_commit.since(self.clock)
-    }
-}
-
-impl Clock {
-    /// Reads the wall clock, and starts at `newest` where that is later: a machine whose clock was reset must not undo
-    /// what it has published.
-    pub fn start(newest: Option<Timestamp>) -> Self {
-        let newest = newest.map_or(Duration::ZERO, |at| Duration::from_secs(at.as_unix()));
-        let (wall, last_commit) = (since_1970(), Arc::default());
-        Self { started: Instant::now(), start: wall.max(newest), wall_at_start: Some(timestamp(wall)), last_commit }
-    }
-
-    /// Takes the time of the last stored change into account, if there is one.
-    pub fn after(self, last_commit: Option<Timestamp>) -> Self {
-        let last_commit = last_commit.unwrap_or(Timestamp(0));
-        let wall_at_start = self.wall_at_start.filter(|wall| *wall >= last_commit);
-        Self { wall_at_start, last_commit: Arc::new(AtomicU32::new(last_commit.0)), ..self }
-    }
-
-    pub fn now(&self) -> Timestamp {
-        timestamp(self.start + self.started.elapsed())
-    }
-
-    /// The machine's clock now, jumps included, with which others compare the time of a signature. Never a time before
-    /// the last commit: a clock that is behind it must not date anything.
-    pub fn wall(&self) -> Result<Timestamp, Behind> {
-        let expected = self.wall_at_start.map(|wall| wall.plus(self.started.elapsed()));
-        let last_commit = Timestamp(self.last_commit.load(Ordering::Relaxed));
-        plausible_wall(timestamp(since_1970()), last_commit, expected)
-    }
-
-    /// The time to store with a change. Where the clock is wrong, the time of the last change.
-    pub fn commit(&self) -> Timestamp {
-        self.wall().unwrap_or_else(|behind| behind.last_commit)
-    }
-
-    /// Records the time of a stored change. An earlier time than the last one comes from the operator, who declares that
-    /// the clock is right now and was wrong before.
-    pub fn committed(&self, at: Timestamp) {
-        self.last_commit.store(at.0, Ordering::Relaxed);
-    }
-}
-
-/// The time to date a signature by.
-///
-/// If the machine's clock is behind the last commit, one of the two is wrong. `expected` tells which: the clock at the
-/// start of this process, when it was not behind, plus the monotonic time since. If the clock agrees with `expected`, the
-/// commit was made while the clock had jumped ahead.
-fn plausible_wall(wall: Timestamp, last_commit: Timestamp, expected: Option<Timestamp>) -> Result<Timestamp, Behind> {
-    if wall.plus(CORRECTION) >= last_commit {
-        return Ok(wall.max(last_commit));
-    }
-    let is_expected = expected.is_some_and(|expected| expected.since(wall).max(wall.since(expected)) <= CORRECTION);
-    if is_expected { Ok(wall) } else { Err(Behind { clock: wall, last_commit }) }
-}
-
-fn since_1970() -> Duration {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
-}
-
-fn timestamp(since_1970: Duration) -> Timestamp {
-    Timestamp::from_unix(since_1970.as_secs())
 }
 
 /// Why a text is not a span of time.
@@ -254,40 +169,5 @@ mod tests {
         for bad in ["", "7", "d", "7 d", "-1s", "1w", "99999999999s", "é"] {
             assert!(bad.parse::<Span>().is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_clock_behind_the_newest_write_starts_there() {
-        let newest = Timestamp::from_unix(4_000_000_000);
-        assert!(Clock::start(Some(newest)).now() >= newest);
-        assert!(Clock::start(None).now() < newest);
-    }
-
-    #[test]
-    fn nothing_is_dated_before_the_last_commit() {
-        let clock = Clock::start(None);
-        assert!(clock.wall().is_ok());
-        let late = Timestamp::from_unix(4_000_000_000);
-        let clock = clock.after(Some(late));
-        assert_eq!(clock.wall().unwrap_err().last_commit, late);
-        // What is stored meanwhile does not make the clock right.
-        clock.committed(clock.commit());
-        assert_eq!(clock.wall().unwrap_err().last_commit, late);
-        let (seen, clone) = (clock.wall().unwrap_err().clock, clock.clone());
-        clone.committed(seen);
-        assert!(clock.wall().is_ok_and(|wall| wall >= seen));
-    }
-
-    #[test]
-    fn a_clock_that_is_corrected_by_seconds_is_right_and_the_monotonic_time_outweighs_a_commit() {
-        let at = Timestamp::from_unix;
-        let plausible = |wall, last, expected: Option<u64>| plausible_wall(at(wall), at(last), expected.map(at)).ok();
-        assert_eq!(plausible(1_000, 900, None), Some(at(1_000)));
-        assert_eq!(plausible(1_000, 1_060, None), Some(at(1_060)), "never before the commit");
-        assert_eq!(plausible(1_000, 1_061, None), None);
-        // It jumped ahead, a change was stored, and it came back to where this process has run since its start.
-        assert_eq!(plausible(1_000, 9_000, Some(1_030)), Some(at(1_000)));
-        assert_eq!(plausible(1_000, 9_000, Some(1_061)), None);
-        assert_eq!(plausible(1_000, 9_000, Some(939)), None);
     }
 }

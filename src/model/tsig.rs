@@ -94,7 +94,7 @@ serde_as_text!(Algorithm);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MasterSecretId(pub [u8; MASTER_ID]);
 
-/// A stored text that is no derivation.
+/// A stored text that is not a derivation.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum DerivationError {
     #[error(transparent)]
@@ -109,13 +109,19 @@ pub struct Derivation {
     pub algorithm: Algorithm,
     pub salt: [u8; SALT],
     pub master: MasterSecretId,
+    /// The secret itself, encrypted with the master secret: of a key that another server has made.
+    pub wrapped: Option<Box<[u8]>>,
 }
 
 impl fmt::Display for Derivation {
     /// The stored form, which is not secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let salt = URL_SAFE_NO_PAD.encode(self.salt);
-        write!(f, "{} {salt} {}", self.algorithm, URL_SAFE_NO_PAD.encode(self.master.0))
+        write!(f, "{} {salt} {}", self.algorithm, URL_SAFE_NO_PAD.encode(self.master.0))?;
+        match &self.wrapped {
+            Some(wrapped) => write!(f, " {}", URL_SAFE_NO_PAD.encode(wrapped)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -130,10 +136,15 @@ impl FromStr for Derivation {
 
     fn from_str(text: &str) -> Result<Self, DerivationError> {
         let mut words = text.split(' ');
-        let algorithm = words.next().unwrap_or_default().parse()?;
+        let algorithm: Algorithm = words.next().unwrap_or_default().parse()?;
         let salt = words.next().and_then(decode).ok_or(DerivationError::Form)?;
         let master = words.next().and_then(decode).ok_or(DerivationError::Form)?;
-        Ok(Self { algorithm, salt, master: MasterSecretId(master) })
+        let wrapped =
+            words.next().map(|word| URL_SAFE_NO_PAD.decode(word).map_err(|_| DerivationError::Form)).transpose()?;
+        if wrapped.as_ref().is_some_and(|wrapped| wrapped.len() != algorithm.bytes()) || words.next().is_some() {
+            return Err(DerivationError::Form);
+        }
+        Ok(Self { algorithm, salt, master: MasterSecretId(master), wrapped: wrapped.map(Into::into) })
     }
 }
 
@@ -154,5 +165,16 @@ mod tests {
             assert!(bad.parse::<Derivation>().is_err(), "{bad}");
         }
         assert_eq!("HMAC-SHA512".parse(), Ok(Algorithm::HmacSha512));
+    }
+
+    #[test]
+    fn a_key_of_another_server_is_stored_with_its_wrapped_secret() {
+        let plain = "hmac-sha1 AAAAAAAAAAAAAAAAAAAAAA AAAAAAAAAAA";
+        let stored = format!("{plain} {}", URL_SAFE_NO_PAD.encode([7; 20]));
+        let read: Derivation = stored.parse().unwrap();
+        assert_eq!((read.wrapped.as_deref(), read.to_string()), (Some(&[7; 20][..]), stored.clone()));
+        for bad in [format!("{plain} AAAA"), format!("{plain} !"), format!("{stored} AAAA")] {
+            assert!(bad.parse::<Derivation>().is_err(), "{bad}");
+        }
     }
 }

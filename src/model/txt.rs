@@ -12,14 +12,14 @@ use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
-use crate::model::time::Timestamp;
+use crate::model::time::{RunningTime, Timestamp};
 
 /// The most bytes of a character-string in a TXT record (RFC 1035 section 3.3); longer texts are split into several.
 pub const MAX_STRING: usize = 255;
 /// The length of a TXT value: base64url of a SHA-256 digest, without padding (RFC 8555 section 8.4).
 pub const TXT_VALUE: usize = 43;
 
-/// A text is no TXT value.
+/// A text is not a TXT value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TxtValueError {
     #[error("this looks like a key authorization; send base64url(SHA-256(it))")]
@@ -90,7 +90,7 @@ impl Serialize for TxtValue {
     }
 }
 
-/// A text is no key authorization.
+/// A text is not a key authorization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("a key authorization is a token, a dot and the thumbprint of the account's key, both in base64url")]
 pub struct KeyAuthorizationError;
@@ -132,15 +132,15 @@ impl FromStr for KeyAuthorization {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LiveValue {
     pub txt: TxtValue,
-    /// The time of the last publication.
+    /// The date of the last publication.
     pub published: Timestamp,
     /// The first moment at which it is no longer served.
-    pub expires: Timestamp,
+    pub expires: RunningTime,
 }
 
 impl LiveValue {
     /// Whether it is served at `now`.
-    pub fn is_live(&self, now: Timestamp) -> bool {
+    pub fn is_live(&self, now: RunningTime) -> bool {
         now < self.expires
     }
 }

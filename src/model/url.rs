@@ -1,5 +1,6 @@
 //! URLs of a certificate authority.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -8,13 +9,15 @@ use hyper::Uri;
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
+use crate::model::name::idn;
+
 /// The most characters of a URL. The daemon stores URLs from replies of CAs, so they need a limit.
 const MAX_URL: usize = 2_048;
 
-/// A text is no URL that the daemon may ask.
+/// A text is not a URL that the daemon may ask.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum UrlError {
-    #[error("{0:?} is no URL; write one like \"https://acme.example.com/directory\"")]
+    #[error("write a URL like \"https://acme.example.com/directory\"; found {0:?}")]
     Form(String),
     #[error("{0} is not https; only this machine (localhost, 127.0.0.0/8, ::1) may be asked over plain http")]
     Plain(String),
@@ -42,6 +45,7 @@ impl FromStr for Url {
     type Err = UrlError;
 
     fn from_str(text: &str) -> Result<Self, UrlError> {
+        let text = &*with_ascii_host(text);
         let wrong = || UrlError::Form(text.chars().take(200).collect());
         let uri: Uri = text.parse().map_err(|_| wrong())?;
         let host = uri.host().filter(|host| !host.is_empty() && text.len() <= MAX_URL).ok_or_else(wrong)?;
@@ -56,6 +60,21 @@ impl FromStr for Url {
             _ => Err(wrong()),
         }
     }
+}
+
+/// A URL with its host in ASCII: U-labels become A-labels. What is not a URL stays as it is.
+pub fn with_ascii_host(text: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = text.split_once("://").filter(|_| !text.is_ascii()) else { return Cow::Borrowed(text) };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let (credentials, host) = authority.rsplit_once('@').map_or(("", authority), |(user, host)| (user, host));
+    let (host, port) = host.split_once(':').map_or((host, ""), |(host, port)| (host, port));
+    // Full-width forms of characters like `/` would move the end of the host.
+    let is_plain = |host: &str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    let Some(host) = idn::to_ascii(host).ok().filter(|host| is_plain(host)) else { return Cow::Borrowed(text) };
+    let at = if credentials.is_empty() { "" } else { "@" };
+    let colon = if port.is_empty() { "" } else { ":" };
+    Cow::Owned(format!("{scheme}://{credentials}{at}{host}{colon}{port}{path}"))
 }
 
 /// Whether a URL's host is this machine: `localhost`, or a loopback address.
@@ -93,6 +112,22 @@ impl fmt::Debug for Url {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_with_u_labels_becomes_ascii_and_nothing_else_changes() {
+        for (typed, expected) in [
+            ("https://bücher.example/dir", "https://xn--bcher-kva.example/dir"),
+            ("https://user:key@bücher.example:8443", "https://user:key@xn--bcher-kva.example:8443"),
+            ("https://plain.example/b", "https://plain.example/b"),
+            ("https://[::1]:80/bü", "https://[::1]:80/bü"),
+            ("https://evil.example\u{ff0f}@bücher.example", "https://evil.example\u{ff0f}@xn--bcher-kva.example"),
+            ("https://evil.example\u{ff0f}.bücher.example", "https://evil.example\u{ff0f}.bücher.example"),
+            ("bücher.example", "bücher.example"),
+        ] {
+            assert_eq!(with_ascii_host(typed), expected);
+        }
+        assert_eq!("https://bücher.example/d".parse::<Url>().unwrap().as_str(), "https://xn--bcher-kva.example/d");
+    }
 
     #[test]
     fn plain_http_stays_on_this_machine() {

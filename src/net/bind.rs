@@ -1,15 +1,20 @@
 //! Binds sockets. Errors say which process holds the port, and what to do about it.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
+use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 use rustix::net::sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use thiserror::Error;
+use tracing::warn;
+
+use crate::file::in_words;
 
 use super::holder;
 use super::inherited::Inherited;
+use super::interfaces;
 
 /// The requested size of each UDP socket's buffers, in bytes: enough for a burst of about 10,000 queries.
 pub const BUFFER: usize = 4 << 20;
@@ -29,8 +34,42 @@ pub enum BindError {
          `setcap cap_net_bind_service=+ep` on the binary"
     )]
     Permission { protocol: &'static str, address: SocketAddr },
-    #[error("cannot bind {protocol} {address}: {source}")]
+    #[error("this kernel has no {family}, so {protocol} {address} cannot be bound; write {instead}")]
+    NoFamily { protocol: &'static str, address: SocketAddr, family: &'static str, instead: String },
+    #[error(
+        "no interface of this machine has the address {}, so {protocol} {address} cannot be bound{there}; behind a 1:1 NAT, \
+         as in many clouds, the machine has a private address only; write that one, or {instead} for all addresses",
+        address.ip()
+    )]
+    NoSuchAddress { protocol: &'static str, address: SocketAddr, there: String, instead: SocketAddr },
+    #[error(
+        "{protocol} {address} cannot be bound: it stands twice among the addresses to listen on; remove one of the two"
+    )]
+    Twice { protocol: &'static str, address: SocketAddr },
+    #[error("cannot bind {protocol} {address}: {}", in_words(source))]
     Other { protocol: &'static str, address: SocketAddr, source: io::Error },
+}
+
+/// Binds each address of a list. A wildcard of a family that the kernel does not have is not an error while the list's
+/// wildcard of the other family is bound: `["0.0.0.0:53", "[::]:53"]` is right on every machine.
+pub fn each<T>(
+    addresses: &[SocketAddr],
+    mut bind: impl FnMut(SocketAddr) -> Result<T, BindError>,
+) -> Vec<Result<T, BindError>> {
+    let tried: Vec<_> = addresses.iter().map(|&address| (address, bind(address))).collect();
+    let is_wildcard = |address: &SocketAddr| address.ip().is_unspecified();
+    let bound: Vec<SocketAddr> = tried.iter().filter(|(_, tried)| tried.is_ok()).map(|(address, _)| *address).collect();
+    let has_other =
+        |address: SocketAddr| bound.iter().any(|other| is_wildcard(other) && other.port() == address.port());
+    let is_needless = |address: &SocketAddr, tried: &Result<T, BindError>| {
+        matches!(tried, Err(BindError::NoFamily { .. })) && is_wildcard(address) && has_other(*address)
+    };
+    let (needless, needed): (Vec<_>, Vec<_>) =
+        tried.into_iter().partition(|(address, tried)| is_needless(address, tried));
+    for (address, _) in needless {
+        warn!("this kernel has no {}, so nothing listens on {address}", family(address));
+    }
+    needed.into_iter().map(|(_, tried)| tried).collect()
 }
 
 /// UDP sockets that share one address; the kernel spreads the queries over them.
@@ -177,13 +216,40 @@ fn explain(protocol: &'static str, address: SocketAddr, error: io::Error) -> Bin
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             let table = if protocol == "UDP" { "udp" } else { "tcp" };
-            let holder = holder::of_port(table, address.port());
+            let holder = holder::of_address(table, address);
+            if holder.as_ref().is_some_and(|holder| holder.is_this_process()) {
+                return BindError::Twice { protocol, address };
+            }
             let holder = holder.map_or_else(|| "another process".to_owned(), |holder| holder.to_string());
             BindError::InUse { protocol, address, advice: advice(&holder, address.port()), holder }
         }
         io::ErrorKind::PermissionDenied => BindError::Permission { protocol, address },
+        _ if is_without_family(address, &error) => {
+            let instead = match address {
+                SocketAddr::V4(_) => format!("an IPv6 address, like [::]:{}", address.port()),
+                SocketAddr::V6(_) => format!("an IPv4 address, like 0.0.0.0:{}", address.port()),
+            };
+            BindError::NoFamily { protocol, address, family: family(address), instead }
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            let any: IpAddr =
+                if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+            let instead = SocketAddr::new(any, address.port());
+            BindError::NoSuchAddress { protocol, address, there: interfaces::listed(address.is_ipv4()), instead }
+        }
         _ => BindError::Other { protocol, address, source: error },
     }
+}
+
+/// Whether the kernel lacks the address's family altogether. Without a family no socket of it can be made; with the
+/// family switched off on all interfaces, no address can be bound, not even all of them.
+fn is_without_family(address: SocketAddr, error: &io::Error) -> bool {
+    let is_unsupported = error.raw_os_error() == Some(Errno::EAFNOSUPPORT as i32);
+    is_unsupported || (error.kind() == io::ErrorKind::AddrNotAvailable && address.ip().is_unspecified())
+}
+
+fn family(address: SocketAddr) -> &'static str {
+    if address.is_ipv4() { "IPv4" } else { "IPv6" }
 }
 
 fn advice(holder: &str, port: u16) -> &'static str {
@@ -234,13 +300,12 @@ mod tests {
     }
 
     #[test]
-    fn a_second_daemon_on_the_same_address_is_told_who_was_first() {
+    fn an_address_that_stands_twice_is_named() {
         let (udp, _tcp) = udp_and_tcp(address("127.0.0.1:0"), 2, &mut Inherited::default()).unwrap();
         let error = super::udp(udp.address, 2, &mut Inherited::default()).unwrap_err();
-        assert!(matches!(error, BindError::InUse { protocol: "UDP", .. }), "{error}");
-        assert!(error.to_string().contains(&format!("(process {})", std::process::id())), "{error}");
+        assert!(matches!(error, BindError::Twice { protocol: "UDP", .. }), "{error}");
         let error = super::tcp(udp.address, &mut Inherited::default()).unwrap_err();
-        assert!(matches!(error, BindError::InUse { protocol: "TCP", .. }), "{error}");
+        assert!(matches!(error, BindError::Twice { protocol: "TCP", .. }), "{error}");
     }
 
     #[test]
@@ -251,11 +316,40 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_no_interface_has_is_explained() {
+        let error = super::udp(address("203.0.113.7:53"), 1, &mut Inherited::default()).unwrap_err().to_string();
+        for part in ["203.0.113.7", "127.0.0.1", "1:1 NAT", "0.0.0.0:53"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_that_the_kernel_cannot_do_is_needed_only_where_it_stands_alone() {
+        let both = [address("[::]:53"), address("0.0.0.0:53")];
+        let without = |missing: fn(&SocketAddr) -> bool| {
+            move |address: SocketAddr| match missing(&address) {
+                true => Err(explain("UDP", address, Errno::EAFNOSUPPORT.into())),
+                false => Ok(address),
+            }
+        };
+        for missing in [SocketAddr::is_ipv6, SocketAddr::is_ipv4] {
+            let bound = each(&both, without(missing));
+            assert!(bound.len() == 1 && bound[0].is_ok(), "{bound:?}");
+        }
+        let alone = each(&both[..1], without(SocketAddr::is_ipv6));
+        assert!(matches!(&alone[0], Err(error) if error.to_string().contains("0.0.0.0:53")), "{alone:?}");
+        let other_port = [address("[::]:53"), address("0.0.0.0:54")];
+        assert!(each(&other_port, without(SocketAddr::is_ipv6))[0].is_err());
+        let both = each(&both, without(|_| true));
+        assert!(both.len() == 2 && both.iter().all(Result::is_err), "{both:?}");
+    }
+
+    #[test]
     fn both_families_may_listen_on_all_addresses_of_one_port() {
         let v4 = udp(address("0.0.0.0:0"), 1, &mut Inherited::default()).unwrap();
         match udp(SocketAddr::new(address("[::]:0").ip(), v4.address.port()), 1, &mut Inherited::default()) {
             // A machine without IPv6 has nothing to share.
-            Err(BindError::Other { .. }) => {}
+            Err(BindError::NoFamily { .. }) => {}
             other => assert!(other.is_ok(), "{other:?}"),
         }
     }

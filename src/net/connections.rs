@@ -157,6 +157,13 @@ impl ConnectionPermit {
         }
     }
 
+    /// Counts the connection under another prefix from now on, as a new one.
+    pub fn moved_to(self, prefix: Prefix) -> Self {
+        let connections = self.connections.clone();
+        drop(self);
+        connections.admit(prefix)
+    }
+
     /// Waits until the connection is evicted. Returns at once if it has been evicted already. Cancel safe.
     pub async fn evicted(&self) {
         // Created before the flag is read, so that no eviction from here on is missed.
@@ -204,6 +211,16 @@ mod tests {
         drop((first, second, third, other));
         assert_eq!((connections.len(), connections.leaving()), (0, 0));
         assert!(connections.lock().prefixes.is_empty());
+    }
+
+    #[test]
+    fn a_connection_of_a_proxy_counts_for_its_client() {
+        let connections = Connections::new(10, 1);
+        let first = connections.admit(prefix(1)).moved_to(prefix(2));
+        let second = connections.admit(prefix(1)).moved_to(prefix(3));
+        assert_eq!((connections.len(), [&first, &second].map(is_evicted)), (2, [false, false]));
+        let third = connections.admit(prefix(1)).moved_to(prefix(2));
+        assert_eq!([&first, &second, &third].map(is_evicted), [true, false, false]);
     }
 
     #[test]

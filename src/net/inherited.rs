@@ -131,7 +131,7 @@ mod tests {
             Passed { name: "odd".into(), socket: Socket::Other },
         ]);
         assert!(inherited.udp("127.0.0.1:1".parse().unwrap()).is_none());
-        assert!(inherited.tcp(at_udp).is_none(), "a UDP socket is no TCP listener");
+        assert!(inherited.tcp(at_udp).is_none(), "a UDP socket is not a TCP listener");
         assert_eq!(inherited.unclaimed()[0], format!("UDP {at_udp} (dns)"));
         assert!(inherited.udp(at_udp).is_some() && inherited.udp(at_udp).is_none());
         assert!(inherited.tcp(at_tcp).is_some());

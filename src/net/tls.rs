@@ -1,6 +1,8 @@
 //! Certificates of the API and of DNS over TLS and QUIC. They are read from files, and read again when the files change,
 //! or the daemon's own ACME client installs them. Neither needs a restart or costs a connection.
 
+pub mod presented;
+
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,8 +19,13 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{self, ServerConfig};
 use tracing::{error, info};
 
+use crate::file::Unusable;
+
 /// The ALPN protocols of the API (RFC 7301 section 6).
 pub const HTTP: &[&[u8]] = &[b"h2", b"http/1.1"];
+/// The ALPN protocol of the operator's API over the network. Its streams may be silent for long, which HTTP/2 has no
+/// time limit beside.
+pub const HTTP1: &[&[u8]] = &[b"http/1.1"];
 /// The ALPN protocol of DNS over TLS (RFC 7858).
 pub const DOT: &[&[u8]] = &[b"dot"];
 /// The ALPN protocol of DNS over QUIC (RFC 9250 section 4.1.1).
@@ -30,7 +37,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Why a certificate cannot be used. `path` is the file with the problem.
 #[derive(Debug, Error)]
 pub enum TlsError {
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {}", Unusable(path, source))]
+    File { path: PathBuf, source: std::io::Error },
+    #[error("{path} cannot be read as PEM: {source}")]
     Pem { path: String, source: pem::Error },
     #[error("{0} holds no certificate; write the chain as PEM, the server's own certificate first")]
     NoCertificate(String),
@@ -192,7 +201,10 @@ fn read(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
 }
 
 fn unreadable(path: &Path, source: pem::Error) -> TlsError {
-    TlsError::Pem { path: path.display().to_string(), source }
+    match source {
+        pem::Error::Io(source) => TlsError::File { path: path.to_owned(), source },
+        source => TlsError::Pem { path: path.display().to_string(), source },
+    }
 }
 
 /// A chain with its key. Fails if they do not match.

@@ -4,17 +4,22 @@ use std::time::Duration;
 
 use tracing::info;
 
+use crate::model::account::listing::{AccountQuery, Place};
+use crate::model::account::search::SearchTerm;
 use crate::model::account::{Account, AccountStatus, AllowFrom, FormerKey, Note, Username};
 use crate::model::actor::Actor;
 use crate::model::name::Owner;
 use crate::model::secret::ApiKeyHash;
 use crate::model::tsig::Derivation;
-use crate::store::StoreError;
 use crate::store::writer::Tx;
+use crate::store::{AccountPage, StoreError};
 use crate::zone::change::Action;
 
 use super::names::give_up;
 use super::{Abort, AccountError, Inner, Publisher};
+
+/// Accounts that are read at a time.
+const STEP: usize = 1_000;
 
 /// What changes of an account; `None` leaves a part as it is.
 #[derive(Debug, Clone, Default)]
@@ -50,10 +55,37 @@ impl Publisher {
         })
     }
 
-    /// At most `limit` accounts after `after`, in the order of their usernames; with `search` in their name, note or a
-    /// label. Blocks.
-    pub fn accounts(&self, after: Option<Username>, limit: usize, search: &str) -> Result<Vec<Account>, StoreError> {
-        self.0.store.read(|rows| rows.accounts(after, limit, search))
+    /// At most `limit` accounts after `after`, in the order of their usernames. Blocks.
+    pub fn accounts(&self, after: Option<Username>, limit: usize) -> Result<Vec<Account>, StoreError> {
+        self.0.store.read(|rows| rows.accounts(after, limit))
+    }
+
+    /// A page of a list of accounts. Blocks for up to 0.1 s, and nobody else meanwhile.
+    pub fn list_accounts(&self, query: &AccountQuery) -> Result<AccountPage, StoreError> {
+        self.0.store.list_accounts(query, self.moment().running)
+    }
+
+    /// Visits the accounts that a text finds, in the order of their usernames, until `visit` returns `false`; none for a text
+    /// that no account can have. Blocks.
+    pub fn each_account_with(&self, text: &str, mut visit: impl FnMut(Account) -> bool) -> Result<(), StoreError> {
+        let Ok(term) = text.parse::<SearchTerm>() else { return Ok(()) };
+        let mut query = AccountQuery::searching(term, STEP);
+        loop {
+            let page = self.list_accounts(&query)?;
+            for account in page.accounts {
+                if !visit(account) {
+                    return Ok(());
+                }
+            }
+            let Some(next) = page.next else { return Ok(()) };
+            query.place = Place::After(next);
+        }
+    }
+
+    /// At most `limit` active accounts, those first that have published last. Blocks for as long as reading every account
+    /// takes, by a connection of its own.
+    pub fn latest_accounts(&self, limit: usize) -> Result<Vec<Account>, StoreError> {
+        self.0.store.snapshot(|rows| rows.latest_accounts(limit))
     }
 
     /// Changes the note and narrows the networks, as the account itself may. The rule looks at what is stored, so that
@@ -92,7 +124,7 @@ impl Publisher {
     ) -> Result<(), Abort<AccountError>> {
         let rotate = move |account: &mut Account, tx: &Tx<'_>| {
             let former = std::mem::replace(&mut account.key, key.clone());
-            let until = tx.now().plus(grace);
+            let until = tx.now().running.plus(grace);
             account.former_key = (!grace.is_zero()).then_some(FormerKey { hash: former, until });
             Ok(())
         };
@@ -154,7 +186,7 @@ impl Publisher {
         if after.is_zero() {
             return self.remove(actor, who).await;
         }
-        let deleted = move |tx: &Tx<'_>| AccountStatus::Deleted { at: tx.now().plus(after) };
+        let deleted = move |tx: &Tx<'_>| AccountStatus::Deleted { at: tx.now().running.plus(after) };
         self.set_status(actor, Action::DeleteAccount, who, deleted).await
     }
 
@@ -170,7 +202,14 @@ impl Publisher {
             Ok(())
         };
         let account = self.alter(actor, action, who, set).await?;
-        info!(username = %who, status = ?account.status, %actor, "account status changed");
+        match account.status {
+            AccountStatus::Active => info!(username = %who, %actor, "account enabled"),
+            AccountStatus::Disabled => info!(username = %who, %actor, "account disabled"),
+            AccountStatus::Deleted { at } => {
+                let removed_at = self.moment().date_of(at);
+                info!(username = %who, %removed_at, %actor, "account deleted");
+            }
+        }
         Ok(())
     }
 
@@ -204,6 +243,7 @@ impl Publisher {
             Ok(inner.remove(tx, &account)?)
         };
         self.write(actor, operation).await?;
+        self.0.metrics.removed_deleted.one();
         info!(username = %who, %actor, "account removed");
         Ok(())
     }

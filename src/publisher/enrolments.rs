@@ -25,7 +25,7 @@ impl Publisher {
             if tx.count_enrolments()? >= MAX_ENROLMENTS {
                 return Err(EnrolmentError::TooMany.into());
             }
-            let created = tx.now();
+            let created = tx.now().date;
             let id = tx.insert_enrolment(&hash, &terms, created)?;
             tx.record(Action::CreateEnrolment, Subject::Enrolment(id));
             Ok(Enrolment { id, terms: terms.clone(), used: 0, created })
@@ -73,7 +73,7 @@ impl Inner {
     ) -> Result<Option<Subdomain>, Abort<OwnerError>> {
         let Some(id) = choice.enrolment else { return Ok(choice.subdomain.clone()) };
         let enrolment = tx.enrolment(id)?.ok_or(Over::Revoked)?;
-        if let Some(over) = enrolment.over(tx.now()) {
+        if let Some(over) = enrolment.over(tx.now().running) {
             return Err(over.into());
         }
         tx.use_enrolment(id)?;

@@ -9,7 +9,7 @@ use crate::model::enrolment::Over;
 use crate::model::name::{Alias, Owner, Subdomain, ZoneName};
 use crate::store::writer::Abort;
 
-use super::limits::{MAX_ACME_ACCOUNTS, MAX_ENROLMENTS, MAX_PERSISTENT, MAX_STORED};
+use super::limits::{MAX_ACME_ACCOUNTS, MAX_ADMIN_TOKENS, MAX_ENROLMENTS, MAX_PERSISTENT, MAX_STORED};
 
 /// The actor may not work there. Part of several families.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -97,6 +97,17 @@ pub enum OwnerError {
     Alias(#[from] AliasChangeError),
 }
 
+/// Registering many accounts at once.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum BulkError {
+    /// The first refused rows, by their index.
+    #[error("{} rows are refused", .0.len())]
+    Rows(Vec<(usize, OwnerError)>),
+    /// All rows would be accepted. Undoes a rehearsal.
+    #[error("this was a rehearsal")]
+    Rehearsed,
+}
+
 /// Changing the aliases of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AliasChangeError {
@@ -114,6 +125,13 @@ pub enum AliasChangeError {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum EnrolmentError {
     #[error("there are {MAX_ENROLMENTS} enrolment tokens; revoke some")]
+    TooMany,
+}
+
+/// Creating tokens of the admin API over the network.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum AdminTokenError {
+    #[error("there are {MAX_ADMIN_TOKENS} admin tokens; revoke some")]
     TooMany,
 }
 
@@ -147,6 +165,7 @@ abort_from! {
     AliasChangeError => AliasChangeError,
     AccessError => AliasChangeError,
     EnrolmentError => EnrolmentError,
+    AdminTokenError => AdminTokenError,
     ClientStorageError => ClientStorageError,
 }
 

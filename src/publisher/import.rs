@@ -7,8 +7,9 @@ use tracing::info;
 
 use crate::model::account::{Account, AccountStatus, Note};
 use crate::model::actor::Actor;
+use crate::model::cadence::Cadence;
 use crate::model::name::{Owner, ZoneName};
-use crate::model::time::Timestamp;
+use crate::model::time::{Moment, Timestamp};
 use crate::model::txt::{LiveValue, TxtValue};
 use crate::store::import::{ForeignAccount, Left};
 use crate::store::writer::Tx;
@@ -25,7 +26,7 @@ pub struct ImportPlan {
     /// Accounts to create.
     pub accounts: Vec<Account>,
     /// Values to publish, with their owners; the oldest of an owner first.
-    pub values: Vec<(Owner, Vec<(TxtValue, Timestamp)>)>,
+    pub values: Vec<(Owner, Vec<(TxtValue, Moment)>)>,
     /// Accounts that exist already, and stay as they are.
     pub known: usize,
     /// Values that are too old to be live here.
@@ -138,17 +139,20 @@ impl Inner {
     }
 
     /// The values that would still be live, the oldest first.
-    fn live_values(&self, coming: &ForeignAccount, plan: &mut ImportPlan) -> Vec<(TxtValue, Timestamp)> {
-        let now = self.clock.now();
+    fn live_values(&self, coming: &ForeignAccount, plan: &mut ImportPlan) -> Vec<(TxtValue, Moment)> {
+        let now = self.clock.moment();
         let lifetime = self.limits.newest_lifetime.max(self.limits.lifetime);
-        let mut live: Vec<_> = coming.values.iter().map(|(txt, published)| (*txt, (*published).min(now))).collect();
-        live.retain(|(_, published)| now < published.plus(lifetime));
+        // A date of the other program in the future is its wrong clock's, or ours.
+        let published = |at: &Timestamp| now.minus(now.date.since(*at));
+        let mut live: Vec<_> = coming.values.iter().map(|(txt, at)| (*txt, published(at))).collect();
+        live.retain(|(_, published)| now.running < published.running.plus(lifetime));
         plan.expired += coming.values.len() - live.len();
         live.reverse();
         live
     }
 
     fn account_of(&self, coming: &ForeignAccount, owner: &Owner) -> Account {
+        let now = self.clock.moment();
         let last_update = coming.values.first().map(|(_, published)| *published);
         Account {
             username: coming.username,
@@ -160,19 +164,21 @@ impl Inner {
             aliases: Vec::new(),
             tsig: None,
             // acme-dns does not store it; the account existed when it last published.
-            created: coming.created.or(last_update).unwrap_or_else(|| self.clock.now()),
+            created: Moment { date: coming.created.or(last_update).unwrap_or(now.date), running: now.running },
             last_update,
+            cadence: Cadence::default(),
             status: AccountStatus::Active,
         }
     }
 
     /// Publishes values with the time of their first publication.
-    fn publish_again(&self, tx: &Tx<'_>, owner: &Owner, values: &[(TxtValue, Timestamp)]) -> Result<(), StoreError> {
+    fn publish_again(&self, tx: &Tx<'_>, owner: &Owner, values: &[(TxtValue, Moment)]) -> Result<(), StoreError> {
         let missing = || StoreError::Unreadable(format!("the owner {owner} of an imported account"));
         let row: OwnerRow = tx.owner(owner)?.ok_or_else(missing)?;
         for (txt, published) in values {
             // `settle` sets the lifetimes.
-            tx.put_value(row.id, &LiveValue { txt: *txt, published: *published, expires: *published })?;
+            let value = LiveValue { txt: *txt, published: published.date, expires: published.running };
+            tx.put_value(row.id, &value, published.running)?;
         }
         self.settle(tx, &row, owner, Action::Import)
     }

@@ -10,5 +10,8 @@ pub const MAX_PERSISTENT: usize = 16;
 /// The most tokens that are stored. Tokens that are used up or expired count until they are revoked.
 pub const MAX_ENROLMENTS: i64 = 10_000;
 
+/// The most tokens of the admin API that are stored, expired ones included.
+pub const MAX_ADMIN_TOKENS: i64 = 1_000;
+
 /// The most domains for which one holder stores credentials.
 pub const MAX_STORED: i64 = 1_000;

@@ -3,12 +3,12 @@
 use tracing::info;
 
 use crate::model::actor::Actor;
-use crate::model::name::{Name, Owner};
+use crate::model::name::{Name, Owner, OwnerLabel};
 use crate::store::writer::Tx;
-use crate::store::{OwnerRow, StoreError};
+use crate::store::{OwnerRow, Rows, StoreError};
 use crate::zone::change::Action;
 use crate::zone::owner_state::OwnerState;
-use crate::zone::zone_named;
+use crate::zone::{Zone, is_static, zone_named};
 
 use super::{Abort, Choice, Inner, OwnerError, OwnerRequest, Publisher};
 
@@ -38,6 +38,18 @@ impl Publisher {
         let inner = self.0.clone();
         self.write(actor, move |tx| inner.create_managed(tx, &name)).await
     }
+
+    /// Takes an owner back for a name of a managed certificate, where a database that is gone or newer had it. Whether
+    /// that was needed, and nobody owns it.
+    pub async fn take_back(&self, actor: Actor, name: Name, owner: Owner) -> Result<bool, StoreError> {
+        let asked = (name.clone(), owner.clone());
+        let known = move |rows: &Rows<'_>| Ok(rows.owner(&asked.1)?.is_some() && rows.managed(&asked.0)?.is_some());
+        if self.read(known).await? {
+            return Ok(false);
+        }
+        let inner = self.0.clone();
+        self.write_freely(actor, move |tx| inner.take_back(tx, &name, &owner)).await
+    }
 }
 
 impl Inner {
@@ -52,6 +64,29 @@ impl Inner {
         tx.record_owner(Action::AddOwner, owner.clone(), Some(OwnerState::Empty))?;
         info!(%name, %owner, "a name of this server for a managed certificate");
         Ok(owner)
+    }
+
+    fn take_back(&self, tx: &Tx<'_>, name: &Name, owner: &Owner) -> Result<bool, StoreError> {
+        let OwnerLabel::Subdomain(label) = &owner.label else { return Ok(false) };
+        let zones = self.zones.load();
+        let hides = |zone: &Zone| zone.name.is_challenge() || is_static(zone, label.as_str());
+        if zone_named(&zones, &owner.zone).is_none_or(hides) {
+            return Ok(false);
+        }
+        let row = match tx.owner(owner)? {
+            Some(row) if row.account.is_some() => return Ok(false),
+            Some(row) => row.id,
+            None if tx.is_buried(owner)? => return Ok(false),
+            None => {
+                let row = tx.insert_owner(owner, None)?;
+                tx.record_owner(Action::AddOwner, owner.clone(), Some(OwnerState::Empty))?;
+                row
+            }
+        };
+        if tx.managed(name)?.is_none_or(|present| !self.serves(&present)) {
+            tx.put_managed(name, row)?;
+        }
+        Ok(true)
     }
 
     fn serves(&self, owner: &Owner) -> bool {

@@ -20,7 +20,7 @@ const RESERVED: [&str; 8] = ["autoconfig", "autodiscover", "imap", "isatap", "lo
 /// A request for a subdomain.
 #[derive(Debug, Clone, Default)]
 pub struct Choice {
-    /// The zone; `None`: the first one that is no challenge zone.
+    /// The zone; `None`: the first one that is not a challenge zone.
     pub zone: Option<ZoneName>,
     /// The chosen label; `None`: a random UUID.
     pub subdomain: Option<Subdomain>,
@@ -155,14 +155,18 @@ fn remove_owner(tx: &Tx<'_>, who: Username, gone: &Owner) -> Result<(), Abort<Ow
 /// Records that an account gives up one of its owners. A label that was chosen leaves a tombstone: a CNAME that still
 /// leads to it must not find a stranger behind it. Random labels are never given twice.
 pub(super) fn give_up(tx: &Tx<'_>, action: Action, account: &Account, owner: &Owner) -> Result<(), StoreError> {
-    let chosen = matches!(&owner.label, OwnerLabel::Subdomain(subdomain) if !subdomain.is_uuid_shaped());
-    if chosen {
-        tx.bury(owner, tx.now())?;
+    if is_chosen(owner) {
+        tx.bury(owner, tx.now().date)?;
     }
     for OwnAlias { alias, .. } in account.aliases.iter().filter(|own| own.owner == *owner) {
         tx.record(action, Subject::AliasRemoved(alias.clone()));
     }
     tx.record_owner(action, owner.clone(), None)
+}
+
+/// Whether somebody has chosen the label. Others are random, and never given twice.
+pub(super) fn is_chosen(owner: &Owner) -> bool {
+    matches!(&owner.label, OwnerLabel::Subdomain(subdomain) if !subdomain.is_uuid_shaped())
 }
 
 impl Inner {

@@ -7,7 +7,7 @@ use tracing::info;
 
 use crate::model::actor::Actor;
 use crate::model::name::{Owner, OwnerLabel};
-use crate::model::time::Timestamp;
+use crate::model::time::RunningTime;
 use crate::model::txt::persist::{PersistValue, PersistentValue};
 use crate::store::writer::Tx;
 use crate::store::{StoreError, Stored};
@@ -31,7 +31,7 @@ impl Publisher {
         let at = owner.clone();
         let value = self.write(actor, move |tx| inner.store_persistent(tx, &at, &value, lifetime)).await?;
         self.0.metrics.updates.one();
-        // The value is no secret, and the record may authorize a CA for years: the log says who published it.
+        // The value is not a secret, and the record may authorize a CA for years: the log says who published it.
         info!(%owner, value = %value.value, %actor, "persistent authorization published");
         Ok(value)
     }
@@ -72,7 +72,7 @@ impl Publisher {
 
     /// The persistent authorizations that are served at an owner now, newest first; from memory.
     pub fn persistent(&self, owner: &Owner) -> Vec<PersistentValue> {
-        let now = self.now();
+        let now = self.moment().running;
         let state = self.0.state(owner);
         let persistent = state.iter().flat_map(|state| state.persistent());
         persistent.filter(|value| value.is_live(now)).cloned().collect()
@@ -103,18 +103,19 @@ impl Inner {
         }
         let row = self.get_or_create_row(tx, owner)?;
         let now = tx.now();
-        let ends = value.persist_until().into_iter().chain(lifetime.map(|lifetime| now.plus(lifetime)));
-        let expires = ends.min().filter(|at| *at != Timestamp::MAX);
-        let value = PersistentValue { value: value.clone(), published: now, expires };
-        if !value.is_live(now) {
+        let left = value.persist_until().map(|until| until.since(now.date));
+        let expires = left.into_iter().chain(lifetime).min().map(|left| now.running.plus(left));
+        let expires = expires.filter(|at| *at != RunningTime::MAX);
+        let value = PersistentValue { value: value.clone(), published: now.date, expires };
+        if !value.is_live(now.running) {
             return Err(PersistError::Over.into());
         }
-        tx.put_persistent(row.id, &value)?;
+        tx.put_persistent(row.id, &value, now.running)?;
         if tx.values(row.id)?.persistent.len() > MAX_PERSISTENT {
             return Err(PersistError::TooMany.into());
         }
         if let Some((username, _)) = row.account {
-            tx.published_at(username, now)?;
+            tx.published_at(username, now.date)?;
         }
         self.settle(tx, &row, owner, Action::Persist)?;
         Ok(value)
@@ -128,7 +129,7 @@ impl Inner {
     ) -> Result<Vec<PersistentValue>, StoreError> {
         let mut live = Vec::new();
         for stored in stored {
-            if stored.value.is_live(tx.now()) {
+            if stored.value.is_live(tx.now().running) {
                 live.push(stored.value);
             } else {
                 tx.remove_value(stored.id)?;

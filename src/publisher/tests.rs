@@ -2,6 +2,7 @@ mod changes;
 mod names;
 mod persist;
 mod rekey;
+mod running;
 mod values;
 
 use std::path::Path;
@@ -14,6 +15,7 @@ use crate::model::account::{Account, AllowFrom, Note, Username};
 use crate::model::actor::{FrontEnd, KeyUsed};
 use crate::model::name::OwnerLabel;
 use crate::model::secret::{ApiKey, ApiKeyHash};
+use crate::model::time::RunningTime;
 use crate::model::txt::TxtValue;
 use crate::store::writer::WriterThread;
 use crate::zone::Zone;
@@ -42,7 +44,7 @@ impl Fixture {
 
     fn at(folder: TempDir, limits: ValueLimits) -> Self {
         let store = Store::open(&folder.path().join("t.db")).unwrap();
-        let clock = Clock::start(store.read(|rows| rows.newest()).unwrap());
+        let clock = Clock::start(store.read(|rows| rows.running_time()).unwrap());
         let zones = load(&store, &config("").zones, &limits, &clock).unwrap();
         let metrics = Arc::new(Metrics::default());
         let (writer, thread) =
@@ -130,15 +132,15 @@ async fn the_oldest_value_drops_past_the_limit() {
 async fn the_two_newest_live_longer() {
     let fixture = Fixture::new(|_| {});
     let account = fixture.register(None).await.unwrap();
+    let start = fixture.publisher.moment().running;
     fixture.publish(&account, "abc").await;
-    let lifetimes = || {
-        let values = fixture.publisher.values(&account.owners[0]);
-        values.iter().map(|value| value.expires.since(value.published).as_secs()).collect::<Vec<_>>()
-    };
-    assert_eq!(lifetimes(), [604_800, 604_800, 86_400]);
+    // To the hour, as a second may have passed.
+    let hours = |value: &LiveValue| value.expires.since(start).as_secs() / 3_600;
+    let lifetimes = || fixture.publisher.values(&account.owners[0]).iter().map(hours).collect::<Vec<_>>();
+    assert_eq!(lifetimes(), [168, 168, 24]);
     // A value that becomes one of the two newest again gets its time back.
     fixture.publisher.retire(Actor::OPERATOR, account.owners[0].clone(), Some(txt('c'))).await.unwrap();
-    assert_eq!(lifetimes(), [604_800, 604_800]);
+    assert_eq!(lifetimes(), [168, 168]);
 }
 
 #[tokio::test]
@@ -159,7 +161,7 @@ async fn expired_values_leave_memory_store_and_raise_the_serial() {
     tokio::time::timeout(std::time::Duration::from_secs(60), gone).await.expect("the value never expired");
     upkeep.abort();
     let slot = fixture.slot(&account);
-    assert!(matches!(slot, Some(OwnerState::Expired(at)) if at <= fixture.publisher.now()), "{slot:?}");
+    assert!(matches!(slot, Some(OwnerState::Expired(at)) if at <= fixture.publisher.moment().running), "{slot:?}");
     assert!(fixture.zone().serial().is_after(serial));
 }
 
@@ -253,6 +255,21 @@ async fn a_deleted_database_file_is_noticed_before_the_acknowledgement() {
     }
 }
 
+/// A reader that finds the database damaged must not be the only one who knows.
+#[tokio::test]
+async fn nothing_is_acknowledged_after_a_reader_has_met_damage() {
+    let fixture = Fixture::new(|_| {});
+    let account = fixture.register(None).await.unwrap();
+    fixture.publish(&account, "a").await;
+    let damage = || Err::<(), _>(StoreError::Corrupt("file is not a database".into()));
+    fixture.publisher.store().read(|_| damage()).unwrap_err();
+    let refused = fixture.publisher.publish(Actor::OPERATOR, account.owners[0].clone(), txt('b')).await;
+    assert!(matches!(refused, Err(Abort::Store(StoreError::Corrupt(_)))), "{refused:?}");
+    assert!(matches!(fixture.publisher.store().problem(), Some(StoreError::Corrupt(_))));
+    assert_eq!(fixture.live(&account), "a");
+    assert_eq!(fixture.restart().live(&account), "a");
+}
+
 #[tokio::test]
 async fn a_refused_change_leaves_no_trace_in_its_group() {
     let fixture = Fixture::new(|_| {});
@@ -274,10 +291,11 @@ async fn a_change_that_is_refused_after_it_has_written_leaves_no_trace() {
     let account = fixture.register(None).await.unwrap();
     let owner = &account.owners[0];
     let half = || {
-        let (owner, published) = (owner.clone(), fixture.publisher.now());
+        let (owner, now) = (owner.clone(), fixture.publisher.moment());
         let operation = move |tx: &Tx<'_>| {
             let row = tx.owner(&owner)?.unwrap();
-            tx.put_value(row.id, &LiveValue { txt: txt('b'), published, expires: Timestamp::MAX })?;
+            let value = LiveValue { txt: txt('b'), published: now.date, expires: RunningTime::MAX };
+            tx.put_value(row.id, &value, now.running)?;
             Err::<(), Abort<ValueError>>(AccessError::NotOwner.into())
         };
         fixture.publisher.write(Actor::OPERATOR, operation)
@@ -342,11 +360,11 @@ async fn a_backup_of_a_running_store_can_be_restored() {
     assert_eq!(backup(&database, &copy).unwrap().values, 2);
     assert!(backup(&database, &copy).is_err(), "an existing file was overwritten");
     fixture.publish(&account, "c").await;
-    assert!(matches!(restore(&copy, &database), Err(StoreError::Locked { .. })));
+    assert!(matches!(restore(&copy, &database, None), Err(StoreError::Locked { .. })));
     let Fixture { publisher, thread, folder, limits } = fixture;
     thread.unwrap().stop();
     drop(publisher);
-    assert!(restore(&copy, &database).unwrap().is_some());
+    assert!(restore(&copy, &database, None).unwrap().is_some());
     assert_eq!(Fixture::at(folder, limits).live(&account), "ba");
 }
 
@@ -386,14 +404,16 @@ async fn a_damaged_database_is_set_aside_whole_and_replaced() {
     thread.unwrap().stop();
     drop(publisher);
     std::fs::write(&database, [0x55; 9_000]).unwrap();
-    let old = restore(&copy, &database).unwrap().unwrap();
-    assert_eq!(std::fs::read(old).unwrap(), [0x55; 9_000]);
+    let old = restore(&copy, &database, None).unwrap().unwrap();
+    assert_eq!(std::fs::read(old.path.unwrap()).unwrap(), [0x55; 9_000]);
+    assert!(old.comparison.newer.is_err() && old.comparison.serials.is_err());
     let fixture = Fixture::at(folder, limits);
     assert_eq!(fixture.live(&account), "a");
     // The next one does not overwrite what the first has kept.
     let Fixture { publisher, thread, folder, .. } = fixture;
     thread.unwrap().stop();
     drop(publisher);
-    assert!(restore(&copy, &database).unwrap().unwrap().ends_with("t.db.before-restore-2"));
+    let old = restore(&copy, &database, None).unwrap().unwrap();
+    assert!(old.path.unwrap().ends_with("t.db.before-restore-2"));
     assert!(folder.path().join("t.db.before-restore").exists());
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::model::account::AccountStatus;
 use crate::model::actor::{Actor, Principal};
 use crate::model::name::Owner;
-use crate::model::time::Timestamp;
+use crate::model::time::{Moment, Timestamp};
 use crate::model::txt::{LiveValue, TxtValue};
 use crate::store::writer::Tx;
 use crate::store::{OwnerRow, StoreError, Stored};
@@ -59,8 +59,8 @@ pub enum Expected {
 /// The effect of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AppliedPlan {
-    /// When it was applied, by the daemon's clock.
-    pub at: Timestamp,
+    /// When it was applied.
+    pub at: Moment,
     /// How many values it retired.
     pub retired: usize,
 }
@@ -102,6 +102,29 @@ impl Publisher {
         let plan = ValuePlan { edits: vec![ValueEdit::Publish(owner, txt)], ..ValuePlan::default() };
         let amended = self.amend(actor, plan).await?;
         Ok(self.0.newest_value(txt, amended.at))
+    }
+
+    /// Retires a value, unless it was published again after this date. Returns whether it did.
+    pub async fn retire_unchanged(
+        &self,
+        actor: Actor,
+        owner: Owner,
+        txt: TxtValue,
+        published: Timestamp,
+    ) -> Result<bool, Abort<ValueError>> {
+        let inner = self.0.clone();
+        let is_retired = self.write(actor, move |tx| {
+            let Some(row) = inner.row_for(tx, &owner)? else { return Ok(false) };
+            let stored = tx.values(row.id)?.challenges;
+            let is_it = |stored: &&Stored<LiveValue>| stored.value.txt == txt && stored.value.published == published;
+            let Some(found) = stored.iter().find(is_it) else { return Ok(false) };
+            tx.remove_value(found.id)?;
+            inner.settle(tx, &row, &owner, Action::Retire)?;
+            Ok(true)
+        });
+        let is_retired = is_retired.await?;
+        self.0.metrics.values_retired_early.add(is_retired.into());
+        Ok(is_retired)
     }
 
     /// Retires one value of an owner, or all of them; returns how many there were.
@@ -184,15 +207,16 @@ impl Inner {
     }
 
     /// A value that is published at this moment.
-    fn newest_value(&self, txt: TxtValue, now: Timestamp) -> LiveValue {
+    fn newest_value(&self, txt: TxtValue, now: Moment) -> LiveValue {
         let lifetime = self.limits.newest_lifetime.max(self.limits.lifetime);
-        LiveValue { txt, published: now, expires: now.plus(lifetime) }
+        LiveValue { txt, published: now.date, expires: now.running.plus(lifetime) }
     }
 
     fn put(&self, tx: &Tx<'_>, row: &OwnerRow, txt: TxtValue) -> Result<(), StoreError> {
-        tx.put_value(row.id, &self.newest_value(txt, tx.now()))?;
+        let now = tx.now();
+        tx.put_value(row.id, &self.newest_value(txt, now), now.running)?;
         if let Some((username, _)) = row.account {
-            tx.published_at(username, tx.now())?;
+            tx.renewed_at(username, now)?;
         }
         Ok(())
     }
@@ -218,9 +242,9 @@ impl Inner {
         for stored in stored {
             let mut value = stored.value;
             let lifetime = if live.len() < 2 { limits.newest_lifetime.max(limits.lifetime) } else { limits.lifetime };
-            value.expires = value.published.plus(lifetime);
+            value.expires = stored.since.plus(lifetime);
             last_expiry = last_expiry.max(Some(value.expires));
-            if live.len() >= limits.max || !value.is_live(tx.now()) {
+            if live.len() >= limits.max || !value.is_live(tx.now().running) {
                 tx.remove_value(stored.id)?;
                 continue;
             }
@@ -238,12 +262,12 @@ impl Inner {
 
 /// Whether the store holds what a condition expects.
 fn holds(tx: &Tx<'_>, condition: &Condition) -> Result<bool, StoreError> {
-    let now = tx.now();
+    let now = tx.now().running;
     let row = tx.owner(&condition.owner)?.filter(OwnerRow::is_served);
     let stored = row.map(|row| tx.values(row.id)).transpose()?.unwrap_or_default();
     let live = stored.challenges.iter().map(|stored| &stored.value).filter(|value| value.is_live(now));
     let served: HashSet<TxtValue> = live.map(|value| value.txt).collect();
-    // Persistent authorizations stand in the same record set, and are no values of challenges.
+    // Persistent authorizations stand in the same record set, and are not values of challenges.
     let has_others = stored.persistent.iter().any(|stored| stored.value.is_live(now));
     Ok(match &condition.values {
         Expected::Some => has_others || !served.is_empty(),
@@ -264,12 +288,10 @@ fn may_publish(who: Principal, row: &OwnerRow) -> Result<(), AccessError> {
 
 /// Removes one value of a row, or all of them; returns how many there were.
 fn remove_values(tx: &Tx<'_>, row: &OwnerRow, which: Option<TxtValue>) -> Result<usize, StoreError> {
-    let mut removed = 0;
-    for stored in tx.values(row.id)?.challenges {
-        if which.is_none_or(|which| which == stored.value.txt) {
-            tx.remove_value(stored.id)?;
-            removed += 1;
-        }
+    if let Some(txt) = which {
+        return tx.remove_text(row.id, txt);
     }
-    Ok(removed)
+    let stored = tx.values(row.id)?.challenges;
+    stored.iter().try_for_each(|stored| tx.remove_value(stored.id))?;
+    Ok(stored.len())
 }

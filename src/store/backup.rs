@@ -1,5 +1,7 @@
 //! Copies of the database: made while it is in use, and put back when it is not.
 
+mod newer;
+
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -10,10 +12,22 @@ use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::file::folder_of;
+use crate::model::serial::Serial;
 
 use super::files::{give_to_owner_of, with_suffix};
 use super::lock::Lock;
 use super::{BUSY, Rows, StoreError, schema};
+
+pub use newer::{Comparison, Newer, NewerAccount, NewerSerial};
+
+/// The database whose place a backup has taken.
+#[derive(Debug, Clone)]
+pub struct Former {
+    /// Where it is now; `None` where no name was free for it.
+    pub path: Option<PathBuf>,
+    /// What it has that the backup lacks.
+    pub comparison: Comparison,
+}
 
 /// Copies `database` to `target`, which must not exist, and verifies the copy. The daemon may go on writing: the copy
 /// is one moment's state.
@@ -28,31 +42,44 @@ pub fn backup(database: &Path, target: &Path) -> Result<super::Counts, StoreErro
     copied
 }
 
-/// Puts `backup` in the place of `database`, after verifying it; the database that was there is kept beside it and
-/// its path returned. No daemon may run on it. The new file belongs to whom the old one belonged, or else to the
-/// folder's owner: root restores for a daemon that is not root.
-pub fn restore(backup: &Path, database: &Path) -> Result<Option<PathBuf>, StoreError> {
+/// Puts `backup` in the place of `database`, after verifying it. The database that was there is kept beside it and
+/// returned; `None` where there was none. No daemon may run on it. Serials go on from those of the former database, and
+/// from `seen`, a serial that secondaries have. The new file belongs to whom the old one belonged, or else to the folder's
+/// owner: root restores for a daemon that is not root.
+pub fn restore(backup: &Path, database: &Path, seen: Option<Serial>) -> Result<Option<Former>, StoreError> {
     let _lock = Lock::take(database)?;
     verify(backup)?;
     let fresh = with_suffix(database, ".restoring");
     _ = std::fs::remove_file(&fresh);
     create_new(&fresh)?;
     copy(&open_existing(backup)?, &fresh)?;
+    let comparison = go_on(&fresh, database, seen)?;
     verify(&fresh)?;
     give_to_owner_of(if database.exists() { database } else { folder_of(database) }, &fresh)?;
-    let old = set_aside(database)?;
+    let path = set_aside(database)?;
     rename(&fresh, database)?;
     sync_folder(database)?;
-    Ok(old)
+    Ok(comparison.map(|comparison| Former { path, comparison }))
+}
+
+/// Has a fresh copy go on where the former database ended, if there is one.
+fn go_on(fresh: &Path, former: &Path, seen: Option<Serial>) -> Result<Option<Comparison>, StoreError> {
+    let copy = open_existing(fresh)?;
+    let comparison = former.exists().then(|| newer::carry_over(&copy, former));
+    if let Some(seen) = seen {
+        newer::raise_serials(&copy, seen)?;
+    }
+    copy.close().map_err(|(_, error)| error)?;
+    Ok(comparison)
 }
 
 /// Checks a file's pages, whose database it is, and its schema.
 fn verify(path: &Path) -> Result<super::Counts, StoreError> {
     let connection = open_existing(path)?;
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-    let verdict: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-    if verdict != "ok" {
-        return Err(StoreError::Corrupt(verdict));
+    let integrity_check: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if integrity_check != "ok" {
+        return Err(StoreError::Corrupt(integrity_check));
     }
     if number("PRAGMA application_id")? != schema::APPLICATION_ID {
         return Err(StoreError::Foreign(path.to_owned()));

@@ -59,7 +59,7 @@ fn write(source: &Connection, zone: &ZoneName, target: &Path) -> Result<Exported
     let mut exported = Exported::default();
     let mut last = None;
     loop {
-        let page = rows.accounts(last, PAGE, "")?;
+        let page = rows.accounts(last, PAGE)?;
         for account in &page {
             add(&rows, &transaction, zone, account, &mut exported)?;
         }

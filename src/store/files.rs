@@ -15,6 +15,11 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// Whether there is such a file, and something in it.
+pub(super) fn has_content(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| file.len() > 0)
+}
+
 /// Gives a file the owner of another file. Commands that root runs work for a daemon that is not root.
 pub(super) fn give_to_owner_of(model: &Path, file: &Path) -> Result<(), StoreError> {
     let failed =

@@ -1,26 +1,40 @@
 //! The statements: rows to domain types and back.
 
 mod accounts;
+mod admin_tokens;
 mod client_storage;
 mod enrolments;
+pub mod listing;
 mod managed;
 mod names;
+pub mod recent;
+mod search;
+mod transfer;
 
+use std::cell::RefCell;
 use std::str::FromStr;
 
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::model::account::{AccountStatus, Username};
 use crate::model::name::{Owner, OwnerLabel, ZoneName};
 use crate::model::serial::Serial;
-use crate::model::time::Timestamp;
+use crate::model::time::{RunningTime, Timestamp};
 use crate::model::txt::persist::PersistentValue;
 use crate::model::txt::{LiveValue, TxtValue};
 
 use super::StoreError;
+use super::publication_order::Published;
 
 type Result<T> = std::result::Result<T, StoreError>;
+
+/// The columns that [`StoredValues::read`] reads, in its order.
+macro_rules! value_columns {
+    () => {
+        "v.id, v.kind, v.bytes, v.published, v.published_running, v.expires_running"
+    };
+}
 
 /// The kind of the values that challenges publish.
 const CHALLENGE: &str = "challenge";
@@ -39,10 +53,26 @@ impl FromSql for Timestamp {
     }
 }
 
+impl ToSql for RunningTime {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(i64::from(self.as_seconds()).into())
+    }
+}
+
+impl FromSql for RunningTime {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let seconds = i64::column_result(value)?.clamp(i32::MIN.into(), i32::MAX.into());
+        // The clamp makes it fit.
+        Ok(i32::try_from(seconds).map_or(Self::MAX, Self::from_seconds))
+    }
+}
+
 /// The rows as one connection sees them, within a transaction or not.
 #[derive(Debug)]
 pub struct Rows<'c> {
     connection: &'c Connection,
+    /// Accounts that have published through these rows, or are new.
+    published: RefCell<Vec<Published>>,
 }
 
 /// An owner as it is stored.
@@ -66,6 +96,8 @@ impl OwnerRow {
 pub struct Stored<V> {
     /// Its row; a higher one is newer.
     pub id: i64,
+    /// When it was published.
+    pub since: RunningTime,
     /// The value and its times.
     pub value: V,
 }
@@ -85,20 +117,20 @@ impl StoredValues {
         self.challenges.is_empty() && self.persistent.is_empty()
     }
 
-    /// Reads id, kind, bytes, published and expires from column `first` on, and keeps the value.
+    /// Reads the columns of `value_columns!` from column `first` on, and keeps the value.
     fn read(&mut self, row: &Row<'_>, first: usize) -> Result<()> {
         let id = row.get(first)?;
         let bytes = row.get_ref(first + 2)?.as_blob().map_err(|e| unreadable("value", &e))?;
         let text = std::str::from_utf8(bytes).map_err(|e| unreadable("value", &e))?;
-        let (published, expires) = (row.get(first + 3)?, row.get(first + 4)?);
+        let (published, since, expires) = (row.get(first + 3)?, row.get(first + 4)?, row.get(first + 5)?);
         match row.get_ref(first + 1)?.as_str().map_err(|e| unreadable("kind", &e))? {
             CHALLENGE => {
                 let txt = parse::<TxtValue>("value", text)?;
-                self.challenges.push(Stored { id, value: LiveValue { txt, published, expires } });
+                self.challenges.push(Stored { id, since, value: LiveValue { txt, published, expires } });
             }
             PERSISTENT => {
-                let (value, expires) = (parse("value", text)?, Some(expires).filter(|at| *at != Timestamp::MAX));
-                self.persistent.push(Stored { id, value: PersistentValue { value, published, expires } });
+                let (value, expires) = (parse("value", text)?, Some(expires).filter(|at| *at != RunningTime::MAX));
+                self.persistent.push(Stored { id, since, value: PersistentValue { value, published, expires } });
             }
             other => return Err(unreadable("kind", &other)),
         }
@@ -117,12 +149,17 @@ pub struct Counts {
 
 impl<'c> Rows<'c> {
     pub(super) fn new(connection: &'c Connection) -> Self {
-        Self { connection }
+        Self { connection, published: RefCell::default() }
+    }
+
+    /// The accounts that have published since the last call, and new ones.
+    pub(super) fn published(&self) -> Vec<Published> {
+        self.published.take()
     }
 
     /// The owner's row.
     pub fn owner(&self, owner: &Owner) -> Result<Option<OwnerRow>> {
-        let sql = "SELECT o.id, a.username, a.disabled, a.remove_at FROM owners o
+        let sql = "SELECT o.id, a.username, a.disabled, a.remove_running FROM owners o
                    LEFT JOIN accounts a ON a.id = o.account WHERE o.zone = ?1 AND o.name = ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
         let key = params![owner.zone.to_string(), owner.label.as_str()];
@@ -182,9 +219,12 @@ impl<'c> Rows<'c> {
         zone: &ZoneName,
         mut visit: impl FnMut(&str, bool, &[LiveValue], Vec<PersistentValue>),
     ) -> Result<()> {
-        let sql = "SELECT o.id, o.name, ifnull(a.disabled, 0), v.id, v.kind, v.bytes, v.published, v.expires
-                   FROM owners o NOT INDEXED LEFT JOIN accounts a ON a.id = o.account
-                   LEFT JOIN live_values v ON v.owner = o.id WHERE o.zone = ?1 ORDER BY o.id";
+        let sql = concat!(
+            "SELECT o.id, o.name, ifnull(a.disabled, 0), ",
+            value_columns!(),
+            " FROM owners o NOT INDEXED LEFT JOIN accounts a ON a.id = o.account
+              LEFT JOIN live_values v ON v.owner = o.id WHERE o.zone = ?1 ORDER BY o.id"
+        );
         let mut statement = self.connection.prepare(sql)?;
         let mut rows = statement.query(params![zone.to_string()])?;
         let mut owner = Loaded::default();
@@ -208,7 +248,7 @@ impl<'c> Rows<'c> {
 
     /// The values at an owner's row.
     pub fn values(&self, owner: i64) -> Result<StoredValues> {
-        let sql = "SELECT id, kind, bytes, published, expires FROM live_values WHERE owner = ?1 ORDER BY id DESC";
+        let sql = concat!("SELECT ", value_columns!(), " FROM live_values v WHERE owner = ?1 ORDER BY id DESC");
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query([owner])?;
         let mut values = StoredValues::default();
@@ -218,28 +258,29 @@ impl<'c> Rows<'c> {
         Ok(values)
     }
 
-    /// Stores a value as an owner's newest; one that is there already moves to the front.
-    pub fn put_value(&self, owner: i64, value: &LiveValue) -> Result<()> {
-        self.put(owner, CHALLENGE, value.txt.as_bytes(), value.published, value.expires)
+    /// Stores a value as an owner's newest, published at `since`; one that is there already moves to the front.
+    pub fn put_value(&self, owner: i64, value: &LiveValue, since: RunningTime) -> Result<()> {
+        self.put(params![owner, CHALLENGE, value.txt.as_bytes(), value.published, since, value.expires])
     }
 
     /// The same for a persistent authorization.
-    pub fn put_persistent(&self, owner: i64, value: &PersistentValue) -> Result<()> {
-        let expires = value.expires.unwrap_or(Timestamp::MAX);
-        self.put(owner, PERSISTENT, value.value.as_str().as_bytes(), value.published, expires)
+    pub fn put_persistent(&self, owner: i64, value: &PersistentValue, since: RunningTime) -> Result<()> {
+        let expires = value.expires.unwrap_or(RunningTime::MAX);
+        self.put(params![owner, PERSISTENT, value.value.as_str().as_bytes(), value.published, since, expires])
     }
 
-    fn put(&self, owner: i64, kind: &str, bytes: &[u8], published: Timestamp, expires: Timestamp) -> Result<()> {
+    fn put(&self, row: impl Params) -> Result<()> {
         // REPLACE gives the row a new id, above all others: newest first.
         let sql =
-            "INSERT OR REPLACE INTO live_values (owner, kind, bytes, published, expires) VALUES (?1, ?2, ?3, ?4, ?5)";
-        self.connection.prepare_cached(sql)?.execute(params![owner, kind, bytes, published, expires])?;
+            "INSERT OR REPLACE INTO live_values (owner, kind, bytes, published, published_running, expires_running)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        self.connection.prepare_cached(sql)?.execute(row)?;
         Ok(())
     }
 
     /// Changes when a value expires.
-    pub fn set_expiry(&self, value: i64, expires: Timestamp) -> Result<()> {
-        let sql = "UPDATE live_values SET expires = ?2 WHERE id = ?1";
+    pub fn set_expiry(&self, value: i64, expires: RunningTime) -> Result<()> {
+        let sql = "UPDATE live_values SET expires_running = ?2 WHERE id = ?1";
         self.connection.prepare_cached(sql)?.execute(params![value, expires])?;
         Ok(())
     }
@@ -250,16 +291,22 @@ impl<'c> Rows<'c> {
         Ok(())
     }
 
+    /// Removes a challenge's value of an owner, if it is there; returns how many were.
+    pub fn remove_text(&self, owner: i64, txt: TxtValue) -> Result<usize> {
+        let sql = "DELETE FROM live_values WHERE owner = ?1 AND kind = ?2 AND bytes = ?3";
+        Ok(self.connection.prepare_cached(sql)?.execute(params![owner, CHALLENGE, txt.as_bytes()])?)
+    }
+
     /// When the next value expires.
-    pub fn next_expiry(&self) -> Result<Option<Timestamp>> {
-        let mut statement = self.connection.prepare_cached("SELECT min(expires) FROM live_values")?;
+    pub fn next_expiry(&self) -> Result<Option<RunningTime>> {
+        let mut statement = self.connection.prepare_cached("SELECT min(expires_running) FROM live_values")?;
         Ok(statement.query_row([], |row| row.get(0))?)
     }
 
     /// At most `limit` owners that hold an expired value.
-    pub fn owners_with_expired(&self, now: Timestamp, limit: usize) -> Result<Vec<Owner>> {
+    pub fn owners_with_expired(&self, now: RunningTime, limit: usize) -> Result<Vec<Owner>> {
         let sql = "SELECT DISTINCT o.zone, o.name FROM live_values v JOIN owners o ON o.id = v.owner
-                   WHERE v.expires <= ?1 LIMIT ?2";
+                   WHERE v.expires_running <= ?1 LIMIT ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let key = params![now, limit];
@@ -267,7 +314,7 @@ impl<'c> Rows<'c> {
         rows.map(|row| row.map_err(Into::into).and_then(|(zone, name)| owner_of(&zone, &name))).collect()
     }
 
-    /// The newest publication, to start the clock from.
+    /// The date of the newest publication.
     pub fn newest(&self) -> Result<Option<Timestamp>> {
         // The newest row has the highest id: no scan.
         let sql = "SELECT published FROM live_values ORDER BY id DESC LIMIT 1";
@@ -282,8 +329,18 @@ impl<'c> Rows<'c> {
 
     /// Stores that.
     pub fn set_last_commit(&self, at: Timestamp) -> Result<()> {
-        let sql = "INSERT INTO last_commit (id, at) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET at = ?1";
-        self.connection.prepare_cached(sql)?.execute([at])?;
+        self.connection.prepare_cached("UPDATE last_commit SET at = ?1")?.execute([at])?;
+        Ok(())
+    }
+
+    /// The time that the daemon has run, as of the last commit.
+    pub fn running_time(&self) -> Result<Option<RunningTime>> {
+        Ok(self.connection.query_row("SELECT running FROM last_commit", [], |row| row.get(0)).optional()?)
+    }
+
+    /// Stores that.
+    pub fn set_running_time(&self, running: RunningTime) -> Result<()> {
+        self.connection.prepare_cached("UPDATE last_commit SET running = ?1")?.execute([running])?;
         Ok(())
     }
 
@@ -336,7 +393,7 @@ impl Loaded {
     }
 }
 
-struct RawStanding(String, bool, Option<Timestamp>);
+struct RawStanding(String, bool, Option<RunningTime>);
 
 impl RawStanding {
     fn parse(self) -> Result<(Username, AccountStatus)> {
@@ -344,13 +401,13 @@ impl RawStanding {
     }
 }
 
-/// Username, disabled and remove_at from column `first` on; `None` where the join found no account.
+/// Username, disabled and remove_running from column `first` on; `None` where the join found no account.
 fn raw_standing(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<RawStanding>> {
     let Some(username) = row.get::<_, Option<String>>(first)? else { return Ok(None) };
     Ok(Some(RawStanding(username, row.get(first + 1)?, row.get(first + 2)?)))
 }
 
-fn status(disabled: bool, remove_at: Option<Timestamp>) -> AccountStatus {
+fn status(disabled: bool, remove_at: Option<RunningTime>) -> AccountStatus {
     match remove_at {
         Some(at) => AccountStatus::Deleted { at },
         None if disabled => AccountStatus::Disabled,
@@ -358,11 +415,11 @@ fn status(disabled: bool, remove_at: Option<Timestamp>) -> AccountStatus {
     }
 }
 
-fn owner_of(zone: &str, name: &str) -> Result<Owner> {
+pub(super) fn owner_of(zone: &str, name: &str) -> Result<Owner> {
     Ok(Owner { zone: parse("zone", zone)?, label: parse::<OwnerLabel>("owner", name)? })
 }
 
-fn parse<T: FromStr<Err: std::fmt::Display>>(what: &str, text: &str) -> Result<T> {
+pub(super) fn parse<T: FromStr<Err: std::fmt::Display>>(what: &str, text: &str) -> Result<T> {
     text.parse().map_err(|error| unreadable(what, &error))
 }
 

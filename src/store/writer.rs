@@ -6,7 +6,7 @@
 mod transaction;
 
 use std::convert::Infallible;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -23,7 +23,8 @@ use crate::model::time::Clock;
 use crate::zone::Zones;
 use crate::zone::change::{ChangeStream, Subscription};
 
-use super::{Rows, Store, StoreError, connect};
+use super::health::Health;
+use super::{Rows, Store, StoreError, abandon};
 
 pub use transaction::Tx;
 
@@ -71,6 +72,7 @@ pub struct Writer {
     queue: SyncSender<Message>,
     /// Lives as long as the thread does.
     thread: Weak<()>,
+    health: Arc<Health>,
     changes: ChangeStream,
 }
 
@@ -93,7 +95,7 @@ impl WriterThread {
 }
 
 impl Writer {
-    /// Opens the writing connection and starts the thread.
+    /// Opens the writing connection, if the database can be written, and starts the thread.
     pub fn start(
         store: Arc<Store>,
         zones: Zones,
@@ -101,17 +103,21 @@ impl Writer {
         metrics: Arc<Metrics>,
         accounts: AccountListener,
     ) -> Result<(Self, WriterThread), StoreError> {
-        let connection = connect(store.path())?;
         let changes = ChangeStream::default();
         let (queue, messages) = sync_channel(QUEUE);
         let alive = Arc::new(());
         let weak = Arc::downgrade(&alive);
-        let core = Core { store, connection, zones, clock, metrics, accounts, changes: changes.clone(), _alive: alive };
+        let health = store.health.clone();
+        let mut core =
+            Core { connection: None, store, zones, clock, metrics, accounts, changes: changes.clone(), _alive: alive };
+        if core.store.is_writable() {
+            core.connection = Some(core.store.connect()?);
+        }
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || core.run(&messages))
             .map_err(|error| StoreError::Sqlite(format!("cannot start the writer thread: {error}")))?;
-        Ok((Self { queue: queue.clone(), thread: weak, changes }, WriterThread { queue, thread }))
+        Ok((Self { queue: queue.clone(), thread: weak, health, changes }, WriterThread { queue, thread }))
     }
 
     /// Whether the thread is there. It may wait for the disk for as long as that takes: DNS goes on meanwhile.
@@ -127,7 +133,7 @@ impl Writer {
     /// Makes an operation durable, then visible, then returns what it gives.
     ///
     /// `operation` runs inside the group's transaction, and runs again if that has to be repeated. One that returns an
-    /// error leaves no trace. Fails at once where 4,096 operations wait already.
+    /// error leaves no trace. Fails at once where 4,096 operations wait already, and where the disk is stalled.
     pub async fn write<T, R>(
         &self,
         actor: Actor,
@@ -151,6 +157,7 @@ impl Writer {
         T: Send + 'static,
         R: std::error::Error + Send + 'static,
     {
+        self.health.writing.is_running_well()?;
         let (reply, outcome) = oneshot::channel();
         let work = Work { actor, operation, committed: Some(committed), outcome: None, reply: Some(reply) };
         self.queue.try_send(Message::Operation(Box::new(work))).map_err(|error| match error {
@@ -226,10 +233,19 @@ where
     }
 }
 
+/// What the thread does after a commit.
+#[derive(PartialEq, Eq)]
+enum Next {
+    Wait,
+    Stop,
+}
+
 /// What the thread owns.
 struct Core {
+    /// Before the store in this list: the store's files have to be closed after it. `None` until the database can be
+    /// written.
+    connection: Option<Connection>,
     store: Arc<Store>,
-    connection: Connection,
     zones: Zones,
     clock: Clock,
     metrics: Arc<Metrics>,
@@ -241,27 +257,40 @@ struct Core {
 impl Core {
     fn run(mut self, messages: &Receiver<Message>) {
         loop {
-            let Ok(Message::Operation(first)) = messages.recv() else { return };
-            let mut group = vec![first];
-            let mut stop = false;
-            while group.len() < GROUP && !stop {
-                match messages.try_recv() {
-                    Ok(Message::Operation(next)) => group.push(next),
-                    Ok(Message::Stop) => stop = true,
-                    Err(_) => break,
+            match messages.recv_timeout(self.store.health.until_heartbeat()) {
+                Ok(Message::Operation(first)) => {
+                    if self.commit_with(first, messages) == Next::Stop {
+                        break;
+                    }
                 }
-            }
-            self.commit(group);
-            if stop {
-                return;
+                Err(RecvTimeoutError::Timeout) => self.beat(),
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
             }
         }
+        if self.store.check().is_err() {
+            self.connection.iter().for_each(abandon);
+        }
+    }
+
+    /// Commits an operation together with those that wait behind it.
+    fn commit_with(&mut self, first: Box<dyn Operation>, messages: &Receiver<Message>) -> Next {
+        let mut group = vec![first];
+        let mut next = Next::Wait;
+        while group.len() < GROUP && next == Next::Wait {
+            match messages.try_recv() {
+                Ok(Message::Operation(operation)) => group.push(operation),
+                Ok(Message::Stop) => next = Next::Stop,
+                Err(_) => break,
+            }
+        }
+        self.commit(group);
+        next
     }
 
     /// Commits a group and answers each of its callers.
     fn commit(&mut self, mut group: Vec<Box<dyn Operation>>) {
         let started = Instant::now();
-        match self.attempt(&mut group) {
+        match self.watched(|core| core.attempt(&mut group)) {
             Ok(recorded) => {
                 group.iter_mut().for_each(|operation| operation.committed());
                 self.publish(recorded);
@@ -279,27 +308,69 @@ impl Core {
         }
     }
 
+    /// Writes, and lets the store's health know how that goes.
+    fn watched<T>(&mut self, write: impl FnOnce(&mut Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let store = self.store.clone();
+        let running = store.health.writing.start();
+        let outcome = write(self).map_err(|error| error.of(store.path()));
+        drop(running);
+        store.health.wrote(outcome.as_ref().map(|_| ()));
+        outcome
+    }
+
     /// Runs a group in one transaction and commits it.
     fn attempt(&mut self, group: &mut [Box<dyn Operation>]) -> Result<Recorded, StoreError> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Not only after the commit: what is written to damaged files damages them further.
+        self.store.check()?;
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(self.store.connect()?),
+        };
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut open = Group::new(&transaction, &self.zones, &self.clock);
         for operation in group {
             let actor = operation.actor();
             open.run(actor, |tx| operation.run(tx))?;
         }
         let recorded = open.recorded();
-        let at = self.clock.commit();
-        Rows::new(&transaction).set_last_commit(at)?;
+        let rows = Rows::new(&transaction);
+        rows.set_running_time(self.clock.running())?;
+        // A commit without a change stores the running time alone: the machine's clock may be wrong.
+        let at = recorded.has_changes().then(|| self.clock.commit());
+        if let Some(at) = at {
+            rows.set_last_commit(at)?;
+        }
         transaction.commit()?;
-        self.clock.committed(at);
+        if let Some(at) = at {
+            self.clock.committed(at);
+        }
         // SQLite cannot tell that it has just written into a deleted file.
-        self.store.is_in_place()?;
+        self.store.check()?;
         Ok(recorded)
+    }
+
+    /// Finds out whether a change could be written, where none has come for a while, and stores for how long the daemon
+    /// has run.
+    fn beat(&mut self) {
+        // The store's health keeps the outcome.
+        _ = self.watched(|core| {
+            core.store.check()?;
+            let connection = match &mut core.connection {
+                Some(connection) => connection,
+                none => none.insert(core.store.connect()?),
+            };
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            // The running time alone, and no date: the machine's clock may be wrong.
+            Rows::new(&transaction).set_running_time(core.clock.running())?;
+            transaction.commit()?;
+            core.store.check()
+        });
     }
 
     /// Makes a commit visible: first in DNS, then to those who must forget, then to the subscribers.
     fn publish(&self, recorded: Recorded) {
         self.zones.apply(&recorded.changes);
+        self.store.publications.note(&recorded.published);
         for (username, account) in recorded.accounts {
             (self.accounts)(username, account);
         }

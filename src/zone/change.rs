@@ -1,5 +1,6 @@
 //! Committed changes, and the stream in which every subscriber sees them.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use tokio::sync::broadcast;
@@ -7,10 +8,11 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use crate::model::account::Username;
 use crate::model::actor::Actor;
+use crate::model::admin_token::AdminTokenId;
 use crate::model::enrolment::EnrolmentId;
 use crate::model::name::{Alias, Owner, ZoneName};
 use crate::model::serial::Serial;
-use crate::model::time::Timestamp;
+use crate::model::time::{PreciseTimestamp, Timestamp};
 
 use super::owner_state::OwnerState;
 
@@ -59,6 +61,8 @@ pub enum Subject {
     Account(Username),
     /// An enrolment token.
     Enrolment(EnrolmentId),
+    /// A token of the admin API over the network.
+    AdminToken(AdminTokenId),
 }
 
 /// What an actor has asked for.
@@ -90,6 +94,8 @@ pub enum Action {
     /// A registration counts against an enrolment token.
     UseEnrolment,
     RevokeEnrolment,
+    CreateAdminToken,
+    RevokeAdminToken,
     /// Another reading of the configuration.
     Reload,
     /// Another reading of a zone's key file.
@@ -109,17 +115,33 @@ impl Subject {
 
 /// The sending end of the stream of changes, which the store's writer holds. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct ChangeStream(broadcast::Sender<Option<Arc<[Change]>>>);
+pub struct ChangeStream(broadcast::Sender<Option<Commit>>);
 
 /// One subscriber's end of the stream.
 #[derive(Debug)]
-pub struct Subscription(broadcast::Receiver<Option<Arc<[Change]>>>);
+pub struct Subscription(broadcast::Receiver<Option<Commit>>);
+
+/// The changes of one commit, in their order. The zone has applied them already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// When the zone had applied them: answers after this moment are by the new state.
+    pub served: PreciseTimestamp,
+    changes: Arc<[Change]>,
+}
+
+impl Deref for Commit {
+    type Target = [Change];
+
+    fn deref(&self) -> &[Change] {
+        &self.changes
+    }
+}
 
 /// What a subscriber sees next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The changes of one commit, in their order. The zone has applied them already.
-    Changes(Arc<[Change]>),
+    /// A commit.
+    Changes(Commit),
     /// Commits were left out: this subscriber fell behind by 1,024 of them, or one was too large for the stream. Their
     /// result is in the store. A subscriber that must see everything reads it from there, and goes on; no commit after
     /// that reading is missing from what follows.
@@ -143,13 +165,19 @@ impl ChangeStream {
         if changes.is_empty() || self.0.receiver_count() == 0 {
             return;
         }
-        let commit = (changes.len() <= MAX_CHANGES).then(|| changes.into());
+        let commit =
+            (changes.len() <= MAX_CHANGES).then(|| Commit { served: PreciseTimestamp::now(), changes: changes.into() });
         // The last subscriber may have gone since; then nobody needs it.
         _ = self.0.send(commit);
     }
 }
 
 impl Subscription {
+    /// Another subscription, to all commits from now on.
+    pub fn from_now(&self) -> Self {
+        Self(self.0.resubscribe())
+    }
+
     /// The next commit, or the gap before it; `None` once the writer has ended.
     pub async fn next(&mut self) -> Option<Event> {
         match self.0.recv().await {

@@ -145,11 +145,11 @@ fn uuid_of(label: &[u8]) -> Option<[u8; 16]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::time::Timestamp;
+    use crate::model::time::{RunningTime, Timestamp};
     use crate::model::txt::LiveValue;
 
     fn value(letter: &str) -> LiveValue {
-        let (published, expires) = (Timestamp::from_unix(10), Timestamp::from_unix(20));
+        let (published, expires) = (Timestamp::default(), RunningTime::MAX);
         LiveValue { txt: letter.repeat(43).parse().unwrap(), published, expires }
     }
 
@@ -174,7 +174,7 @@ mod tests {
         let labels =
             ["one".to_owned(), "two".to_owned(), Uuid::from_u128(3).to_string(), Uuid::from_u128(4).to_string()];
         let live = Live::new(Serial(0));
-        let expired = |serial: Serial| OwnerState::Expired(Timestamp::from_unix(serial.0.into()));
+        let expired = |serial: Serial| OwnerState::Expired(RunningTime::from_seconds(serial.0.try_into().unwrap()));
         live.apply(labels.iter().map(|label| (label.as_str(), Some(expired(Serial(0))))), Serial(0));
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| {

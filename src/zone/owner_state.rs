@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::time::Timestamp;
+use crate::model::time::RunningTime;
 use crate::model::txt::LiveValue;
 use crate::model::txt::persist::PersistentValue;
 
@@ -15,7 +15,7 @@ pub enum OwnerState {
     Empty,
     /// No value any more: the last one expired then. Known until the next start, for whoever asks what has become of
     /// it.
-    Expired(Timestamp),
+    Expired(RunningTime),
     /// One value, kept in place: the common case at a million names.
     One(LiveValue),
     /// Several, newest first.
@@ -68,7 +68,7 @@ impl OwnerState {
     }
 
     /// When the last value of a challenge expired, or will; `None` where none is known of.
-    pub fn last_expiry(&self) -> Option<Timestamp> {
+    pub fn last_expiry(&self) -> Option<RunningTime> {
         match self {
             Self::Expired(at) => Some(*at),
             Self::Persisting(both) => both.challenges.last_expiry(),

@@ -24,9 +24,9 @@ use crate::model::time::{Clock, Timestamp};
 use crate::model::txt::RecordSet;
 
 use cache::Cache;
-use canonical::{RrsigHead, signed_data};
+use canonical::{RrsigHead, rrsig_labels, signed_data};
 use key::ZoneKey;
-use phase::{Offer, Phase};
+use phase::{CdsRequest, Phase};
 use rate::RateLimit;
 
 pub use signed::Signed;
@@ -230,8 +230,7 @@ impl Signing {
             let head = RrsigHead {
                 covered: set.rtype,
                 algorithm: key.algorithm().number(),
-                // invariant: a name has at most 127 labels
-                labels: set.owner.labels().count() as u8,
+                labels: rrsig_labels(set.owner),
                 ttl: set.ttl,
                 expires: at.plus(VALIDITY),
                 inception: at.minus(BACKDATED),
@@ -259,10 +258,10 @@ fn apex_sets(keys: &Keys) -> Vec<RecordSet> {
     let ttl = *ttl;
     let set = |rtype, rdatas| RecordSet { rtype, ttl, rdatas };
     let mut sets = vec![set(RecordType::DNSKEY, keys.iter().map(|key| key.dnskey().into()).collect())];
-    let (cds, cdnskey): (Box<[u8]>, Box<[u8]>) = match (phase.offer(), &keys[..]) {
-        (Offer::Nothing, _) | (_, []) => return sets,
-        (Offer::First, [key, ..]) | (Offer::Last, [.., key]) => (key.ds(apex).into(), key.dnskey().into()),
-        (Offer::Delete, _) => ([0; 5].into(), [0, 0, 3, 0, 0].into()),
+    let (cds, cdnskey): (Box<[u8]>, Box<[u8]>) = match (phase.cds(), &keys[..]) {
+        (CdsRequest::Nothing, _) | (_, []) => return sets,
+        (CdsRequest::First, [key, ..]) | (CdsRequest::Last, [.., key]) => (key.ds(apex).into(), key.dnskey().into()),
+        (CdsRequest::Delete, _) => ([0; 5].into(), [0, 0, 3, 0, 0].into()),
     };
     sets.push(set(RecordType::CDS, vec![cds]));
     sets.push(set(RecordType::CDNSKEY, vec![cdnskey]));

@@ -2,6 +2,8 @@
 //!
 //! Strict on purpose: whatever this daemon could not answer rightly is an error that names the line.
 
+mod unicode;
+
 use std::collections::HashMap;
 
 use domain::base::iana::Class;
@@ -120,7 +122,7 @@ impl Reader<'_> {
     fn read(&mut self, zonefile: &str) -> Result<(), ZonefileError> {
         is_balanced(zonefile)?;
         // The parser wants a closed last line and an origin; RFC 1035 wants a class once, and ours is always IN.
-        let text = format!("{zonefile}\n");
+        let text = format!("{}\n", unicode::with_a_labels(zonefile));
         let mut file = Zonefile::from(text.as_str());
         file.set_origin(origin(self.zone));
         file.set_default_class(Class::IN);
@@ -149,7 +151,7 @@ impl Reader<'_> {
         // Writing to a Vec cannot fail; its error type has no value.
         _ = record.data().compose_rdata(&mut rdata);
         if !is_well_formed(record.rtype(), &rdata) {
-            return Err(format!("these bytes are no {rtype} data; write them as {rtype} records are written"));
+            return Err(format!("these bytes are not {rtype} data; write them as {rtype} records are written"));
         }
         if rtype != RecordType::TXT && ends_in_at(&rdata) {
             return Err(
@@ -344,7 +346,9 @@ fn syntax(text: &str) -> ZonefileError {
         (Some(line), Some(column)) => {
             let line = if column <= 1 && line > 1 { line - 1 } else { line };
             let problem = parts.next().unwrap_or("unreadable record").trim().to_owned();
-            ZonefileError { line, problem: format!("{problem} (expected a zone-file record: name TTL type data)") }
+            let needed = problem.strip_prefix("expected ").map(|needed| format!("a valid {needed} is missing"));
+            let problem = needed.unwrap_or(problem);
+            ZonefileError { line, problem: format!("{problem}; write a record as `name type data`") }
         }
         _ => ZonefileError { line: 1, problem: text.to_owned() },
     }
@@ -392,7 +396,7 @@ mod tests {
             ["A \\# 3 c00002", "A \\# 5 c000020101", "CNAME \\# 2 c000", "MX \\# 4 0000c000", "TXT \\# 2 0561"]
         {
             let error = parse(&format!("{NS}x {record}\n")).expect_err(record);
-            assert!(error.line == 2 && error.problem.contains("no "), "{record}: {error:?}");
+            assert!(error.line == 2 && error.problem.contains("bytes are not"), "{record}: {error:?}");
         }
         for record in ["A \\# 4 c0000201", "CNAME \\# 3 016100", "MX \\# 3 000000", "TXT \\# 2 0161", "TYPE65280 \\# 0"]
         {

@@ -5,11 +5,15 @@ mod damaged;
 mod faults;
 mod hooks;
 mod kill;
+mod labels;
 pub mod managed;
 mod methods;
+mod optional;
 mod own;
 #[cfg(feature = "pkcs12")]
 mod pkcs12;
 mod placement;
 mod progress;
+mod replacement;
 mod revocation;
+mod subset;

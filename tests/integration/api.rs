@@ -4,6 +4,7 @@ mod addresses;
 mod cors;
 mod errors;
 mod limits;
+mod new_keys;
 mod paths;
 mod register;
 mod registration;

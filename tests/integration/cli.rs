@@ -125,7 +125,7 @@ fn the_zones_own_challenge_can_be_published_by_the_operator() {
 fn a_new_account_is_printed_for_people_with_its_cname_and_settings() {
     let daemon = Process::start(&Settings::default());
     let text = daemon.home().run_ok(&["account", "create", "*.example.com", "--server", "https://auth.test/"]);
-    for part in ["_acme-challenge.example.com. CNAME ", "ACME_DNS_API_BASE=https://auth.test", "certbot", "acme.sh"] {
+    for part in ["ACME_DNS_API_BASE=https://auth.test", "--- certbot", "--- lego", "--- Traefik", "acme.sh"] {
         assert!(text.contains(part), "{part} in {text}");
     }
     let file = daemon.home().run_ok(&["account", "create", "example.com", "--format", "goacmedns"]);
@@ -151,7 +151,7 @@ fn a_new_account_with_a_tsig_key_is_printed_for_the_clients_of_dns_update() {
         ("certbot-rfc2136", "dns_rfc2136_server = ns.test\ndns_rfc2136_port = 5353\n"),
         ("cert-manager-rfc2136", "tsigAlgorithm: HMACSHA256"),
         ("nsupdate", "server ns.test 5353"),
-        ("text", "\n--- nsupdate\n"),
+        ("text", "\n--- nsupdate\n# tsig.key (mode 0600)\n"),
     ] {
         let words = ["account", "create", "example.com", "--dns-server", "ns.test:5353", "--format", format];
         let text = home.run_ok(&[&words[..], &["--tsig"]].concat());
@@ -180,7 +180,148 @@ fn status_tells_what_is_served() {
     assert_eq!((&status["accounts"], &status["values"]), (&json!(1), &json!(1)));
     assert_eq!(status["zones"][0]["name"], json!(ZONE));
     assert!(status["listeners"].as_array().unwrap().iter().any(|line| *line == json!(daemon.lines()[0])), "{status}");
-    assert!(daemon.home().run_ok(&["status"]).contains(ZONE));
+    let text = daemon.home().run_ok(&["status"]);
+    let first = text.lines().next().unwrap();
+    assert!(first.starts_with("txtgate ") && first.ends_with(": all is well"), "{text}");
+    for part in [
+        format!("zones            {ZONE}, serial "),
+        format!("listeners        {}", daemon.lines()[0]),
+        "accounts         1, with 1 value".to_owned(),
+        format!(" ago, {}", account.fulldomain),
+        "last validation  no value was asked for".to_owned(),
+    ] {
+        assert!(text.contains(&part), "{part}: {text}");
+    }
+    assert!(!text.contains("zones.0") && !text.contains('{'), "no flattened JSON: {text}");
+    assert_eq!(txts(daemon.dns(), &account.fulldomain), [value(1)]);
+    let asked = json_of(daemon.home(), &["status"]);
+    assert_eq!(asked["last_validation"]["name"], json!(account.fulldomain), "{asked}");
+    assert_eq!(asked["last_validation"]["source"], json!("127.0.0.1"));
+    assert!(daemon.home().run_ok(&["status"]).contains(" ago from 127.0.0.1, "));
+}
+
+#[test]
+fn status_without_a_daemon_says_so_and_fails() {
+    let home = Home::new(&Settings::default());
+    for arguments in [&["status"][..], &["status", "--json"]] {
+        let (code, said) = home.run_err(arguments);
+        assert!(code == Some(1) && said.contains("no daemon"), "{said}");
+    }
+}
+
+/// Accounts are named as people know them, by every command that takes one.
+#[test]
+fn an_account_goes_by_its_domain_everywhere() {
+    let daemon = Process::start(&Settings::default());
+    let home = daemon.home();
+    let account = created(home, &["--note", "the shop"]);
+    assert_eq!(json_of(home, &["account", "show", "example.com"])["note"], json!("example.com (the shop)"));
+    for name in ["example.com", "*.example.com", "_acme-challenge.example.com", "EXAMPLE.COM."] {
+        assert_eq!(json_of(home, &["account", "show", name])["username"], json!(account.username), "{name}");
+    }
+    assert_eq!(json_of(home, &["txt", "publish", "example.com", &value(1)])["name"], json!(account.fulldomain));
+    assert_eq!(txts(daemon.dns(), &account.fulldomain), [value(1)]);
+    let listed = json_of(home, &["txt", "list", "example.com"]);
+    assert_eq!(listed["items"][0]["note"], json!("example.com (the shop)"));
+    let watch = Watch::over(home, "example.com");
+    let seen = watch.first(|| _ = ask(daemon.dns(), &query(&account.fulldomain, TXT)));
+    assert_eq!(seen["values"], json!([value(1)]));
+    drop(watch);
+    assert_eq!(json_of(home, &["txt", "retire", "example.com"]), json!({"retired": 1}));
+    for command in ["disable", "enable", "rotate", "delete"] {
+        home.run_ok(&["account", command, "example.com"]);
+    }
+    let other = created(home, &[]);
+    let (code, said) = home.run_err(&["account", "enable", "example.com"]);
+    assert!(code == Some(2) && said.contains("2 accounts are for \"example.com\""), "{said}");
+    assert!(
+        said.contains(&account.fulldomain) && said.contains(&other.fulldomain) && said.contains("deleted"),
+        "{said}"
+    );
+    let (code, said) = home.run_err(&["account", "show", "example.net"]);
+    assert!(code == Some(1) && said.contains("\"example.net\"") && said.contains("account list"), "{said}");
+}
+
+#[test]
+fn an_internationalized_name_is_taken_as_people_write_it_and_shown_both_ways() {
+    let home = Home::new(&Settings::default());
+    let text = home.run_ok(&["account", "create", "bücher.example"]);
+    assert!(text.contains("xn--bcher-kva.example (bücher.example)"), "{text}");
+    assert!(text.contains("\n_acme-challenge.xn--bcher-kva.example. CNAME "), "{text}");
+    let names = ["bücher.example", "BÜCHER.example.", "xn--bcher-kva.example", "_acme-challenge.bücher.example"];
+    let shown = names.map(|name| json_of(&home, &["account", "show", name])["username"].clone());
+    assert!(shown.iter().all(|username| *username == shown[0]), "{shown:?}");
+    assert!(home.run_ok(&["account", "show", "bücher.example"]).contains("xn--bcher-kva.example (bücher.example)"));
+    for list in [&["account", "list"][..], &["account", "list", "--search", "bücher"]] {
+        assert!(home.run_ok(list).contains("xn--bcher-kva.example (bücher.example)"), "{list:?}");
+    }
+    let labelled = json_of(&home, &["account", "create", "straße.example", "--subdomain", "straße"]);
+    assert_eq!(labelled["subdomain"], json!("xn--strae-oqa"));
+    assert_eq!(json_of(&home, &["account", "show", "straße"])["username"], labelled["username"]);
+    home.run_ok(&["account", "alias", "add", "straße", "_acme-challenge.straße.example"]);
+    let (code, said) = home.run_err(&["account", "show", "köln.example"]);
+    assert!(code == Some(1) && said.contains("\"köln.example\" (xn--kln-sna.example)"), "{said}");
+    let (code, said) = home.run_err(&["account", "create", "a\u{378}.example"]);
+    assert!(code == Some(2) && said.contains("internationalized"), "{said}");
+}
+
+#[test]
+fn numbers_that_are_none_are_told_what_to_write() {
+    let home = Home::new(&Settings::default().zone("dnssec-key = \"zone.key\""));
+    for arguments in [
+        &["enrol", "create", "--count", "ten"][..],
+        &["enrol", "create", "--count", "99999999999"],
+        &["enrol", "revoke", "x"],
+        &["enrol", "revoke", "99999999999999999999999"],
+        &["dnssec", "init", ZONE, "--ds-ttl", "1d"],
+        &["dnssec", "init", ZONE, "--algorithm", "x"],
+        &["account", "rotate", "x", "--grace", "soon"],
+        &["account", "create", "x.com", "--allowfrom", "192.0.2.0/99"],
+        &["cert", "issue", "--name", "x.com", "--key-type", "rsa"],
+        &["cert", "issue", "--name", "x.com", "--challenge", "http-01"],
+    ] {
+        let (_, said) = home.run_err(arguments);
+        for words in ["invalid digit", "number too large", "variant", "u32", "i64", "usize", "ParseIntError"] {
+            assert!(!said.contains(words), "{arguments:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn lists_say_that_they_are_empty() {
+    let daemon = Process::start(&Settings::default());
+    for (list, part) in [
+        (&["account", "list"][..], "`txtgate account create DOMAIN`"),
+        (&["account", "list", "--search", "x"], "no account has \"x\""),
+        (&["cert", "list"], "`txtgate cert issue --name NAME`"),
+        (&["enrol", "list"], "`txtgate enrol create`"),
+        (&["txt", "list"], "there are no live values"),
+        (&["persist", "list"], "there are no persistent authorizations"),
+    ] {
+        let text = daemon.home().run_ok(list);
+        assert!(text.contains(part), "{list:?}: {text}");
+    }
+}
+
+#[test]
+fn a_new_account_is_printed_with_its_password_once_and_its_record_last() {
+    let home = Home::new(&Settings::default());
+    for (format, mark) in [("text", ""), ("certbot", "# "), ("acme-sh", "# "), ("caddy", "# "), ("cert-manager", "# ")]
+    {
+        let output = home.run(&["account", "create", "example.com", "--format", format]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let last = text.lines().last().unwrap();
+        assert!(last.starts_with(&format!("{mark}_acme-challenge.example.com. CNAME ")), "{format}: {last}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("warning: only clients on this machine reach http://127.0.0.1"), "{format}: {said}");
+        let key = text.split(['"', '\'', ' ', '=', '\n']).find(|word| word.len() == 40 && !word.contains('.')).unwrap();
+        assert_eq!(text.matches(key).count(), 1, "{format}: {text}");
+    }
+    for arguments in [&["--server", "https://auth.test"][..], &["--json"]] {
+        let arguments = [&["account", "create", "example.com"], arguments].concat();
+        let said = String::from_utf8(home.run(&arguments).stderr).unwrap();
+        assert!(!said.contains("warning"), "{arguments:?}: {said}");
+    }
 }
 
 #[test]
@@ -263,8 +404,6 @@ fn generated_texts_are_there() {
     for (shell, part) in [("bash", "_txtgate"), ("zsh", "#compdef txtgate"), ("fish", "complete -c txtgate")] {
         assert!(home.run_ok(&["completions", shell]).contains(part), "{shell}");
     }
-    let man = home.run_ok(&["man"]);
-    assert!(man.contains(".TH txtgate") && man.contains("account") && man.contains("restore"));
     assert!(home.run_ok(&["--version"]).starts_with("txtgate "));
 }
 

@@ -80,6 +80,21 @@ fn each_step_is_taken_over_while_running() {
 }
 
 #[test]
+fn the_status_of_an_unsigned_zone_is_unsigned_and_without_a_name_that_of_all_zones() {
+    let other = "[[zone]]\nname = \"auth.example.net\"\nns = [\"ns1.example.org\"]\ncontact = \"a@example.org\"\n";
+    let home = Home::new(&Settings::default().zone("dnssec-key = \"zone.key\"").more(other));
+    home.run_ok(&["dnssec", "init", ZONE]);
+    let unsigned = home.run_ok(&["dnssec", "status", "auth.example.net"]);
+    assert!(unsigned.starts_with("auth.example.net: unsigned\n"), "{unsigned}");
+    let all = home.run_ok(&["dnssec", "status"]);
+    assert!(all.starts_with(&format!("{ZONE}: signed; ")) && all.contains("\n\nauth.example.net: unsigned\n"), "{all}");
+    let json: serde_json::Value = serde_json::from_str(&home.run_ok(&["dnssec", "status", "--json"])).unwrap();
+    assert_eq!((&json["items"][1]["phase"], &json["items"][0]["phase"]), (&"unsigned".into(), &"fresh".into()));
+    let (code, said) = home.run_err(&["dnssec", "status", "auth.example.com"]);
+    assert!(code == Some(2) && said.contains("auth.example.net") && said.contains("config.toml"), "{said}");
+}
+
+#[test]
 fn a_published_value_is_signed_at_once() {
     let (home, _) = home();
     home.run_ok(&["dnssec", "init", ZONE]);

@@ -51,7 +51,7 @@ fn broken_quotes(page: &Page, all: &[Page]) -> Vec<String> {
         let target = all.iter().find(|page| page.path == *path);
         !target.is_some_and(|target| target.headings().any(|found| found == heading))
     });
-    missing.map(|(heading, path)| format!("{}: {heading:?} is no heading of {path:?}", page.path.display())).collect()
+    missing.map(|(heading, path)| format!("{}: {path:?} has no heading {heading:?}", page.path.display())).collect()
 }
 
 #[test]

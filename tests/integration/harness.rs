@@ -1,17 +1,22 @@
 //! What the tests are made of: the daemon as a process, a builder of DNS messages, an HTTP client that hides nothing.
 
 pub mod account;
+pub mod clock;
 pub mod dns;
+pub mod follower;
 pub mod http;
 pub mod internet;
 pub mod kill;
+pub mod lab;
 pub mod nameserver;
 pub mod pebble;
 pub mod ports;
 pub mod process;
 pub mod quic;
+pub mod receiver;
 pub mod resolver;
 pub mod settings;
+pub mod signer;
 pub mod standin;
 pub mod tls;
 pub mod tsig;

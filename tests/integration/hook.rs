@@ -1,5 +1,8 @@
 //! `txtgate hook`: every client's way to call it, against the real daemon and against what acme-dns says.
 
+mod cnames;
+mod verdicts;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -198,7 +201,7 @@ fn it_is_a_command_as_well_as_a_program_of_its_own() {
     let command = |words: &[&str]| Command::new(BINARY).args(words).env_clear().output().unwrap().status.code();
     let txt = format!("-{}", &value(1)[1..]);
     let words = ["hook", "--config", config.to_str().unwrap(), "begin", "dns-01", "example.com", "--config", &txt];
-    assert_eq!(command(&words), Some(0), "what the client gives is no option of ours");
+    assert_eq!(command(&words), Some(0), "what the client gives is not an option of ours");
     assert_eq!(txts(daemon.dns(), &account.fulldomain), [txt]);
     assert_eq!(command(&["hook", "startup_hook", "-x", "--help"]), Some(0));
 }
@@ -311,7 +314,7 @@ fn a_closed_server_and_a_wrong_key_are_told_apart() {
 #[test]
 fn waits_until_the_value_is_seen() {
     let (daemon, machine, account) = with_account();
-    // Asked for the challenge's own name the daemon, which is no resolver, knows none; by the fulldomain it is seen.
+    // Asked for the challenge's own name the daemon, which is not a resolver, knows none; by the fulldomain it is seen.
     let resolver = daemon.dns().to_string();
     let machine = machine.with("TXTGATE_RESOLVER", resolver).with("TXTGATE_WAIT", "1s");
     machine.run_ok(&["present", &account.fulldomain, &value(1)]);
@@ -377,6 +380,24 @@ fn acme_dns_serves_as_well() {
     accounts["example.com"]["password"] = json!("x".repeat(40));
     machine.write_accounts(&accounts);
     machine.run_err(&["setup", "example.com", &value(1)], 1, &["refuses to publish: forbidden (401)", "accounts.json"]);
+}
+
+/// acme-dns ignores parameters that it does not know, and publishes.
+#[test]
+fn a_server_that_does_not_wait_for_nameservers_is_named() {
+    let upstream = Upstream::start(|_, asked| {
+        let head = asked.head.replacen("/update?wait=served", "/update", 1);
+        acme_dns(&Asked { head, ..asked.clone() })
+    });
+    let machine = Machine::new(&format!("server = \"{}\"\nwait = \"served\"\n", upstream.url()));
+    // The nameservers say nothing of a CNAME that is not there yet.
+    let said = machine.run(&["setup", "example.com", &value(1)]);
+    assert!(said.code == Some(3) && said.err.contains("CNAME 8e5700ea-"), "{said:?}");
+    let said = machine.run_ok(&["setup", "example.com", &value(1)]);
+    assert!(said.err.contains("does not support waiting for nameservers"), "{said:?}");
+    let lines: Vec<String> = upstream.asked().iter().map(Asked::line).collect();
+    assert_eq!(lines, ["POST /register", "POST /update?wait=served"]);
+    machine.run_err(&["--wait", "soon", "setup", "example.com", &value(1)], 2, &["wait", "`served`"]);
 }
 
 /// A file that acme-dns's own hook or certbot's plugin has written names no server.

@@ -1,6 +1,7 @@
 //! The OpenAPI description of the HTTP API says what the daemon does: the same paths and methods as its router, and
 //! schemas that its replies match.
 
+mod admin;
 mod description;
 mod replies;
 mod schema;
@@ -81,6 +82,7 @@ fn each_code_of_an_error_is_described() {
         include_str!("../../src/api/storage.rs"),
         include_str!("../../src/api/rotate.rs"),
         include_str!("../../src/api/register.rs"),
+        include_str!("../../src/api/wait.rs"),
     ];
     let mut looked_at = 0;
     for code in sources.iter().flat_map(|source| source.split('"').skip(1).step_by(2)) {
@@ -104,7 +106,7 @@ fn a_route_without_a_description_is_seen() {
     let mut description = Description::read();
     description.remove("/v1/txt");
     let missing: Vec<Operation> = router().difference(&description.operations()).cloned().collect();
-    assert_eq!(missing, [Operation::new("delete", "/v1/txt")]);
+    assert_eq!(missing, ["delete", "get", "post"].map(|method| Operation::new(method, "/v1/txt")));
 }
 
 #[test]
@@ -113,10 +115,10 @@ fn a_reply_that_is_not_as_described_is_seen() {
     let right = json!({"retired": 1});
     for (body, problem) in [
         (json!({}), "retired is missing"),
-        (json!({"retired": "1"}), "is no integer"),
+        (json!({"retired": "1"}), "expected integer"),
         (json!({"retired": -1}), "is below 0"),
         (json!({"retired": 1, "more": 2}), "more is not described"),
-        (json!([]), "is no object"),
+        (json!([]), "expected object"),
     ] {
         let found = description.problems("delete", "/v1/txt", 200, &body);
         assert!(found.len() == 1 && found[0].contains(problem), "{body}: {found:?}");

@@ -102,7 +102,7 @@ quorum_is_enforced() {
     freeze 1
     check "two vantage points are dead: $quorum_client gets none" quorum_refuses quorum-two-dead
     check "and it was the quorum that refused" \
-        eventually 10 grep -q '^TXT _acme-challenge.quorum.example.com. SERVFAIL 4/6' "$work/quorum.log"
+        eventually 30 grep -q '^TXT _acme-challenge.quorum.example.com. SERVFAIL 4/6' "$work/quorum.log"
     thaw 0
     thaw 1
     check "all are back: $quorum_client gets its certificate" quorum_issue quorum-all-back

@@ -86,12 +86,12 @@ twenty_two_names() {
     check "nothing was ordered" test "$(orders)" -eq 0
     check "the user adds them as they are printed" add_printed_records
     began=$EPOCHREALTIME
-    check "txtgate cert renew" says 0 "example.com: valid until " txtgate cert renew example.com
+    check "txtgate cert renew" issues "example.com: valid until " txtgate cert renew example.com
     check "22 names in $(since "$began") s: chain, names and key" in_place example.com "${names[@]}"
     check "live/ leads to archive/" test "$(readlink "$live/example.com")" = ../archive/example.com/1
     check "files of $whose, the key's mode 640" files_are example.com
     check "the hook ran as $whose_hook with its environment" hook_ran example.com
-    check "one order" test "$(orders)" -eq 1
+    check "one order for each attempt" test "$(orders)" -eq "$tries"
     all_vantage_points_agreed
 }
 
@@ -110,7 +110,7 @@ by_nameserver_records() {
         txtgate cert renew "$name"
     check "an account gets the zone" txtgate account create "$name" --zone "$challenge"
     reload
-    check "it is there by itself" eventually 30 test -e "$live/$name/fullchain.pem"
+    check "it is there by itself" eventually 300 test -e "$live/$name/fullchain.pem"
     check "by NS records, $name and its wildcard" in_place "$name" "$name" "*.$name"
     check "the parent's nameservers are those of the configuration" \
         test "$(grep "$challenge" "$work/txtgate.log" | grep -c 'txtgate::certificates::preflight')" -eq 0
@@ -122,7 +122,7 @@ key_rollover() {
     before=$(txtgate acme account show --json | jq -er .key)
     check "the account gets another key" txtgate acme account rollover
     check "it is another one" test "$(txtgate acme account show --json | jq -er .key)" != "$before"
-    check "and a certificate is renewed with it" says 0 "valid until " txtgate cert renew delegated.example.com
+    check "and a certificate is renewed with it" issues "valid until " txtgate cert renew delegated.example.com
     check "another pair is in place" test "$(readlink "$live/delegated.example.com")" = ../archive/delegated.example.com/2
 }
 
@@ -131,7 +131,7 @@ what_is_told() {
     local name=b.example.com before target
     check "$name is delegated" delegated "$name"
     target=$(printed_records | cut -d' ' -f3)
-    check "$name has a certificate" says 0 "valid until " txtgate cert renew "$name"
+    check "$name has a certificate" issues "valid until " txtgate cert renew "$name"
     before=$(orders)
     edit_zone "/^_acme-challenge\.b\./d"
     tells "the CNAME is gone" 3 "the name _acme-challenge.$name does not exist" txtgate cert renew "$name"
@@ -141,7 +141,7 @@ what_is_told() {
     check "nothing was ordered" test "$(orders)" -eq "$before"
     check "the certificate of before is in place" in_place "$name" "$name"
     edit_zone "s/elsewhere\.example\.net\./$target/"
-    tells "the CNAME is back" 0 "$name: valid until " txtgate cert renew "$name"
+    check "the CNAME is back" issues "$name: valid until " txtgate cert renew "$name"
     printf '#!/bin/sh\necho "nginx: no such server"\nexit 7\n' >"$work/fails"
     chmod 755 "$work/fails"
     tells "a hook that fails" 1 "exit code 7; it has printed \"nginx: no such server\"" ask_for "$name" -- "$work/fails"
@@ -156,12 +156,12 @@ caa() {
     if txtgate acme directory | tee -a "$work/checks.log" | grep -q pebble.letsencrypt.org; then
         tells "CAA forbids the CA" 1 "CAA records forbid this CA" txtgate cert renew c.example.com
     else
-        tells "a CA that does not say who it is, is not judged by CAA" 0 "valid until " txtgate cert renew c.example.com
+        check "a CA that does not say who it is, is not judged by CAA" issues "valid until " txtgate cert renew c.example.com
     fi
 }
 
 deactivation() { # CERTIFICATE
-    ask_for "$1" --no-wait >>"$work/checks.log" # without the hook that fails
+    ask_for "$1" --no-wait --replace >>"$work/checks.log" # without the hook that fails
     txtgate acme account deactivate --yes >>"$work/checks.log"
     tells "the account is deactivated: the CA's own words" 1 "urn:ietf:params:acme:error:unauthorized" txtgate cert renew "$1"
     tells "and in cert list" 0 "urn:ietf:params:acme:error:unauthorized" txtgate cert list
@@ -192,13 +192,13 @@ ran_once_each() {
 renewals() {
     local name=p.example.com number before rc
     check "with bad nonces and reuse: $name and its wildcard are delegated" delegated "$name" "*.$name" "${owners[@]}" --mode 0640 "${hook[@]}"
-    check "they have a certificate" says 0 "valid until " txtgate cert renew "$name"
+    check "they have a certificate" issues "valid until " txtgate cert renew "$name"
     check "chain, names and key" in_place "$name" "$name" "*.$name"
     start reader read_pairs
     revocation
     for number in first second; do
         before=$(serial "$name")
-        check "nobody does anything: the $number renewal" eventually 60 serial_is_not "$name" "$before"
+        check "nobody does anything: the $number renewal" eventually 300 serial_is_not "$name" "$before"
     done
     check "the hook ran once with each certificate" eventually 5 ran_once_each "$name" 3
     touch "$work/stop"
@@ -209,7 +209,7 @@ renewals() {
     reload
     check "the daemon looks at the revoked certificate again" eventually 10 ended_over r.example.com "$before"
     check "it was not renewed" test "$(serial r.example.com)" = "$revoked" -a "$(orders_for r.example.com)" -eq 1
-    check "but is when somebody asks for it" says 0 "valid until " txtgate cert renew r.example.com
+    check "but is when somebody asks for it" issues "valid until " txtgate cert renew r.example.com
     check "pebble refused nonces as it does by default" grep -q 'Configured to reject 5% of good nonces' "$work/pebble.log"
 }
 
@@ -218,12 +218,12 @@ orders_for() { grep 'ordering a certificate' "$work/txtgate.log" | grep -c "name
 
 revocation() {
     check "r.example.com is delegated" delegated r.example.com
-    check "r.example.com has a certificate" says 0 "valid until " txtgate cert renew r.example.com
+    check "r.example.com has a certificate" issues "valid until " txtgate cert renew r.example.com
     revoked=$(serial r.example.com)
     tells "it is revoked" 0 "r.example.com is revoked" txtgate cert revoke r.example.com --reason superseded
     check "pebble says so: $(manage "cert-status-by-serial/$revoked" | jq -c '{Serial, Status, Reason}')" \
         test "$(manage "cert-status-by-serial/$revoked" | jq -r '"\(.Status) \(.Reason)"')" = "Revoked 4"
-    check "so does cert list" test "$(txtgate cert list | awk '$1 == "r.example.com" { print $NF }')" = revoked
+    check "so does cert list" grep -q '^r\.example\.com .* revoked ' <(txtgate cert list)
 }
 
 ca_is_down() {
@@ -245,7 +245,7 @@ for_a_customer() {
     (umask 077; echo "$hmac" >"$work/txtgate/eab.key")
     config customers "${binding[@]}" >"$TXTGATE_CONFIG"
     start_daemon
-    check "with the key $name has a certificate" says 0 "valid until " txtgate cert renew "$name"
+    check "with the key $name has a certificate" issues "valid until " txtgate cert renew "$name"
     check "chain, names and key" in_place "$name" "$name"
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# newest.sh WORK-FOLDER TXTGATE-BINARY: the same lab with the newest pebble and the newest lego, built as Go modules by
-# `run --go`: what Debian's packages of them cannot do. Started as the first process of its own namespaces.
+# newest.sh WORK-FOLDER TXTGATE-BINARY: the same lab with the newest pebble and the newest lego, and with step-ca as a second
+# CA, built as Go modules by `run --go`: what Debian's packages of them cannot do. Started as the first process of its own namespaces.
 set -euo pipefail
 
 . "$(dirname "${BASH_SOURCE[0]}")/begin.sh"
@@ -9,6 +9,7 @@ set -euo pipefail
 . "$here/certificates.sh"
 . "$here/methods.sh"
 . "$here/renewal.sh"
+. "$here/second.sh"
 
 client=$work/go/bin/client
 export PATH=$work/go/bin:$PATH # the newest pebble before Debian's
@@ -133,5 +134,6 @@ dns_persist_01
 daemon_by_new_methods
 daemon_renews_as_the_ca_suggests
 acme_dns_with_http_storage
+daemon_with_a_second_ca
 no_key_in_the_log
 completed=yes

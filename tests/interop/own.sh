@@ -102,6 +102,6 @@ check "no delegation: status says which zone lacks what" \
 stop txtgate
 config wrong.example.net ns.example.net acme-wrong "${binding[@]}" >"$TXTGATE_CONFIG"
 start_daemon
-check "a delegation to another server: status names it" eventually 30 says "ns.example.net ($user_dns) over UDP does not serve the zone"
+check "a delegation to another server: status names it" eventually 60 says "ns.example.net ($user_dns) over UDP: does not serve the zone"
 check "and nothing was ordered" test "$(orders)" -eq "$before"
 completed=yes

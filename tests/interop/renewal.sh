@@ -79,7 +79,7 @@ put_back() {
     check "an old certificate is put back: it is renewed" eventually 20 serial_is_not "$1" "$old"
     check "which gives a third one" serial_is_not "$1" "$second"
     check "the CA did not take the order as a replacement, but as a new one" \
-        grep -q 'takes the order only as a new one.*alreadyReplaced' "$work/txtgate.log"
+        grep -q 'refuses to replace the certificate.*alreadyReplaced' "$work/txtgate.log"
 }
 
 daemon_renews_as_the_ca_suggests() {

@@ -90,6 +90,7 @@ every_kind_of_answer_is_authentic() {
         check "vantage ${vantage[$i]}: a value is authentic" authentic "${vantage[$i]}" NOERROR "$name" TXT
         check "vantage ${vantage[$i]}: no data is authentic" authentic "${vantage[$i]}" NOERROR "$name" CAA
         check "vantage ${vantage[$i]}: a missing name is authentic" authentic "${vantage[$i]}" NOERROR "no.such.$zone" TXT
+        check "vantage ${vantage[$i]}: a missing name that begins with an asterisk is authentic" authentic "${vantage[$i]}" NOERROR "*.$zone" TXT
         check "vantage ${vantage[$i]}: no CAA at the apex is authentic" authentic "${vantage[$i]}" NOERROR "$zone" CAA
         check "vantage ${vantage[$i]}: signatures can be asked for" has_signatures "${vantage[$i]}" "$name"
     done

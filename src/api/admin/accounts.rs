@@ -2,39 +2,33 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use crate::crypto::hasher::Hasher;
+use crate::crypto::key_issuer::KeyIssuer;
 use crate::crypto::keyring::Keyring;
-use crate::model::account::Username;
 use crate::model::actor::Actor;
 use crate::publisher::{AccountEdit, Choice, OwnerRequest, Publisher};
 
 use super::super::account::{RESTORABLE, shown};
-use super::super::blocking::read;
 use super::super::error::Failure;
 use super::super::json_body::JsonBody;
+use super::super::params::Params;
 use super::super::register::Wanted;
 use super::super::reply;
 use super::super::rotate::with_new_key;
 use super::super::types::accounts::{AccountState, AccountView, CreateAccount, EditAccount, RemovedAccount, RotateKey};
-use super::super::types::list::List;
-use super::params::Params;
 use super::refusal::refused;
+use super::watch::QueryStreams;
 use super::{tsig, who};
-
-/// The accounts of a page if the request sets no limit.
-const PAGE: usize = 100;
-/// The most accounts of a page.
-const MAX_PAGE: usize = 1_000;
 
 /// Creates an account with its first name and, if the request says so, a TSIG key and an alias: all of them or none.
 pub async fn create(
     State(publisher): State<Publisher>,
-    State(actor): State<Actor>,
-    State(hasher): State<Hasher>,
+    Extension(actor): Extension<Actor>,
+    State(keys): State<KeyIssuer>,
     State(keyring): State<Keyring>,
     JsonBody(request): JsonBody<CreateAccount>,
 ) -> Result<Response, Failure> {
@@ -51,58 +45,58 @@ pub async fn create(
         tsig: derivation.clone(),
         alias: request.alias,
     };
-    let mut account = wanted.register(&publisher, &hasher, actor).await?;
+    let mut account = wanted.register(&publisher, &keys, actor).await?;
     if let Some(derivation) = derivation {
         account.tsig = Some(tsig::key_reply(&keyring, account.username, &derivation)?);
     }
     Ok(reply::json(StatusCode::CREATED, &account))
 }
 
-/// A page of accounts by username. The page behind it has `after=` the last username of this one.
-pub async fn list(State(publisher): State<Publisher>, params: Params) -> Result<Response, Failure> {
-    let after: Option<Username> = params.parsed("after")?;
-    let limit = params.parsed("limit")?.unwrap_or(PAGE).clamp(1, MAX_PAGE);
-    let search = params.text("search").unwrap_or_default().to_owned();
-    // One account more than the page holds tells whether the list goes on.
-    let accounts = read(&publisher, move |publisher| publisher.accounts(after, limit + 1, &search)).await?;
-    let views = accounts.iter().take(limit).map(|account| AccountView::listed(account, &publisher));
-    let list = List { items: views.collect(), truncated: accounts.len() > limit };
-    Ok(reply::json(StatusCode::OK, &list))
-}
-
-pub async fn show(State(publisher): State<Publisher>, Path(who): Path<String>) -> Result<Response, Failure> {
+pub async fn show(
+    State(publisher): State<Publisher>,
+    State(streams): State<Option<QueryStreams>>,
+    Path(who): Path<String>,
+) -> Result<Response, Failure> {
     let account = who::account(&publisher, who).await?;
-    Ok(reply::json(StatusCode::OK, &AccountView::of(&account, &publisher)))
+    let mut view = AccountView::of(&account, &publisher);
+    if let Some(streams) = streams {
+        streams.verdicts().judge(&mut view, &account, &publisher).await;
+    }
+    Ok(reply::json(StatusCode::OK, &view))
 }
 
-/// Changes `allowfrom`, wider or narrower, and `note`.
+/// Changes `allowfrom` and `note`. The operator may widen the networks, an account may not.
 pub async fn edit(
     State(publisher): State<Publisher>,
-    State(actor): State<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(who): Path<String>,
     JsonBody(request): JsonBody<EditAccount>,
 ) -> Result<Response, Failure> {
     let edit = AccountEdit { allow_from: request.allowfrom, note: request.note };
     let account = who::account(&publisher, who).await?;
-    let account = publisher.edit(actor, account.username, edit).await.map_err(refused)?;
+    let edited = match actor.who.is_operator() {
+        true => publisher.edit(actor, account.username, edit).await,
+        false => publisher.narrow(actor, account.username, edit).await,
+    };
+    let account = edited.map_err(refused)?;
     Ok(reply::json(StatusCode::OK, &AccountView::of(&account, &publisher)))
 }
 
 pub async fn rotate(
     State(publisher): State<Publisher>,
-    State(actor): State<Actor>,
-    State(hasher): State<Hasher>,
+    Extension(actor): Extension<Actor>,
+    State(keys): State<KeyIssuer>,
     Path(who): Path<String>,
     JsonBody(request): JsonBody<RotateKey>,
 ) -> Result<Response, Failure> {
     let account = who::account(&publisher, who).await?;
     let grace = request.grace.map(|grace| grace.0);
-    with_new_key(&publisher, &hasher, actor, &account, grace).await
+    with_new_key(&publisher, &keys, actor, &account, grace).await
 }
 
 pub async fn disable(
     State(publisher): State<Publisher>,
-    State(actor): State<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(who): Path<String>,
 ) -> Result<Response, Failure> {
     let account = who::account(&publisher, who).await?;
@@ -113,7 +107,7 @@ pub async fn disable(
 /// Enables a disabled account, or restores a deleted one.
 pub async fn enable(
     State(publisher): State<Publisher>,
-    State(actor): State<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(who): Path<String>,
 ) -> Result<Response, Failure> {
     let account = who::account(&publisher, who).await?;
@@ -124,11 +118,11 @@ pub async fn enable(
 /// Deletes an account. It is removed for good after [`RESTORABLE`], or at once with `now=true`.
 pub async fn delete(
     State(publisher): State<Publisher>,
-    State(actor): State<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(who): Path<String>,
     params: Params,
 ) -> Result<Response, Failure> {
-    let now: bool = params.parsed("now")?.unwrap_or(false);
+    let now: bool = params.only(&["now"])?.parsed("now")?.unwrap_or(false);
     let account = who::account(&publisher, who).await?;
     let after = if now { Duration::ZERO } else { RESTORABLE };
     publisher.delete(actor, account.username, after).await.map_err(refused)?;

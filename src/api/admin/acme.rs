@@ -24,6 +24,12 @@ pub async fn rollover(State(certificates): State<Option<Certificates>>) -> Resul
     Ok(reply::json(StatusCode::OK, &()))
 }
 
+/// Gives up a key rollover that is pending.
+pub async fn abandon_rollover(State(certificates): State<Option<Certificates>>) -> Result<Response, Failure> {
+    let abandoned = running(&certificates)?.authority().abandon_rollover().await.map_err(CertificateError::from)?;
+    Ok(reply::json(StatusCode::OK, &abandoned))
+}
+
 /// Deactivates the account for good.
 pub async fn deactivate(State(certificates): State<Option<Certificates>>) -> Result<Response, Failure> {
     running(&certificates)?.authority().deactivate().await.map_err(CertificateError::from)?;

@@ -11,6 +11,7 @@ use crate::config::certificate::CertificateName;
 
 use super::super::error::Failure;
 use super::super::json_body::JsonBody;
+use super::super::params::Params;
 use super::super::reply;
 use super::super::types::certificates::RevokeCertificate;
 use super::super::types::list::List;
@@ -22,13 +23,19 @@ pub async fn list(State(certificates): State<Option<Certificates>>) -> Result<Re
     Ok(reply::json(StatusCode::OK, &list))
 }
 
-/// Requests a certificate. The body is a `[[certificate]]` of the configuration, as JSON.
-pub async fn issue(State(certificates): State<Option<Certificates>>, body: Bytes) -> Result<Response, Failure> {
+/// Requests a certificate. The body is a `[[certificate]]` of the configuration, as JSON. With `?replace=true` it may take
+/// names and settings from a certificate that is there.
+pub async fn issue(
+    State(certificates): State<Option<Certificates>>,
+    params: Params,
+    body: Bytes,
+) -> Result<Response, Failure> {
     let managed = running(&certificates)?.managed();
     let value: serde_json::Value =
         serde_json::from_slice(&body).map_err(|error| Failure::Malformed(error.to_string()))?;
     let request = serde_json::from_value(value).map_err(|error| CertificateError::Invalid(error.to_string()))?;
-    Ok(reply::json(StatusCode::OK, &managed.request(request).await?))
+    let may_replace = params.only(&["replace"])?.parsed("replace")?.unwrap_or(false);
+    Ok(reply::json(StatusCode::OK, &managed.request(request, may_replace).await?))
 }
 
 /// Shows one certificate with the progress of its names.

@@ -1,5 +1,6 @@
 //! `/clock/trust`: the operator confirms that the machine's clock is right.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -13,7 +14,10 @@ use super::super::types::clock::TrustedClock;
 use super::refusal::refused;
 
 /// Trusts the machine's clock from now on, even if it is behind the last stored change.
-pub async fn trust(State(publisher): State<Publisher>, State(actor): State<Actor>) -> Result<Response, Failure> {
+pub async fn trust(
+    State(publisher): State<Publisher>,
+    Extension(actor): Extension<Actor>,
+) -> Result<Response, Failure> {
     let behind = publisher.trust_clock(actor).await.map_err(refused)?;
     let clock = publisher.machine_clock().unwrap_or_else(|behind| behind.clock);
     let was_behind_seconds = behind.map(|behind| behind.lag().as_secs());

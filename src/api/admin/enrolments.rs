@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -9,7 +10,7 @@ use axum::response::Response;
 use crate::model::actor::Actor;
 use crate::model::enrolment::{Enrolment, EnrolmentId, MAX_LABELS, Over, Terms};
 use crate::model::secret::SecretHash;
-use crate::model::time::Timestamp;
+use crate::model::time::Moment;
 use crate::publisher::Publisher;
 
 use super::super::blocking::read;
@@ -32,7 +33,7 @@ const MAX_LIFETIME: Duration = Duration::from_secs(400 * 86_400);
 /// Creates a token, and shows it once.
 pub async fn create(
     State(publisher): State<Publisher>,
-    State(actor): State<Actor>,
+    Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<CreateEnrolment>,
 ) -> Result<Response, Failure> {
     let lifetime = request.lifetime.map_or(LIFETIME, |lifetime| lifetime.0);
@@ -45,21 +46,21 @@ pub async fn create(
     }
     let terms = Terms {
         uses: request.uses.unwrap_or(USES),
-        expires: publisher.now().plus(lifetime),
+        expires: publisher.moment().running.plus(lifetime),
         allow_from: request.allowfrom.unwrap_or_default(),
         labels: request.labels,
         note: request.note.unwrap_or_default(),
     };
     let (token, hash) = SecretHash::random()?;
     let enrolment = publisher.enrol(actor, hash, terms).await?;
-    let enrolment = EnrolmentView::of(&enrolment, publisher.now());
+    let enrolment = EnrolmentView::of(&enrolment, publisher.moment());
     Ok(reply::json(StatusCode::CREATED, &CreatedEnrolment { enrolment, token: RevealedSecret::new(token) }))
 }
 
 /// Lists all tokens without their secrets, of which the store has only hashes.
 pub async fn list(State(publisher): State<Publisher>) -> Result<Response, Failure> {
     let enrolments = read(&publisher, Publisher::enrolments).await?;
-    let now = publisher.now();
+    let now = publisher.moment();
     let views: Vec<_> = enrolments.iter().map(|enrolment| EnrolmentView::of(enrolment, now)).collect();
     Ok(reply::json(StatusCode::OK, &List::whole(views)))
 }
@@ -67,7 +68,7 @@ pub async fn list(State(publisher): State<Publisher>) -> Result<Response, Failur
 /// Revokes a token. Accounts that were registered with it stay.
 pub async fn revoke(
     State(publisher): State<Publisher>,
-    State(actor): State<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(id): Path<String>,
 ) -> Result<Response, Failure> {
     let Ok(id) = id.parse::<EnrolmentId>() else { return Err(unknown()) };
@@ -82,18 +83,18 @@ fn unknown() -> Failure {
 }
 
 impl EnrolmentView {
-    fn of(enrolment: &Enrolment, now: Timestamp) -> Self {
+    fn of(enrolment: &Enrolment, now: Moment) -> Self {
         let Enrolment { id, terms, used, created } = enrolment;
         Self {
             id: *id,
             note: terms.note.clone(),
             uses: terms.uses,
             used: *used,
-            expires: terms.expires.to_string(),
+            expires: now.date_of(terms.expires).to_string(),
             allowfrom: terms.allow_from.clone(),
             labels: terms.labels.clone(),
             created: created.to_string(),
-            state: match enrolment.over(now) {
+            state: match enrolment.over(now.running) {
                 None => EnrolmentState::Valid,
                 Some(Over::UsedUp) => EnrolmentState::UsedUp,
                 Some(Over::Expired) => EnrolmentState::Expired,

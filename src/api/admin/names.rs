@@ -1,5 +1,6 @@
 //! `/accounts/{who}/subdomains` and `/accounts/{who}/aliases`: the further names of an account.
 
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -18,7 +19,7 @@ use super::who;
 /// Gives the account another subdomain, or a whole challenge zone.
 pub async fn add_subdomain(
     State(publisher): State<Publisher>,
-    State(actor): State<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(who): Path<String>,
     JsonBody(request): JsonBody<AddSubdomain>,
 ) -> Result<Response, Failure> {
@@ -31,7 +32,7 @@ pub async fn add_subdomain(
 
 pub async fn remove_subdomain(
     State(publisher): State<Publisher>,
-    State(actor): State<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(who): Path<String>,
     JsonBody(request): JsonBody<RemoveSubdomain>,
 ) -> Result<Response, Failure> {
@@ -42,7 +43,7 @@ pub async fn remove_subdomain(
 
 pub async fn add_alias(
     State(publisher): State<Publisher>,
-    State(actor): State<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(who): Path<String>,
     JsonBody(request): JsonBody<AddAlias>,
 ) -> Result<Response, Failure> {
@@ -53,7 +54,7 @@ pub async fn add_alias(
 
 pub async fn remove_alias(
     State(publisher): State<Publisher>,
-    State(actor): State<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(who): Path<String>,
     JsonBody(request): JsonBody<RemoveAlias>,
 ) -> Result<Response, Failure> {

@@ -1,5 +1,6 @@
 //! `/accounts/{who}/tsig`: the key that an account signs DNS messages with.
 
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -25,7 +26,7 @@ const DEFAULT: Algorithm = Algorithm::HmacSha256;
 /// Gives the account a key in place of any former one, and shows it once.
 pub async fn create(
     State(publisher): State<Publisher>,
-    State(actor): State<Actor>,
+    Extension(actor): Extension<Actor>,
     State(keyring): State<Keyring>,
     Path(who): Path<String>,
     JsonBody(request): JsonBody<CreateTsigKey>,
@@ -58,7 +59,7 @@ pub fn key_reply(keyring: &Keyring, username: Username, derivation: &Derivation)
 /// Removes the account's key. Removing a key that is gone succeeds.
 pub async fn delete(
     State(publisher): State<Publisher>,
-    State(actor): State<Actor>,
+    Extension(actor): Extension<Actor>,
     Path(who): Path<String>,
 ) -> Result<Response, Failure> {
     let username = who::account(&publisher, who).await?.username;

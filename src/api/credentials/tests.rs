@@ -120,7 +120,9 @@ async fn bcrypt_becomes_argon2id_at_the_first_login() {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), replaced).await.unwrap();
+    let before = fixture.hashes();
     assert!(fixture.verify(&account, &key, HOME).await.is_ok());
+    assert_eq!(fixture.hashes(), before, "the new hash is of a key that was verified");
     let subdomain: Subdomain = account.owners[0].label.as_str().parse().unwrap();
     assert!(subdomain.is_uuid_shaped());
 }

@@ -219,7 +219,7 @@ async fn a_unix_socket_serves_the_operator_and_streams() {
     let times = Times { handshake: SHORT, head: SHORT, request: SHORT, idle: SHORT, drain: SHORT };
     let router = router(Gate::new()).route("/lines", get(lines));
     let server = Server::new(router, Connections::new(8, 8)).with_times(times);
-    tokio::spawn(server.serve_unix(UnixListener::bind(&path).unwrap(), std::future::pending()));
+    tokio::spawn(server.serve_unix("test", UnixListener::bind(&path).unwrap(), std::future::pending()));
     for (what, end) in [("/peer", "unix"), ("/lines", "0\r\n\r\n")] {
         let mut stream = UnixStream::connect(&path).await.unwrap();
         stream.write_all(close(what).as_bytes()).await.unwrap();

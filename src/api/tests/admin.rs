@@ -1,16 +1,19 @@
 //! What the operator may do.
 
 use super::*;
-use crate::api::admin::WatchHook;
+use crate::api::admin::QueryStreams;
+use crate::dns::watch::Watchers;
+use crate::querylog::QueryLog;
 
 async fn site() -> Site {
-    let watch = WatchHook::new(|name| {
-        let (lines, reader) = tokio::sync::mpsc::channel(2);
-        lines.try_send(format!("{{\"name\":\"{name}\"}}")).unwrap();
-        lines.try_send("{}".to_owned()).unwrap();
-        (name.to_string() != "full.test").then_some(reader)
-    });
-    Site::of(|fixture| routers::operator(fixture, Some(watch))).await
+    site_watched_by(&Watchers::default()).await
+}
+
+/// A daemon that is about to stop: a stream of queries ends as soon as it is open.
+async fn site_watched_by(watchers: &Watchers) -> Site {
+    let (_, stopping) = tokio::sync::watch::channel(true);
+    let streams = QueryStreams::new(watchers.clone(), QueryLog::off(), routers::unknowing(), stopping);
+    Site::of(|fixture| routers::operator(fixture, Some(streams))).await
 }
 
 impl Site {
@@ -131,11 +134,78 @@ async fn status_and_the_stream_of_queries() {
     let status = site.ask("GET /status", "", "").await.json();
     assert_eq!((&status["accounts"], &status["zones"][1]["name"]), (&1.into(), &"second.test".into()));
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
-    for (name, full) in [("shop", "shop.auth.test"), ("www.example.com", "www.example.com"), ("", ".")] {
+    for name in ["shop", "www.example.com", ""] {
         let reply = site.ask(&format!("GET /watch?name={name}"), "", "").await;
-        assert!(reply.body.contains(&format!("{{\"name\":\"{full}\"}}\n")), "{reply:?}");
+        assert_eq!((reply.status, reply.body.as_str()), (200, "0\r\n\r\n"), "{name}: no line, and the end");
     }
-    site.ask("GET /watch?name=full.test", "", "").await.is_failure(409, "conflict");
+    site.ask("GET /watch?name=nobody", "", "").await.is_failure(404, "not_found");
+    site.ask("GET /watch?name=a..b", "", "").await.is_failure(400, "bad_name");
+}
+
+#[tokio::test]
+async fn a_watch_past_the_last_is_refused() {
+    let watchers = Watchers::default();
+    let site = site_watched_by(&watchers).await;
+    let mut open = Vec::new();
+    while let Ok(watch) = watchers.watch("a.auth.test".parse().unwrap()) {
+        open.push(watch);
+    }
+    site.ask("GET /watch?name=www.example.com", "", "").await.is_failure(409, "conflict");
+    open.pop();
+    assert_eq!(site.ask("GET /watch?name=www.example.com", "", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn an_account_is_found_by_the_domain_that_it_is_for() {
+    let site = site().await;
+    let shop = site.create(r#"{"subdomain":"shop","note":"example.com"}"#).await;
+    let remark = site.create(r#"{"note":"blog.example.net (Ann's blog)"}"#).await;
+    let idn = site.create(r#"{"note":"xn--bcher-kva.example"}"#).await;
+    let aliased = site.create(r#"{"note":"old router","alias":"_acme-challenge.router.example"}"#).await;
+    site.create(r#"{"note":"not example.com.evil.example"}"#).await;
+    for (account, names) in [
+        (&shop, &["example.com", "EXAMPLE.com.", "*.example.com", "_acme-challenge.example.com"][..]),
+        (&remark, &["blog.example.net", "*.blog.example.net"]),
+        (
+            &idn,
+            &[
+                "b%C3%BCcher.example",
+                "B%C3%9CCHER.example",
+                "xn--bcher-kva.example",
+                "_acme-challenge.b%C3%BCcher.example",
+            ],
+        ),
+        (&aliased, &["router.example", "_acme-challenge.router.example", "old%20router", "OLD%20router"]),
+    ] {
+        for name in names {
+            let reply = site.ask(&format!("GET /accounts/{name}"), "", "").await;
+            assert_eq!(reply.json()["username"], account.text("username"), "{name}: {reply:?}");
+        }
+    }
+    for nobody in ["xample.com", "le.com", "www.example.com", "router", "Ann", "com"] {
+        site.ask(&format!("GET /accounts/{nobody}"), "", "").await.is_failure(404, "not_found");
+    }
+    let value = format!(r#"{{"name":"example.com","txt":"{}"}}"#, txt("a"));
+    assert_eq!(site.ask("POST /txt", "", &value).await.json()["name"], "shop.auth.test");
+    assert_eq!(site.ask("GET /txt?name=*.example.com", "", "").await.json()["items"][0]["name"], "shop.auth.test");
+}
+
+#[tokio::test]
+async fn a_domain_of_several_accounts_lists_them() {
+    let site = site().await;
+    let two = [site.create(r#"{"note":"example.com"}"#).await, site.create(r#"{"note":"EXAMPLE.COM"}"#).await];
+    site.create(r#"{"note":"formerly example.com"}"#).await;
+    let reply = site.ask("GET /accounts/example.com", "", "").await;
+    reply.is_failure(400, "bad_name");
+    let message = reply.json()["message"].as_str().unwrap().to_owned();
+    assert!(message.starts_with("2 accounts are for \"example.com\""), "{message}");
+    assert!(two.iter().all(|account| message.contains(account.text("fulldomain"))), "{message}");
+    for _ in 0..12 {
+        site.create(r#"{"note":"example.com"}"#).await;
+    }
+    let reply = site.ask("POST /accounts/example.com/disable", "", "").await;
+    let message = reply.json()["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("and 4 more; `txtgate account list`") && message.lines().count() == 12, "{message}");
 }
 
 #[tokio::test]

@@ -192,12 +192,12 @@ async fn web_pages_may_call_where_the_operator_says_so() {
 }
 
 #[tokio::test]
-async fn a_lost_database_is_a_5xx_and_not_ready() {
+async fn a_lost_database_is_a_503_and_not_ready() {
     let site = Site::new("").await;
     let account = site.register("").await;
     std::fs::remove_file(site.fixture.publisher.store().path()).unwrap();
     let reply = site.update(&account, &txt("a")).await;
-    reply.is_failure(500, "db_error");
+    reply.is_failure(503, "db_error");
     assert!(!reply.body.contains("t.db"), "{reply:?}");
     assert_eq!(site.fixture.metrics.faults.value(), 1);
 }

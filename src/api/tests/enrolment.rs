@@ -13,7 +13,7 @@ const CLOSED: &str = "registration = \"closed\"";
 
 /// Makes a token with other terms than the usual: one use, an hour, from anywhere, random labels.
 pub async fn token(site: &Site, alter: impl FnOnce(&mut Terms)) -> (String, EnrolmentId) {
-    let expires = site.fixture.publisher.now().plus(Duration::from_secs(3_600));
+    let expires = site.fixture.publisher.moment().running.plus(Duration::from_secs(3_600));
     let (allow_from, note) = (AllowFrom::default(), Note::default());
     let mut terms = Terms { uses: 1, expires, allow_from, labels: Vec::new(), note };
     alter(&mut terms);
@@ -119,7 +119,7 @@ async fn a_token_gives_the_labels_that_it_names_and_no_others() {
 #[tokio::test]
 async fn a_token_ends_by_time_by_place_and_by_being_revoked() {
     let site = Site::new(CLOSED).await;
-    let (expired, _) = token(&site, |terms| terms.expires = crate::model::time::Timestamp::from_unix(1)).await;
+    let (expired, _) = token(&site, |terms| terms.expires = crate::model::time::RunningTime::START).await;
     let (elsewhere, _) = token(&site, |terms| terms.allow_from = AllowFrom::parse(&["192.0.2.0/24"]).unwrap()).await;
     for (token, why) in [(&expired, "expired"), (&elsewhere, "from this address")] {
         let reply = register(&site, token, "").await;

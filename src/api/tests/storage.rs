@@ -106,7 +106,7 @@ async fn each_secret_has_a_storage_of_its_own() {
 async fn storage_outlives_the_registrations_of_a_token_but_not_its_networks() {
     let site = Site::new("registration = \"closed\"").await;
     let (over, _) = token(&site, |terms| {
-        (terms.uses, terms.expires) = (0, crate::model::time::Timestamp::from_unix(1));
+        (terms.uses, terms.expires) = (0, crate::model::time::RunningTime::START);
     })
     .await;
     assert_eq!(storage(&site, &over, "GET ", "").await.status, 200);

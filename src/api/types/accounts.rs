@@ -10,7 +10,7 @@ use crate::model::tsig::Algorithm;
 use super::optional::none_if_empty;
 use super::revealed::RevealedSecret;
 use super::tsig::TsigKeyReply;
-use super::values::{PersistentView, ValueView};
+use super::values::{JudgedValue, PersistentView, RetiredView, ValueView, Verdict};
 
 /// `POST /accounts`
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -94,6 +94,12 @@ pub struct AccountView {
     pub created: String,
     /// When the account last published a value.
     pub last_update: Option<String>,
+    /// When the account is expected to renew next, by its own earlier renewals; `None` until that is known.
+    #[serde(default)]
+    pub next_renewal: Option<String>,
+    /// Whether the renewal is overdue.
+    #[serde(default)]
+    pub overdue: bool,
     /// Until when the key before the last rotation works.
     pub former_key_until: Option<String>,
     /// The algorithm of the TSIG key.
@@ -105,6 +111,9 @@ pub struct AccountView {
     /// The names with their values; left out of lists, because an account may have thousands of values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub owners: Vec<OwnerView>,
+    /// The newest value that the query log knows, and what the queries for it mean; in lists that ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<JudgedValue>,
     /// The names in other zones that stand for the account's own.
     pub aliases: Vec<AliasView>,
 }
@@ -122,6 +131,12 @@ pub struct OwnerView {
     pub values: Vec<ValueView>,
     /// The persistent authorizations.
     pub persistent: Vec<PersistentView>,
+    /// The values that were served until lately, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retired: Vec<RetiredView>,
+    /// What the queries for a name without values mean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
 }
 
 /// An alias, and the name that it stands for. Also the reply to the request that adds it.

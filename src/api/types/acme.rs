@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 pub use crate::acme::authority::AcmeAccountReport;
+pub use crate::acme::rollover::Abandoned;
 
 /// `POST /acme/account/contact`
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::acme::revocation::RevocationReason;
 
+pub use crate::certificates::managed::lacking::LackingName;
 pub use crate::certificates::managed::report::{DeletionReport, ManagedCertificateView};
 pub use crate::config::file::Certificate as RequestCertificate;
 

@@ -33,7 +33,7 @@ pub struct WatchedMessage {
     /// The names that an UPDATE changes.
     pub updated: Vec<String>,
     /// What became of the reply: `sent`, `slipped`, `dropped` or `unanswered`.
-    pub verdict: String,
+    pub outcome: String,
     /// Whether the rate limit decided that.
     pub limited: bool,
     /// The response code, as dig prints it.

@@ -46,13 +46,13 @@ impl ManagedCertificates {
             return Err(problem);
         }
         if let Err(problem) = entry.erase().await {
-            // The keeper tries again, and reports the outcome.
+            // The renewal task tries again, and reports the outcome.
             entry.update(|report| report.attempts.problem = Some(problem.explained()));
             entry.wake.notify_one();
             return Err(problem);
         }
         self.registry.remove(&entry);
-        info!(name = %entry.wanted.name, ?report, "a certificate is deleted");
+        info!(name = %entry.wanted.name, withdrawn = report.withdrawn.len(), standing = report.standing.len(), "a certificate is deleted");
         Ok(report)
     }
 

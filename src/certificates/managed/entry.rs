@@ -1,5 +1,6 @@
 //! One managed certificate.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -17,7 +18,7 @@ use super::live;
 use super::report::{ManagedCertificateReport, ManagedCertificateView};
 use super::state::CertificateState;
 
-/// One certificate, shared by its keeper and by those who ask for it.
+/// One certificate, shared by its renewal task and by those who ask for it.
 #[derive(Debug)]
 pub struct ManagedEntry {
     /// What is asked for.
@@ -26,21 +27,32 @@ pub struct ManagedEntry {
     pub is_configured: bool,
     /// The certificate's folder in the state folder.
     pub folder: StateFolder,
+    /// The files of its orders there.
+    pub paths: OrderPaths,
     /// The progress of its orders.
     pub progress: OrderProgress,
     /// Closed while the CA wants no request for this certificate.
     pub gate: RetryAfterGate,
-    /// Wakes the keeper.
+    /// Wakes the renewal task.
     pub wake: Notify,
     /// Whether another certificate is asked for before it is due.
     pub is_forced: AtomicBool,
     /// Held while the deploy hook runs, so that nobody replaces the certificate or its files. Must not be taken while
     /// `state` is held.
     pub deploying: tokio::sync::Mutex<()>,
-    keeper: OnceLock<AbortHandle>,
+    task: OnceLock<AbortHandle>,
     report: Mutex<ManagedCertificateReport>,
-    /// Held during work on the certificate: by its keeper, a revocation or its deletion. `None` until it has been read.
+    /// Held during work on the certificate: by its renewal task, a revocation or its deletion. `None` until it has been read.
     state: tokio::sync::Mutex<Option<CertificateState>>,
+}
+
+/// The files of a certificate's orders.
+#[derive(Debug)]
+pub struct OrderPaths {
+    /// The order under way.
+    pub pending: PathBuf,
+    /// The persistent authorizations that the certificate relies on.
+    pub grants: PathBuf,
 }
 
 /// Keeps orders and hooks of a certificate from running.
@@ -51,18 +63,19 @@ pub struct Idle<'a> {
 }
 
 impl ManagedEntry {
-    /// A certificate without a keeper.
+    /// A certificate without a renewal task.
     pub fn new(wanted: ManagedCertificate, is_configured: bool, folder: StateFolder) -> Self {
         Self {
             progress: OrderProgress::new(wanted.name.to_string()),
             wanted,
             is_configured,
+            paths: OrderPaths { pending: folder.pending(), grants: folder.grants() },
             folder,
             gate: RetryAfterGate::default(),
             wake: Notify::new(),
             is_forced: AtomicBool::new(false),
             deploying: tokio::sync::Mutex::default(),
-            keeper: OnceLock::new(),
+            task: OnceLock::new(),
             report: Mutex::default(),
             state: tokio::sync::Mutex::default(),
         }
@@ -111,15 +124,15 @@ impl ManagedEntry {
         *self.state.lock().await = None;
     }
 
-    /// Makes `keeper` the one that [`ManagedEntry::stop`] ends.
-    pub fn set_keeper(&self, keeper: AbortHandle) {
-        self.keeper.get_or_init(|| keeper);
+    /// Makes `task` the one that [`ManagedEntry::stop`] ends.
+    pub fn set_task(&self, task: AbortHandle) {
+        self.task.get_or_init(|| task);
     }
 
-    /// Ends the keeper. The next keeper goes on with what it has begun.
+    /// Ends the renewal task. The next renewal task goes on with what it has begun.
     pub fn stop(&self) {
-        if let Some(keeper) = self.keeper.get() {
-            keeper.abort();
+        if let Some(task) = self.task.get() {
+            task.abort();
         }
     }
 
@@ -139,6 +152,7 @@ impl ManagedEntry {
             configured: self.is_configured,
             live: live::live(&self.wanted),
             asked: self.is_forced.load(Ordering::Relaxed),
+            changes: Vec::new(),
             report,
             progress: Vec::new(),
         }

@@ -77,14 +77,23 @@ impl StateFolder {
         write_toml(&self.history(), history)
     }
 
+    /// Whether a command has asked for the certificate. A file that cannot be looked at counts as one that is there. Blocks.
+    pub fn has_request(&self) -> bool {
+        self.request().try_exists().unwrap_or(true)
+    }
+
     /// Reads what a command has asked for. Relative directories in it are relative to `base`. Blocks.
     pub fn read_request(&self, base: &Path) -> Result<Option<ManagedCertificate>> {
-        let path = self.request();
-        let Some(request) = read_toml::<file::Certificate>(&path)? else { return Ok(None) };
+        let Some(request) = self.read_raw_request()? else { return Ok(None) };
         match ManagedCertificate::read(&request, base) {
             Ok(wanted) => Ok(Some(wanted)),
-            Err(error) => Err(CertificateError::Request { path, problem: error.to_string() }),
+            Err(error) => Err(CertificateError::Request { path: self.request(), problem: error.to_string() }),
         }
+    }
+
+    /// Reads what a command has asked for, as it was written. Blocks.
+    pub fn read_raw_request(&self) -> std::result::Result<Option<file::Certificate>, FileError> {
+        read_toml(&self.request())
     }
 
     /// Replaces what a command has asked for. Blocks.

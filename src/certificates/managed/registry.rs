@@ -1,4 +1,4 @@
-//! All managed certificates by name, for their keepers and for commands.
+//! All managed certificates by name, for their renewal tasks and for commands.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use super::history::StateFolder;
 /// The most orders under way at the same time.
 const MAX_ORDERS: usize = 4;
 
-/// The certificates, and what their keepers share.
+/// The certificates, and what their renewal tasks share.
 #[derive(Debug)]
 pub struct Registry {
     /// What issuing needs.
@@ -41,7 +41,7 @@ impl Registry {
         }
     }
 
-    /// The certificates that have a keeper.
+    /// The certificates that have a renewal task.
     pub fn entries(&self) -> MutexGuard<'_, BTreeMap<CertificateName, Arc<ManagedEntry>>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -51,7 +51,7 @@ impl Registry {
         self.unreadable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The certificate of a name, if it has a keeper.
+    /// The certificate of a name, if it has a renewal task.
     pub fn find(&self, name: &CertificateName) -> Option<Arc<ManagedEntry>> {
         self.entries().get(name).cloned()
     }
@@ -65,7 +65,7 @@ impl Registry {
         Err(problem.unwrap_or_else(|| CertificateError::NotFound(name.to_string())))
     }
 
-    /// Ends the keeper of a certificate, and removes it unless another one has taken its name.
+    /// Ends the renewal task of a certificate, and removes it unless another one has taken its name.
     pub fn remove(&self, gone: &Arc<ManagedEntry>) {
         let mut entries = self.entries();
         let name = &gone.wanted.name;

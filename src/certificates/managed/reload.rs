@@ -54,7 +54,7 @@ impl ManagedCertificates {
             None => None,
         };
         info!(name = %wanted.name, "a certificate is kept as the configuration now says");
-        self.start_keeper(wanted, true);
+        self.start_task(wanted, true);
     }
 
     /// Stops keeping a certificate that is not in the configuration any more. If a command had asked for it before, keeps

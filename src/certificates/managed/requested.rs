@@ -6,7 +6,7 @@ use tracing::error;
 
 use crate::config::ManagedCertificate;
 use crate::config::certificate::CertificateName;
-use crate::file::state::blocking;
+use crate::file::state::{FileError, blocking};
 
 use super::super::error::Result;
 use super::super::renewal::wall_clock;
@@ -17,7 +17,7 @@ use super::history::read_requests;
 const READ_INTERVAL: Duration = Duration::from_secs(600);
 
 impl ManagedCertificates {
-    /// Starts keepers for all requests that have none. Reports those that cannot be read, and returns whether there are
+    /// Starts renewal tasks for all requests that have none. Reports those that cannot be read, and returns whether there are
     /// none of them.
     pub(super) async fn take_requests(&self) -> bool {
         let state = self.registry.services.authority.settings().state.clone();
@@ -25,7 +25,7 @@ impl ManagedCertificates {
         match blocking(move || read_requests(&state, &base)).await {
             Ok(requests) => {
                 for (name, request) in requests {
-                    self.take_request(&name, request);
+                    self.take_found_request(&name, request).await;
                 }
                 self.registry.unreadable().is_empty()
             }
@@ -36,7 +36,22 @@ impl ManagedCertificates {
         }
     }
 
-    /// Starts a keeper for a request, unless the certificate has one.
+    /// Starts a renewal task for a request that was found in the state folder, unless the certificate has one or was deleted
+    /// since then. A deletion removes the files first and the task last, so that the request of a certificate without a task
+    /// is still there unless it was deleted.
+    async fn take_found_request(&self, name: &CertificateName, found: Result<ManagedCertificate>) {
+        if self.registry.find(name).is_some() {
+            self.registry.unreadable().remove(name);
+            return;
+        }
+        let folder = self.registry.folder_of(name);
+        let is_there = blocking(move || Ok::<_, FileError>(folder.has_request())).await;
+        if is_there.unwrap_or(true) {
+            self.take_request(name, found);
+        }
+    }
+
+    /// Starts a renewal task for a request, unless the certificate has one.
     pub(super) fn take_request(&self, name: &CertificateName, request: Result<ManagedCertificate>) {
         if self.registry.find(name).is_some() {
             self.registry.unreadable().remove(name);
@@ -44,7 +59,7 @@ impl ManagedCertificates {
         }
         match request {
             Ok(wanted) => {
-                self.start_keeper(wanted, false);
+                self.start_task(wanted, false);
             }
             Err(problem) => {
                 error!(%name, "a certificate is not renewed: {}", problem.explained());

@@ -1,4 +1,4 @@
-//! What the keeper of a managed certificate works on: the history, and the certificate in the files.
+//! What the renewal task of a managed certificate works on: the history, and the certificate in the files.
 
 use tracing::error;
 
@@ -9,6 +9,7 @@ use crate::model::url::Url;
 use super::super::error::Result;
 use super::super::renewal::CertificateInUse;
 use super::history::{CertificateHistory, StateFolder};
+use super::lacking::LackingNames;
 use super::live;
 
 /// The state of a certificate.
@@ -20,6 +21,8 @@ pub struct CertificateState {
     pub in_use: Option<CertificateInUse>,
     /// Whether a bundle was asked for after the certificate was issued.
     pub lacks_bundle: bool,
+    /// The names that the certificate lacks.
+    pub lacking: LackingNames,
 }
 
 impl CertificateState {
@@ -35,7 +38,7 @@ impl CertificateState {
             }
         };
         let lacks_bundle = in_use.is_some() && wanted.pkcs12.is_some() && !live::has_bundle(wanted);
-        Ok(Self { history, in_use, lacks_bundle })
+        Ok(Self { history, in_use, lacks_bundle, lacking: LackingNames::default() })
     }
 
     /// Whether the certificate in the files is revoked.
@@ -80,7 +83,8 @@ mod tests {
         let replaces = |issued| {
             let history = CertificateHistory { issued, ..CertificateHistory::default() };
             let in_use = Some(CertificateInUse::stored(info.clone()));
-            CertificateState { history, in_use, lacks_bundle: false }.replaces(&ours)
+            let lacking = LackingNames::default();
+            CertificateState { history, in_use, lacks_bundle: false, lacking }.replaces(&ours)
         };
         assert_eq!(replaces(Some((info.serial.clone(), ours.clone()))), info.renewal_id);
         assert_eq!(replaces(Some((info.serial.clone(), other))), None);

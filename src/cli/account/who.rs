@@ -8,7 +8,7 @@ use crate::cli::output::Output;
 /// An account on the command line.
 #[derive(Debug, Args)]
 pub struct Who {
-    /// A username, a subdomain or a fulldomain
+    /// The account: its domain, username, label or fulldomain
     who: String,
     #[command(flatten)]
     pub output: Output,

@@ -8,7 +8,7 @@ use crate::api::types::certificates::ManagedCertificateView;
 use crate::certificates::missing_record::MissingRecord;
 use crate::cli::error::{CliError, Result};
 use crate::cli::operator::Operator;
-use crate::cli::output::print;
+use crate::cli::output::{print, tell};
 use crate::cli::table::{cell, printable};
 
 use super::path::path;
@@ -40,7 +40,7 @@ pub fn follow(operator: &Operator, before: &ManagedCertificateView) -> Result<()
 
 fn outcome(now: &ManagedCertificateView) -> Result<()> {
     let report = &now.report;
-    if !report.missing.is_empty() {
+    if report.attempts.problem.is_some() && !report.missing.is_empty() {
         return missing(&now.name, &report.missing);
     }
     if let Some(problem) = &report.attempts.problem {
@@ -54,6 +54,9 @@ fn outcome(now: &ManagedCertificateView) -> Result<()> {
         cell(&report.renew_at),
         cell(&now.live)
     ))?;
+    for lacking in &report.lacking {
+        tell(&format!("{} is without {}: {}", cell(&now.name), cell(&lacking.name), printable(&lacking.problem)));
+    }
     if let Some(caa) = &report.caa {
         print(&format!("This record at your domain lets nobody else get certificates for it:\n{caa}"))?;
     }

@@ -1,5 +1,6 @@
 //! `cert issue`: a certificate that the daemon gets and keeps.
 
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 use axum::http::Method;
@@ -11,8 +12,8 @@ use serde::de::value::{Error as ValueError, StrDeserializer};
 use crate::api::types::certificates::{ManagedCertificateView, RequestCertificate};
 use crate::cli::error::{CliError, Result};
 use crate::cli::operator::Operator;
-use crate::cli::output::print;
-use crate::cli::table::cell;
+use crate::cli::output::{print, tell};
+use crate::cli::table::{cell, printable};
 
 use super::follow::follow;
 
@@ -37,6 +38,9 @@ pub struct IssueArgs {
     /// A certificate profile of the CA
     #[arg(long)]
     profile: Option<String>,
+    /// Go on without names that cannot be proven, as long as one can
+    #[arg(long)]
+    allow_subset: bool,
     /// The owner of the files
     #[arg(long, value_name = "USER")]
     owner: Option<String>,
@@ -61,6 +65,9 @@ pub struct IssueArgs {
     /// How long the hook may run [default: 60s]
     #[arg(long, value_name = "SPAN")]
     hook_timeout: Option<String>,
+    /// Take names and settings from a certificate that is there, without asking
+    #[arg(long)]
+    replace: bool,
     /// Do not wait for the certificate
     #[arg(long)]
     no_wait: bool,
@@ -71,11 +78,39 @@ pub struct IssueArgs {
 
 /// Asks for the certificate, and waits until it is there.
 pub fn issue(operator: &Operator, wanted: &IssueArgs) -> Result<()> {
-    let view: ManagedCertificateView = operator.send(Method::POST, "/certificates", &request(wanted)?)?;
+    let view = send(operator, &request(wanted)?, wanted.replace)?;
+    if !view.changes.is_empty() {
+        print(&format!("{} is there already; this changes it:\n{}", cell(&view.name), lines(&view.changes)))?;
+    }
     if wanted.no_wait {
         return print(&format!("{} is requested; `txtgate cert list` shows its progress", cell(&view.name)));
     }
     follow(operator, &view)
+}
+
+/// Sends the request. If it would take something from a certificate that is there, asks whoever sits at the terminal.
+fn send(operator: &Operator, request: &RequestCertificate, replaces: bool) -> Result<ManagedCertificateView> {
+    let path = if replaces { "/certificates?replace=true" } else { "/certificates" };
+    match operator.send(Method::POST, path, request) {
+        Err(CliError::Replaces(problem)) if is_wanted(&problem)? => send(operator, request, true),
+        done => done,
+    }
+}
+
+/// Asks for a yes. Nobody can be asked without a terminal.
+fn is_wanted(problem: &str) -> Result<bool> {
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Ok(false);
+    }
+    tell(&printable(problem));
+    write!(std::io::stderr(), "Replace it? [y/N] ")?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+fn lines(changes: &[String]) -> String {
+    changes.iter().map(|line| format!("  {}", printable(line))).collect::<Vec<_>>().join("\n")
 }
 
 fn request(wanted: &IssueArgs) -> Result<RequestCertificate> {
@@ -98,6 +133,7 @@ fn request(wanted: &IssueArgs) -> Result<RequestCertificate> {
         key_type: word("--key-type", wanted.key_type.as_deref())?,
         challenge: word("--challenge", wanted.challenge.as_deref())?,
         profile: wanted.profile.clone(),
+        allow_subset: wanted.allow_subset,
         owner: wanted.owner.clone(),
         group: wanted.group.clone(),
         pkcs12: wanted.pkcs12,
@@ -112,5 +148,10 @@ fn request(wanted: &IssueArgs) -> Result<RequestCertificate> {
 fn word<'a, T: Deserialize<'a>>(argument: &str, text: Option<&'a str>) -> Result<Option<T>> {
     let Some(text) = text else { return Ok(None) };
     let word: StrDeserializer<'a, ValueError> = text.into_deserializer();
-    T::deserialize(word).map(Some).map_err(|error| CliError::Usage(format!("{argument}: {error}")))
+    T::deserialize(word).map(Some).map_err(|error: ValueError| {
+        // serde's message ends with what is expected.
+        let error = error.to_string();
+        let expected = error.rsplit_once("expected ").map_or(error.as_str(), |(_, expected)| expected);
+        CliError::Usage(format!("{argument}: write {expected}; found {text:?}"))
+    })
 }

@@ -47,7 +47,7 @@ impl Call {
     /// client expects.
     pub fn of(words: &[String], environment: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let one = |domain, txt| Ok(vec![HookChallenge::new(HookTarget::domain(domain)?, txt)?]);
+        let one = |domain, txt| Ok(vec![HookChallenge::new(HookTarget::of_domain(domain)?, txt)?]);
         let lego = |fqdn, txt| Ok(vec![HookChallenge::new(HookTarget::fqdn(fqdn)?, txt)?]);
         match words.as_slice() {
             // certbot
@@ -82,7 +82,7 @@ impl Call {
             ["teardown", _] => Ok(Self::Nothing),
             // people
             ["register", domains @ ..] if !domains.is_empty() => {
-                domains.iter().map(|domain| HookTarget::domain(domain)).collect::<Result<_>>().map(Self::Register)
+                domains.iter().map(|domain| HookTarget::of_domain(domain)).collect::<Result<_>>().map(Self::Register)
             }
             // the other events of dehydrated, present and future
             [word, ..] if word.contains('_') => Ok(Self::Nothing),
@@ -97,7 +97,7 @@ fn certbot(environment: impl Fn(&str) -> Option<String>) -> Result<Call> {
     let (Some(domain), Some(txt)) = (environment("CERTBOT_DOMAIN"), environment("CERTBOT_VALIDATION")) else {
         return Err(HookError::NobodyCalled);
     };
-    let challenge = HookChallenge::new(HookTarget::domain(&domain)?, &txt)?;
+    let challenge = HookChallenge::new(HookTarget::of_domain(&domain)?, &txt)?;
     let is_done = environment("CERTBOT_AUTH_OUTPUT").is_some_and(|output| output.contains(&txt));
     Ok(if is_done { Call::Retire(vec![challenge]) } else { Call::Publish(vec![challenge]) })
 }
@@ -107,7 +107,7 @@ fn triples(words: &[&str]) -> Result<Vec<HookChallenge>> {
     if triples.is_empty() || !rest.is_empty() {
         return Err(HookError::Triples(words.len()));
     }
-    triples.iter().map(|[domain, _token, txt]| HookChallenge::new(HookTarget::domain(domain)?, txt)).collect()
+    triples.iter().map(|[domain, _token, txt]| HookChallenge::new(HookTarget::of_domain(domain)?, txt)).collect()
 }
 
 /// The TXT value of a key authorization (RFC 8555 section 8.4).
@@ -123,6 +123,14 @@ impl HookChallenge {
 }
 
 impl HookTarget {
+    /// The domain, where the client has named it.
+    pub fn domain(&self) -> Option<&Name> {
+        match self {
+            Self::Domain(domain) => Some(domain),
+            Self::Fulldomain(_) => None,
+        }
+    }
+
     /// The domain, or the fulldomain.
     pub fn name(&self) -> &Name {
         match self {
@@ -130,7 +138,7 @@ impl HookTarget {
         }
     }
 
-    fn domain(text: &str) -> Result<Self> {
+    fn of_domain(text: &str) -> Result<Self> {
         let bare = text.strip_prefix("*.").unwrap_or(text);
         Self::fqdn(bare).map(|target| Self::Domain(target.name().clone()))
     }

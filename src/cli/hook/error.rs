@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::file::Unusable;
 use crate::model::name::{Name, NameError};
 use crate::model::txt::TxtValueError;
 
@@ -17,15 +18,15 @@ pub enum HookError {
     )]
     NobodyCalled,
     #[error(
-        "{word:?} with {count} more arguments is no call of certbot, dehydrated, uacme, lego, acmetool or mod_md; see \
-         `txtgate hook --help`"
+        "{word:?} with {count} more arguments is not a call of certbot, dehydrated, uacme, lego, acmetool or mod_md; \
+         see `txtgate hook --help`"
     )]
     Unknown { word: String, count: usize },
     #[error("dehydrated gives three arguments for each challenge, a domain, a token and a value; found {0} in all")]
     Triples(usize),
-    #[error("{text:?} is no domain: {problem}")]
+    #[error("the client's domain {text:?} is not valid: {problem}")]
     Domain { text: String, problem: NameError },
-    #[error("the client's value for the TXT record is none: {problem}")]
+    #[error("the client's value for the TXT record is not valid: {problem}")]
     Txt { problem: TxtValueError },
     #[error("declined: {0:?} is not dns-01")]
     OtherChallenge(String),
@@ -41,7 +42,7 @@ pub enum HookError {
     NoServer(PathBuf),
 
     // --- the account file ---
-    #[error("cannot {what} {}: {source}", path.display())]
+    #[error("cannot {what} {}", Unusable(path, source))]
     File { what: &'static str, path: PathBuf, source: std::io::Error },
     #[error("{}: {problem}", path.display())]
     Accounts { path: PathBuf, problem: String },
@@ -53,11 +54,19 @@ pub enum HookError {
     )]
     NoSuchFulldomain { path: PathBuf, name: Name },
 
+    #[error(
+        "_acme-challenge.{domain} leads to {end} by CNAME, which is the fulldomain of no account in {}: put that account into \
+         the file; or delete the CNAME, and run the client again for an account of its own", path.display()
+    )]
+    LeadsElsewhere { path: PathBuf, domain: Name, end: Name },
+
     // --- the server ---
     #[error("cannot reach {server}: {problem}")]
     Unreachable { server: String, problem: String },
     #[error("{server} refuses to {what}: {said}{advice}")]
     Refused { server: String, what: &'static str, said: String, advice: String },
+    #[error("{server}: {problem}")]
+    NotServed { server: String, problem: String },
     #[error("{server} has registered an account and its reply does not read: {problem}")]
     Unreadable { server: String, problem: String },
 
@@ -69,14 +78,23 @@ pub enum HookError {
     AddRecords(usize),
     #[error(
         "after {seconds} s the value is not seen at {name}: {found}; is the CNAME in the DNS? Where it has just been \
-         added, wait longer than resolvers remember that it was not"
+         added, wait longer than resolvers remember that it was not{}",
+        verdict.as_ref().map(|verdict| format!("; the server has seen this: {verdict}")).unwrap_or_default()
     )]
-    Unseen { name: Name, seconds: u64, found: String },
+    Unseen { name: Name, seconds: u64, found: String, verdict: Option<String> },
     #[error("cannot ask resolvers: {0}")]
     Runtime(std::io::Error),
 }
 
 impl HookError {
+    /// Adds what the server has seen to a wait that ran out.
+    pub fn with_verdict(mut self, seen: Option<String>) -> Self {
+        if let Self::Unseen { verdict, .. } = &mut self {
+            *verdict = seen;
+        }
+        self
+    }
+
     /// The exit code of the process: 1 for a failure (by which uacme declines a challenge), 2 for an error in arguments or
     /// settings, 3 if records have to be added first, 42 for events of acmetool that are not about dns-01.
     pub fn exit_code(&self) -> u8 {

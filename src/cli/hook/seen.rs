@@ -24,7 +24,7 @@ pub fn wait(name: &Name, txt: &TxtValue, resolver: Option<SocketAddr>, patience:
         if start.elapsed() + BETWEEN > patience {
             let name = name.clone();
             let seconds = patience.as_secs();
-            return Err(HookError::Unseen { name, seconds, found: found(seen) });
+            return Err(HookError::Unseen { name, seconds, found: found(seen), verdict: None });
         }
         std::thread::sleep(BETWEEN);
     }

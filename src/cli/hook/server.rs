@@ -14,11 +14,16 @@ use ureq::http::{Request, StatusCode};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Error, Proxy, Timeout};
 
+use crate::api::SERVED_HEADER;
+use crate::api::types::failure::FailureReply;
+use crate::api::types::list::List;
+use crate::api::types::values::JudgedValue;
 use crate::model::name::Name;
 use crate::model::txt::TxtValue;
 use crate::net::roots;
 
-use super::super::tell;
+use super::super::operator::encoded;
+use super::super::output::tell;
 use super::accounts::HookAccount;
 use super::error::HookError;
 use super::settings::Settings;
@@ -28,10 +33,16 @@ use super::url::ServerUrl;
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long one try may take: a busy acme-dns is slow, because it hashes keys under a lock.
 const TRY: Duration = Duration::from_secs(30);
+/// The same for a request that waits for nameservers: longer than any `wait-limit` of a server.
+const SERVED_TRY: Duration = Duration::from_secs(6 * 60);
 /// No try begins after this time: by then, a server that restarts is back.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The pause before the second try, doubled before each further one.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long to wait for an explanation. The server itself looks up a CNAME for two seconds at most.
+const EXPLANATION: Duration = Duration::from_secs(5);
+/// The most characters that are printed of what the nameservers serve.
+const MAX_PROBLEM: usize = 1_000;
 /// The most bytes of a reply.
 const MAX_REPLY: u64 = 64 * 1_024;
 
@@ -44,10 +55,16 @@ pub struct HookServer {
     agent: Agent,
 }
 
+/// How long one try of a request may take, if not the usual time.
+#[derive(Clone, Copy)]
+struct Patience(Duration);
+
 struct ServerReply {
     status: StatusCode,
     /// The header that says when to retry, or which address to use.
     header: Option<String>,
+    /// Whether the server has waited for the nameservers.
+    has_waited: bool,
     body: String,
 }
 
@@ -115,12 +132,22 @@ impl HookServer {
         })
     }
 
-    /// Publishes a value.
-    pub fn publish(&self, account: &HookAccount, txt: &TxtValue, file: &Path) -> Result<()> {
-        let request = || self.with_credentials(as_account(Request::post(self.url.endpoint("/update")), account));
+    /// Publishes a value; with `is_served`, until every nameserver of the delegation serves it.
+    pub fn publish(&self, account: &HookAccount, txt: &TxtValue, is_served: bool, file: &Path) -> Result<()> {
+        let path = if is_served { "/update?wait=served" } else { "/update" };
+        let request = || {
+            let request = self.with_credentials(as_account(Request::post(self.url.endpoint(path)), account));
+            if is_served { request.extension(Patience(SERVED_TRY)) } else { request }
+        };
         let reply = self.send("publish", true, &request, &body(account, txt))?;
         if reply.status.is_success() {
+            if is_served && !reply.has_waited {
+                tell(&format!("{} has published the value; it does not support waiting for nameservers", self.url));
+            }
             return Ok(());
+        }
+        if let Some(served) = not_served(&reply) {
+            return Err(HookError::NotServed { server: self.url.to_string(), problem: served });
         }
         let advice = match reply.status.as_u16() {
             401 | 403 => format!(
@@ -134,15 +161,28 @@ impl HookServer {
         Err(self.refused("publish", &reply, advice))
     }
 
-    /// Retires a value if the server can. acme-dns cannot, which is not a failure.
-    pub fn retire(&self, account: &HookAccount, txt: &TxtValue) -> Result<()> {
+    /// Retires a value if the server can, and says whether it can. acme-dns cannot, which is not a failure.
+    pub fn retire(&self, account: &HookAccount, txt: &TxtValue) -> Result<bool> {
         let request = || self.with_credentials(as_account(Request::delete(self.url.endpoint("/v1/txt")), account));
         let reply = self.send("retire", true, &request, &body(account, txt))?;
         match reply.status {
-            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Ok(()),
-            status if status.is_success() => Ok(()),
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Ok(false),
+            status if status.is_success() => Ok(true),
             _ => Err(self.refused("retire", &reply, String::new())),
         }
+    }
+
+    /// What the server saw of the queries for a value, in words. `None` if the server has no query log, is older, or does not
+    /// reply soon: the client waits, and a missing explanation is not a failure.
+    pub fn verdict(&self, account: &HookAccount, txt: &TxtValue, domain: Option<&Name>) -> Option<String> {
+        let domain = domain.map(|domain| format!("&domain={domain}")).unwrap_or_default();
+        let path = format!("/v1/txt?subdomain={}&txt={txt}{domain}", encoded(&account.subdomain));
+        let request = self.with_credentials(as_account(Request::get(self.url.endpoint(&path)), account));
+        let request = self.agent.configure_request(request.body(()).ok()?).timeout_global(Some(EXPLANATION)).build();
+        let mut reply = self.agent.run(request).ok().filter(|reply| reply.status().is_success())?;
+        let body = reply.body_mut().with_config().limit(MAX_REPLY).lossy_utf8(true).read_to_string().ok()?;
+        let list: List<JudgedValue> = serde_json::from_str(&body).ok()?;
+        list.items.first().map(|value| value.verdict.text.chars().filter(|c| !c.is_control()).collect())
     }
 
     fn with_credentials(&self, request: ureq::http::request::Builder) -> ureq::http::request::Builder {
@@ -188,13 +228,16 @@ impl HookServer {
     ) -> std::result::Result<ServerReply, Error> {
         let request = request.header("Content-Type", "application/json").body(body.to_string())?;
         // The API defines a body for DELETE, which RFC 9110 section 9.3.5 permits.
-        let request = self.agent.configure_request(request).allow_non_standard_methods(true).build();
+        let patience = request.extensions().get().map_or(TRY, |Patience(patience)| *patience);
+        let request = self.agent.configure_request(request).allow_non_standard_methods(true);
+        let request = request.timeout_global(Some(patience)).build();
         let mut reply = self.agent.run(request)?;
+        let has_waited = reply.headers().contains_key(SERVED_HEADER);
         let header = ["Location", "Retry-After"].into_iter().find_map(|name| reply.headers().get(name));
         let header = header.and_then(|value| value.to_str().ok()).map(str::to_owned);
         let status = reply.status();
         let body = reply.body_mut().with_config().limit(MAX_REPLY).lossy_utf8(true).read_to_string()?;
-        Ok(ServerReply { status, header, body })
+        Ok(ServerReply { status, header, has_waited, body })
     }
 
     fn unreachable(&self, error: &Error) -> HookError {
@@ -242,6 +285,13 @@ fn body(account: &HookAccount, txt: &TxtValue) -> Value {
 /// A text of another machine on one line, shortened.
 fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+/// What keeps the nameservers from serving the value, if that is why the server has failed.
+fn not_served(reply: &ServerReply) -> Option<String> {
+    let failure: FailureReply = serde_json::from_str(&reply.body).ok()?;
+    let served = failure.served.filter(|_| reply.status == StatusCode::GATEWAY_TIMEOUT)?;
+    Some(served.problem().chars().filter(|c| !c.is_control()).take(MAX_PROBLEM).collect())
 }
 
 /// Whether the server did nothing, and may do it later.

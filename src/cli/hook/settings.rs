@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
@@ -38,8 +39,9 @@ pub struct Given {
     /// A network that new accounts are limited to; may be repeated [env: TXTGATE_ALLOWFROM, with commas]
     #[arg(long, value_name = "CIDR")]
     allowfrom: Option<Vec<String>>,
-    /// How long to wait until the resolver sees the value, like 10m [env: TXTGATE_WAIT; default: not at all]
-    #[arg(long, value_name = "TIME")]
+    /// `served`: until every nameserver of the delegation serves the value, as the server finds out; or how long to wait
+    /// until the resolver sees it, like 10m [env: TXTGATE_WAIT; default: not at all]
+    #[arg(long, value_name = "served|TIME")]
     wait: Option<String>,
     /// The resolver to ask, address or address:port [env: TXTGATE_RESOLVER; default: the system's]
     #[arg(long, value_name = "ADDRESS")]
@@ -62,14 +64,37 @@ pub struct Settings {
     pub registration_secret: Option<Secret>,
     /// The networks of new accounts.
     pub allow_from: AllowFrom,
-    /// How long to wait until a value is seen.
-    pub wait: Option<Duration>,
+    /// What to wait for after publishing.
+    pub wait: Option<HookWait>,
     /// The resolver to ask; `None` for the system's.
     pub resolver: Option<SocketAddr>,
     /// Whether plain HTTP may leave the machine.
     pub allow_http: bool,
     /// The settings file, for messages.
     pub file: PathBuf,
+}
+
+/// What the hook waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HookWait {
+    /// Every nameserver of the delegation serves the value; the server asks them, for as long as its own limit.
+    Served,
+    /// The resolver sees the value, for this time at most.
+    Seen(Duration),
+}
+
+impl FromStr for HookWait {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "served" => Ok(Self::Served),
+            _ => match text.parse() {
+                Ok(Span(wait)) => Ok(Self::Seen(wait)),
+                Err(error) => Err(format!("{error}, or write `served`")),
+            },
+        }
+    }
 }
 
 /// A registration secret.
@@ -182,14 +207,14 @@ impl Given {
     fn parsed(self, file: PathBuf) -> Result<Settings> {
         let allow_http = self.allow_http.unwrap_or(false);
         let networks = self.allowfrom.unwrap_or_default();
-        let wait = self.wait.map(|text| text.parse::<Span>()).transpose().map_err(|error| wrong("wait", error))?;
+        let wait = self.wait.map(|text| text.parse()).transpose().map_err(|error| wrong("wait", error))?;
         Ok(Settings {
             server: self.server.map(|url| ServerUrl::parse(&url, allow_http)).transpose()?,
             accounts: self.accounts.unwrap_or_else(|| file.with_file_name("accounts.json")),
             ca: self.ca,
             registration_secret: secret_of(self.registration_secret, self.registration_secret_file)?,
             allow_from: AllowFrom::parse(&networks).map_err(|error| wrong("allowfrom", error))?,
-            wait: wait.map(|Span(wait)| wait),
+            wait,
             resolver: self.resolver.as_deref().map(resolver_of).transpose()?,
             allow_http,
             file,
@@ -215,7 +240,7 @@ fn secret_of(secret: Option<String>, file: Option<PathBuf>) -> Result<Option<Sec
 fn resolver_of(text: &str) -> Result<SocketAddr> {
     let address = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53)).or_else(|_| text.parse());
     address.map_err(|_| {
-        wrong("resolver", format!("{text:?} is no address; write one like 192.0.2.53 or [2001:db8::53]:53"))
+        wrong("resolver", format!("write an address like 192.0.2.53 or [2001:db8::53]:53; found {text:?}"))
     })
 }
 
@@ -243,7 +268,7 @@ mod tests {
         let read = settings(text, 0o644, flags, &more).unwrap();
         assert_eq!(read.server.unwrap().to_string(), "https://environment.test");
         assert_eq!(read.accounts, read.file.with_file_name("a.json"));
-        assert_eq!(read.wait, Some(Duration::from_secs(180)));
+        assert_eq!(read.wait, Some(HookWait::Seen(Duration::from_secs(180))));
         assert_eq!(read.allow_from.networks().len(), 1);
         // The file's way to the secret does not come before the environment's secret.
         assert_eq!(read.registration_secret.unwrap().reveal(), "s");

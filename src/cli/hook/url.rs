@@ -5,7 +5,7 @@ use std::fmt;
 use axum::http::Uri;
 use percent_encoding::percent_decode_str;
 
-use crate::model::url::is_loopback;
+use crate::model::url::{is_loopback, with_ascii_host};
 
 use super::error::HookError;
 
@@ -27,7 +27,7 @@ impl ServerUrl {
     /// others only with `allow_http`.
     pub fn parse(text: &str, allow_http: bool) -> Result<Self, HookError> {
         let wrong = |problem: &str| Err(HookError::Setting { place: "server".into(), problem: problem.to_owned() });
-        let uri: Uri = match text.parse() {
+        let uri: Uri = match with_ascii_host(text).parse() {
             Ok(uri) => uri,
             Err(_) => return wrong("this is not a URL; write one like https://auth.example.org"),
         };

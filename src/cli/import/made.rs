@@ -2,13 +2,16 @@
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::Value;
 
 use crate::cli::error::Result;
+use crate::config::Config;
 use crate::model::name::{Name, ZoneName};
+use crate::net::interfaces;
 use crate::store::import::Left;
+use crate::zone::soa::Contact;
 use crate::zone::zonefile::StaticRecords;
 
 use super::certmagic;
@@ -17,38 +20,73 @@ use super::old::{General, Old, located, wrong};
 /// The defaults of acme-dns's records: names are absolute without a closing dot, and the TTL is an hour.
 const HEAD: &str = "$ORIGIN .\n$TTL 3600\n";
 
+/// The paths of the unit.
+const PLACES: [(&str, &str); 2] =
+    [("database", "/var/lib/txtgate/txtgate.db"), ("admin-socket", "/run/txtgate/admin.sock")];
+
+const UNKNOWN: &str = "acme-dns does not know this key either; if it names another CA, write that CA's URL as `directory` into \
+     [acme], and its private root as `ca-root`";
 const AGREE: &str = "the daemon gets one itself as soon as `terms-agreed = true` stands in [acme], and the API shows a \
      self-signed one until then";
 const RENEW: &str = "the newest certificate of its cache is taken, which nobody renews any more; in its place write \
      `mode = \"acme\"` into [api.tls] and `terms-agreed = true` into [acme], and the daemon gets its own";
 
+/// An address for documentation (RFC 5737), with which a configuration can be read whose nameserver has none yet.
+const NO_ADDRESS: &str = "192.0.2.1";
+
 /// The text of `config.toml`, and the settings of acme-dns that are not in it.
 #[derive(Debug)]
 pub struct Made {
     pub text: String,
+    /// The same, with an address for each nameserver: the accounts move in although the daemon could not serve yet.
+    pub readable: String,
     pub left: Vec<Left>,
+    /// What has to be done before txtgate takes acme-dns's place.
+    pub urgent: Vec<String>,
 }
 
 /// Converts the configuration at `from` into one for the path `to`.
 pub fn made(old: &Old, from: &Path, to: &Path) -> Result<Made> {
-    let mut maker = Maker { old, from, left: Vec::new(), text: String::new() };
+    let mut maker = Maker { old, from, left: Vec::new(), urgent: Vec::new(), text: String::new(), missing: Vec::new() };
     maker.line(&format!("# Made of {} by `txtgate import acme-dns`.", from.display()));
     maker.places(to);
     maker.log();
-    maker.dns()?;
-    maker.api()?;
+    maker.dns();
+    maker.api();
     maker.zone()?;
-    for key in old.unknown() {
-        maker.left(&key, "acme-dns does not know this key either");
+    for key in &old.unread {
+        maker.left(key, "its value is of another kind than acme-dns reads; if it mattered, write it by hand");
     }
-    Ok(Made { text: maker.text, left: maker.left })
+    for key in &old.unknown {
+        maker.left(key, UNKNOWN);
+    }
+    let Maker { text, left, urgent, missing, .. } = maker;
+    let readable = missing
+        .iter()
+        .fold(text.clone(), |text, name| text.replace(&address_line(name), &format!("{name} A {NO_ADDRESS}")));
+    Ok(Made { text, readable, left, urgent })
+}
+
+/// A configuration in which nothing but the zone is set, for the accounts to move in where no other can be made.
+pub fn least(zone: &ZoneName, to: &Path) -> String {
+    let places = PLACES.iter().filter(|_| to.starts_with("/etc")).map(|(key, path)| format!("{key} = {path:?}\n"));
+    let zone = format!("[[zone]]\nname = \"{zone}\"\nns = [\"ns.invalid\"]\ncontact = \"hostmaster.{zone}\"\n");
+    places.collect::<String>() + &zone
+}
+
+/// The line that stands for the address of a nameserver until somebody knows it.
+fn address_line(name: &str) -> String {
+    format!("; {name} A <its address, as the parent zone has it>")
 }
 
 struct Maker<'a> {
     old: &'a Old,
     from: &'a Path,
     left: Vec<Left>,
+    urgent: Vec<String>,
     text: String,
+    /// Nameservers whose addresses are not known.
+    missing: Vec<String>,
 }
 
 impl Maker<'_> {
@@ -69,8 +107,7 @@ impl Maker<'_> {
     /// The paths of the unit for a configuration in /etc, and paths beside the configuration otherwise.
     fn places(&mut self, to: &Path) {
         if to.starts_with("/etc") {
-            self.key("database", "/var/lib/txtgate/txtgate.db");
-            self.key("admin-socket", "/run/txtgate/admin.sock");
+            PLACES.iter().for_each(|(key, path)| self.key(key, *path));
         }
     }
 
@@ -92,25 +129,35 @@ impl Maker<'_> {
         }
     }
 
-    fn dns(&mut self) -> Result<()> {
+    fn dns(&mut self) {
         let listen = self.old.general.listen.as_str();
         let protocol = self.old.general.protocol.as_str();
-        let addresses = addresses(if listen.is_empty() { ":53" } else { listen }, protocol)
-            .ok_or_else(|| wrong(self.from, "general.listen", &not_an_address(listen)))?;
+        let found = addresses(if listen.is_empty() { ":53" } else { listen }, protocol);
+        let addresses = found.unwrap_or_else(|| self.everywhere("general.listen", listen, "53"));
         self.line("\n[dns]");
         self.key("listen", list(&addresses));
         if protocol.starts_with("udp") || protocol.starts_with("tcp") {
             let why = "UDP and TCP are both served: what does not fit a datagram needs TCP";
             self.left(&format!("general.protocol = {protocol:?}"), why);
         }
-        Ok(())
     }
 
-    fn api(&mut self) -> Result<()> {
+    /// All addresses on a port, in the place of a setting that names none.
+    fn everywhere(&mut self, key: &str, found: &str, port: &str) -> Vec<SocketAddr> {
+        let all = addresses(&format!(":{port}"), "").unwrap_or_default();
+        let why =
+            format!("that is not an address and port; write one into `listen`, which has all addresses on port {port}");
+        self.left(&format!("{key} = {found:?}"), &why);
+        all
+    }
+
+    fn api(&mut self) {
         let api = &self.old.api;
+        let has_tls = !matches!(api.tls.as_str(), "" | "none");
         let listen = format!("{}:{}", api.ip, api.port);
-        let addresses =
-            addresses(&listen, "").ok_or_else(|| wrong(self.from, "api.ip, api.port", &not_an_address(&listen)))?;
+        let port = if has_tls { "443" } else { "80" };
+        let found = addresses(&listen, "");
+        let addresses = found.unwrap_or_else(|| self.everywhere("api.ip, api.port", &listen, port));
         // A proxy passes on requests from anywhere.
         let is_local = !api.use_header && addresses.iter().all(|address| address.ip().is_loopback());
         self.line("\n[api]");
@@ -124,45 +171,75 @@ impl Maker<'_> {
                 (false, false) => "open-to-anyone",
             },
         );
-        if !api.corsorigins.is_empty() {
-            self.key("cors-origins", list(&api.corsorigins));
-        }
+        self.origins();
         if api.use_header {
-            let header = if api.header_name.is_empty() { "X-Forwarded-For" } else { &api.header_name };
-            self.key("trusted-proxies", list(&["127.0.0.0/8", "::1/128"]));
-            self.key("client-ip-header", header);
-            let why =
-                "acme-dns believed it of everybody; here of proxies on this machine: name yours in `trusted-proxies`";
-            self.left("api.use_header", why);
+            self.header();
         }
         if !api.notification_email.is_empty() && !needs_own {
             self.left("api.notification_email", "certificate authorities send no such mails any more");
         }
         if api.hsts_enabled {
-            self.left("api.hsts_enabled", "the API's clients are no browsers");
+            self.left("api.hsts_enabled", "the API's clients are not browsers");
         }
         if needs_own {
             self.own_certificate();
         }
-        Ok(())
+    }
+
+    fn origins(&mut self) {
+        let (fit, unfit): (Vec<_>, Vec<_>) = self
+            .old
+            .api
+            .corsorigins
+            .iter()
+            .map(|origin| origin.trim_end_matches('/'))
+            .partition(|origin| is_origin(origin));
+        if !fit.is_empty() {
+            self.key("cors-origins", list(&fit));
+        }
+        for origin in unfit {
+            let why = "that is not a web origin; write one like \"https://panel.example.org\" into `cors-origins`";
+            self.left(&format!("api.corsorigins: {origin:?}"), why);
+        }
+    }
+
+    fn header(&mut self) {
+        let name = self.old.api.header_name.as_str();
+        let is_name = name.parse::<axum::http::HeaderName>().is_ok();
+        if !is_name && !name.is_empty() {
+            self.left(
+                &format!("api.header_name = {name:?}"),
+                "that is not the name of a header; X-Forwarded-For is taken",
+            );
+        }
+        self.key("trusted-proxies", list(&["127.0.0.0/8", "::1/128"]));
+        self.key("client-ip-header", if is_name { name } else { "X-Forwarded-For" });
+        let why = "acme-dns believed it of everybody; here of proxies on this machine: name yours in `trusted-proxies`";
+        self.left("api.use_header", why);
     }
 
     /// Writes the files of the certificate. Returns whether the daemon has to get one itself.
     fn tls(&mut self) -> bool {
         let api = &self.old.api;
+        // Forks that know other CAs have keys for them.
+        let is_of_fork = self.old.unknown.iter().any(|key| key.starts_with("api."));
         let files = match api.tls.as_str() {
-            "cert" => Some((located(self.from, &api.tls_cert_fullchain), located(self.from, &api.tls_cert_privkey))),
+            "cert" => Some(self.certificate_files()),
             "letsencrypt" | "letsencryptstaging" => {
                 let cache = located(self.from, api.acme_cache_dir.as_deref().unwrap_or(Path::new("api-certs")));
                 let Some(found) = certmagic::newest(&cache, &self.old.general.domain, is_staging(&api.tls)) else {
                     let why = format!("there is no certificate in {}; {AGREE}", cache.display());
-                    self.left(&format!("api.tls = {:?}", api.tls), &why);
+                    self.without_certificate(&why);
                     return true;
                 };
                 self.left(&format!("api.tls = {:?}", api.tls), RENEW);
                 Some(found)
             }
             "none" | "" => None,
+            _ if is_of_fork => {
+                self.without_certificate(&format!("the CA is to be named as `directory` in [acme]; {AGREE}"));
+                return true;
+            }
             other => {
                 let why = "acme-dns takes that for \"none\" too: the API is plain HTTP";
                 self.left(&format!("api.tls = {other:?}"), why);
@@ -174,6 +251,29 @@ impl Maker<'_> {
             self.key("key", key.display().to_string());
         }
         false
+    }
+
+    fn certificate_files(&mut self) -> (PathBuf, PathBuf) {
+        let api = &self.old.api;
+        let certificate = located(self.from, &api.tls_cert_fullchain);
+        let key = located(self.from, &api.tls_cert_privkey);
+        for (name, path) in [("api.tls_cert_fullchain", &certificate), ("api.tls_cert_privkey", &key)] {
+            if !path.exists() {
+                let why = format!("there is no {}; the daemon starts once it is there", path.display());
+                self.left(name, &why);
+            }
+        }
+        (certificate, key)
+    }
+
+    /// Clients refuse a self-signed certificate, so that nothing would be renewed: that must not be found out by accident.
+    fn without_certificate(&mut self, why: &str) {
+        self.left(&format!("api.tls = {:?}", self.old.api.tls), why);
+        self.urgent.push(
+            "the API would show a self-signed certificate, which clients refuse: read the CA's terms (`txtgate acme \
+             directory` prints where they are) and write `terms-agreed = true` into [acme] of the configuration"
+                .into(),
+        );
     }
 
     /// A certificate for the zone's own name, as acme-dns had it.
@@ -194,12 +294,18 @@ impl Maker<'_> {
     fn zone(&mut self) -> Result<()> {
         let general = &self.old.general;
         let zone = self.old.zone().map_err(|error| wrong(self.from, "general.domain", &error))?;
+        let own = general.nsname.trim_end_matches('.');
+        if !own.is_empty() && own.parse::<Name>().is_err() {
+            self.left(
+                &format!("general.nsname = {own:?}"),
+                "that is not a name; the right one belongs first into `ns`",
+            );
+        }
         let (nameservers, lines) = nameservers(general, &zone);
+        let nameservers: Vec<String> = nameservers.into_iter().filter(|name| name.parse::<Name>().is_ok()).collect();
+        let nameservers = if nameservers.is_empty() { vec![zone.to_string()] } else { nameservers };
         let names: Vec<Name> = nameservers.iter().filter_map(|name| name.parse().ok()).collect();
-        let contact = match general.nsadmin.as_str() {
-            "" => format!("hostmaster.{zone}"),
-            other => other.trim_end_matches('.').to_owned(),
-        };
+        let contact = self.contact(&zone);
         let mut snippet = HEAD.to_owned();
         for line in lines {
             let more = format!("{snippet}{line}\n");
@@ -208,6 +314,7 @@ impl Maker<'_> {
                 Err(error) => self.left(&format!("general.records: {line:?}"), &error.to_string()),
             }
         }
+        self.addresses(&zone, &names, &mut snippet);
         self.line("\n[[zone]]");
         self.key("name", zone.to_string());
         self.key("ns", list(&nameservers));
@@ -218,6 +325,59 @@ impl Maker<'_> {
             self.line(&format!("records = {text}"));
         }
         Ok(())
+    }
+
+    fn contact(&mut self, zone: &ZoneName) -> String {
+        let default = format!("hostmaster.{zone}");
+        let found = self.old.general.nsadmin.trim_end_matches('.');
+        if found.is_empty() {
+            return default;
+        }
+        if let Err(error) = found.parse::<Contact>() {
+            self.left(&format!("general.nsadmin = {found:?}"), &format!("{error}; {default} is taken"));
+            return default;
+        }
+        found.to_owned()
+    }
+
+    /// Nameservers in the zone need an address there, which acme-dns does not ask for. Known are those that it listens on,
+    /// and those of this machine that can be reached from everywhere.
+    fn addresses(&mut self, zone: &ZoneName, names: &[Name], snippet: &mut String) {
+        let listen = addresses(&self.old.general.listen, "").unwrap_or_default();
+        let named: Vec<IpAddr> = listen.iter().map(SocketAddr::ip).filter(interfaces::is_public).collect();
+        let known = if named.is_empty() { interfaces::public() } else { named };
+        while let Ok(records) = StaticRecords::parse(zone, names, snippet) {
+            let Some(name) =
+                records.without_address(zone, names).filter(|name| !self.missing.contains(&name.to_string()))
+            else {
+                return;
+            };
+            let key = format!("general.records has no address of {name}");
+            if known.is_empty() {
+                self.left(&key, "write it into `records` of the zone");
+                self.urgent.push(format!(
+                    "the daemon does not start before `records` of the zone has the address of {name}: write the one that \
+                     the parent zone has (glue) as `{name}. A <address>`"
+                ));
+                self.missing.push(name.to_string());
+                *snippet += &format!("{}\n", address_line(&name.to_string()));
+                return;
+            }
+            for ip in &known {
+                *snippet += &format!("{name} {} {ip}\n", if ip.is_ipv4() { "A" } else { "AAAA" });
+            }
+            let texts: Vec<String> = known.iter().map(ToString::to_string).collect();
+            let why = format!("{} is taken, of this machine; the parent zone must have the same", texts.join(", "));
+            self.left(&key, &why);
+        }
+    }
+}
+
+fn is_origin(origin: &str) -> bool {
+    let text = format!("[api]\ncors-origins = [{}]\n", Value::from(origin));
+    match Config::parse(Path::new("config.toml"), &text) {
+        Ok(_) => true,
+        Err(error) => !error.problems().iter().any(|problem| problem.starts_with("api.cors-origins")),
     }
 }
 
@@ -275,12 +435,6 @@ fn addresses(listen: &str, protocol: &str) -> Option<Vec<SocketAddr>> {
     let fits = |ip: &IpAddr| !(protocol.ends_with('4') && ip.is_ipv6() || protocol.ends_with('6') && ip.is_ipv4());
     let found: Vec<SocketAddr> = hosts.into_iter().filter(fits).map(|ip| SocketAddr::new(ip, port)).collect();
     (!found.is_empty()).then_some(found)
-}
-
-fn not_an_address(text: &str) -> String {
-    format!(
-        "{text:?} is no address and port; write one like \"192.0.2.1:53\" there, or a configuration of your own with --output"
-    )
 }
 
 fn list(items: &[impl ToString]) -> Value {

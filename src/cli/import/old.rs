@@ -1,28 +1,32 @@
-//! The settings in `config.cfg` of acme-dns 1.x and 2.x, and of acme-dns-rust, that matter here.
+//! The settings in `config.cfg` of acme-dns 1.x and 2.x, of acme-dns-rust and of forks, that matter here.
+//!
+//! Read leniently, as Go does: keys in any case, and a number where a text belongs. A value of another kind is named and
+//! counts as absent, because no setting may keep the accounts from moving in.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use toml::Table;
+use toml::{Table, Value};
 
 use crate::cli::error::{CliError, Result};
+use crate::file::Unusable;
 use crate::model::name::{NameError, ZoneName};
 
 /// The whole file. Absent keys have Go's zero values: empty, or false.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Default)]
 pub struct Old {
     pub general: General,
     pub database: Database,
     pub api: OldApi,
     pub logconfig: LogConfig,
-    #[serde(flatten)]
-    pub others: Table,
+    /// Keys that mean nothing here.
+    pub unknown: Vec<String>,
+    /// Keys whose values are of the wrong kind.
+    pub unread: Vec<String>,
 }
 
 /// `[general]`
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Default)]
 pub struct General {
     pub listen: String,
     pub protocol: String,
@@ -30,20 +34,13 @@ pub struct General {
     pub nsname: String,
     pub nsadmin: String,
     pub records: Vec<String>,
-    /// Messages of CORS alone.
-    pub debug: bool,
-    #[serde(flatten)]
-    pub others: Table,
 }
 
 /// `[database]`
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Default)]
 pub struct Database {
     pub engine: String,
     pub connection: String,
-    #[serde(flatten)]
-    pub others: Table,
 }
 
 impl std::fmt::Debug for Database {
@@ -53,8 +50,7 @@ impl std::fmt::Debug for Database {
 }
 
 /// `[api]`
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Default)]
 pub struct OldApi {
     pub ip: String,
     pub port: String,
@@ -68,19 +64,85 @@ pub struct OldApi {
     pub use_header: bool,
     pub header_name: String,
     pub hsts_enabled: bool,
-    #[serde(flatten)]
-    pub others: Table,
 }
 
 /// `[logconfig]`
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Default)]
 pub struct LogConfig {
     pub loglevel: String,
     pub logtype: String,
     pub logformat: String,
-    #[serde(flatten)]
-    pub others: Table,
+}
+
+/// A table of the file, from which keys are taken one by one.
+struct Section<'a> {
+    name: &'static str,
+    keys: BTreeMap<String, Value>,
+    unread: &'a mut Vec<String>,
+}
+
+impl<'a> Section<'a> {
+    fn take(file: &mut BTreeMap<String, Value>, name: &'static str, unread: &'a mut Vec<String>) -> Self {
+        let keys = match file.remove(name) {
+            Some(Value::Table(table)) => lower_case(table),
+            Some(_) => {
+                unread.push(name.to_owned());
+                BTreeMap::new()
+            }
+            None => BTreeMap::new(),
+        };
+        Self { name, keys, unread }
+    }
+
+    fn text(&mut self, key: &str) -> String {
+        match self.keys.remove(key) {
+            Some(Value::String(text)) => text,
+            Some(Value::Integer(number)) => number.to_string(),
+            Some(Value::Boolean(value)) => value.to_string(),
+            Some(_) => self.no_use(key),
+            None => String::new(),
+        }
+    }
+
+    fn flag(&mut self, key: &str) -> bool {
+        match self.keys.remove(key) {
+            Some(Value::Boolean(value)) => value,
+            Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
+            Some(Value::Integer(number)) => number != 0,
+            Some(_) => self.no_use(key),
+            None => false,
+        }
+    }
+
+    fn list(&mut self, key: &str) -> Vec<String> {
+        match self.keys.remove(key) {
+            Some(Value::Array(items)) => {
+                let texts: Vec<String> = items.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+                if texts.len() < items.len() {
+                    self.no_use::<()>(key);
+                }
+                texts
+            }
+            Some(Value::String(text)) => vec![text],
+            Some(_) => self.no_use(key),
+            None => Vec::new(),
+        }
+    }
+
+    fn no_use<T: Default>(&mut self, key: &str) -> T {
+        self.unread.push(format!("{}.{key}", self.name));
+        T::default()
+    }
+
+    /// The keys that nothing has taken.
+    fn rest(self) -> Vec<String> {
+        let known = |key: &String| !SILENT.contains(&key.as_str());
+        self.keys.into_keys().filter(known).map(|key| format!("{}.{key}", self.name)).collect()
+    }
+}
+
+fn lower_case(table: Table) -> BTreeMap<String, Value> {
+    table.into_iter().map(|(key, value)| (key.to_ascii_lowercase(), value)).collect()
 }
 
 impl Database {
@@ -93,8 +155,8 @@ impl Database {
 }
 
 /// Keys that mean nothing without another one, or that acme-dns reads and does not use.
-const SILENT: [&str; 6] =
-    ["api_domain", "autocert_port", "hsts_max_age", "hsts_include_subdomains", "hsts_preload", "logfile"];
+const SILENT: [&str; 7] =
+    ["api_domain", "autocert_port", "debug", "hsts_max_age", "hsts_include_subdomains", "hsts_preload", "logfile"];
 
 /// Resolves a path of the file. Relative paths start from the folder in which acme-dns is started, which is a guess.
 pub fn located(from: &Path, path: &Path) -> PathBuf {
@@ -125,32 +187,64 @@ impl Old {
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|error| {
             CliError::Usage(format!(
-                "cannot read acme-dns's configuration {}: {error}; name it with --config",
-                path.display()
+                "cannot read acme-dns's configuration {}; name it with --config",
+                Unusable(path, &error)
             ))
         })?;
-        let old: Self = toml::from_str(&text).map_err(|error| {
+        let table: Table = toml::from_str(&text).map_err(|error| {
             let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-            CliError::Usage(format!("{}:{line}: {}", path.display(), error.message()))
+            let quote = text.lines().nth(line - 1).filter(|line| !line.contains("connection")).unwrap_or_default();
+            let advice = "acme-dns cannot read that either; correct it, or a copy that --config names";
+            CliError::Usage(format!("{}:{line}: {quote:?} is not TOML: {}; {advice}", path.display(), error.message()))
         })?;
+        let old = Self::of(table);
         match old.general.domain.is_empty() {
             true => Err(wrong(path, "general.domain", &"there is none; is this acme-dns's configuration?")),
             false => Ok(old),
         }
     }
 
-    /// The keys that acme-dns does not know.
-    pub fn unknown(&self) -> impl Iterator<Item = String> {
-        let tables = [
-            ("", &self.others),
-            ("general.", &self.general.others),
-            ("database.", &self.database.others),
-            ("api.", &self.api.others),
-            ("logconfig.", &self.logconfig.others),
-        ];
-        tables.into_iter().flat_map(|(prefix, table)| {
-            let known = |key: &&String| !SILENT.contains(&key.as_str());
-            table.keys().filter(known).map(move |key| format!("{prefix}{key}"))
-        })
+    fn of(table: Table) -> Self {
+        let mut old = Self::default();
+        let mut file = lower_case(table);
+        let unread = &mut old.unread;
+        let mut general = Section::take(&mut file, "general", unread);
+        old.general = General {
+            listen: general.text("listen"),
+            protocol: general.text("protocol").to_ascii_lowercase(),
+            domain: general.text("domain"),
+            nsname: general.text("nsname"),
+            nsadmin: general.text("nsadmin"),
+            records: general.list("records"),
+        };
+        old.unknown.extend(general.rest());
+        let mut database = Section::take(&mut file, "database", unread);
+        old.database = Database { engine: database.text("engine"), connection: database.text("connection") };
+        old.unknown.extend(database.rest());
+        let mut api = Section::take(&mut file, "api", unread);
+        old.api = OldApi {
+            ip: api.text("ip"),
+            port: api.text("port"),
+            disable_registration: api.flag("disable_registration"),
+            tls: api.text("tls"),
+            tls_cert_privkey: api.text("tls_cert_privkey").into(),
+            tls_cert_fullchain: api.text("tls_cert_fullchain").into(),
+            acme_cache_dir: Some(PathBuf::from(api.text("acme_cache_dir"))).filter(|path| !path.as_os_str().is_empty()),
+            notification_email: api.text("notification_email"),
+            corsorigins: api.list("corsorigins"),
+            use_header: api.flag("use_header"),
+            header_name: api.text("header_name"),
+            hsts_enabled: api.flag("hsts_enabled"),
+        };
+        old.unknown.extend(api.rest());
+        let mut log = Section::take(&mut file, "logconfig", unread);
+        old.logconfig = LogConfig {
+            loglevel: log.text("loglevel"),
+            logtype: log.text("logtype"),
+            logformat: log.text("logformat"),
+        };
+        old.unknown.extend(log.rest());
+        old.unknown.extend(file.into_keys());
+        old
     }
 }

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::model::account::{AllowFrom, Note};
 use crate::model::name::Name;
-use crate::model::time::Timestamp;
+use crate::model::time::Moment;
 
 fn account(tsig: Option<Derivation>) -> Account {
     let hash = format!("$2a$04${}", "x".repeat(53));
@@ -20,8 +20,9 @@ fn account(tsig: Option<Derivation>) -> Account {
         note: Note::default(),
         owners: Vec::new(),
         aliases: Vec::new(),
-        created: Timestamp::from_unix(0),
+        created: Moment::default(),
         last_update: None,
+        cadence: Default::default(),
         status: AccountStatus::Active,
     }
 }

@@ -46,14 +46,16 @@ async fn a_cname_must_lead_to_an_owner_that_is_served() {
     resolver.cname("_acme-challenge.c.test.", "nobody.auth.example.org.");
     resolver.cname("_acme-challenge.d.test.", "_acme-challenge.d.test.");
     resolver.tell("_acme-challenge.e.test.", &[]);
+    resolver.cname("_acme-challenge.g.test.", "shop.auth.example.org.g.test.");
     let found = check(&search, "*.a.test").await;
     assert_eq!(found.location, Location::Owner(owner(&search, "shop.auth.example.org")));
     for (name, answer) in [
         ("b.test", "it leads to off.auth.example.org"),
         ("c.test", "it leads to nobody.auth.example.org"),
         ("d.test", "the CNAMEs from _acme-challenge.d.test on form a loop"),
-        ("e.test", "it is no CNAME"),
+        ("e.test", "it is not a CNAME"),
         ("f.test", "the name _acme-challenge.f.test does not exist"),
+        ("g.test", "it leads to shop.auth.example.org.g.test: a closing dot is missing behind `shop.auth.example.org`"),
     ] {
         let check = check(&search, name).await;
         assert!(check.location == Location::Absent && check.finding.is_fault(), "{check:?}");

@@ -123,7 +123,7 @@ async fn a_record_that_cannot_be_looked_up_is_unknown_and_not_missing() {
     let query = PersistQuery { base: &base, looked_at: &looked_at, is_wildcard: false, accepts_former_key: false };
     let check = async || {
         let requirement = requirement(None);
-        requirement.check(&resolver.client(), query, Timestamp::from_unix(1_000)).await.unwrap()
+        requirement.check(&Lookups::Recursive(resolver.client()), query, Timestamp::from_unix(1_000)).await.unwrap()
     };
     let missing = check().await;
     assert!(missing.value.is_none() && missing.finding.is_fault(), "{missing:?}");

@@ -1,6 +1,8 @@
 //! One QUIC connection: the handshake, and a stream for each query (RFC 9250 section 4.2).
 
-use quinn::{Connecting, Connection, ReadToEndError, RecvStream, SendStream, VarInt, WriteError};
+use std::net::{IpAddr, SocketAddr};
+
+use quinn::{Connecting, Connection, ReadExactError, ReadToEndError, RecvStream, SendStream, VarInt, WriteError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -9,10 +11,11 @@ use tracing::debug;
 use crate::net::connections::ConnectionPermit;
 
 use super::super::listener::stopped;
+use super::super::long_messages::{LongMessages, MessagePermit};
 use super::super::question;
 use super::super::responder::{Outcome, Responder};
-use super::super::source::{MessageSource, Transport};
-use super::super::tcp::{ConnectionHandler, LAST_CALL, MAX_QUERY, StreamTimeouts};
+use super::super::source::{MessageSource, Transport, canonical};
+use super::super::tcp::{ConnectionHandler, LAST_CALL, StreamTimeouts};
 use super::super::tls::HANDSHAKE;
 use super::super::wire::HEADER;
 
@@ -25,7 +28,7 @@ enum DoqError {
     InternalError = 1,
     /// The client violates RFC 9250.
     ProtocolError = 2,
-    /// The connection must make room for others, or the client does not read its answers.
+    /// The connection or a long query must make room for others, or the client does not read its answers.
     ExcessiveLoad = 4,
 }
 
@@ -35,10 +38,18 @@ impl DoqError {
     }
 }
 
+/// A client whose handshake begins.
+pub struct Arrival {
+    pub connecting: Connecting,
+    /// The address of the listener.
+    pub local: SocketAddr,
+}
+
 /// Serves a connection until it closes, is idle for too long, violates the protocol, or must make room for others.
-pub async fn serve_connection(connecting: Connecting, handler: ConnectionHandler, permit: &ConnectionPermit) {
+pub async fn serve_connection(client: Arrival, handler: ConnectionHandler, permit: &ConnectionPermit) {
+    let Arrival { connecting, local } = client;
     let peer = connecting.remote_address();
-    let ConnectionHandler { responder, timeouts, mut shutdown } = handler;
+    let ConnectionHandler { responder, timeouts, long_messages, mut shutdown, .. } = handler;
     let handshake = tokio::select! {
         done = timeout(HANDSHAKE, connecting) => done,
         () = permit.evicted() => return,
@@ -49,8 +60,10 @@ pub async fn serve_connection(connecting: Connecting, handler: ConnectionHandler
         Ok(Err(error)) => return debug!(%peer, "QUIC handshake: {error}"),
         Err(_) => return debug!(%peer, "QUIC handshake: too slow"),
     };
-    let source = MessageSource { address: peer.ip().to_canonical(), transport: Transport::Quic };
-    let session = QuicSession { connection: &connection, source, responder, timeouts, permit };
+    let client = canonical(peer);
+    let local = canonical(SocketAddr::new(connection.local_ip().unwrap_or(local.ip()), local.port()));
+    let source = MessageSource { address: client.ip(), port: client.port(), local, transport: Transport::Quic };
+    let session = QuicSession { connection: &connection, source, responder, timeouts, long_messages, permit };
     let error = tokio::select! {
         ended = session.run(shutdown) => ended.err().unwrap_or(DoqError::NoError),
         () = permit.evicted() => DoqError::ExcessiveLoad,
@@ -63,13 +76,20 @@ struct QuicSession<'s> {
     source: MessageSource,
     responder: Responder,
     timeouts: StreamTimeouts,
+    long_messages: LongMessages,
     permit: &'s ConnectionPermit,
 }
 
 /// A query, and the stream for its answer.
 struct StreamQuery {
-    message: Vec<u8>,
+    message: Message,
     reply: SendStream,
+}
+
+/// The bytes of a query, and the permit for so many.
+struct Message {
+    bytes: Vec<u8>,
+    _permit: MessagePermit,
 }
 
 impl QuicSession<'_> {
@@ -96,7 +116,7 @@ impl QuicSession<'_> {
                 stream = self.connection.accept_bi() => {
                     // An error means that the connection is gone, and the code reaches nobody.
                     let (reply, query) = stream.map_err(|_| DoqError::NoError)?;
-                    arriving.spawn(read(reply, query, self.timeouts));
+                    arriving.spawn(read(reply, query, self.timeouts, self.long_messages.clone(), self.source.address));
                 }
                 () = sleep_until(deadline) => {}
                 () = stopped(&mut shutdown), if last_call.is_none() => {
@@ -112,7 +132,7 @@ impl QuicSession<'_> {
         // Before the answer, so that a client that has its answer counts as active.
         self.permit.touch();
         answer.clear();
-        let responded = match self.responder.respond_framed(&message, self.source, answer) {
+        let responded = match self.responder.respond_framed(&message.bytes, self.source, answer) {
             Outcome::Update(update) => update.carried_out(answer).await,
             outcome => outcome.replied(),
         };
@@ -136,32 +156,80 @@ impl QuicSession<'_> {
     }
 }
 
-/// Reads a stream to its end: exactly one query, preceded by its length (RFC 9250 section 4.2). `None` if the client has
-/// given up.
-async fn read(
-    mut reply: SendStream,
-    mut query: RecvStream,
-    timeouts: StreamTimeouts,
-) -> Result<Option<StreamQuery>, DoqError> {
-    let message = match timeout(timeouts.idle, query.read_to_end(2 + MAX_QUERY)).await {
-        Ok(Ok(bytes)) => only_query(&bytes).map(<[u8]>::to_vec),
-        Ok(Err(ReadToEndError::Read(_))) => return Ok(None),
-        // The stream is too long or too slow.
-        Ok(Err(ReadToEndError::TooLong)) | Err(_) => None,
-    };
-    let Some(message) = message else {
-        // Without the reset, dropping the stream would look like an empty answer.
-        _ = reply.reset(DoqError::ProtocolError.code());
-        return Err(DoqError::ProtocolError);
-    };
-    Ok(Some(StreamQuery { message, reply }))
+/// Why a stream holds no query.
+enum StreamFault {
+    /// The client has given up.
+    GivenUp,
+    /// The client violates RFC 9250.
+    Violation,
+    /// A long query had to make room for others.
+    Evicted,
 }
 
-/// The message in a stream, unless the stream violates section 4.3.3: it must hold one complete message with the id 0 and
-/// without the edns-tcp-keepalive option.
-fn only_query(stream: &[u8]) -> Option<&[u8]> {
-    let (length, message) = stream.split_first_chunk()?;
-    let is_whole = usize::from(u16::from_be_bytes(*length)) == message.len() && message.len() >= HEADER;
-    let is_in_order = is_whole && message.starts_with(&[0, 0]) && !question::asks_for_keepalive(message);
-    is_in_order.then_some(message)
+impl From<ReadExactError> for StreamFault {
+    fn from(error: ReadExactError) -> Self {
+        match error {
+            ReadExactError::FinishedEarly(_) => Self::Violation,
+            ReadExactError::ReadError(_) => Self::GivenUp,
+        }
+    }
+}
+
+impl From<ReadToEndError> for StreamFault {
+    fn from(error: ReadToEndError) -> Self {
+        match error {
+            ReadToEndError::TooLong => Self::Violation,
+            ReadToEndError::Read(_) => Self::GivenUp,
+        }
+    }
+}
+
+/// Reads the query of a stream. `None` if there is none, for a reason that does not end the connection.
+async fn read(
+    mut reply: SendStream,
+    query: RecvStream,
+    timeouts: StreamTimeouts,
+    long_messages: LongMessages,
+    source: IpAddr,
+) -> Result<Option<StreamQuery>, DoqError> {
+    // A stream that is too slow violates the protocol, too.
+    match timeout(timeouts.idle, read_message(query, &long_messages, source))
+        .await
+        .unwrap_or(Err(StreamFault::Violation))
+    {
+        Ok(message) => Ok(Some(StreamQuery { message, reply })),
+        Err(StreamFault::GivenUp) => Ok(None),
+        Err(StreamFault::Evicted) => {
+            _ = reply.reset(DoqError::ExcessiveLoad.code());
+            Ok(None)
+        }
+        Err(StreamFault::Violation) => {
+            // Without the reset, dropping the stream would look like an empty answer.
+            _ = reply.reset(DoqError::ProtocolError.code());
+            Err(DoqError::ProtocolError)
+        }
+    }
+}
+
+/// Reads a stream to its end: exactly one query, preceded by its length (RFC 9250 section 4.2).
+async fn read_message(
+    mut query: RecvStream,
+    long_messages: &LongMessages,
+    source: IpAddr,
+) -> Result<Message, StreamFault> {
+    let mut length = [0; 2];
+    query.read_exact(&mut length).await?;
+    let length = u16::from_be_bytes(length);
+    let permit = long_messages.admit(length, source);
+    let bytes = tokio::select! {
+        bytes = query.read_to_end(length.into()) => bytes?,
+        () = permit.evicted() => return Err(StreamFault::Evicted),
+    };
+    let is_whole = bytes.len() == usize::from(length) && bytes.len() >= HEADER;
+    if is_whole && is_in_order(&bytes) { Ok(Message { bytes, _permit: permit }) } else { Err(StreamFault::Violation) }
+}
+
+/// Whether a message keeps to section 4.3.3: it has the id 0, and no edns-tcp-keepalive option.
+fn is_in_order(message: &[u8]) -> bool {
+    message.starts_with(&[0, 0]) && !question::asks_for_keepalive(message)
 }

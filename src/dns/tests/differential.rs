@@ -34,7 +34,11 @@ const NAMES: [&str; 21] = [
     "_acme-challenge",
     "",
 ];
-const TYPES: [u16; 16] = [16, 16, 16, 16, 1, 28, 2, 5, 6, 257, 255, 128, 251, 252, 65_280, 43];
+const TYPES: [u16; 17] = [16, 16, 16, 16, 1, 28, 2, 5, 6, 257, 255, 128, 251, 252, 253, 65_280, 43];
+
+/// Half of all queries come in datagrams.
+const TRANSPORTS: [Transport; 6] =
+    [Transport::Udp, Transport::Tcp, Transport::Udp, Transport::Tls, Transport::Udp, Transport::Quic];
 
 /// A query as resolvers and others send them, now and then with something wrong. Both codecs can read all of them.
 fn generated(dice: &mut Dice) -> Vec<u8> {
@@ -112,7 +116,7 @@ fn difference(zone: Zone, rounds: usize, mut spoil: impl FnMut(usize, &mut Said)
     let mut unclear = 0;
     for round in 0..rounds {
         let packet = generated(&mut dice);
-        let transport = [Transport::Udp, Transport::Udp, Transport::Tcp][round % 3];
+        let transport = TRANSPORTS[round % TRANSPORTS.len()];
         let (mut ours, theirs) = reference.both(&responder, &packet, source(transport));
         spoil(round, &mut ours);
         unclear += usize::from(theirs == Said::Unclear);

@@ -8,7 +8,7 @@ use crate::dns::{MessageSource, Responder, ResponsePolicy, Transport};
 use crate::metrics::Metrics;
 use crate::model::name::Name;
 use crate::model::serial::Serial;
-use crate::model::time::{Clock, Timestamp};
+use crate::model::time::{Clock, RunningTime, Timestamp};
 use crate::model::txt::LiveValue;
 use crate::model::txt::persist::PersistentValue;
 use crate::zone::live::Live;
@@ -32,6 +32,7 @@ out CNAME www.Example.COM.
 gone CNAME nothing
 to-shop CNAME shop
 to-empty CNAME empty
+to-star CNAME *
 c1 CNAME c2
 c2 CNAME c3
 c3 CNAME c4
@@ -42,20 +43,23 @@ c7 CNAME c8
 c8 CNAME shop
 ";
 
+/// Two days before the responder's start.
+const LONG_AGO: RunningTime = RunningTime::from_seconds(-200_000);
+
 pub fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
 pub fn value(letter: char, is_live: bool) -> LiveValue {
-    let expires = Timestamp::from_unix(if is_live { 4_000_000_000 } else { 10 });
+    let expires = if is_live { RunningTime::MAX } else { LONG_AGO };
     let txt = letter.to_string().repeat(43).parse().unwrap();
-    LiveValue { txt, published: Timestamp::from_unix(5), expires }
+    LiveValue { txt, published: Timestamp::default(), expires }
 }
 
 /// A persistent value of this length, which never expires.
 pub fn persistent(length: usize) -> PersistentValue {
     let text = format!("ca.example; accounturi=urn:{:x<1$}", "", length - 27);
-    PersistentValue { value: text.parse().unwrap(), published: Timestamp::from_unix(5), expires: None }
+    PersistentValue { value: text.parse().unwrap(), published: Timestamp::default(), expires: None }
 }
 
 pub fn zone() -> Zone {
@@ -74,7 +78,7 @@ pub fn zone() -> Zone {
     live.put("past", Some(OwnerState::of(&[value('x', false)])));
     live.put("empty", Some(OwnerState::Empty));
     live.put("off", Some(OwnerState::Disabled));
-    live.put("over", Some(OwnerState::Expired(Timestamp::from_unix(10))));
+    live.put("over", Some(OwnerState::Expired(LONG_AGO)));
     live.put("persist", Some(OwnerState::of(&[value('n', true)]).with(vec![persistent(60), persistent(400)])));
     let many: Vec<LiveValue> = ('A'..='Z').chain('a'..='z').map(|letter| value(letter, true)).collect();
     live.put("many", Some(OwnerState::of(&many)));
@@ -103,5 +107,5 @@ pub fn responder_with(zones: Zones, policy: ResponsePolicy) -> Responder {
 }
 
 pub fn source(transport: Transport) -> MessageSource {
-    MessageSource { address: IpAddr::V4(Ipv4Addr::LOCALHOST), transport }
+    MessageSource::of(IpAddr::V4(Ipv4Addr::LOCALHOST), transport)
 }

@@ -9,6 +9,7 @@ use crate::dns::encode::{Extras, encode};
 use crate::dns::question::Request;
 use crate::dns::wire::Walk;
 use crate::model::name::MAX_NAME;
+use crate::model::time::RunningTime;
 use crate::zone::signing::Carrier;
 use crate::zone::signing::key::{Algorithm, ZoneKey};
 use crate::zone::signing::phase::Phase;
@@ -96,6 +97,17 @@ fn each_set_has_its_signature_beside_it() {
     assert_eq!((types(&ds.answers), types(&ds.authorities)), (vec![], vec![6, 46, 47, 46]));
 }
 
+/// No bitmap lists them, so that their absence is proven by any NSEC of the name.
+#[test]
+fn the_absence_of_mail_records_is_proven() {
+    for rtype in [253, 254] {
+        let denial = ask("shop", rtype, DO);
+        assert_eq!((rcode(&denial), types(&denial.authorities)), (ResponseCode::NoError, vec![6, 46, 47, 46]));
+        assert_eq!(bits("shop", rtype), b"\x00\x06\0\0\x80\0\0\x03");
+        assert_eq!(types(&ask("alias", rtype, DO).answers), [5, 46]);
+    }
+}
+
 #[test]
 fn nsec_and_rrsig_are_at_every_name_and_never_denied() {
     let responder = responder();
@@ -125,6 +137,21 @@ fn a_missing_name_is_denied_by_nxname_and_restored_where_wanted() {
     let unsigned = with_opt(query("nothing.auth.example.org", 16), 1_232, 0, DO | CO, &[]);
     assert!(raw(&unsigned, Transport::Udp).unwrap().ends_with(b"\x80\x00\x00\x00"), "CO is not echoed");
     assert_eq!(rcode(&ask("gone", 16, DO)), ResponseCode::NoError);
+}
+
+/// RFC 4034 section 3.1.3. unbound and Knot Resolver took an RRSIG whose Labels field counts the asterisk for bogus.
+#[test]
+fn an_asterisk_in_front_of_the_question_does_not_count_in_the_labels_field() {
+    for (label, expected) in
+        [("*", 3), ("x.*", 5), ("*.*", 4), ("*.shop", 4), ("**", 4), ("nothing", 4), ("to-star", 3)]
+    {
+        for rtype in [16, NSEC, RRSIG].into_iter().filter(|rtype| label != "to-star" || *rtype == 16) {
+            let reply = ask_with(&responder(), label, rtype, DO, Transport::Udp).unwrap();
+            let covers_nsec = |(found, rdata): &(u16, &[u8])| *found == RRSIG && rdata.starts_with(&NSEC.to_be_bytes());
+            let (_, rrsig) = records_in(&reply).find(covers_nsec).unwrap();
+            assert_eq!(rrsig[3], expected, "{label} {rtype}");
+        }
+    }
 }
 
 #[test]
@@ -199,7 +226,7 @@ fn a_commit_while_an_answer_is_made_does_not_part_its_soa_from_the_signature() {
         let mut out = Vec::new();
         let now = Timestamp::from_unix(20);
         let Ok(Request::Query(question)) = Request::read(&packet, &mut lower) else { panic!("{label} {rtype}") };
-        let mut answer = answer(&zones, &question, |_| false, now);
+        let mut answer = answer(&zones, &question, |_| false, RunningTime::START);
         let raise = || zones[0].live.raise_serial(zones[0].serial().next(now));
         raise();
         sign_answer(&zones, &question, Carrier::Datagram, &mut answer);

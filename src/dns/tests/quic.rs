@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::*;
 use crate::dns::identity::ServerIdentity;
 use crate::dns::listener::StreamListener;
-use crate::dns::quic::start;
+use crate::dns::quic::serve;
 use crate::dns::tcp::{ConnectionHandler, StreamTimeouts};
 use crate::net::connections::Connections;
 use crate::net::tls::tests::{Files, client_config};
@@ -43,10 +43,10 @@ fn server_of(responder: Responder, connections: Connections, idle: Duration) -> 
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let (shutdown, receiver) = watch::channel(false);
     let timeouts = StreamTimeouts { idle, write: Duration::from_millis(500) };
-    let handler = ConnectionHandler { responder, timeouts, shutdown: receiver };
+    let handler = ConnectionHandler { timeouts, ..ConnectionHandler::new(responder, receiver) };
     // As the daemon has it: one certificate, of which DNS over TLS knows as well.
     let tls = Tls::load(files.files(), DOT).unwrap().speaking(DOQ).unwrap();
-    let listener = start(socket, &tls, connections.clone(), handler).unwrap();
+    let listener = serve(socket, &tls, handler, connections.clone()).unwrap();
     TestQuicListener { address: listener.address(), files, connections, shutdown, listener }
 }
 
@@ -120,8 +120,24 @@ async fn ended(connection: &Connection) -> u32 {
     }
 }
 
+/// The reply without its padding, which must fill a block (RFC 8467 section 4.1).
+fn without_padding(reply: &[u8]) -> Vec<u8> {
+    let message = Message::from_vec(reply).unwrap();
+    let Some(edns) = &message.edns else { return reply.to_vec() };
+    assert_eq!(reply.len() % 468, 0, "{reply:02x?}");
+    let (code, padding) = edns.options().options.last().expect("an option");
+    assert_eq!(u16::from(*code), 12, "the last option");
+    let option = 4 + usize::from(padding.len());
+    let mut rest = reply[..reply.len() - option].to_vec();
+    assert!(reply[rest.len() + 4..].iter().all(|byte| *byte == 0));
+    let options: usize = edns.options().options.iter().map(|(_, option)| 4 + usize::from(option.len())).sum();
+    let length_at = reply.len() - options - 2;
+    rest[length_at..length_at + 2].copy_from_slice(&((options - option) as u16).to_be_bytes());
+    rest
+}
+
 #[tokio::test]
-async fn answers_are_byte_for_byte_those_of_tcp() {
+async fn answers_are_those_of_tcp_with_padding() {
     let signed = signed_by(Phase::Offered, vec![key(Algorithm::EcdsaP256)]);
     let policy = ResponsePolicy {
         identity: ServerIdentity { nsid: "ns1".into(), version: String::new() }.into(),
@@ -137,14 +153,15 @@ async fn answers_are_byte_for_byte_those_of_tcp() {
         for packet in [plain.clone(), edns(plain.clone()), signed, named, with_opt(plain, 1_232, 1, 0, &[])] {
             let mut over_tcp = Vec::new();
             responder.respond(&packet, source(Transport::Tcp), &mut over_tcp).replied().expect("an answer");
-            assert_eq!(ask(&connection, &packet).await, over_tcp, "{packet:02x?}");
+            let reply = ask(&connection, &packet).await;
+            assert_eq!(without_padding(&reply), over_tcp, "{packet:02x?}");
             asked += 1;
         }
     }
     assert_eq!(asked, 5 * questions().len());
 }
 
-/// Found, no data, name errors, aliases, many values, extended errors, refused, other classes, and what is no query.
+/// Found, no data, name errors, aliases, many values, extended errors, refused, other classes, and what is not a query.
 fn questions() -> Vec<Vec<u8>> {
     let labels = ["shop", "sHoP", "many", "empty", "over", "off", "nothing", "a.b.nothing", "alias2", "to-shop", "out"];
     let types = [1, 16, 255, 257, 65_280, 128, 252];
@@ -166,6 +183,53 @@ fn questions() -> Vec<Vec<u8>> {
     }
     all.push(ask_for("shop", 16)[..20].to_vec());
     all
+}
+
+/// What comes before a query must not use up the congestion window: the acknowledgements of small packets did so, because
+/// quinn padded them.
+#[tokio::test]
+async fn small_packets_before_a_query_do_not_keep_its_answer_back() {
+    let server = server();
+    let connection = server.connect().await;
+    // Pings that keep the connection alive, 50 ms apart.
+    until(|| connection.stats().frame_tx.ping >= 12).await;
+    ask(&connection, &ask_for("shop", 16)).await;
+    // A query in single bytes, each in a packet of its own.
+    let connection = server.connect().await;
+    let (mut send, mut receive) = connection.open_bi().await.unwrap();
+    for byte in framed(&ask_for("shop", 16)) {
+        let before = connection.stats().frame_tx.stream;
+        send.write_all(&[byte]).await.unwrap();
+        until(|| connection.stats().frame_tx.stream > before).await;
+    }
+    send.finish().unwrap();
+    let reply = timeout(PATIENCE, receive.read_to_end(70_000)).await.expect("an answer").unwrap();
+    assert_eq!(Message::from_vec(&reply[2..]).unwrap().answers.len(), 2);
+}
+
+async fn until(mut done: impl FnMut() -> bool) {
+    let waiting = async {
+        while !done() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.expect("in time");
+}
+
+/// They were taken for a breach, and the connection ended.
+#[tokio::test]
+async fn messages_up_to_the_longest_are_answered() {
+    let server = server();
+    let connection = server.connect().await;
+    for length in [4_096, 4_097, 40_000, 65_535] {
+        let mut long = ask_for("shop", 16);
+        long[11] = 1;
+        long.extend_from_slice(b"\x00\xff\x00\x00\x01\x00\x00\x00\x00");
+        let rest = length - long.len() - 2;
+        long.extend_from_slice(&(rest as u16).to_be_bytes());
+        long.resize(length, 0);
+        assert_eq!(Message::from_vec(&ask(&connection, &long).await).unwrap().answers.len(), 2, "{length}");
+    }
 }
 
 #[tokio::test]
@@ -212,8 +276,8 @@ async fn whoever_breaks_the_rules_is_told_so_and_leaves() {
         ("cut short", framed(&fine)[..30].to_vec()),
         ("no byte", Vec::new()),
         ("no header", framed(&[0; 11])),
-        ("too long", framed(&vec![0; 4_097])),
-        ("far too long", framed(&vec![0; 60_000])),
+        ("a byte more than announced", [framed(&fine), vec![0]].concat()),
+        ("more than any message has", [framed(&vec![0; 65_535]), vec![0; 9]].concat()),
     ];
     for (what, bytes) in streams {
         let connection = server.connect().await;

@@ -21,7 +21,7 @@ use crate::dns::{MessageSource, Responder, ResponsePolicy, Transport};
 use crate::metrics::Metrics;
 use crate::model::name::{MAX_NAME, Name};
 use crate::model::serial::Serial;
-use crate::model::time::{Clock, Timestamp};
+use crate::model::time::{Clock, Moment};
 use crate::model::txt::RecordSet;
 use crate::zone::signing::{Carrier, Signed};
 use crate::zone::{Zone, Zones};
@@ -61,20 +61,20 @@ impl Reference {
     /// The replies of the responder and of this codec to a message.
     pub fn both(&self, responder: &Responder, packet: &[u8], source: MessageSource) -> (Said, Said) {
         loop {
-            let now = self.clock.now();
+            let now = self.clock.moment();
             // Whatever has to be signed is signed here first, and found by the responder: turns to sign are rationed.
             let theirs = self.reply(packet, source, now);
             let mut out = Vec::new();
             let ours =
                 responder.respond(packet, source, &mut out).replied().map_or(Said::Nothing, |_| Said::Reply(out));
             // The time is in cookies and in words.
-            if self.clock.now() == now {
+            if self.clock.moment() == now {
                 return (ours, theirs);
             }
         }
     }
 
-    fn reply(&self, packet: &[u8], source: MessageSource, now: Timestamp) -> Said {
+    fn reply(&self, packet: &[u8], source: MessageSource, now: Moment) -> Said {
         let mut decoder = BinDecoder::new(packet);
         let Some(query) = Message::read(&mut decoder).ok().filter(|query| is_whole(query, packet)) else {
             return Said::Unclear;
@@ -91,7 +91,7 @@ impl Reference {
         }
         let transport = source.transport;
         let cookie = presented(&query).and_then(|data| Presented::read(&data));
-        let cookie = cookie.map(|shown| (shown.client, self.cookies.check(shown, source.address, now).reply));
+        let cookie = cookie.map(|shown| (shown.client, self.cookies.check(shown, source.address, now.date).reply));
         let reply =
             |answer: &Answer<'_>| Said::Reply(ReferenceReply { query: &query, answer, cookie, transport }.write());
         if let Some(refusal) = refusal(&query, !decoder.is_empty()) {
@@ -103,7 +103,7 @@ impl Reference {
         let Ok(Request::Query(question)) = Request::read(&plain, &mut lower) else { panic!("no query: {plain:02x?}") };
         let carrier = if transport == Transport::Udp { Carrier::Datagram } else { Carrier::Stream };
         let zones = self.zones.load();
-        let mut answer = answer(&zones, &question, |_| false, now);
+        let mut answer = answer(&zones, &question, |_| false, now.running);
         sign_answer(&zones, &question, carrier, &mut answer);
         if matches!(answer.signing, SigningOutcome::Withheld) { Said::Unclear } else { reply(&answer) }
     }
@@ -155,17 +155,19 @@ fn plain(query: &Message) -> Vec<u8> {
 
 fn refusal(query: &Message, has_more: bool) -> Option<Answer<'static>> {
     let bare = |rcode| Some(Answer::bare(rcode));
+    if query.edns.as_ref().is_some_and(|edns| edns.version() > 0) {
+        return bare(ResponseCode::BADVERS);
+    }
     if query.metadata.op_code != OpCode::Query {
         return bare(ResponseCode::NotImp);
     }
-    let version = query.edns.as_ref().map_or(0, Edns::version);
     let cookie = presented(query).map(|data| Presented::read(&data));
     let has_records = has_more || !query.answers.is_empty() || !query.authorities.is_empty();
-    let is_bad = has_records || (version == 0 && cookie == Some(None));
+    let is_bad = has_records || cookie == Some(None);
     let asked = match &query.queries[..] {
         [asked] => asked,
         // RFC 7873 section 5.4: nothing is asked for but a cookie.
-        [] if !is_bad && version == 0 && cookie.is_some() => return bare(ResponseCode::NoError),
+        [] if !is_bad && cookie.is_some() => return bare(ResponseCode::NoError),
         _ => return bare(ResponseCode::FormErr),
     };
     let rtype = asked.query_type();
@@ -175,10 +177,7 @@ fn refusal(query: &Message, has_more: bool) -> Option<Answer<'static>> {
     if is_bad {
         return bare(ResponseCode::FormErr);
     }
-    if version > 0 {
-        return bare(ResponseCode::BADVERS);
-    }
-    if matches!(u16::from(rtype), 41 | 128 | 249 | 250 | 253 | 254) {
+    if matches!(u16::from(rtype), 41 | 128 | 249 | 250) {
         return Some(Answer { ede: Some(Ede::INVALID_QUERY_TYPE), ..Answer::bare(ResponseCode::FormErr) });
     }
     match asked.query_class() {
@@ -216,15 +215,35 @@ impl ReferenceReply<'_> {
         metadata.authentic_data = false;
         metadata.checking_disabled = false;
         metadata.response_code = self.answer.rcode;
-        // Twice: the header's counts are known only afterwards.
+        // Twice: the header's counts and the length are known only afterwards.
         let mut out = Vec::new();
-        let counts = self.emit(metadata, HeaderCounts::default(), cut, &mut out);
+        let counts = self.emit(metadata, HeaderCounts::default(), cut, None, &mut out);
+        let padding = self.padding(out.len());
         out.clear();
-        self.emit(metadata, counts, cut, &mut out);
+        self.emit(metadata, counts, cut, padding, &mut out);
         out
     }
 
-    fn emit(&self, metadata: Metadata, counts: HeaderCounts, cut: bool, out: &mut Vec<u8>) -> HeaderCounts {
+    /// RFC 8467 section 4.1, where others cannot read along: always over QUIC, and over TLS for who pads as well.
+    fn padding(&self, length: usize) -> Option<usize> {
+        let asked = self.query.edns.as_ref()?;
+        let is_padded = match self.transport {
+            Transport::Udp | Transport::Tcp => false,
+            Transport::Tls => asked.option(EdnsCode::Padding).is_some(),
+            Transport::Quic => true,
+        };
+        let end = (length + 4).div_ceil(468) * 468;
+        (is_padded && length + 4 <= 65_535).then(|| end.min(65_535) - length - 4)
+    }
+
+    fn emit(
+        &self,
+        metadata: Metadata,
+        counts: HeaderCounts,
+        cut: bool,
+        padding: Option<usize>,
+        out: &mut Vec<u8>,
+    ) -> HeaderCounts {
         let mut encoder = BinEncoder::new(out);
         Header { metadata, counts }.emit(&mut encoder).unwrap();
         let mut found = HeaderCounts { additionals: u16::from(self.query.edns.is_some()), ..HeaderCounts::default() };
@@ -239,12 +258,12 @@ impl ReferenceReply<'_> {
             }
         }
         if let Some(edns) = &self.query.edns {
-            self.opt(edns).emit(&mut encoder).unwrap();
+            self.opt(edns, padding).emit(&mut encoder).unwrap();
         }
         found
     }
 
-    fn opt(&self, asked: &Edns) -> Edns {
+    fn opt(&self, asked: &Edns, padding: Option<usize>) -> Edns {
         const COMPACT_OK: u16 = 0x4000;
         let mut edns = Edns::new();
         let answer = self.answer;
@@ -262,6 +281,9 @@ impl ReferenceReply<'_> {
         }
         if let Some(ede) = answer.ede {
             push(15, [&ede.code.to_be_bytes()[..], ede.text.to_string().as_bytes()].concat());
+        }
+        if let Some(padding) = padding {
+            push(12, vec![0; padding]);
         }
         edns
     }

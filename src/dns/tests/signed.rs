@@ -66,7 +66,8 @@ impl Lab {
         listener.set_nonblocking(true).unwrap();
         let shutdown = watch::Sender::new(false);
         let entered = runtime.enter();
-        tcp::serve(listener, responder, Connections::new(64, 64), shutdown.subscribe()).unwrap();
+        let handler = tcp::ConnectionHandler::new(responder, shutdown.subscribe());
+        tcp::serve(listener, handler, Connections::new(64, 64)).unwrap();
         drop(entered);
         let folder = tempfile::tempdir().unwrap();
         anchors(folder.path(), keys, port);
@@ -96,11 +97,15 @@ impl Lab {
     /// Puts each question to all validators.
     fn validate(&self) {
         for (label, rtype, has_records) in QUESTIONS {
-            let name = if label == "@" { APEX.to_owned() } else { format!("{label}.{APEX}") };
-            self.ask_delv(&name, rtype, has_records);
-            self.ask_drill(&name, rtype);
-            self.ask_unbound_host(&name, rtype);
+            self.validate_one(label, rtype, has_records);
         }
+    }
+
+    fn validate_one(&self, label: &str, rtype: &str, has_records: bool) {
+        let name = if label == "@" { APEX.to_owned() } else { format!("{label}.{APEX}") };
+        self.ask_delv(&name, rtype, has_records);
+        self.ask_drill(&name, rtype);
+        self.ask_unbound_host(&name, rtype);
     }
 
     fn ask_delv(&self, name: &str, rtype: &str, has_records: bool) {
@@ -295,6 +300,29 @@ fn every_kind_of_answer_validates_with_p256() {
     let keys = vec![key(Algorithm::EcdsaP256)];
     let lab = Lab::start(signed_by(Phase::Offered, keys.clone()), &keys);
     lab.validate();
+    lab.udp.stop();
+}
+
+/// No zone holds such names, but anybody can ask for them, and the NSEC that denies one has it as its owner.
+#[test]
+fn denials_of_names_that_no_zone_holds_validate() {
+    let keys = vec![key(Algorithm::EcdsaP256)];
+    let lab = Lab::start(signed_by(Phase::Offered, keys.clone()), &keys);
+    for label in
+        ["*", "*.*", "*.shop", "x.*", "X.*.Y", "**", "*x", r"\000", r"\000.sHoP", r"A\.b", r"\192Z\255", r"\@A\;"]
+    {
+        lab.validate_one(label, "TXT", false);
+        lab.validate_one(label, "CAA", false);
+    }
+    lab.validate_one("shop", "MAILB", false);
+    // Of 253 to 255 bytes, with and without a name beside them.
+    let room = 255 - name(APEX).as_wire().len() - 3 * 64;
+    for byte in ["a", "@", r"\255"] {
+        for last in room - 3..room {
+            let labels = [byte.repeat(last), byte.repeat(63), byte.repeat(63), byte.repeat(63)].join(".");
+            lab.validate_one(&labels.replace('@', r"\@"), "TXT", false);
+        }
+    }
     lab.udp.stop();
 }
 

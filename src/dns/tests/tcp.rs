@@ -12,7 +12,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::dns::Heartbeat;
-use crate::dns::tcp::{ConnectionHandler, IDLE, StreamTimeouts, accept_all, serve};
+use crate::dns::long_messages::LongMessages;
+use crate::dns::tcp::{ConnectionHandler, StreamTimeouts, accept_all, serve};
 use crate::model::prefix::Prefix;
 use crate::net::accept::Acceptor;
 use crate::net::bind;
@@ -35,7 +36,7 @@ async fn server(connections: Connections, idle: Duration) -> TestListener {
     let (sender, shutdown) = watch::channel(false);
     let timeouts = StreamTimeouts { idle, write: Duration::from_millis(500) };
     let acceptor = Acceptor::new("test", listener, connections.clone());
-    let handler = ConnectionHandler { responder: responder(), timeouts, shutdown };
+    let handler = ConnectionHandler { timeouts, ..ConnectionHandler::new(responder(), shutdown) };
     let task = tokio::spawn(accept_all(acceptor, handler, Heartbeat::default(), ConnectionHandler::serve_tcp));
     TestListener { address, shutdown: sender, connections, task }
 }
@@ -113,13 +114,80 @@ async fn a_half_closed_connection_gets_its_answer_and_a_fin() {
 #[tokio::test]
 async fn lengths_that_no_query_has_close_the_connection_after_the_answers() {
     let server = default_server().await;
-    for length in [0_u16, 1, 11, 4_097, 65_535] {
+    for length in [0_u16, 1, 11] {
         let mut stream = server.connect().await;
         let bytes = [framed(1, APEX), length.to_be_bytes().to_vec(), vec![0; 20]].concat();
         stream.write_all(&bytes).await.unwrap();
         assert_eq!(next(&mut stream).await.metadata.id, 0xab01, "length {length}");
         assert_eq!(closed(&mut stream).await, 0, "length {length}");
     }
+}
+
+/// A message with an additional record that makes it as long as `length`. The record means nothing.
+fn long_query(length: usize) -> Vec<u8> {
+    let mut packet = query("shop.auth.example.org", 16);
+    packet[11] = 1;
+    packet.extend_from_slice(b"\x00\xff\x00\x00\x01\x00\x00\x00\x00");
+    let rest = length - packet.len() - 2;
+    packet.extend_from_slice(&(rest as u16).to_be_bytes());
+    packet.resize(length, 0);
+    packet
+}
+
+fn with_length(packet: &[u8]) -> Vec<u8> {
+    [&(packet.len() as u16).to_be_bytes()[..], packet].concat()
+}
+
+/// They were taken for a breach, and the connection was reset.
+#[tokio::test]
+async fn messages_up_to_the_longest_are_answered() {
+    let server = default_server().await;
+    let mut stream = server.connect().await;
+    for length in [4_096, 4_097, 4_700, 40_000, 65_535] {
+        let long = with_length(&long_query(length));
+        stream.write_all(&[framed(1, APEX), long, framed(2, APEX)].concat()).await.unwrap();
+        assert_eq!(next(&mut stream).await.metadata.id, 0xab01, "{length}");
+        assert_eq!(txts(&next(&mut stream).await.answers).len(), 2, "{length}");
+        assert_eq!(next(&mut stream).await.metadata.id, 0xab02, "{length}");
+    }
+    // In pieces, and with nothing behind it.
+    for part in with_length(&long_query(60_049)).chunks(9_999) {
+        stream.write_all(part).await.unwrap();
+    }
+    assert_eq!(txts(&next(&mut stream).await.answers).len(), 2);
+}
+
+/// Two bytes announce a long message, so those who send no more must not take the memory from those who do.
+#[tokio::test]
+async fn a_long_message_that_does_not_go_on_makes_room_for_another() {
+    let (_keep, shutdown) = watch::channel(false);
+    let handler = ConnectionHandler {
+        long_messages: LongMessages::limited(1, 1),
+        ..ConnectionHandler::new(responder(), shutdown)
+    };
+    let serve = |handler: ConnectionHandler| {
+        let (client, stream) = tokio::io::duplex(1_024);
+        tokio::spawn(async move {
+            let permit = Connections::new(1, 1).admit(Prefix::V4([127, 0, 0]));
+            handler.serve(stream, source(Transport::Tcp), &permit).await;
+        });
+        client
+    };
+    let long = with_length(&long_query(60_000));
+    let mut announcing = serve(handler.clone());
+    // The stream holds 1,024 bytes, so most of these have been read.
+    announcing.write_all(&long[..20_000]).await.unwrap();
+    for _ in 0..2 {
+        let mut other = serve(handler.clone());
+        other.write_all(&long).await.unwrap();
+        assert_eq!(txts(&next(&mut other).await.answers).len(), 2);
+    }
+    let mut rest = Vec::new();
+    timeout(PATIENCE, announcing.read_to_end(&mut rest)).await.expect("closed").unwrap();
+    assert!(rest.is_empty(), "{rest:02x?}");
+    let mut short = serve(handler);
+    short.write_all(&framed(1, APEX)).await.unwrap();
+    assert_eq!(next(&mut short).await.metadata.id, 0xab01);
 }
 
 #[tokio::test]
@@ -216,7 +284,8 @@ async fn shutdown_answers_what_has_come_and_closes_the_idle() {
 async fn the_accept_loop_beats_when_idle() {
     let listener = bind::tcp("127.0.0.1:0".parse().unwrap(), &mut Inherited::default()).unwrap();
     let (shutdown, receiver) = watch::channel(false);
-    let server = serve(listener, responder(), Connections::new(1, 1), receiver).unwrap();
+    let handler = ConnectionHandler::new(responder(), receiver);
+    let server = serve(listener, handler, Connections::new(1, 1)).unwrap();
     let before = server.heartbeat().value();
     let beats = async {
         while server.heartbeat().value() < before + 2 {
@@ -224,7 +293,7 @@ async fn the_accept_loop_beats_when_idle() {
         }
     };
     timeout(PATIENCE, beats).await.expect("it beats when idle");
-    assert!(server.address().port() != 0 && IDLE == Duration::from_secs(10));
+    assert!(server.address().port() != 0);
     drop(shutdown);
     timeout(PATIENCE, server.finished()).await.expect("ends without its sender");
 }
@@ -240,7 +309,8 @@ async fn over_tls_it_is_the_same_conversation() {
     let address = listener.local_addr().unwrap();
     let (_keep, shutdown) = watch::channel(false);
     let tls = Tls::load(files.files(), DOT).unwrap();
-    let running = crate::dns::tls::serve(listener, tls, responder(), Connections::new(4, 4), shutdown).unwrap();
+    let handler = ConnectionHandler::new(responder(), shutdown);
+    let running = crate::dns::tls::serve(listener, tls, handler, Connections::new(4, 4)).unwrap();
     let mut stream = Client::trusting(&files, b"dot").connect(address).await;
     stream.write_all(&[framed(1, "shop.auth.example.org"), framed(2, "shop.auth.example.org")].concat()).await.unwrap();
     for id in [1, 2] {
@@ -273,7 +343,7 @@ async fn answers_that_are_ready_do_not_wait_behind_the_pause_for_a_signature() {
     let (mut client, stream) = tokio::io::duplex(65_536);
     let (_keep, shutdown) = watch::channel(false);
     let timeouts = StreamTimeouts { idle: Duration::from_secs(5), write: Duration::from_secs(5) };
-    let handler = ConnectionHandler { responder, timeouts, shutdown };
+    let handler = ConnectionHandler { timeouts, ..ConnectionHandler::new(responder, shutdown) };
     tokio::spawn(async move {
         let permit = Connections::new(1, 1).admit(Prefix::V4([127, 0, 0]));
         handler.serve(stream, source(Transport::Tcp), &permit).await;

@@ -6,7 +6,7 @@ use super::*;
 use crate::crypto::keyring::Keyring;
 use crate::crypto::tsig::TsigKey;
 use crate::dns::limits::ReplyLimits;
-use crate::dns::query_event::Verdict;
+use crate::dns::query_event::ReplyOutcome;
 use crate::dns::tsig::{Tsig, TsigError};
 use crate::dns::update::Updates;
 use crate::dns::{Outcome, ResponsePolicy};
@@ -74,7 +74,7 @@ fn sign(packet: &[u8], who: Username, key: &TsigKey) -> Vec<u8> {
 }
 
 fn from_afar() -> MessageSource {
-    MessageSource { address: "192.0.2.9".parse().unwrap(), transport: Transport::Udp }
+    MessageSource::of("192.0.2.9".parse().unwrap(), Transport::Udp)
 }
 
 #[tokio::test]
@@ -114,6 +114,20 @@ async fn an_update_is_handed_out_once() {
     site.responder.respond(&signed, from_afar(), &mut out).replied().expect("the same reply again");
 }
 
+/// A client that hears nothing sends the same again and again.
+#[tokio::test]
+async fn an_update_whose_task_panics_is_answered_with_servfail() {
+    let site = UpdateSite::new().await;
+    let signed = site.signed(&site.update());
+    let mut out = Vec::new();
+    let Outcome::Update(update) = site.responder.respond(&signed, from_afar(), &mut out) else { panic!("at once") };
+    let reply = update.reply_after_panic().await;
+    assert_eq!((reply[2], reply[3] & 0xf), (0xa8, 2));
+    assert!(Tsig::read(&reply).unwrap().is_some(), "signed, as the request was");
+    let outcome = site.responder.respond(&signed, from_afar(), &mut out);
+    assert!(matches!(outcome, Outcome::Update(_)), "the next attempt is carried out");
+}
+
 async fn next(watch: &mut crate::dns::watch::NameWatch) -> crate::dns::query_event::QueryEvent {
     tokio::time::timeout(std::time::Duration::from_secs(5), watch.next()).await.expect("an event").unwrap()
 }
@@ -136,11 +150,11 @@ async fn the_final_reply_to_an_update_is_an_event_with_its_key() {
     let again = site.responder.respond(&signed, from_afar(), &mut Vec::new());
     assert!(matches!(again, Outcome::Silence));
     let event = next(&mut watch).await;
-    assert_eq!((event.verdict, event.size), (Verdict::Unanswered, 0), "its sender gets one reply");
+    assert_eq!((event.outcome, event.size), (ReplyOutcome::Unanswered, 0), "its sender gets one reply");
     let reply = carry_out(outcome).await;
     let event = next(&mut watch).await;
     assert_eq!((event.opcode, event.rcode, event.size), (5, ResponseCode::NoError, reply.len()));
-    assert_eq!((event.verdict, &event.updated[..]), (Verdict::Sent, &[owner][..]));
+    assert_eq!((event.outcome, &event.updated[..]), (ReplyOutcome::Sent, &[owner][..]));
     assert_eq!(event.question.unwrap().name.to_string(), "auth.test");
     let key = event.key.unwrap();
     assert_eq!((key.name.to_string(), key.error), (site.account.username.to_string(), None));
@@ -164,6 +178,87 @@ async fn refused_updates_are_events_of_the_name_that_they_would_change() {
         assert_eq!((responded.rcode, event.rcode, event.size), (rcode, rcode, out.len()));
         assert_eq!(event.key.map(|key| key.error), error, "{rcode}");
     }
+}
+
+/// The TSIG record comes behind the padding, and counts with it.
+#[tokio::test]
+async fn signed_replies_over_tls_are_padded_with_their_signature() {
+    let site = UpdateSite::new().await;
+    let over_tls = MessageSource { transport: Transport::Tls, ..from_afar() };
+    let padded = |packet: Vec<u8>| with_opt(packet, 1_232, 0, 0, b"\x00\x0c\x00\x00");
+    let mut replies = Vec::new();
+    let other = TsigKey::new(Algorithm::HmacSha256, b"another");
+    for question in [query("auth.test", 6), query(&site.account.owners[0].to_string(), 16), query("auth.test", 252)] {
+        for packet in [site.signed(&padded(question.clone())), sign(&padded(question), site.account.username, &other)] {
+            let mut out = Vec::new();
+            site.responder.respond(&packet, over_tls, &mut out).replied().unwrap();
+            replies.push(out);
+        }
+    }
+    let signed = site.signed(&padded(site.update()));
+    replies.push(carry_out(site.responder.respond(&signed, over_tls, &mut Vec::new())).await);
+    for reply in replies {
+        assert!(Tsig::read(&reply).unwrap().is_some());
+        assert_eq!(reply.len(), 468, "{reply:02x?}");
+    }
+}
+
+/// Over UDP it was cut off and got an unsigned FORMERR, and on a stream it ended the connection.
+#[tokio::test]
+async fn an_update_of_any_length_is_carried_out() {
+    let site = UpdateSite::new().await;
+    let value = |number: usize| format!("{number:v>43}");
+    for transport in [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Quic] {
+        // 70 values with their names written out, and a record that makes it as long as a datagram can be.
+        let mut packet = site.update();
+        let zone = query("auth.test", 6).len();
+        packet.truncate(zone);
+        packet[9] = 70;
+        let owner = query(&site.account.owners[0].to_string(), 16)[12..].to_vec();
+        for number in 0..70 {
+            packet.extend_from_slice(&[&owner[..], &[0, 0, 0, 60, 0, 44, 43], value(number).as_bytes()].concat());
+        }
+        packet[11] = 1;
+        packet.extend_from_slice(b"\x00\xff\x00\x00\x01\x00\x00\x00\x00");
+        let rest = 65_000 - packet.len() - 2;
+        packet.extend_from_slice(&(rest as u16).to_be_bytes());
+        packet.resize(65_000, transport as u8);
+        let from = MessageSource { transport, ..from_afar() };
+        let reply = carry_out(site.responder.respond(&site.signed(&packet), from, &mut Vec::new())).await;
+        assert_eq!(reply[3] & 0xf, 0, "{transport:?}");
+        assert!(Tsig::read(&reply).unwrap().is_some(), "signed, as the request was");
+        assert_eq!(site.fixture.publisher.values(&site.account.owners[0]).len(), 70);
+    }
+}
+
+/// Each may cost a look-up in the store, and a message has room for thousands.
+#[tokio::test]
+async fn an_update_of_very_many_records_is_refused() {
+    let site = UpdateSite::new().await;
+    let update = |records: u16| {
+        let mut packet = query("auth.test", 6);
+        packet[2] = 0x28;
+        // A prerequisite, and a value with each of the others: the name is used, whatever is in it.
+        packet[7] = 1;
+        packet.extend_from_slice(b"\xc0\x0c\x00\xff\x00\xff\x00\x00\x00\x00\x00\x00");
+        packet[8..10].copy_from_slice(&(records - 1).to_be_bytes());
+        let owner_at = (0xc000 | packet.len() as u16).to_be_bytes();
+        for number in 1..records {
+            let value = format!("{number:v>43}");
+            let owner = query(&site.account.owners[0].to_string(), 16)[12..].to_vec();
+            let (name, rest) = owner.split_at(owner.len() - 4);
+            let name = if number == 1 { name } else { &owner_at };
+            packet.extend_from_slice(&[name, rest, &[0, 0, 0, 60, 0, 44, 43], value.as_bytes()].concat());
+        }
+        site.signed(&edns(packet))
+    };
+    let over_tcp = MessageSource { transport: Transport::Tcp, ..from_afar() };
+    let reply = carry_out(site.responder.respond(&update(1_024), over_tcp, &mut Vec::new())).await;
+    assert_eq!(reply[3] & 0xf, 0);
+    assert_eq!(site.fixture.publisher.values(&site.account.owners[0]).len(), 100);
+    let mut out = Vec::new();
+    site.responder.respond(&update(1_025), over_tcp, &mut out).replied().unwrap();
+    assert!(out[3] & 0xf == 5 && String::from_utf8_lossy(&out).contains("over 1024"), "{out:02x?}");
 }
 
 fn edns_1(packet: Vec<u8>) -> Vec<u8> {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::dns::identity::ServerIdentity;
 use crate::dns::limits::ReplyLimits;
-use crate::dns::query_event::{CookieState, QueryEvent, Verdict};
+use crate::dns::query_event::{CookieState, QueryEvent, ReplyOutcome};
 use crate::dns::watch::NameWatch;
 use crate::metrics::Metrics;
 
@@ -23,7 +23,7 @@ fn limited() -> (Responder, NameWatch) {
 }
 
 fn from_afar() -> MessageSource {
-    MessageSource { address: "192.0.2.9".parse().unwrap(), transport: Transport::Udp }
+    MessageSource::of("192.0.2.9".parse().unwrap(), Transport::Udp)
 }
 
 /// The reply to a message, and the one event that it makes.
@@ -31,7 +31,7 @@ async fn observe(responder: &Responder, watch: &mut NameWatch, packet: &[u8]) ->
     let mut out = Vec::new();
     let responded = responder.respond(packet, from_afar(), &mut out).replied();
     let event = next(watch).await.expect("an event");
-    assert_eq!(responded.is_some(), event.verdict.is_sent());
+    assert_eq!(responded.is_some(), event.outcome.is_sent());
     assert_eq!(event.size, out.len());
     assert!(next(watch).await.is_none(), "one event for each message");
     (out, event)
@@ -54,7 +54,7 @@ async fn a_watch_sees_its_name_as_it_was_sent_and_nothing_else() {
     assert_eq!((question.rtype, event.rcode, event.opcode), (RecordType::TXT, ResponseCode::NoError, 0));
     assert_eq!(event.values, [value('n', true).txt.to_string(), value('o', true).txt.to_string()]);
     assert_eq!((event.source, event.edns, event.key), (source(Transport::Tcp), None, None));
-    assert_eq!((event.verdict, event.is_truncated), (Verdict::Sent, false));
+    assert_eq!((event.outcome, event.is_truncated), (ReplyOutcome::Sent, false));
 }
 
 #[tokio::test]
@@ -62,16 +62,16 @@ async fn past_the_limit_an_event_says_slipped_or_dropped_and_holds_no_values() {
     let (responder, mut watch) = limited();
     let persistent = edns(query("persist.auth.example.org", 16));
     let (_, event) = observe(&responder, &mut watch, &persistent).await;
-    assert_eq!((event.verdict, event.values.len()), (Verdict::Sent, 3));
+    assert_eq!((event.outcome, event.values.len()), (ReplyOutcome::Sent, 3));
     let (reply, event) = observe(&responder, &mut watch, &persistent).await;
-    assert_eq!((reply[2] & 2, event.verdict), (2, Verdict::Slipped));
+    assert_eq!((reply[2] & 2, event.outcome), (2, ReplyOutcome::Slipped));
     assert!(event.is_truncated && event.values.is_empty(), "{event:?}");
     let elsewhere = edns(query("example.com", 1));
     let (_, event) = observe(&responder, &mut watch, &elsewhere).await;
-    assert_eq!((event.verdict, event.rcode), (Verdict::Sent, ResponseCode::Refused));
+    assert_eq!((event.outcome, event.rcode), (ReplyOutcome::Sent, ResponseCode::Refused));
     assert_eq!(event.ede.map(|ede| ede.code), Some(20));
     let (reply, event) = observe(&responder, &mut watch, &elsewhere).await;
-    assert_eq!((&reply[..], event.verdict, event.size), (&[][..], Verdict::Dropped, 0));
+    assert_eq!((&reply[..], event.outcome, event.size), (&[][..], ReplyOutcome::Dropped, 0));
     assert_eq!((event.rcode, event.ede), (ResponseCode::Refused, None), "what it would have been, and no text");
 }
 
@@ -80,7 +80,7 @@ async fn past_the_limit_an_event_says_slipped_or_dropped_and_holds_no_values() {
 async fn a_truncated_answer_has_no_values() {
     let (responder, mut watch) = limited();
     let (reply, event) = observe(&responder, &mut watch, &edns(query("many.auth.example.org", 16))).await;
-    assert_eq!((reply[2] & 2, event.verdict, event.is_truncated), (2, Verdict::Sent, true));
+    assert_eq!((reply[2] & 2, event.outcome, event.is_truncated), (2, ReplyOutcome::Sent, true));
     assert!(event.values.is_empty(), "{event:?}");
     let tcp = source(Transport::Tcp);
     responder.respond(&query("many.auth.example.org", 16), tcp, &mut Vec::new()).replied().unwrap();
@@ -102,7 +102,7 @@ async fn each_state_of_a_cookie_is_told() {
     assert_eq!(event.cookie, CookieState::Valid);
     *learnt.last_mut().unwrap() ^= 1;
     let (_, event) = observe(&responder, &mut watch, &with_opt(shop(), 1_232, 0, 0, &learnt)).await;
-    assert_eq!((event.cookie, event.verdict, event.values.len()), (CookieState::Invalid, Verdict::Sent, 2));
+    assert_eq!((event.cookie, event.outcome, event.values.len()), (CookieState::Invalid, ReplyOutcome::Sent, 2));
     let malformed = with_opt(shop(), 1_232, 0, 0, b"\x00\x0a\x00\x03abc");
     let (_, event) = observe(&responder, &mut watch, &malformed).await;
     assert_eq!((event.cookie, event.rcode), (CookieState::Malformed, ResponseCode::FormErr));
@@ -127,7 +127,7 @@ async fn refused_messages_are_events_of_their_own_names() {
         ([shop(), vec![0]].concat(), ResponseCode::FormErr),
     ] {
         let (_, event) = observe(&responder, &mut watch, &packet).await;
-        assert_eq!((event.rcode, event.verdict), (rcode, Verdict::Sent), "{packet:02x?}");
+        assert_eq!((event.rcode, event.outcome), (rcode, ReplyOutcome::Sent), "{packet:02x?}");
     }
     let two = [&shop()[..4], &[0, 2], &shop()[6..], &shop()[12..]].concat();
     let mut everything = responder.replies.watchers.watch(name(".")).unwrap();
@@ -168,7 +168,7 @@ async fn the_metrics_count_the_messages_that_were_sent() {
     let mut dice = mutated::Dice(0x6576_656e_7473);
     // The first reply is within the limit, so one is truncated for its size alone.
     let (_, first) = observe(&responder, &mut watch, &query("many.auth.example.org", 16)).await;
-    assert!(first.is_truncated && first.verdict == Verdict::Sent, "{first:?}");
+    assert!(first.is_truncated && first.outcome == ReplyOutcome::Sent, "{first:?}");
     let mut events = vec![first];
     let mut sent = 1;
     for round in 1..2_000 {
@@ -184,12 +184,12 @@ async fn the_metrics_count_the_messages_that_were_sent() {
     }
     let count = |is: fn(&QueryEvent) -> bool| events.iter().filter(|event| is(event)).count() as u64;
     let [answers, slipped, dropped, unanswered, truncated] = counted(&responder.replies.metrics);
-    assert_eq!((answers, sent), (sent, count(|event| event.verdict.is_sent())));
-    assert_eq!(slipped, count(|event| event.verdict == Verdict::Slipped));
-    assert_eq!(dropped, count(|event| event.verdict == Verdict::Dropped));
+    assert_eq!((answers, sent), (sent, count(|event| event.outcome.is_sent())));
+    assert_eq!(slipped, count(|event| event.outcome == ReplyOutcome::Slipped));
+    assert_eq!(dropped, count(|event| event.outcome == ReplyOutcome::Dropped));
     assert_eq!(truncated, count(|event| event.is_truncated));
     assert_eq!(2_000, answers + dropped + unanswered);
-    let over_udp = count(|event| event.verdict.is_sent() && event.source.transport == Transport::Udp);
+    let over_udp = count(|event| event.outcome.is_sent() && event.source.transport == Transport::Udp);
     let text = responder.replies.metrics.render(&[]);
     let over = |kind: &str| -> u64 {
         let start = format!("txtgate_dns_connection_answers_total{{transport=\"{kind}\"}} ");

@@ -5,7 +5,7 @@
 
 use std::array;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -20,9 +20,11 @@ use super::reply_path::{LocalAddress, ReplyPath, with_source_address};
 
 /// Datagrams in one batch. Larger batches are not measurably faster.
 const BATCH: usize = 32;
-/// The longest query that is read whole, in bytes. The kernel truncates a longer one, which makes it malformed. The size
-/// is no multiple of 4,096, because the first bytes of all buffers would then compete for the same cache lines.
-const MAX_QUERY: usize = 4_096 + 64;
+/// Bytes of a datagram that go into its own buffer: all of nearly any. The size is not a multiple of 4,096, because the first
+/// bytes of all buffers would then compete for the same cache lines.
+const SHORT: usize = 4_096 + 64;
+/// More bytes than a datagram can have.
+const LONG: usize = 65_536;
 /// The longest reply over UDP, in bytes (RFC 9715); a batch of them fits the buffer.
 const MAX_REPLY: usize = 1_232;
 
@@ -32,7 +34,11 @@ pub struct Batch {
     binding: LocalBinding,
     incoming: MultiHeaders<SockaddrStorage>,
     outgoing: MultiHeaders<SockaddrStorage>,
-    buffers: Box<[[u8; MAX_QUERY]; BATCH]>,
+    /// The first bytes of each datagram.
+    buffers: Box<[[u8; SHORT]; BATCH]>,
+    /// Room of [`LONG`] bytes for each datagram. Bytes behind the first go to where they would be if the first were here,
+    /// too. The kernel gives this memory to the process only when a long datagram arrives.
+    overflow: Vec<u8>,
     received: Vec<Datagram>,
     replies: Replies,
 }
@@ -55,6 +61,10 @@ impl LocalBinding {
             IpAddr::V6(ip) if ip.is_unspecified() => Self::WildcardV6,
             _ => Self::Bound,
         }
+    }
+
+    fn can_reply(self, datagram: &Datagram) -> bool {
+        datagram.local.is_some() || matches!(self, Self::Bound)
     }
 
     /// Headers with room for exactly the one control message of this socket. The kernel overwrites the room with the
@@ -132,7 +142,8 @@ impl Batch {
             binding,
             incoming: binding.headers(),
             outgoing: binding.headers(),
-            buffers: Box::new([[0; MAX_QUERY]; BATCH]),
+            buffers: Box::new([[0; SHORT]; BATCH]),
+            overflow: vec![0; BATCH * LONG],
             received: Vec::with_capacity(BATCH),
             replies: Replies::new(),
         }
@@ -151,7 +162,11 @@ impl Batch {
 
     fn receive_waiting(&mut self) -> io::Result<()> {
         let fd = self.socket.as_raw_fd();
-        let mut slices = self.buffers.each_mut().map(|buffer| [IoSliceMut::new(buffer)]);
+        let mut overflow = self.overflow.chunks_exact_mut(LONG);
+        let mut slices = self.buffers.each_mut().map(|buffer| {
+            let rest = overflow.next().map_or(&mut [][..], |long| &mut long[SHORT..]);
+            [IoSliceMut::new(buffer), IoSliceMut::new(rest)]
+        });
         let wait_for_one = MsgFlags::MSG_WAITFORONE;
         for message in recvmmsg(fd, &mut self.incoming, slices.iter_mut(), wait_for_one, None)? {
             let local = match self.binding {
@@ -165,7 +180,8 @@ impl Batch {
             let peer = message.address.unwrap_or_else(|| std::net::SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0).into());
             self.received.push(Datagram { length: message.bytes, peer, local });
         }
-        if self.received.iter().any(|datagram| !self.can_reply(datagram)) {
+        let binding = self.binding;
+        if self.received.iter().any(|datagram| !binding.can_reply(datagram)) {
             // The kernel has left less room in that header than the next datagram needs.
             self.incoming = self.binding.headers();
             return Err(io::Error::other("a query without its destination address is not answered"));
@@ -173,17 +189,20 @@ impl Batch {
         Ok(())
     }
 
-    /// Calls `respond` with each datagram and its sender's address. `respond` appends the reply, if there is one yet.
-    pub fn answer(&mut self, mut respond: impl FnMut(&[u8], IpAddr, &mut Vec<u8>) -> Outcome) {
+    /// Calls `respond` with each datagram, its sender, and its destination if the socket listens on all addresses.
+    /// `respond` appends the reply, if there is one yet.
+    pub fn answer(&mut self, mut respond: impl FnMut(&[u8], SocketAddr, Option<IpAddr>, &mut Vec<u8>) -> Outcome) {
         self.replies.clear();
-        for (datagram, buffer) in self.received.iter().zip(self.buffers.iter()) {
-            let Some((address, port)) = address_of(&datagram.peer) else { continue };
+        let buffers = self.buffers.iter().zip(self.overflow.chunks_exact_mut(LONG));
+        for (datagram, (short, long)) in self.received.iter().zip(buffers) {
+            let Some(peer) = address_of(&datagram.peer) else { continue };
             // Port 0 is forged, and cannot receive a reply.
-            if port == 0 || !self.can_reply(datagram) {
+            if peer.port() == 0 || !self.binding.can_reply(datagram) {
                 continue;
             }
             let start = self.replies.bytes.len();
-            match respond(&buffer[..datagram.length], address, &mut self.replies.bytes) {
+            let query = whole(short, long, datagram.length);
+            match respond(query, peer, datagram.local.map(LocalAddress::ip), &mut self.replies.bytes) {
                 Outcome::Silence => {}
                 Outcome::Replied(_) => self.replies.push(start..self.replies.bytes.len(), datagram),
                 Outcome::Update(update) => {
@@ -192,10 +211,6 @@ impl Batch {
                 }
             }
         }
-    }
-
-    fn can_reply(&self, datagram: &Datagram) -> bool {
-        datagram.local.is_some() || matches!(self.binding, LocalBinding::Bound)
     }
 
     /// Sends the replies, and returns how many there are. A reply that cannot be sent (no route, a full buffer) is lost
@@ -225,15 +240,24 @@ impl Batch {
     }
 }
 
+/// A datagram of `length` bytes, in one piece. `short` holds its first bytes, and `long` the rest at its place.
+fn whole<'b>(short: &'b [u8; SHORT], long: &'b mut [u8], length: usize) -> &'b [u8] {
+    if length <= SHORT {
+        return &short[..length];
+    }
+    long[..SHORT].copy_from_slice(short);
+    &long[..length]
+}
+
 fn is_passing(kind: ErrorKind) -> bool {
     use ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable};
     matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | Interrupted | ConnectionRefused | ConnectionReset)
         || matches!(kind, HostUnreachable | NetworkUnreachable)
 }
 
-fn address_of(peer: &SockaddrStorage) -> Option<(IpAddr, u16)> {
-    let v4 = peer.as_sockaddr_in().map(|v4| (v4.ip().into(), v4.port()));
-    v4.or_else(|| peer.as_sockaddr_in6().map(|v6| (v6.ip().to_canonical(), v6.port())))
+fn address_of(peer: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = peer.as_sockaddr_in().map(|v4| SocketAddr::new(v4.ip().into(), v4.port()));
+    v4.or_else(|| peer.as_sockaddr_in6().map(|v6| SocketAddr::new(v6.ip().to_canonical(), v6.port())))
 }
 
 #[cfg(test)]
@@ -253,7 +277,7 @@ mod tests {
     fn echo(batch: &mut Batch) -> (usize, bool) {
         let mut count = 0;
         let received = batch.receive();
-        batch.answer(|query, _, out| {
+        batch.answer(|query, _, _, out| {
             count += 1;
             out.extend_from_slice(query);
             let rcode = ResponseCode::NoError;
@@ -278,6 +302,30 @@ mod tests {
             setsockopt(&options, ReceiveTimestamp, &has_timestamps).unwrap();
             client.send(b"query").unwrap();
             assert_eq!(echo(&mut batch), outcome, "timestamps: {has_timestamps}");
+        }
+    }
+
+    /// The kernel cut datagrams over 4,160 bytes off, and with them the TSIG record of a long UPDATE.
+    #[test]
+    fn datagrams_of_any_length_arrive_whole_and_beside_short_ones() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.connect(socket.local_addr().unwrap()).unwrap();
+        let mut batch = Batch::new(socket, Ipv4Addr::LOCALHOST.into());
+        for lengths in [&[30, 65_507, 31, SHORT, SHORT + 1, 32][..], &[40_000, SHORT - 1], &[50, 51, 52]] {
+            let bytes = |length: usize| (0..length).map(|at| (at * 7 + at / 251 + length) as u8).collect::<Vec<u8>>();
+            let sent: Vec<Vec<u8>> = lengths.iter().map(|length| bytes(*length)).collect();
+            sent.iter().for_each(|datagram| _ = client.send(datagram).unwrap());
+            let mut received = Vec::new();
+            while received.len() < sent.len() {
+                batch.receive().unwrap();
+                batch.answer(|query, _, _, _| {
+                    received.push(query.to_vec());
+                    Outcome::Silence
+                });
+            }
+            assert!(received == sent, "{lengths:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Sends replies from the address that the query was sent to, including those that are not ready with their batch.
 
 use std::io::IoSlice;
-use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
@@ -28,6 +28,14 @@ impl LocalAddress {
                 Some(Self::V6(address, interface))
             }
             _ => None,
+        }
+    }
+
+    /// The address, without the mapping of IPv4 into IPv6.
+    pub fn ip(self) -> IpAddr {
+        match self {
+            Self::V4(address) => address.into(),
+            Self::V6(address, _) => IpAddr::V6(address).to_canonical(),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::zone::Zone;
 
 use super::super::question;
 use super::refusal::UpdateRefusal;
-use super::sections::{CLASS_ANY, CLASS_IN, CLASS_NONE, Sections, UpdateRecord};
+use super::sections::{CLASS_ANY, CLASS_IN, CLASS_NONE, MAX_RECORDS, Sections, UpdateRecord};
 use super::zone::UpdateZone;
 
 type Result<T> = std::result::Result<T, UpdateRefusal>;
@@ -42,6 +42,9 @@ impl UpdatePlan {
         }
         let zone = UpdateZone::of(&sections.zone, account, zones).filter(|_| sections.zone_class == CLASS_IN);
         let zone = zone.ok_or(UpdateRefusal::NoZone)?;
+        if sections.prerequisites.len() + sections.updates.len() > MAX_RECORDS {
+            return Err(UpdateRefusal::TooManyRecords);
+        }
         let mut plan = Self::default();
         plan.read_prerequisites(&zone, &sections.prerequisites)?;
         plan.read_updates(&zone, &sections.updates)?;
@@ -130,7 +133,7 @@ impl UpdatePlan {
         let unmet = ResponseCode::NXRRSet;
         match zone.owner(&set.name).filter(|_| set.rtype == RecordType::TXT) {
             Some(owner) => {
-                // What is no challenge's value is never served there.
+                // What is not a challenge's value is never served there.
                 let values: Option<Vec<TxtValue>> = set.rdatas.iter().map(|rdata| value_of(rdata)).collect();
                 self.push(
                     Condition { owner, values: Expected::Exactly(values.ok_or(UpdateRefusal::Unmet(unmet))?) },
@@ -143,9 +146,12 @@ impl UpdatePlan {
         }
     }
 
+    /// Adds a condition, unless it is there already: the store would look up the same values again.
     fn push(&mut self, condition: Condition, unmet: ResponseCode) {
-        self.plan.conditions.push(condition);
-        self.unmet.push(unmet);
+        if !self.plan.conditions.contains(&condition) {
+            self.plan.conditions.push(condition);
+            self.unmet.push(unmet);
+        }
     }
 }
 
@@ -169,15 +175,19 @@ fn edit_of(zone: &UpdateZone<'_>, record: &UpdateRecord<'_>) -> Result<Option<Va
     let value = value_of(record.rdata);
     match record.class {
         CLASS_ANY => Ok(Some(ValueEdit::Clear(owner))),
-        // What is no challenge's value cannot be there: it is gone already.
+        // What is not a challenge's value cannot be there: it is gone already.
         CLASS_NONE => Ok(value.map(|value| ValueEdit::Retire(owner, value))),
         _ => Ok(Some(ValueEdit::Publish(owner, value.ok_or(UpdateRefusal::NotAValue)?))),
     }
 }
 
-/// Whether a type stands in no zone, and so in no UPDATE, but to mean all types.
+/// Whether a type stands in no zone, and so in no UPDATE, but to mean all types (RFC 2136 sections 3.2.4 and 3.4.1.2).
 fn is_meta(rtype: RecordType) -> bool {
-    question::is_meta(rtype) || matches!(rtype, RecordType::AXFR | RecordType::IXFR)
+    const MAILB: u16 = 253;
+    const MAILA: u16 = 254;
+    question::is_meta(rtype)
+        || matches!(rtype, RecordType::AXFR | RecordType::IXFR)
+        || matches!(u16::from(rtype), MAILB | MAILA)
 }
 
 /// The value of a TXT record that has a single character-string.

@@ -1,9 +1,11 @@
 //! Why an UPDATE is not carried out: each reason has its own response code and explanation.
 
 use hickory_proto::op::ResponseCode;
+use tokio::task::JoinError;
 use tracing::error;
 
-use crate::publisher::{AccessError, ValueError};
+use crate::delegation::propagation::TooManyWaits;
+use crate::publisher::{Abort, AccessError, ValueError};
 use crate::store::StoreError;
 
 use super::super::ede::Ede;
@@ -32,8 +34,10 @@ pub enum UpdateRefusal {
     Disabled,
     /// The type is not TXT.
     NotTxt,
-    /// The TXT record is no value of a challenge.
+    /// The TXT record is not a value of a challenge.
     NotAValue,
+    /// The message has more prerequisites and updates than are carried out at once.
+    TooManyRecords,
     /// The apex has enough names of ACME accounts below it.
     TooManyLabels,
     /// So many UPDATEs of the account are in progress that it must wait.
@@ -42,8 +46,10 @@ pub enum UpdateRefusal {
     ServerBusy,
     /// The store cannot take changes for the moment.
     StoreBusy,
-    /// The store failed.
-    StoreFailed,
+    /// The values are published, and not served by every nameserver of the delegation.
+    NotServed,
+    /// A fault of this program.
+    Fault,
 }
 
 impl UpdateRefusal {
@@ -54,10 +60,15 @@ impl UpdateRefusal {
             Self::NoZone => ResponseCode::NotAuth,
             Self::OutOfZone => ResponseCode::NotZone,
             Self::Unmet(rcode) => rcode,
-            Self::NotOwner | Self::Disabled | Self::NotTxt | Self::NotAValue | Self::TooManyLabels => {
-                ResponseCode::Refused
+            Self::NotOwner
+            | Self::Disabled
+            | Self::NotTxt
+            | Self::NotAValue
+            | Self::TooManyRecords
+            | Self::TooManyLabels => ResponseCode::Refused,
+            Self::AccountBusy | Self::ServerBusy | Self::StoreBusy | Self::NotServed | Self::Fault => {
+                ResponseCode::ServFail
             }
-            Self::AccountBusy | Self::ServerBusy | Self::StoreBusy | Self::StoreFailed => ResponseCode::ServFail,
         }
     }
 
@@ -74,11 +85,13 @@ impl UpdateRefusal {
             Self::Disabled => Ede::ACCOUNT_DISABLED,
             Self::NotTxt => Ede::ONLY_TXT,
             Self::NotAValue => Ede::NOT_A_VALUE,
+            Self::TooManyRecords => Ede::TOO_MANY_RECORDS,
             Self::TooManyLabels => Ede::TOO_MANY_LABELS,
             Self::AccountBusy => Ede::ACCOUNT_BUSY,
             Self::ServerBusy => Ede::SERVER_BUSY,
             Self::StoreBusy => Ede::STORE_BUSY,
-            Self::StoreFailed => Ede::FAULT,
+            Self::NotServed => Ede::NOT_SERVED,
+            Self::Fault => Ede::FAULT,
         })
     }
 }
@@ -89,9 +102,43 @@ impl From<UpdateRefusal> for ErrorReply {
     }
 }
 
+/// Why an UPDATE was not carried out, or not in full.
+#[derive(Debug)]
+pub enum UpdateFailure {
+    /// A rule of the write path, or the store.
+    Publishing(Abort<ValueError>),
+    /// Too many wait for the nameservers. Nothing was changed.
+    TooManyWaits(TooManyWaits),
+    /// The values are published, and not served by every nameserver.
+    NotServed,
+}
+
+impl From<Abort<ValueError>> for UpdateFailure {
+    fn from(abort: Abort<ValueError>) -> Self {
+        Self::Publishing(abort)
+    }
+}
+
+impl From<TooManyWaits> for UpdateFailure {
+    fn from(error: TooManyWaits) -> Self {
+        Self::TooManyWaits(error)
+    }
+}
+
 impl UpdateRefusal {
+    /// The refusal for a failure; `unmet` has the response code of each prerequisite.
+    pub fn of_failure(failure: &UpdateFailure, unmet: &[ResponseCode]) -> Self {
+        match failure {
+            UpdateFailure::Publishing(Abort::Refused(rule)) => Self::of_rule(rule, unmet),
+            UpdateFailure::Publishing(Abort::Store(error)) => Self::of_store(error),
+            UpdateFailure::TooManyWaits(TooManyWaits::OfAccount) => Self::AccountBusy,
+            UpdateFailure::TooManyWaits(TooManyWaits::OfAll) => Self::ServerBusy,
+            UpdateFailure::NotServed => Self::NotServed,
+        }
+    }
+
     /// The refusal that a rule of the write path asks for; `unmet` has the response code of each prerequisite.
-    pub fn of_rule(error: &ValueError, unmet: &[ResponseCode]) -> Self {
+    fn of_rule(error: &ValueError, unmet: &[ResponseCode]) -> Self {
         match error {
             ValueError::Access(AccessError::NotOwner | AccessError::NoAccount) => Self::NotOwner,
             ValueError::Access(AccessError::Disabled) => Self::Disabled,
@@ -101,10 +148,16 @@ impl UpdateRefusal {
         }
     }
 
-    /// The refusal after a failure of the store, which the log explains.
-    pub fn of_store(error: &StoreError) -> Self {
+    /// The refusal after a panic, or at the end of the runtime.
+    pub fn of_panic(error: &JoinError) -> Self {
         error!("an UPDATE failed: {error}");
-        if error.is_passing() { Self::StoreBusy } else { Self::StoreFailed }
+        Self::Fault
+    }
+
+    /// The refusal after a failure of the store, which the log explains.
+    fn of_store(error: &StoreError) -> Self {
+        error!("an UPDATE failed: {error}");
+        if error.reason().is_some() { Self::StoreBusy } else { Self::Fault }
     }
 }
 
@@ -128,11 +181,13 @@ mod tests {
             (Disabled, ResponseCode::Refused, Some(18)),
             (NotTxt, ResponseCode::Refused, Some(0)),
             (NotAValue, ResponseCode::Refused, Some(0)),
+            (TooManyRecords, ResponseCode::Refused, Some(0)),
             (TooManyLabels, ResponseCode::Refused, Some(0)),
             (AccountBusy, ResponseCode::ServFail, Some(0)),
             (ServerBusy, ResponseCode::ServFail, Some(0)),
             (StoreBusy, ResponseCode::ServFail, Some(0)),
-            (StoreFailed, ResponseCode::ServFail, Some(0)),
+            (NotServed, ResponseCode::ServFail, Some(0)),
+            (Fault, ResponseCode::ServFail, Some(0)),
         ];
         let mut texts = Vec::new();
         for (refusal, rcode, code) in table {

@@ -1,5 +1,7 @@
 //! The sections of an UPDATE (RFC 2136 section 2), read from its bytes.
 
+use std::collections::HashSet;
+
 use hickory_proto::op::OpCode;
 use hickory_proto::rr::RecordType;
 
@@ -28,6 +30,10 @@ pub struct Sections<'p> {
     pub prerequisites: Vec<UpdateRecord<'p>>,
     pub updates: Vec<UpdateRecord<'p>>,
 }
+
+/// The most prerequisites and updates of one message: as many as a name can hold values. Each may cost a look-up in the
+/// store, for which all other changes wait.
+pub const MAX_RECORDS: usize = 1_024;
 
 impl<'p> Sections<'p> {
     /// Reads the sections. `None` unless the message consists of exactly one zone, prerequisites, updates and additional
@@ -66,11 +72,8 @@ impl<'p> UpdateRecord<'p> {
 pub fn updated_names(message: &[u8]) -> Vec<Name> {
     let is_update = message.get(2).is_some_and(|flags| flags >> 3 & 0xf == u8::from(OpCode::Update));
     let sections = if is_update { Sections::read(message) } else { None };
-    let mut names = Vec::new();
-    for record in sections.into_iter().flat_map(|sections| sections.updates) {
-        if !names.contains(&record.name) {
-            names.push(record.name);
-        }
-    }
-    names
+    let records = sections.into_iter().flat_map(|sections| sections.updates);
+    // Compared by a set: a message has room for thousands of names, and this one need not be signed.
+    let mut seen = HashSet::new();
+    records.map(|record| record.name).filter(|name| seen.insert(name.clone())).collect()
 }

@@ -9,7 +9,7 @@ use crate::model::text::serde_as_text;
 
 use super::{CHALLENGE_LABEL, Name, NameError};
 
-/// A text is no [`Alias`].
+/// A text is not an [`Alias`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AliasError {
     #[error(transparent)]

@@ -12,9 +12,9 @@ use uuid::Uuid;
 use crate::model::text::serde_as_text;
 use crate::model::url::Url;
 
-use super::{CHALLENGE_LABEL, MAX_LABEL, Name, NameError, PERSIST_LABEL, ZoneName};
+use super::{CHALLENGE_LABEL, MAX_LABEL, Name, NameError, PERSIST_LABEL, ZoneName, idn};
 
-/// A text is no subdomain.
+/// A text is not a subdomain.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("a subdomain is one label of 1 to 63 letters, digits and inner hyphens, like `shop-1`; found {0:?}")]
 pub struct SubdomainError(pub String);
@@ -56,6 +56,7 @@ impl FromStr for Subdomain {
     type Err = SubdomainError;
 
     fn from_str(text: &str) -> Result<Self, SubdomainError> {
+        let text = &*idn::to_ascii(text).map_err(|_| SubdomainError::of(text))?;
         let inner_ok = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         let ends_ok = !text.starts_with('-') && !text.ends_with('-');
         if text.is_empty() || text.len() > MAX_LABEL || !inner_ok || !ends_ok {
@@ -165,6 +166,11 @@ impl FromStr for OwnerLabel {
     }
 }
 
+/// The label of [`Owner::probe`]. The top-level domain `invalid` has no hosts (RFC 6761 section 6.4).
+fn probe_label() -> Option<AcmeAccountLabel> {
+    Some(AcmeAccountLabel::of(&"https://doctor.invalid/".parse().ok()?))
+}
+
 /// A name at which TXT values may be published.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Owner {
@@ -183,6 +189,17 @@ impl Owner {
         Self { zone, label: OwnerLabel::Apex }
     }
 
+    /// The owner at which the daemon publishes values to compare what resolvers see of them; `None` if the zone can have
+    /// none. Its label is that of an ACME account that no CA has, so no certificate is ever proven there.
+    pub fn probe(zone: &ZoneName) -> Option<Self> {
+        Self::labelled(OwnerLabel::AcmeAccount(probe_label()?), zone)
+    }
+
+    /// Whether values here are for comparison alone, and say nothing of validations.
+    pub fn is_probe(&self) -> bool {
+        matches!(&self.label, OwnerLabel::AcmeAccount(label) if probe_label().is_some_and(|probe| probe == *label))
+    }
+
     /// The owner with this name, if the zone can have one there.
     pub fn at(name: &Name, zone: &ZoneName) -> Option<Self> {
         let mut labels = name.as_ref().below(zone.apex().as_ref())?;
@@ -199,6 +216,11 @@ impl Owner {
     /// The owner with this label, if the zone can have one.
     fn labelled(label: OwnerLabel, zone: &ZoneName) -> Option<Self> {
         label.fits(zone).then(|| Self { zone: zone.clone(), label })
+    }
+
+    /// The owner with this label, if the zone can have one that is an account's.
+    pub fn of_account(label: OwnerLabel, zone: &ZoneName) -> Option<Self> {
+        Self::labelled(label, zone).filter(|owner| !owner.is_daemons())
     }
 
     /// The owner whose account may publish here as well: for the label of an ACME account in a challenge zone, the
@@ -291,6 +313,7 @@ impl FromStr for OwnerText {
     type Err = OwnerTextError;
 
     fn from_str(text: &str) -> Result<Self, OwnerTextError> {
+        let text = &*idn::to_ascii(text)?;
         let text = text.strip_suffix('.').unwrap_or(text);
         if text.contains('.') {
             return Ok(Self::Name(text.parse()?));
@@ -307,9 +330,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_probe_is_the_daemons_and_no_other_owner_is_one() {
+        let zone: ZoneName = "auth.test".parse().unwrap();
+        let probe = Owner::probe(&zone).unwrap();
+        assert!(probe.is_probe() && probe.is_daemons());
+        assert_eq!(Owner::at(&probe.to_string().parse().unwrap(), &zone), Some(probe));
+        let account = AcmeAccountLabel::of(&"https://ca.test/account/1".parse().unwrap());
+        assert!(!Owner { zone, label: OwnerLabel::AcmeAccount(account) }.is_probe());
+    }
+
+    #[test]
     fn a_subdomain_is_one_ldh_label() {
         assert_eq!("Shop-1".parse::<Subdomain>().unwrap().as_str(), "shop-1");
-        for bad in ["", "-a", "a-", "a.b", "a_b", "ä", &"a".repeat(64)] {
+        for bad in ["", "-a", "a-", "a.b", "a_b", "ä_b", &"a".repeat(64)] {
             assert!(bad.parse::<Subdomain>().is_err(), "{bad}");
         }
         assert!(Subdomain::random().is_uuid_shaped());

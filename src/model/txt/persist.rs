@@ -9,13 +9,13 @@ use thiserror::Error;
 
 use crate::model::name::{MAX_LABEL, MAX_NAME};
 use crate::model::text::serde_as_text;
-use crate::model::time::Timestamp;
+use crate::model::time::{RunningTime, Timestamp};
 
 /// The most characters of a persistent authorization. All those of an owner, together with the most challenges, fit a
 /// DNS message over TCP.
 pub const MAX_PERSIST_VALUE: usize = 512;
 
-/// A text is no persistent authorization.
+/// A text is not a persistent authorization.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PersistValueError {
     #[error("a persistent authorization has 1 to {MAX_PERSIST_VALUE} characters; found {0}")]
@@ -200,15 +200,15 @@ serde_as_text!(PersistValue);
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PersistentValue {
     pub value: PersistValue,
-    /// The time of the last publication.
+    /// The date of the last publication.
     pub published: Timestamp,
     /// The first moment at which it is no longer served; `None`: served until it is retired.
-    pub expires: Option<Timestamp>,
+    pub expires: Option<RunningTime>,
 }
 
 impl PersistentValue {
     /// Whether it is served at `now`.
-    pub fn is_live(&self, now: Timestamp) -> bool {
+    pub fn is_live(&self, now: RunningTime) -> bool {
         self.expires.is_none_or(|expires| now < expires)
     }
 }

@@ -27,6 +27,9 @@ pub enum LookupError {
     /// No resolver has answered in time.
     #[error("no resolver answered a question for {rtype} of {name}: {reason}")]
     Unreachable { name: Name, rtype: RecordType, reason: String },
+    /// Nameservers that were asked themselves give no answer.
+    #[error("{rtype} of {name} could not be looked up: {reason}")]
+    NoAnswer { name: Name, rtype: RecordType, reason: String },
     #[error("the CNAMEs from {0} on form a loop, or a chain of more than {MAX_CHAIN} names")]
     LongChain(Name),
     #[error("there are no resolvers to ask: {0}; list some as `resolvers` in the configuration")]
@@ -54,6 +57,8 @@ pub enum AskError {
     Network(#[from] io::Error),
     #[error("the reply does not answer the question")]
     NotAnAnswer,
+    #[error("the reply repeats the question in letters of another case; a strict resolver takes it for a forgery")]
+    CaseChanged,
     #[error("the question cannot be written: {0}")]
     Unwritable(String),
     #[error("too many other DNS questions are under way")]

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 type Result<T> = std::result::Result<T, LookupError>;
 
 impl DnsClient {
-    /// The targets of the CNAMEs from `name` on, in order; empty if `name` exists and is no CNAME.
+    /// The targets of the CNAMEs from `name` on, in order; empty if `name` exists and is not a CNAME.
     ///
     /// Fails with [`LookupError::NameError`] if `name` itself does not exist; the last target need not exist. The chain
     /// also ends at a target for which `is_end` holds, and no resolver is asked about that one: behind NAT a resolver often

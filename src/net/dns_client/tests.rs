@@ -46,6 +46,11 @@ impl Resolver {
         known.insert(rr::Name::from_ascii(name).unwrap(), records.to_vec());
     }
 
+    /// The questions so far.
+    pub fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+
     /// Has every question answered with SERVFAIL from now on.
     pub fn fail(&self) {
         self.fails.store(true, Ordering::Relaxed);

@@ -26,7 +26,7 @@ fn commit(subscription: &mut Subscription) -> Vec<Change> {
 fn terms(publisher: &Publisher) -> Terms {
     Terms {
         uses: 1,
-        expires: publisher.now().plus(Duration::from_secs(60)),
+        expires: publisher.moment().running.plus(Duration::from_secs(60)),
         allow_from: AllowFrom::default(),
         labels: Vec::new(),
         note: Note::default(),

@@ -18,7 +18,8 @@ impl Fixture {
         lifetime: Option<Duration>,
     ) -> Result<Option<Timestamp>, Abort<PersistError>> {
         let owner = account.owners[0].clone();
-        self.publisher.persist(acting(account), owner, value, lifetime).await.map(|value| value.expires)
+        let persisted = self.publisher.persist(acting(account), owner, value, lifetime).await;
+        persisted.map(|value| value.expires.map(|at| self.publisher.moment().date_of(at)))
     }
 
     fn persistent(&self, account: &Account) -> Vec<String> {

@@ -89,3 +89,20 @@ async fn persistent_values_are_counted_and_never_touched() {
     assert_eq!((fixture.live(&account).as_str(), fixture.publisher.persistent(&own).len()), ("", 1));
     assert_eq!(fixture.unmet(&account, when(&own, Expected::Some), vec![]).await, None);
 }
+
+#[tokio::test]
+async fn the_latest_accounts_are_those_that_published_last_and_then_the_newest() {
+    let fixture = Fixture::new(|_| {});
+    let mut accounts = Vec::new();
+    for label in ["a", "b", "c", "d", "e", "f"] {
+        accounts.push(fixture.register(Some(label)).await.unwrap());
+    }
+    fixture.publish(&accounts[2], "x").await;
+    fixture.publish(&accounts[4], "x").await;
+    fixture.publisher.disable(Actor::OPERATOR, accounts[4].username).await.unwrap();
+    let latest = |limit| fixture.publisher.latest_accounts(limit).unwrap();
+    let labels: Vec<String> =
+        latest(10).iter().map(|account| account.owners[0].label.below_apex().to_owned()).collect();
+    assert_eq!(labels, ["c", "f", "d", "b", "a"]);
+    assert_eq!(latest(1)[0].username, accounts[2].username);
+}

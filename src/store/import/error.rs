@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::file::Unusable;
+
 /// The reason why a source cannot be read.
 #[derive(Debug, Error)]
 pub enum ImportError {
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", Unusable(path, source))]
     File { path: PathBuf, source: std::io::Error },
     #[error("{}: {problem}", path.display())]
     Sqlite { path: PathBuf, problem: String },

@@ -60,11 +60,11 @@ impl Rows {
 
 impl RecordRow {
     fn parsed(&self, values: Vec<(TxtValue, Timestamp)>) -> Result<ForeignAccount, String> {
-        let username = self.username.parse().map_err(|_| "its username is no UUID".to_owned())?;
+        let username = self.username.parse().map_err(|_| "its username is not a UUID".to_owned())?;
         let key = match unescaped(&self.password).parse() {
             Ok(key @ ApiKeyHash::Bcrypt(_)) => key,
             // The text may be a hash of another kind, and is not repeated.
-            _ => return Err("its password is no bcrypt hash of 60 characters".into()),
+            _ => return Err("its password is not a bcrypt hash of 60 characters".into()),
         };
         let subdomain = self.subdomain.parse().map_err(|error: SubdomainError| error.to_string())?;
         let created = self.created.and_then(timestamp);
@@ -76,7 +76,7 @@ impl RecordRow {
         let text = self.allow_from.as_deref().map(str::trim).filter(|text| !text.is_empty());
         let Some(text) = text else { return Ok(AllowFrom::default()) };
         let list: Option<Vec<String>> =
-            serde_json::from_str(text).map_err(|error| format!("its networks are no JSON list: {error}"))?;
+            serde_json::from_str(text).map_err(|error| format!("its networks are not a JSON list: {error}"))?;
         AllowFrom::parse(&list.unwrap_or_default()).map_err(|error| format!("its networks: {error}"))
     }
 
@@ -203,7 +203,7 @@ mod tests {
             &[("Shop", "short", 5), ("gone", TXT, 5), ("Shop", TXT, 0)],
         );
         let left: Vec<String> = contents.left.iter().map(ToString::to_string).collect();
-        for part in ["somebody\\n", "no bcrypt hash", "\"a.b\"", "43 characters", "values of gone", "no time"] {
+        for part in ["somebody\\n", "not a bcrypt hash", "\"a.b\"", "43 characters", "values of gone", "no time"] {
             assert!(left.iter().any(|line| line.contains(part) && !line.contains('\n')), "{part} in {left:#?}");
         }
         assert!(!left.concat().contains("argon2id"));

@@ -75,20 +75,20 @@ fn read_copy(path: &Path) -> Result<Rows, ImportError> {
             std::fs::copy(&part, with_suffix(&copy, suffix)).map_err(|source| unreadable(path, source))?;
         }
     }
-    let (rows, verdict) = checked_rows(&copy).map_err(|error| failed(path, error.to_string()))?;
-    if verdict != "ok" {
+    let (rows, quick_check) = checked_rows(&copy).map_err(|error| failed(path, error.to_string()))?;
+    if quick_check != "ok" {
         let problem =
-            format!("the file is damaged, or acme-dns has written it during the copy ({verdict}); stop acme-dns");
+            format!("the file is damaged, or acme-dns has written it during the copy ({quick_check}); stop acme-dns");
         return Err(failed(path, problem));
     }
     rows.ok_or_else(|| foreign(path))
 }
 
-/// The rows, and the verdict of SQLite's own check.
+/// The rows, and the result of SQLite's own check.
 fn checked_rows(copy: &Path) -> rusqlite::Result<(Option<Rows>, String)> {
     let connection = Connection::open(copy)?;
-    let verdict = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    Ok((all_rows(&connection)?, verdict))
+    let quick_check = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    Ok((all_rows(&connection)?, quick_check))
 }
 
 /// All rows, of one transaction; `None` where the database belongs to another program.

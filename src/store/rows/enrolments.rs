@@ -5,21 +5,21 @@ use rusqlite::{OptionalExtension, Row, params};
 use crate::model::account::AllowFrom;
 use crate::model::enrolment::{AllowedLabel, Enrolment, EnrolmentId, Terms};
 use crate::model::secret::SecretHash;
-use crate::model::time::Timestamp;
+use crate::model::time::{RunningTime, Timestamp};
 
 use super::{Result, Rows, parse, unreadable};
 
 /// The columns that [`raw`] reads, in its order.
 macro_rules! enrolment_columns {
     () => {
-        "id, uses, used, expires, allowfrom, labels, note, created"
+        "id, uses, used, expires_running, allowfrom, labels, note, created"
     };
 }
 
 impl Rows<'_> {
     /// Stores a token's hash and what it is good for.
     pub fn insert_enrolment(&self, hash: &SecretHash, terms: &Terms, now: Timestamp) -> Result<EnrolmentId> {
-        let sql = "INSERT INTO enrolments (hash, uses, used, expires, allowfrom, labels, note, created)
+        let sql = "INSERT INTO enrolments (hash, uses, used, expires_running, allowfrom, labels, note, created)
                    VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7)";
         self.connection.prepare_cached(sql)?.execute(params![
             hash.to_string(),
@@ -79,7 +79,7 @@ struct RawEnrolment {
     id: i64,
     uses: u32,
     used: u32,
-    expires: Timestamp,
+    expires: RunningTime,
     allow_from: String,
     labels: String,
     note: String,

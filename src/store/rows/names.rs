@@ -1,6 +1,6 @@
 //! The rows of the further names of accounts: owners and aliases.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use crate::model::account::{OwnAlias, Username};
 use crate::model::name::{Alias, Owner};
@@ -13,18 +13,36 @@ impl Rows<'_> {
         let sql = "INSERT INTO owners (account, zone, name) SELECT id, ?2, ?3 FROM accounts WHERE username = ?1";
         let row = params![who.to_string(), owner.zone.to_string(), owner.label.as_str()];
         self.connection.prepare_cached(sql)?.execute(row)?;
-        Ok(self.connection.last_insert_rowid())
+        let id = self.connection.last_insert_rowid();
+        // Labels of ACME accounts come and go with their values, and are not searched.
+        if owner.above().is_none() {
+            self.index_user(who)?;
+        }
+        Ok(id)
     }
 
     /// Takes an owner away, with its values and the aliases that stand for it.
     pub fn remove_owner(&self, owner: &Owner) -> Result<()> {
+        let account = if owner.above().is_none() { self.account_of(owner)? } else { None };
         let sql = "DELETE FROM owners WHERE zone = ?1 AND name = ?2";
         self.connection.prepare_cached(sql)?.execute([owner.zone.to_string().as_str(), owner.label.as_str()])?;
-        Ok(())
+        account.map_or(Ok(()), |id| self.index_account(id))
+    }
+
+    fn account_of(&self, owner: &Owner) -> Result<Option<i64>> {
+        let sql = "SELECT account FROM owners WHERE zone = ?1 AND name = ?2";
+        let key = [owner.zone.to_string(), owner.label.as_str().to_owned()];
+        Ok(self.connection.prepare_cached(sql)?.query_row(key, |row| row.get(0)).optional()?.flatten())
     }
 
     /// Has an alias stand for an owner of the account that has that owner, in place of the one so far.
     pub fn put_alias(&self, alias: &Alias, owner: &Owner) -> Result<()> {
+        self.insert_alias(alias, owner)?;
+        self.account_of(owner)?.map_or(Ok(()), |id| self.index_account(id))
+    }
+
+    /// The same, but for the search.
+    pub(super) fn insert_alias(&self, alias: &Alias, owner: &Owner) -> Result<()> {
         let sql = "INSERT OR REPLACE INTO aliases (account, name, owner)
                    SELECT account, ?1, id FROM owners WHERE zone = ?2 AND name = ?3 AND account IS NOT NULL";
         let row = params![alias.to_string(), owner.zone.to_string(), owner.label.as_str()];
@@ -36,7 +54,7 @@ impl Rows<'_> {
     pub fn remove_alias(&self, alias: &Alias, who: Username) -> Result<()> {
         let sql = "DELETE FROM aliases WHERE name = ?1 AND account = (SELECT id FROM accounts WHERE username = ?2)";
         self.connection.prepare_cached(sql)?.execute([alias.to_string(), who.to_string()])?;
-        Ok(())
+        self.index_user(who)
     }
 
     /// Every alias of every account; one that several have comes as often.

@@ -10,11 +10,12 @@ use crate::model::account::{Account, Username};
 use crate::model::actor::Actor;
 use crate::model::name::{Owner, ZoneName};
 use crate::model::serial::Serial;
-use crate::model::time::{Clock, Timestamp};
+use crate::model::time::{Clock, Moment};
 use crate::zone::change::{Action, Change, Subject};
 use crate::zone::owner_state::OwnerState;
 use crate::zone::{Zones, zone_named};
 
+use super::super::publication_order::Published;
 use super::super::{Rows, StoreError};
 
 /// A group's open transaction, as one operation sees it: the rows, and a record of what the operation changes.
@@ -23,7 +24,7 @@ pub struct Tx<'t> {
     rows: Rows<'t>,
     actor: Actor,
     zones: &'t Zones,
-    now: Timestamp,
+    now: Moment,
     /// The serials that operations before this one have raised in the same transaction.
     raised: &'t BTreeMap<ZoneName, Serial>,
     draft: RefCell<Draft>,
@@ -42,6 +43,14 @@ pub(super) struct Recorded {
     pub(super) changes: Vec<Change>,
     /// Accounts as the transaction has left them.
     pub(super) accounts: Vec<(Username, Option<Account>)>,
+    /// Accounts that have published, or are new.
+    pub(super) published: Vec<Published>,
+}
+
+impl Recorded {
+    pub(super) fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
 }
 
 impl Tx<'_> {
@@ -50,8 +59,8 @@ impl Tx<'_> {
         self.actor
     }
 
-    /// The time of the transaction, by the daemon's clock.
-    pub fn now(&self) -> Timestamp {
+    /// The time of the operation.
+    pub fn now(&self) -> Moment {
         self.now
     }
 
@@ -77,7 +86,7 @@ impl Tx<'_> {
 
     /// Records any other change.
     pub fn record(&self, action: Action, subject: Subject) {
-        let change = Change { subject, actor: self.actor, action, at: self.now };
+        let change = Change { subject, actor: self.actor, action, at: self.now.date };
         self.draft.borrow_mut().recorded.changes.push(change);
     }
 
@@ -90,7 +99,7 @@ impl Tx<'_> {
         let stored = self.rows.serial(zone)?.unwrap_or(Serial(0));
         // Ahead of the stored one where it rose while nothing could be stored.
         let served = zone_named(&self.zones.load(), zone).map_or(stored, |zone| zone.serial());
-        let serial = if served.is_after(stored) { served } else { stored }.next(self.now);
+        let serial = if served.is_after(stored) { served } else { stored }.next(self.now.date);
         self.rows.set_serial(zone, serial)?;
         self.draft.borrow_mut().raised.insert(zone.clone(), serial);
         Ok(serial)
@@ -130,16 +139,18 @@ impl<'t> Group<'t> {
             rows: Rows::new(self.transaction),
             actor,
             zones: self.zones,
-            now: self.clock.now(),
+            now: self.clock.moment(),
             raised: &self.raised,
             draft: RefCell::default(),
         };
         let is_accepted = operation(&tx)?;
+        let published = tx.rows.published();
         let Draft { raised, recorded } = tx.draft.into_inner();
         if is_accepted {
             self.raised.extend(raised);
             self.recorded.changes.extend(recorded.changes);
             self.recorded.accounts.extend(recorded.accounts);
+            self.recorded.published.extend(published);
         } else {
             self.execute("ROLLBACK TO operation")?;
         }

@@ -97,7 +97,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::model::time::Timestamp;
+    use crate::model::time::RunningTime;
 
     fn key(number: u64) -> Key {
         let mut key = [0; 16];
@@ -106,7 +106,7 @@ mod tests {
     }
 
     fn slot(number: u64) -> OwnerState {
-        OwnerState::Expired(Timestamp::from_unix(number))
+        OwnerState::Expired(RunningTime::from_seconds(number.try_into().unwrap()))
     }
 
     /// Does the same to a table and to the standard map, and compares them after each step.

@@ -13,7 +13,7 @@ use crate::model::time::Timestamp;
 pub struct RrsigHead<'a> {
     pub covered: RecordType,
     pub algorithm: u8,
-    /// Labels of the owner, the root not counted. Nothing here is made from a wildcard, so all of them count.
+    /// Labels of the owner, as [`rrsig_labels`] counts them.
     pub labels: u8,
     pub ttl: u32,
     pub expires: Timestamp,
@@ -33,6 +33,14 @@ impl RrsigHead<'_> {
         out.extend_from_slice(&self.tag.to_be_bytes());
         out.extend_from_slice(self.signer.as_wire());
     }
+}
+
+/// The Labels field for an owner: neither the root nor an asterisk in front counts (RFC 4034 section 3.1.3). No zone
+/// holds such an owner, but anybody can ask for `*.auth.example.org`, and the denial of that name has it.
+pub fn rrsig_labels(owner: NameRef<'_>) -> u8 {
+    let is_wildcard = owner.labels().next() == Some(b"*");
+    // invariant: a name has at most 127 labels
+    (owner.labels().count() - usize::from(is_wildcard)) as u8
 }
 
 /// The bytes that are signed: the RRSIG's own head, then each record with its owner in lower case, in the order of
@@ -63,7 +71,7 @@ pub fn signed_data<R: AsRef<[u8]>>(
 
 /// The RDATA with the names in it in lower case, for the types that RFC 4034 section 6.2 lists. All of those end in
 /// their names but the SOA, whose names are in lower case from the start. The bytes that are label lengths are below
-/// 64, so they are no letters.
+/// 64, so they are not letters.
 fn canonical_rdata(rtype: RecordType, rdata: &[u8]) -> Cow<'_, [u8]> {
     match names_at(rtype, rdata).filter(|at| rdata[*at..].iter().any(u8::is_ascii_uppercase)) {
         None => Cow::Borrowed(rdata),
@@ -111,6 +119,23 @@ fn behind_strings(rdata: &[u8], mut at: usize, count: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_asterisk_counts_as_a_label_unless_it_comes_first() {
+        for (wire, labels) in [
+            (&b"\x00"[..], 0),
+            (b"\x01*\x00", 0),
+            (b"\x01*\x03org\x00", 1),
+            (b"\x01*\x01*\x03org\x00", 2),
+            (b"\x01x\x01*\x03org\x00", 3),
+            (b"\x02**\x03org\x00", 2),
+            (b"\x02*x\x03org\x00", 2),
+            (&b"\x01*".repeat(127).into_iter().chain([0]).collect::<Vec<u8>>(), 126),
+        ] {
+            let owner = Name::from_wire(wire).unwrap();
+            assert_eq!(rrsig_labels(owner.as_ref()), labels, "{owner}");
+        }
+    }
 
     #[test]
     fn names_are_lowered_and_nothing_else() {

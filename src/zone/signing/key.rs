@@ -24,7 +24,7 @@ pub enum KeyError {
     Unreadable(u8),
 }
 
-/// Why a text is no algorithm.
+/// Why a text is not an algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the algorithms are 13 (ECDSA P-256 with SHA-256) and 15 (Ed25519)")]
 pub struct AlgorithmError;

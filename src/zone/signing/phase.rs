@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a zone's CDS and CDNSKEY ask of the parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Offer {
+pub enum CdsRequest {
     /// Nothing: leave things as they are.
     Nothing,
     /// A DS of the first key.
@@ -50,12 +50,12 @@ pub enum Phase {
 
 impl Phase {
     /// What CDS and CDNSKEY say.
-    pub fn offer(self) -> Offer {
+    pub fn cds(self) -> CdsRequest {
         match self {
-            Self::Fresh | Self::Unsigned => Offer::Nothing,
-            Self::Offered | Self::Doubled => Offer::First,
-            Self::Switching | Self::Switched => Offer::Last,
-            Self::Withdrawing | Self::Withdrawn => Offer::Delete,
+            Self::Fresh | Self::Unsigned => CdsRequest::Nothing,
+            Self::Offered | Self::Doubled => CdsRequest::First,
+            Self::Switching | Self::Switched => CdsRequest::Last,
+            Self::Withdrawing | Self::Withdrawn => CdsRequest::Delete,
         }
     }
 
@@ -77,7 +77,7 @@ impl Phase {
             Self::Switched => "signed by both keys; the parent has the next key's DS",
             Self::Withdrawing => "signed; the parent should remove its DS",
             Self::Withdrawn => "signed; the parent has no DS any more",
-            Self::Unsigned => "not signed",
+            Self::Unsigned => "unsigned",
         }
     }
 }

@@ -110,7 +110,9 @@ fn terms_are_shown_and_never_agreed_to_by_themselves() {
         "{said}"
     );
     let directory = daemon.home().run_ok(&["acme", "directory"]);
-    assert!(directory.contains("meta.termsOfService") && directory.contains("newOrder"), "{directory}");
+    assert!(directory.contains("terms of service") && directory.contains("data:text/plain"), "{directory}");
+    let directory = daemon.home().run_ok(&["acme", "directory", "--json"]);
+    assert!(directory.contains("\"termsOfService\":") && directory.contains("\"newOrder\":"), "{directory}");
 }
 
 #[test]

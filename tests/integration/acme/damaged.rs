@@ -33,7 +33,10 @@ fn problem(home: &Home, name: &str) -> String {
 fn one_damaged_certificate_keeps_neither_dns_nor_another_from_starting() {
     let Some(lab) = Lab::new(Options::default()) else { return };
     let settings = lab.settings.clone().more("[[certificate]]\nname = \"record\"\nnames = [\"record.example.com\"]");
-    let home = Home::new(&settings);
+    let home = Home::new(&lab.settings);
+    // State without a database would be a database that is missing.
+    home.start().kill();
+    home.write(&settings);
     let request = |name: &str, more: &str| format!("names = [\"{name}.example.com\"]\n{more}");
     put(&home, "certificates/user/request.toml", &request("user", "name = \"user\"\nowner = \"ghostuser\""), 0o600);
     put(&home, "certificates/lent/request.toml", &request("lent", "name = \"lent\""), 0o644);
@@ -92,7 +95,7 @@ fn a_damaged_certificate_of_the_api_is_replaced_and_keeps_nothing_from_starting(
 
 /// A stranger's folder in the place of the symlink: it can be neither removed nor replaced.
 #[test]
-fn a_deletion_that_fails_is_told_of_and_finished_by_the_keeper() {
+fn a_deletion_that_fails_is_told_of_and_finished_later() {
     let ca = StandIn::start(ResponsePolicy::default());
     let home = Home::new(&ca.settings());
     let daemon = home.start();

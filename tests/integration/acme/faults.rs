@@ -189,7 +189,7 @@ fn a_name_that_is_proven_already_needs_no_challenge() {
 fn a_name_that_is_not_proven_says_why_in_the_cas_words() {
     let ca = StandIn::start(ResponsePolicy::default());
     let challenge = json!({
-        "type": "dns-01", "url": "http://127.0.0.1/x", "token": "t", "status": "invalid",
+        "type": "dns-01", "url": "http://127.0.0.1/x", "token": "token-0", "status": "invalid",
         "error": { "type": "urn:ietf:params:acme:error:caa", "detail": "CAA record for auth.example.org prevents issuance", "status": 403 },
     });
     let invalid =
@@ -209,6 +209,7 @@ fn a_name_that_is_not_proven_says_why_in_the_cas_words() {
         problem.contains(&format!("the CA has not proven {ZONE}: CAA record for auth.example.org prevents")),
         "{problem}"
     );
+    assert!(problem.contains("; seen here: "), "{problem}");
     assert!(problem.contains("acme:error:caa, HTTP 403") && problem.contains("txtgate acme directory"), "{problem}");
     assert!(daemon.log().contains("CAA record for auth.example.org prevents issuance"));
     assert!(!home.run_ok(&["txt", "list", "--json"]).contains("\"txt\""), "the value is retired");
@@ -299,7 +300,7 @@ fn an_order_that_can_give_nothing_usable_is_not_gone_on_with() {
     for (path, what, why) in [
         ("/finalize", What::Refuse(400, "badCSR", None), "key-type"),
         ("/certificate", What::Say("no certificate".into()), "the chain is empty"),
-        ("/authorization", What::Say(expired), "its authorization is Expired"),
+        ("/authorization", What::Say(expired), "its authorization is expired"),
     ] {
         let ca = StandIn::start(ResponsePolicy::default());
         ca.fault(path, what);
@@ -360,5 +361,5 @@ fn an_account_that_lives_on_is_not_reported_as_deactivated() {
     let ca = StandIn::start(ResponsePolicy { keeps_accounts: true, ..ResponsePolicy::default() });
     let daemon = Process::start(&ca.settings());
     let (_, said) = daemon.home().run_err(&["acme", "account", "deactivate", "--yes"]);
-    assert!(said.contains("has left the account at \"valid\""), "{said}");
+    assert!(said.contains("has left the account `valid`"), "{said}");
 }

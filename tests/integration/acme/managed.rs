@@ -176,13 +176,19 @@ fn one_that_fails_blocks_no_other_and_a_request_survives_a_restart() {
     lab.delegate(&home, &["well.example.com"]);
     home.run_ok(&["cert", "renew", "well.example.com"]);
     let list = home.run_ok(&["cert", "list"]);
-    assert_eq!(list.lines().count(), 5, "{list}");
-    assert!(list.lines().any(|line| line.starts_with("well.example.com") && line.ends_with("well")), "{list}");
-    assert!(list.contains("failed 1 times: names of the certificate are not delegated to this server: _acme-challenge.conf.example.com: "), "{list}");
+    let rows = |list: &str| list.lines().take_while(|line| !line.is_empty()).count();
+    assert_eq!(rows(&list), 5, "{list}");
+    assert!(list.lines().any(|line| line.starts_with("well.example.com") && line.contains("  well  ")), "{list}");
+    assert!(
+        list.contains(
+            "conf: names of the certificate are not delegated to this server: _acme-challenge.conf.example.com: "
+        ),
+        "{list}"
+    );
 
     daemon.kill();
     let daemon = home.start();
-    assert_eq!(home.run_ok(&["cert", "list"]).lines().count(), 5);
+    assert_eq!(rows(&home.run_ok(&["cert", "list"])), 5);
     // What was mended is tried at once after a reload.
     until("it has failed", || show(&home, "lost.example.com")["missing"][0].is_object());
     let record = show(&home, "lost.example.com")["missing"][0].clone();

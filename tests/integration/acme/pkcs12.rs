@@ -59,7 +59,9 @@ fn a_bundle_holds_what_the_pem_files_hold_and_opens_with_its_password() {
     let first = pair(&home, NAME).unwrap().info.serial;
 
     // Without, and with again: the pair stays, the bundle comes, and the hook sees it.
-    home.run_ok(&issue(&hook));
+    let (code, said) = home.run_err(&issue(&hook));
+    assert!(code == Some(1) && said.contains("pkcs12: true becomes false"), "{said}");
+    home.run_ok(&issue(&[&["--replace"][..], &hook].concat()));
     home.run_ok(&["cert", "renew", NAME]);
     let live = home.path().join("certificates/live").join(NAME);
     let second = pair(&home, NAME).unwrap().info.serial;

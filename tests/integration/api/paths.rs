@@ -34,7 +34,7 @@ fn other_methods_are_405_with_allow() {
         ("GET", "/register", "POST"),
         ("DELETE", "/register/", "POST"),
         ("POST", "/health", "GET,HEAD"),
-        ("GET", "/v1/txt", "DELETE"),
+        ("PUT", "/v1/txt", "GET,HEAD,POST,DELETE"),
         ("OPTIONS", "/update", "POST"),
     ] {
         let reply = send(daemon.api(), method, path, &[], "");

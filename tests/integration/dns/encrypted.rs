@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio_rustls::rustls::StreamOwned;
 
-use crate::harness::dns::{A, ANY, CAA, Change, Reply, SOA, TXT, Tcp, Udp, ask_tcp, framed, query, query_in};
+use crate::harness::dns::{A, ANY, CAA, Change, Reply, SOA, TXT, Tcp, Udp, ask_tcp, framed, option, query, query_in};
 use crate::harness::quic::{Link, Quic};
 use crate::harness::tls::{Authority, shown};
 use crate::harness::{Account, GRACE, Home, Process, Settings, Watch, ZONE, skip, until, value};
@@ -16,6 +16,8 @@ use crate::harness::{Account, GRACE, Home, Process, Settings, Watch, ZONE, skip,
 /// Codes that a QUIC connection ends with (RFC 9250 section 4.3).
 const NO_ERROR: u64 = 0;
 const EXCESSIVE_LOAD: u64 = 4;
+/// The EDNS option that hides a message's length.
+const PADDING: u16 = 12;
 /// Connections that one IPv4 /24 may have open.
 const PER_PREFIX: usize = 64;
 
@@ -74,14 +76,73 @@ fn over_quic_everything_is_answered_as_over_tcp() {
     for message in asked {
         let message = message.id(0);
         for message in [message.clone(), message.clone().edns(1_232), message.opt(512, 0, 0xc000, &[])] {
-            let over_quic = Reply::of(link.ask(&message));
+            let over_quic = without_padding(link.ask(&message));
             let over_tcp = ask_tcp(daemon.dns(), &message);
-            assert_eq!(over_quic.bytes, over_tcp.bytes, "{message:02x?}");
+            assert_eq!(over_quic, over_tcp.bytes, "{message:02x?}");
         }
     }
     let all = Reply::of(link.ask(&query(&account.fulldomain, TXT).id(0)));
     assert_eq!(all.txts(), (0..61).rev().map(value).collect::<Vec<_>>());
     assert!(!all.is_truncated() && all.bytes.len() > 1_232);
+}
+
+/// The reply without the option that fills its last block (RFC 8467 section 4.1), if it has an OPT record to hold one.
+fn without_padding(mut reply: Vec<u8>) -> Vec<u8> {
+    let Some(padding) = option(&reply, PADDING).map(<[u8]>::len) else {
+        assert!(!Reply::of(reply.clone()).has_opt());
+        return reply;
+    };
+    assert_eq!(reply.len() % 468, 0);
+    reply.truncate(reply.len() - padding - 4);
+    let opt = reply.windows(5).rposition(|window| window == [0, 0, 41, 0x04, 0xd0]).unwrap();
+    let rest = (reply.len() - opt - 11) as u16;
+    reply[opt + 9..opt + 11].copy_from_slice(&rest.to_be_bytes());
+    reply
+}
+
+/// RFC 7830 section 4: over TLS too, for who sends the option; and never where everybody can read along.
+#[test]
+fn a_padded_query_gets_a_padded_reply_over_tls() {
+    let lab = Lab::start(&settings());
+    let padded = soa().opt(1_232, 0, 0, &[0, 12, 0, 3, 0, 0, 0]);
+    let mut tls = lab.authority.connect(lab.daemon.dns_tls(), &["dot"]).0;
+    let mut ask = |message: &[u8]| {
+        tls.write_all(&framed(message)).unwrap();
+        let mut length = [0; 2];
+        tls.read_exact(&mut length).unwrap();
+        let mut reply = vec![0; usize::from(u16::from_be_bytes(length))];
+        tls.read_exact(&mut reply).unwrap();
+        reply
+    };
+    let reply = ask(&padded);
+    assert_eq!((reply.len(), Reply::of(reply.clone()).of_type(SOA)), (468, 1));
+    assert!(option(&reply, PADDING).is_some_and(|padding| padding.iter().all(|byte| *byte == 0)));
+    assert_eq!(option(&ask(&soa().edns(1_232)), PADDING), None, "the client does not pad");
+    for reply in [ask_tcp(lab.daemon.dns(), &padded).bytes, Udp::to(lab.daemon.dns()).ask(&padded)] {
+        assert_eq!(option(&reply, PADDING), None);
+    }
+}
+
+/// They ended the connection, and UDP cut them off.
+#[test]
+fn a_query_of_any_length_is_answered_over_every_transport() {
+    let lab = Lab::start(&settings());
+    let link = lab.link();
+    for length in [4_097, 4_200, 20_000, 65_000] {
+        let padding = length - soa().len() - 11 - 4;
+        let option = [&[0, 12][..], &(padding as u16).to_be_bytes(), &vec![0; padding]].concat();
+        let message = soa().opt(1_232, 0, 0, &option);
+        assert_eq!(message.len(), length);
+        let over_udp = Udp::to(lab.daemon.dns()).ask(&message);
+        let over_tcp = ask_tcp(lab.daemon.dns(), &message).bytes;
+        let mut tls = lab.authority.connect(lab.daemon.dns_tls(), &["dot"]).0;
+        tls.write_all(&framed(&message)).unwrap();
+        let mut over_tls = vec![0; 2 + 468];
+        tls.read_exact(&mut over_tls).unwrap();
+        for reply in [over_udp, over_tcp, over_tls.split_off(2), link.ask(&message)] {
+            assert_eq!(Reply::of(reply).of_type(SOA), 1, "{length}");
+        }
+    }
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl Site {
     fn event(&self, transport: &str, opcode: &str, rtype: &str, reply: &[u8]) -> Value {
         let wanted = [("transport", transport), ("opcode", opcode), ("type", rtype)];
         let event = self.watch.find(|event| wanted.iter().all(|(key, value)| event[key] == *value));
-        let expected = [("source", json!("127.0.0.1")), ("verdict", json!("sent")), ("size", json!(reply.len()))];
+        let expected = [("source", json!("127.0.0.1")), ("outcome", json!("sent")), ("size", json!(reply.len()))];
         expected.into_iter().for_each(|(key, value)| assert_eq!(event[key], value, "{key}: {event}"));
         assert_eq!(event["truncated"], json!(reply[2] & 2 != 0), "{event}");
         event
@@ -244,19 +244,19 @@ fn replies_over_the_rate_limit_are_observed_and_counted_as_they_were_sent() {
         if Reply::of(reply).is_truncated() {
             break event;
         }
-        assert_eq!((&event["verdict"], &event["limited"]), (&json!("sent"), &json!(false)), "{event}");
+        assert_eq!((&event["outcome"], &event["limited"]), (&json!("sent"), &json!(false)), "{event}");
     };
-    assert_eq!((&slipped["verdict"], &slipped["limited"]), (&json!("slipped"), &json!(true)), "{slipped}");
+    assert_eq!((&slipped["outcome"], &slipped["limited"]), (&json!("slipped"), &json!(true)), "{slipped}");
     assert_eq!((&slipped["truncated"], &slipped["source"]), (&json!(true), &json!(address.to_string())), "{slipped}");
     let dropped = loop {
         udp.send(&query(ZONE, 252).edns(1_232));
         let event = watch.find(|event| event["type"] == "AXFR");
-        if event["verdict"] != "sent" {
+        if event["outcome"] != "sent" {
             break event;
         }
         assert_eq!(event["size"], json!(udp.receive().len()), "{event}");
     };
-    assert_eq!((&dropped["verdict"], &dropped["size"]), (&json!("dropped"), &json!(0)), "{dropped}");
+    assert_eq!((&dropped["outcome"], &dropped["size"]), (&json!("dropped"), &json!(0)), "{dropped}");
     assert_eq!((&dropped["rcode"], &dropped["ede"]), (&json!("REFUSED"), &Value::Null), "{dropped}");
     assert_eq!(udp.receive_within(Duration::from_millis(100)), None);
     let metrics = get(daemon.metrics(), "/metrics").body;

@@ -140,7 +140,7 @@ fn zone_transfers_and_types_of_messages_are_refused() {
         let reply = ask(daemon.dns(), &query(ZONE, rtype).edns(1_232));
         assert_eq!((reply.rcode(), reply.ede()), (ResponseCode::Refused, Some(18)), "type {rtype}");
     }
-    for rtype in [41, 128, 249, 250, 253, 254] {
+    for rtype in [41, 128, 249, 250] {
         assert_eq!(ask(daemon.dns(), &query(ZONE, rtype)).rcode(), FORMERR, "type {rtype}");
     }
 }

@@ -65,9 +65,9 @@ pub fn calls(line: &str) -> Vec<Vec<&str>> {
     let mut found = Vec::new();
     for (at, word) in words.iter().enumerate() {
         let before = at.checked_sub(1).map(|before| words[before]);
-        // `journalctl -u txtgate ...`, a container of that name, and messages that speak of a txtgate.
+        // `journalctl -u txtgate ...`, a container of that name, a format, and messages that speak of a txtgate.
         let is_called = word.trim_start_matches(['\'', '"', '(']) == "txtgate";
-        let is_other = matches!(before, Some("-u" | "exec" | "another" | "a"));
+        let is_other = matches!(before, Some("-u" | "exec" | "another" | "a" | "import" | "--format"));
         if !is_called || is_other {
             continue;
         }

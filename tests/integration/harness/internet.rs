@@ -44,7 +44,7 @@ impl Found {
     pub fn txts(&self) -> Vec<String> {
         let text = |record: &Record| match &record.data {
             RData::TXT(txt) => txt.txt_data.iter().map(|part| String::from_utf8_lossy(part)).collect(),
-            other => panic!("{other:?} is no text"),
+            other => panic!("expected a text, found {other:?}"),
         };
         self.records.iter().map(text).collect()
     }
@@ -112,7 +112,7 @@ impl Internet {
             match cut.map(|record| record.name.clone()) {
                 // A referral: further down, and still above the name.
                 Some(below) if reply.answers().is_empty() && below != zone => {
-                    assert!(zone.zone_of(&below) && below.zone_of(name), "{below} is no part of the way to {name}");
+                    assert!(zone.zone_of(&below) && below.zone_of(name), "{below} is not on the way to {name}");
                     servers = self.nameservers(&reply, &below);
                     zone = below;
                 }

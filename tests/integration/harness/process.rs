@@ -190,6 +190,12 @@ impl Process {
         self.address(&format!("api {scheme}://"))
     }
 
+    /// The operator's API over the network.
+    pub fn admin(&self) -> SocketAddr {
+        let scheme = if self.lines.iter().any(|line| line.starts_with("admin https")) { "https" } else { "http" };
+        self.address(&format!("admin {scheme}://"))
+    }
+
     pub fn metrics(&self) -> SocketAddr {
         self.address("metrics http://")
     }

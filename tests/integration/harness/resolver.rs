@@ -52,6 +52,12 @@ impl Resolver {
         }
     }
 
+    /// Forgets the records of a name.
+    pub fn remove(&self, name: &str) {
+        let name = Name::from_ascii(name).unwrap();
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, _), _| *of != name);
+    }
+
     /// Forgets them all.
     pub fn clear(&self) {
         self.records.lock().unwrap_or_else(PoisonError::into_inner).clear();

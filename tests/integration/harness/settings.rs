@@ -8,6 +8,7 @@ pub const ZONE: &str = "auth.example.org";
 pub struct Settings {
     top: String,
     tables: Vec<(&'static str, String)>,
+    nameservers: Vec<String>,
     zone: String,
     records: String,
     more: String,
@@ -27,7 +28,10 @@ impl Default for Settings {
                 ("acme", String::new()),
                 ("metrics", listen.into()),
                 ("values", String::new()),
+                // A daemon that listens on all addresses would ask the servers of the public root.
+                ("doctor", "at-start = false\n".into()),
             ],
+            nameservers: vec![format!("ns1.{ZONE}")],
             zone: String::new(),
             records: "ns1 A 127.0.0.1\n".into(),
             more: String::new(),
@@ -37,8 +41,11 @@ impl Default for Settings {
 
 impl Settings {
     /// Adds lines to a table.
-    pub fn with(mut self, table: &str, lines: &str) -> Self {
-        let found = self.tables.iter_mut().find(|(name, _)| *name == table).expect("a table of the configuration");
+    pub fn with(mut self, table: &'static str, lines: &str) -> Self {
+        if !self.tables.iter().any(|(name, _)| *name == table) {
+            self.tables.push((table, String::new()));
+        }
+        let found = self.tables.iter_mut().find(|(name, _)| *name == table).expect("added above");
         // A line in place of an earlier one for the same key.
         for line in lines.lines() {
             let key = line.split('=').next().unwrap_or_default().trim().to_owned();
@@ -67,6 +74,18 @@ impl Settings {
         self
     }
 
+    /// Puts nameservers in place of `ns1` of the zone.
+    pub fn nameservers(mut self, names: &[&str]) -> Self {
+        self.nameservers = names.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// Puts static records in place of those of the zone.
+    pub fn own_records(mut self, lines: &str) -> Self {
+        self.records = format!("{lines}\n");
+        self
+    }
+
     /// Adds whole tables at the end.
     pub fn more(mut self, lines: &str) -> Self {
         self.more.push_str(&format!("{lines}\n"));
@@ -79,10 +98,10 @@ impl Settings {
         for (name, lines) in &self.tables {
             text.push_str(&format!("[{name}]\n{lines}"));
         }
-        let (zone, records, more) = (&self.zone, &self.records, &self.more);
+        let (ns, zone, records, more) = (&self.nameservers, &self.zone, &self.records, &self.more);
         let contact = "hostmaster@example.org";
         text + &format!(
-            "[[zone]]\nname = \"{ZONE}\"\nns = [\"ns1.{ZONE}\"]\ncontact = \"{contact}\"\n{zone}records = '''\n{records}'''\n{more}"
+            "[[zone]]\nname = \"{ZONE}\"\nns = {ns:?}\ncontact = \"{contact}\"\n{zone}records = '''\n{records}'''\n{more}"
         )
     }
 }

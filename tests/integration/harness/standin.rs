@@ -20,7 +20,7 @@ use super::tls::Authority;
 
 /// Something that the CA does once, in place of what it should, at a path that begins with this.
 pub struct Fault {
-    pub path: &'static str,
+    pub path: String,
     pub what: What,
 }
 
@@ -30,6 +30,10 @@ pub enum What {
     Refuse(u16, &'static str, Option<u32>),
     /// This body with 200.
     Say(String),
+    /// This status and body, whatever ACME wants.
+    Reply(u16, String),
+    /// Closes the connection without a reply.
+    Drop,
     /// Tells the test, and never replies; what was asked for is done before, or not.
     Hang { done: bool },
     /// Tells the test, and does what it should when the test says so.
@@ -44,6 +48,8 @@ struct State {
     accounts: Vec<Option<Value>>,
     orders: Vec<Ordered>,
     faults: VecDeque<Fault>,
+    /// Faults that never end.
+    standing: Vec<Fault>,
     /// Paths at which it holds.
     held: Vec<&'static str>,
     requests: Vec<String>,
@@ -157,11 +163,20 @@ impl StandIn {
     }
 
     pub fn fault(&self, path: &'static str, what: What) {
-        let mut state = self.lock();
         if matches!(what, What::Hold) {
-            state.held.push(path);
+            self.lock().held.push(path);
         }
-        state.faults.push_back(Fault { path, what });
+        self.fault_at(path.to_owned(), what);
+    }
+
+    /// The same at a path that is known only now.
+    pub fn fault_at(&self, path: String, what: What) {
+        self.lock().faults.push_back(Fault { path, what });
+    }
+
+    /// The CA does this at a path for ever, as one that lacks a step.
+    pub fn always(&self, path: &'static str, what: What) {
+        self.lock().standing.push(Fault { path: path.to_owned(), what });
     }
 
     /// Lets what is held at a path go on.
@@ -232,12 +247,16 @@ impl Server {
     fn answer(&self, method: &str, path: &str, body: &[u8]) -> Option<Answer> {
         let mut state = self.lock();
         state.requests.push(path.to_owned());
-        let at = state.faults.iter().position(|fault| path.starts_with(fault.path));
-        let fault = at.and_then(|at| state.faults.remove(at)).map(|fault| fault.what);
+        let at = state.faults.iter().position(|fault| path.starts_with(&fault.path));
+        let once = at.and_then(|at| state.faults.remove(at)).map(|fault| fault.what);
+        let standing = state.standing.iter().find(|fault| path.starts_with(&fault.path));
+        let fault = once.or_else(|| standing.map(|fault| fault.what.clone()));
         drop(state);
         match fault {
             Some(What::Refuse(status, name, wait)) => return Some(refusal(status, name, wait)),
             Some(What::Say(text)) => return Some((200, Vec::new(), text)),
+            Some(What::Reply(status, text)) => return Some((status, Vec::new(), text)),
+            Some(What::Drop) => return None,
             Some(What::Hang { done }) => {
                 if done {
                     self.act(method, path, body);
@@ -297,6 +316,7 @@ impl Server {
             ("challenge", Some(account)) => self.challenge(&mut state, number, method, (account, &key)),
             ("finalize", Some(_)) => self.finalize(&mut state, number, &payload),
             ("certificate", Some(_)) => self.certificate(&state, number),
+            ("revoke", _) => (200, Vec::new(), String::new()),
             ("alternate", Some(_)) => refusal(404, "malformed", None),
             other => panic!("{other:?} at {path}"),
         }

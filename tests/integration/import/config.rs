@@ -4,6 +4,8 @@ use std::path::Path;
 
 use txtgate::config::{Certificate, Config, Registration};
 
+use crate::harness::Home;
+
 use super::source::{Old, VERSION_1, nowhere};
 
 /// Runs the import with this configuration; what it said, and the configuration that was written.
@@ -11,9 +13,12 @@ fn made(text: &str, more: impl FnOnce(&Path)) -> (String, String, Config) {
     let (old, home) = (Old::with(VERSION_1), nowhere());
     std::fs::write(old.folder.path().join("config.cfg"), text).unwrap();
     more(old.folder.path());
-    let said = old.import_ok(&home, &[]);
+    let output = old.import(&home, &[]);
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    // 3: something has to be done before the switch.
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{out}{err}");
     let text = std::fs::read_to_string(home.config()).unwrap();
-    (said, text, Config::read(&home.config()).unwrap())
+    (out.into_owned(), text, Config::read(&home.config()).unwrap())
 }
 
 /// The example that acme-dns ships, with its comments away and a database of ours.
@@ -172,18 +177,113 @@ fn what_says_nothing_here_is_named() {
 }
 
 #[test]
-fn a_configuration_that_cannot_work_is_refused_with_what_to_do() {
+fn what_is_no_configuration_of_acme_dns_is_refused_with_what_to_do() {
     let (old, home) = (Old::with(VERSION_1), nowhere());
     for (from, to, said) in [
-        ("\"auth.example.org. A 198.51.100.1\",", "", "has no address"),
-        ("127.0.0.1:53", "dns.example.org:53", "general.listen"),
         ("domain = \"auth.example.org\"", "", "general.domain"),
         ("\"sqlite3\"", "\"mysql\"", "database.engine"),
-        ("[general]", "[general", "config.cfg:"),
+        ("[general]", "[general", "config.cfg:2: \"[general\" is not TOML"),
     ] {
         std::fs::write(old.folder.path().join("config.cfg"), SHIPPED.replace(from, to)).unwrap();
         let found = old.import_err(&home, 2);
         assert!(found.contains(said), "{to}: {found}");
     }
     assert!(!home.config().exists() && !home.database().exists());
+}
+
+/// Accounts that an import has moved in, whatever its exit code.
+fn moved_in(old: &Old, home: &Home) -> bool {
+    let sql = rusqlite::Connection::open(home.database()).unwrap();
+    sql.query_row("SELECT COUNT(*) FROM accounts", [], |row| row.get::<_, i64>(0)).unwrap() == 1 && old.path().exists()
+}
+
+fn import_of(text: &str) -> (String, Option<i32>, Home) {
+    let (old, home) = (Old::with(VERSION_1), nowhere());
+    old.add(1, "[]", [("", 0), ("", 0)]);
+    std::fs::write(old.folder.path().join("config.cfg"), text).unwrap();
+    let output = old.import(&home, &[]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(moved_in(&old, &home), "{said}");
+    (said, output.status.code(), home)
+}
+
+#[test]
+fn no_setting_keeps_the_accounts_from_moving_in() {
+    for (from, to, left) in [
+        ("127.0.0.1:53", "dns.example.org:53", "general.listen = \"dns.example.org:53\""),
+        ("port = \"443\"", "port = \"https\"", "api.ip, api.port"),
+        ("ip = \"0.0.0.0\"", "ip = \"host.example.org\"", "api.ip, api.port"),
+        ("nsadmin = \"admin.example.org\"", "nsadmin = \"no one\"", "general.nsadmin"),
+        ("nsname = \"auth.example.org\"", "nsname = \"no name\"", "general.nsname"),
+        ("debug = false", "debug = false\nrecords2 = 5", "general.records2"),
+        ("disable_registration = false", "disable_registration = [1]", "api.disable_registration: its value"),
+        ("[logconfig]", "[custom_ca]\nurl = \"https://ca.test/dir\"\n[logconfig]", "custom_ca: "),
+        ("corsorigins = [\n    \"*\"", "corsorigins = [\n    \"panel\"", "api.corsorigins: \"panel\""),
+        ("header_name = \"X-Forwarded-For\"", "header_name = \"a b\"\nuse_header = true", "api.header_name"),
+        ("tls = \"letsencryptstaging\"", "tls = \"cert\"", "api.tls_cert_fullchain"),
+        ("loglevel = \"debug\"", "loglevel = {}", "logconfig.loglevel"),
+    ] {
+        let mut text = SHIPPED.replace(from, to);
+        if to.contains("use_header") {
+            text = text.replace("use_header = false\n", "");
+        }
+        assert_ne!(text, SHIPPED, "{from}");
+        let (said, code, home) = import_of(&text);
+        assert!(said.contains(left) && matches!(code, Some(0 | 3)), "{to}: {said}");
+        assert!(Config::read(&home.config()).is_ok(), "{to}: {said}");
+    }
+}
+
+#[test]
+fn keys_in_any_case_and_numbers_for_texts_are_read() {
+    let text = SHIPPED.replace("port = \"443\"", "Port = 8443").replace("[general]", "[General]");
+    let (said, _, home) = import_of(&text);
+    assert_eq!(addresses(&Config::read(&home.config()).unwrap().api.listen), ["0.0.0.0:8443"], "{said}");
+}
+
+#[test]
+fn a_zone_whose_address_only_the_parent_has_moves_in() {
+    let without = SHIPPED.replace("    \"auth.example.org. A 198.51.100.1\",\n", "");
+    let here = without.replace("127.0.0.1:53", "198.51.100.7:53").replace("letsencryptstaging", "none");
+    let (said, code, home) = import_of(&here);
+    let text = std::fs::read_to_string(home.config()).unwrap();
+    assert!(text.contains("auth.example.org A 198.51.100.7"), "the address that it listens on: {text}");
+    assert!(code == Some(0) && said.contains("general.records has no address of auth.example.org"), "{said}");
+    let none = SHIPPED.find("records = [").unwrap()..SHIPPED.find("debug = false").unwrap();
+    let mut text = SHIPPED.replace("letsencryptstaging", "none");
+    text.replace_range(none.start..none.end, "");
+    let text = text.replace("letsencryptstaging", "none");
+    let (said, code, home) = import_of(&text);
+    let written = std::fs::read_to_string(home.config()).unwrap();
+    // A machine with a public address has one that is taken.
+    if code == Some(3) {
+        assert!(said.starts_with("BEFORE THE SWITCH: the daemon does not start before `records`"), "{said}");
+        assert!(said.trim_end().lines().last().unwrap().contains("write the one that the parent zone has"), "{said}");
+        let error = Config::read(&home.config()).unwrap_err().to_string();
+        assert!(error.contains("zone[0].ns: auth.example.org is in the zone and has no address"), "{error}");
+        assert!(!said.contains("config.toml:"), "no line of a file that nobody has typed: {said}");
+        let line = "; auth.example.org A <its address, as the parent zone has it>";
+        let mended = written.replace(line, "auth.example.org A 198.51.100.1");
+        std::fs::write(home.config(), mended).unwrap();
+    }
+    Config::read(&home.config()).unwrap();
+}
+
+#[test]
+fn an_api_without_a_certificate_is_told_first_and_last_and_by_the_exit_code() {
+    let (said, code, _) = import_of(SHIPPED);
+    let lines: Vec<&str> = said.trim_end().lines().collect();
+    assert_eq!(code, Some(3));
+    for line in [lines[0], lines[lines.len() - 1]] {
+        assert!(line.contains("self-signed") && line.contains("terms-agreed = true"), "{line}");
+    }
+    assert_eq!(import_of(&SHIPPED.replace("letsencryptstaging", "none")).1, Some(0));
+}
+
+#[test]
+fn origins_with_a_wildcard_move_in() {
+    let text =
+        SHIPPED.replace("    \"*\"\n", "    \"https://*.example.org\", \"http://localhost:*\", \"https://a.test/\"\n");
+    let (_, _, config) = made(&text, |_| {});
+    assert_eq!(config.api.cors_origins, ["https://*.example.org", "http://localhost:*", "https://a.test"]);
 }

@@ -140,8 +140,8 @@ fn what_stays_behind_is_named_and_keeps_nothing_else_from_coming() {
     let said = old.import_ok(&home, &[]);
     assert!(said.contains("5 accounts moved in") && said.contains("8 things stay behind"), "{said}");
     for (what, why) in [
-        ("\"no uuid\"", "no UUID"),
-        ("x2", "no bcrypt hash"),
+        ("\"no uuid\"", "not a UUID"),
+        ("x2", "not a bcrypt hash"),
         ("under_score", "a subdomain is one label"),
         ("x4", "its networks: write a network as address/length"),
         ("aaaaaaaa-0000-4000-8000-000000000004 with the subdomain shop", "in other letters"),

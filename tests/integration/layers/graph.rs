@@ -47,7 +47,7 @@ impl Graph {
         panic!("a circle of re-exports at {}", path.join("::"));
     }
 
-    /// The files that a file imports from. Its re-exports are no imports, and the crate's root is only a list of modules.
+    /// The files that a file imports from. Its re-exports are not imports, and the crate's root is only a list of modules.
     fn imported_by(&self, file: &Path) -> BTreeSet<&Path> {
         let own = self.files[file].iter().filter(|import| import.reexported_as.is_none());
         let targets = own.filter_map(|import| self.file_of(&import.path));
@@ -103,7 +103,7 @@ fn a_tree_without_a_cycle_has_none() {
         ("p::b", "struct B; mod tests { use super::super::A; }"),
         ("q", "struct Q;"),
     ];
-    assert_eq!(cycles(&files), [""; 0], "the parent's re-exports are no imports");
+    assert_eq!(cycles(&files), [""; 0], "the parent's re-exports are not imports");
 }
 
 #[test]

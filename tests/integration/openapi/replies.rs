@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use crate::harness::dns::{TXT, ask, query};
 use crate::harness::http::{Reply, send};
 use crate::harness::ports::free_port;
 use crate::harness::resolver::Resolver;
@@ -86,6 +87,7 @@ impl Session {
 
 /// The described path of a real one.
 fn template(path: &str) -> String {
+    let path = path.split('?').next().unwrap_or_default();
     match path.strip_prefix("/v1/storage/") {
         Some(_) => "/v1/storage/{domain}".to_owned(),
         None => path.to_owned(),
@@ -104,11 +106,26 @@ fn published_and_retired(session: &mut Session, account: &Account) {
     session.call(by, "post", "/present", json!({"value": value(2)}), 400);
     let authorization = json!({"subdomain": subdomain, "value": AUTHORIZATION, "lifetime": "30d"});
     session.call(by, "post", "/v1/persist", authorization, 200);
+    ask(session.daemon.dns(), &query(&account.fulldomain, TXT));
+    let queries = session.call(by, "get", "/v1/queries", Value::Null, 200);
+    assert_eq!(queries["items"][0]["values"].as_array().map(Vec::len), Some(2), "{queries}");
     let shown = session.call(by, "get", "/v1/account", Value::Null, 200);
     assert_eq!(shown["owners"][0]["values"][0]["txt"], json!(value(1)));
     assert_eq!(shown["owners"][0]["persistent"][0]["value"], json!(AUTHORIZATION));
     session.call(by, "delete", "/v1/persist", json!({"subdomain": subdomain}), 200);
+    session.call(by, "post", "/v1/txt", json!({"subdomain": subdomain, "txt": value(3)}), 200);
+    // The zone's nameserver is nobody here.
+    let waiting = json!({"subdomain": subdomain, "txt": value(3)});
+    session.call(by, "post", "/v1/txt?wait=served&timeout=1s", waiting.clone(), 504);
+    session.call(by, "post", "/update?wait=seen", waiting, 400);
+    session.call(by, "delete", "/v1/txt", json!({"subdomain": subdomain, "txt": value(3)}), 200);
     session.call(by, "delete", "/v1/txt", json!({"subdomain": subdomain, "txt": value(1)}), 200);
+    let judged = session.call(by, "get", &format!("/v1/txt?subdomain={subdomain}&txt={}", value(1)), Value::Null, 200);
+    assert_eq!(judged["items"][0]["verdict"]["code"], "served", "{judged}");
+    assert!(judged["items"][0]["retired"].is_string(), "{judged}");
+    let shown = session.call(by, "get", "/v1/account", Value::Null, 200);
+    assert_eq!(shown["owners"][0]["retired"].as_array().unwrap().last().unwrap()["txt"], json!(value(1)));
+    session.call(by, "get", "/v1/txt?text=x", Value::Null, 400);
 }
 
 fn named(session: &mut Session, account: &Account) {

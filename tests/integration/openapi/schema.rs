@@ -33,7 +33,7 @@ impl Schemas<'_> {
     /// What is wrong with a value; `at` is its place in the document that it is from.
     pub fn problems(&self, schema: &Value, value: &Value, at: &str) -> Vec<String> {
         let schema = self.resolve(schema);
-        let members = schema.as_object().unwrap_or_else(|| panic!("{schema} is no schema"));
+        let members = schema.as_object().unwrap_or_else(|| panic!("expected a schema, found {schema}"));
         let unknown =
             members.keys().find(|key| !CHECKED.contains(&key.as_str()) && !FOR_READERS.contains(&key.as_str()));
         assert_eq!(unknown, None, "a keyword that nothing here checks");
@@ -79,7 +79,7 @@ fn wrong_type(allowed: &Value, value: &Value) -> Option<String> {
     if names.iter().any(|name| is_of(name, value)) {
         None
     } else {
-        Some(format!("is no {}: {value}", names.join(" or ")))
+        Some(format!("expected {}, found {value}", names.join(" or ")))
     }
 }
 

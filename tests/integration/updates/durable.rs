@@ -89,3 +89,14 @@ fn a_failed_update_may_be_sent_again() {
     let (reply, _) = site.key.exchange(site.daemon.dns(), &signed);
     assert_eq!((u16::from(reply.rcode()), site.served()), (0, vec![value(1)]));
 }
+
+#[test]
+fn an_update_into_a_damaged_store_is_a_servfail() {
+    let site = super::Site::of(&Settings::default());
+    let wal = site.daemon.home().path().join("txtgate.db-wal");
+    std::fs::OpenOptions::new().write(true).open(wal).unwrap().set_len(0).unwrap();
+    let signed = site.key.sign(&Update::of(ZONE).add(site.name(), &value(1)).bytes());
+    let (reply, seal) = site.key.exchange(site.daemon.dns(), &signed);
+    assert_eq!((u16::from(reply.rcode()), seal.is_signed), (2, true));
+    assert_eq!(site.served(), [""; 0]);
+}

@@ -38,10 +38,10 @@ fn values_come_and_go_over_udp_and_tcp() {
     assert_eq!((reply.rcode(), reply.counts()), (NoError, [1, 0, 0, 0]));
     assert_eq!(site.served(), [value(2), value(1)]);
     site.expect(&zone().add(name, &value(1)).id(7), NoError);
-    assert_eq!(site.served(), [value(1), value(2)], "adding again is no error and evicts nothing");
+    assert_eq!(site.served(), [value(1), value(2)], "adding again is not an error and evicts nothing");
     for id in 1..3 {
         site.expect(&zone().delete(name, &value(2)).id(id), NoError);
-        assert_eq!(site.served(), [value(1)], "deleting what is gone is no error");
+        assert_eq!(site.served(), [value(1)], "deleting what is gone is not an error");
     }
     site.expect(&zone().add(name, &value(3)).clear(name, TXT), NoError);
     assert_eq!(site.served(), [""; 0]);

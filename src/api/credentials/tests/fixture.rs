@@ -11,6 +11,7 @@ use crate::api::credentials::Credentials;
 use crate::config::Config;
 use crate::crypto::credential_cache::CredentialCache;
 use crate::crypto::hasher::Hasher;
+use crate::crypto::key_issuer::KeyIssuer;
 use crate::metrics::Metrics;
 use crate::model::account::{Account, AllowFrom, Note};
 use crate::model::actor::Actor;
@@ -23,7 +24,7 @@ use crate::store::writer::{Writer, WriterThread};
 /// Everything between the API and the disk, on a real file. Tests of the API live in one as well.
 pub struct Fixture {
     pub publisher: Publisher,
-    pub hasher: Hasher,
+    pub keys: KeyIssuer,
     pub credentials: Credentials,
     pub metrics: Arc<Metrics>,
     _writer: WriterThread,
@@ -55,14 +56,16 @@ impl Fixture {
         let zones = load(&store, &config.zones, &config.values, &clock).unwrap();
         let metrics = Arc::new(Metrics::default());
         let remembered = CredentialCache::new().unwrap();
-        let forgetful = remembered.clone();
-        let listener = Box::new(move |username, _| forgetful.forget(username));
+        let cache = remembered.clone();
+        let listener =
+            Box::new(move |username, account: Option<Account>| cache.account_changed(username, account.as_ref()));
         let (writer, _writer) =
             Writer::start(store.clone(), zones.clone(), clock.clone(), metrics.clone(), listener).unwrap();
         let publisher = Publisher::new(store, writer, zones, clock.clone(), config.values, metrics.clone());
         let hasher = Hasher::start(metrics.clone()).unwrap();
-        let credentials = Credentials::new(publisher.clone(), hasher.clone(), remembered, clock).unwrap();
-        Self { publisher, hasher, credentials, metrics, _writer, folder }
+        let keys = KeyIssuer::new(hasher.clone(), remembered.clone());
+        let credentials = Credentials::new(publisher.clone(), hasher, remembered, clock).unwrap();
+        Self { publisher, keys, credentials, metrics, _writer, folder }
     }
 
     pub async fn register_with(&self, hash: ApiKeyHash, allow_from: &[&str]) -> Account {

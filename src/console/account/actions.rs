@@ -1,0 +1,312 @@
+//! The forms of an account, sent to the admin API.
+
+use axum::extract::{Path, State};
+use axum::http::Method;
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::api::types::accounts::{AccountCredentials, AccountView, EditAccount, RotateKey};
+use crate::api::types::names::{AddAlias, AddSubdomain, RemoveAlias, RemoveSubdomain};
+use crate::api::types::revealed::RevealedSecret;
+use crate::api::types::tsig::{CreateTsigKey, TsigKeyReply};
+use crate::api::types::values::{PublishValue, RetireValue};
+use crate::model::account::AllowFrom;
+
+use super::super::admin::Refusal;
+use super::super::error::PageError;
+use super::super::form::{Fields, Submitted};
+use super::super::session::NewCredentials;
+use super::super::sign_in::redirect;
+use super::super::signed_in::SignedIn;
+use super::super::state::{Console, Shared};
+use super::content;
+use super::loaded::path;
+
+/// A form that was sent for an account.
+struct Form {
+    console: Shared,
+    who: String,
+    signed_in: SignedIn,
+    fields: Fields,
+}
+
+/// Why a form has no effect.
+enum Problem {
+    Field(&'static str, String),
+    Refused(Refusal),
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl Form {
+    fn new(console: Shared, who: String, Submitted(signed_in, fields): Submitted) -> Self {
+        Self { console, who, signed_in, fields }
+    }
+
+    /// A field that has to be there.
+    fn needed<T: std::str::FromStr>(&self, field: &'static str) -> Result<T, Problem>
+    where
+        T::Err: std::fmt::Display,
+    {
+        self.fields.text(field).parse().map_err(|error: T::Err| Problem::Field(field, error.to_string()))
+    }
+
+    /// A field that may be empty.
+    fn optional<T: std::str::FromStr>(&self, field: &'static str) -> Result<Option<T>, Problem>
+    where
+        T::Err: std::fmt::Display,
+    {
+        if self.fields.text(field).is_empty() { Ok(None) } else { self.needed(field).map(Some) }
+    }
+
+    async fn send(&self, method: Method, rest: &str, body: &impl Serialize) -> Result<(), Problem> {
+        let path = path(&self.who, rest);
+        self.console.admin.send::<Value>(&self.signed_in, method, &path, body).await?;
+        Ok(())
+    }
+
+    async fn act(&self, method: Method, rest: &str) -> Result<(), Problem> {
+        self.console.admin.act::<Value>(&self.signed_in, method, &path(&self.who, rest)).await?;
+        Ok(())
+    }
+
+    fn reveal(&self, account: AccountCredentials) {
+        let credentials = NewCredentials { account, domain: String::new() };
+        self.console.sessions.reveal(self.signed_in.session.id, credentials);
+    }
+
+    /// Leads to the account's page, or shows it with what is wrong.
+    async fn end(self, result: Result<(), Problem>, place: &str) -> Result<Response, PageError> {
+        let refusal = match result {
+            Ok(()) => return Ok(redirect(&path(&self.who, place), None)),
+            Err(Problem::Field(field, problem)) => Refusal::of_field(field, &problem),
+            Err(Problem::Refused(refusal)) => refusal,
+        };
+        let console: &Console = &self.console;
+        content::refused(console, &self.signed_in, &self.who, refusal, &self.fields).await
+    }
+}
+
+/// Changes the note and the networks.
+pub async fn edit(
+    State(console): State<Shared>,
+    Path(who): Path<String>,
+    submitted: Submitted,
+) -> Result<Response, PageError> {
+    let form = Form::new(console, who, submitted);
+    let result = change(&form).await;
+    form.end(result, "").await
+}
+
+async fn change(form: &Form) -> Result<(), Problem> {
+    let is_separator = |c: char| c.is_whitespace() || c == ',';
+    let networks: Vec<&str> =
+        form.fields.text("networks").split(is_separator).filter(|text| !text.is_empty()).collect();
+    let allowfrom = AllowFrom::parse(&networks).map_err(|error| Problem::Field("networks", error.to_string()))?;
+    let request = EditAccount { allowfrom: Some(allowfrom), note: Some(form.needed("note")?) };
+    form.send(Method::PATCH, "", &request).await
+}
+
+/// Makes a new key, which the page then shows once.
+pub async fn rotate(
+    State(console): State<Shared>,
+    Path(who): Path<String>,
+    submitted: Submitted,
+) -> Result<Response, PageError> {
+    let form = Form::new(console, who, submitted);
+    let result = new_key(&form).await;
+    form.end(result, "").await
+}
+
+async fn new_key(form: &Form) -> Result<(), Problem> {
+    let request = RotateKey { grace: form.optional("grace")? };
+    let path = path(&form.who, "/rotate");
+    let account = form.console.admin.send(&form.signed_in, Method::POST, &path, &request).await?;
+    form.reveal(account);
+    Ok(())
+}
+
+/// Disables the account.
+pub async fn disable(
+    State(console): State<Shared>,
+    Path(who): Path<String>,
+    submitted: Submitted,
+) -> Result<Response, PageError> {
+    let form = Form::new(console, who, submitted);
+    let result = form.act(Method::POST, "/disable").await;
+    form.end(result, "").await
+}
+
+/// Enables a disabled account, or restores a deleted one.
+pub async fn enable(
+    State(console): State<Shared>,
+    Path(who): Path<String>,
+    submitted: Submitted,
+) -> Result<Response, PageError> {
+    let form = Form::new(console, who, submitted);
+    let result = form.act(Method::POST, "/enable").await;
+    form.end(result, "").await
+}
+
+/// Deletes the account, for good if the form says so.
+pub async fn delete(
+    State(console): State<Shared>,
+    Path(who): Path<String>,
+    submitted: Submitted,
+) -> Result<Response, PageError> {
+    let form = Form::new(console, who, submitted);
+    let is_for_good = form.fields.is_checked("now");
+    let result = form.act(Method::DELETE, if is_for_good { "?now=true" } else { "" }).await;
+    if is_for_good && result.is_ok() {
+        return Ok(redirect("/accounts", None));
+    }
+    form.end(result, "").await
+}
+
+/// Publishes a value.
+pub async fn publish(
+    State(console): State<Shared>,
+    Path(who): Path<String>,
+    submitted: Submitted,
+) -> Result<Response, PageError> {
+    let form = Form::new(console, who, submitted);
+    let result = publish_value(&form).await;
+    form.end(result, "#validations").await
+}
+
+async fn publish_value(form: &Form) -> Result<(), Problem> {
+    let request = PublishValue { name: own_name(form, form.fields.text("name")).await?, txt: form.needed("txt")? };
+    form.console.admin.send::<Value>(&form.signed_in, Method::POST, "/txt", &request).await?;
+    Ok(())
+}
+
+/// Retires a value, which the form names as `fulldomain value`.
+pub async fn retire(
+    State(console): State<Shared>,
+    Path(who): Path<String>,
+    submitted: Submitted,
+) -> Result<Response, PageError> {
+    let form = Form::new(console, who, submitted);
+    let result = retire_value(&form).await;
+    form.end(result, "#validations").await
+}
+
+async fn retire_value(form: &Form) -> Result<(), Problem> {
+    let (name, txt) = form.fields.text("value").split_once(' ').unwrap_or_default();
+    let txt =
+        txt.parse().map_err(|error: crate::model::txt::TxtValueError| Problem::Field("value", error.to_string()))?;
+    let request = RetireValue { name: own_name(form, name).await?, txt: Some(txt) };
+    form.console.admin.send::<Value>(&form.signed_in, Method::DELETE, "/txt", &request).await?;
+    Ok(())
+}
+
+/// A name of the account: a form of one account changes no other.
+async fn own_name(form: &Form, name: &str) -> Result<String, Problem> {
+    let account: AccountView = form.console.admin.get(&form.signed_in, &path(&form.who, "")).await?;
+    if account.fulldomains.iter().any(|own| own == name) {
+        return Ok(name.to_owned());
+    }
+    Err(Problem::Field("name", format!("{name:?} is not a name of this account; choose one from the list")))
+}
+
+/// Makes a TSIG key, which the page then shows once.
+pub async fn create_tsig(
+    State(console): State<Shared>,
+    Path(who): Path<String>,
+    submitted: Submitted,
+) -> Result<Response, PageError> {
+    let form = Form::new(console, who, submitted);
+    let result = new_tsig(&form).await;
+    form.end(result, "").await
+}
+
+async fn new_tsig(form: &Form) -> Result<(), Problem> {
+    let request = CreateTsigKey { algorithm: form.optional("algorithm")? };
+    let account: AccountView = form.console.admin.get(&form.signed_in, &path(&form.who, "")).await?;
+    let path = path(&form.who, "/tsig");
+    let key: TsigKeyReply = form.console.admin.send(&form.signed_in, Method::POST, &path, &request).await?;
+    form.reveal(AccountCredentials {
+        username: account.username,
+        // The key of the API is as before, and unknown here.
+        password: RevealedSecret::new(""),
+        fulldomain: String::new(),
+        subdomain: String::new(),
+        allowfrom: account.allowfrom,
+        tsig: Some(key),
+    });
+    Ok(())
+}
+
+/// Removes the TSIG key.
+pub async fn delete_tsig(
+    State(console): State<Shared>,
+    Path(who): Path<String>,
+    submitted: Submitted,
+) -> Result<Response, PageError> {
+    let form = Form::new(console, who, submitted);
+    let result = form.act(Method::DELETE, "/tsig").await;
+    form.end(result, "").await
+}
+
+/// Adds an alias.
+pub async fn add_alias(
+    State(console): State<Shared>,
+    Path(who): Path<String>,
+    submitted: Submitted,
+) -> Result<Response, PageError> {
+    let form = Form::new(console, who, submitted);
+    let result = new_alias(&form).await;
+    form.end(result, "").await
+}
+
+async fn new_alias(form: &Form) -> Result<(), Problem> {
+    let request = AddAlias { alias: form.needed("alias")?, subdomain: form.optional("name")?, zone: None };
+    form.send(Method::POST, "/aliases", &request).await
+}
+
+/// Removes an alias.
+pub async fn remove_alias(
+    State(console): State<Shared>,
+    Path(who): Path<String>,
+    submitted: Submitted,
+) -> Result<Response, PageError> {
+    let form = Form::new(console, who, submitted);
+    let result = match form.needed("alias") {
+        Ok(alias) => form.send(Method::DELETE, "/aliases", &RemoveAlias { alias }).await,
+        Err(problem) => Err(problem),
+    };
+    form.end(result, "").await
+}
+
+/// Adds a name.
+pub async fn add_subdomain(
+    State(console): State<Shared>,
+    Path(who): Path<String>,
+    submitted: Submitted,
+) -> Result<Response, PageError> {
+    let form = Form::new(console, who, submitted);
+    let result = match form.optional("subdomain") {
+        Ok(subdomain) => form.send(Method::POST, "/subdomains", &AddSubdomain { subdomain, zone: None }).await,
+        Err(problem) => Err(problem),
+    };
+    form.end(result, "").await
+}
+
+/// Removes a name.
+pub async fn remove_subdomain(
+    State(console): State<Shared>,
+    Path(who): Path<String>,
+    submitted: Submitted,
+) -> Result<Response, PageError> {
+    let form = Form::new(console, who, submitted);
+    let result = match form.needed("name") {
+        Ok(subdomain) => form.send(Method::DELETE, "/subdomains", &RemoveSubdomain { subdomain, zone: None }).await,
+        Err(problem) => Err(problem),
+    };
+    form.end(result, "").await
+}

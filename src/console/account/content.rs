@@ -1,0 +1,87 @@
+//! The page of an account, put together.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use maud::{Markup, html};
+
+use crate::api::types::delegations::{Assessment, DelegationView};
+
+use super::super::admin::Refusal;
+use super::super::error::PageError;
+use super::super::form::Fields;
+use super::super::page::{Page, Section};
+use super::super::session::NewCredentials;
+use super::super::signed_in::SignedIn;
+use super::super::state::Console;
+use super::loaded::{Loaded, path};
+use super::{changes, facts, forms, names, settings, validations};
+
+/// What the page shows besides the account.
+#[derive(Debug, Default)]
+pub struct Shown {
+    /// The domain that the visitor has asked for.
+    pub domain: String,
+    /// The client whose settings are shown.
+    pub client: String,
+    /// A key that was just made.
+    pub revealed: Option<NewCredentials>,
+}
+
+/// The page of an account.
+pub async fn page(console: &Console, signed_in: &SignedIn, who: &str, shown: Shown) -> Result<Response, PageError> {
+    let loaded = Loaded::of(console, signed_in, who, &shown.domain).await?;
+    Ok(render(signed_in, &loaded, &shown, None, &Fields::default()))
+}
+
+/// The page after a form was refused: with the reason, and with what was typed.
+pub async fn refused(
+    console: &Console,
+    signed_in: &SignedIn,
+    who: &str,
+    refusal: Refusal,
+    fields: &Fields,
+) -> Result<Response, PageError> {
+    // Where the account itself cannot be shown, the reason stands alone.
+    let Ok(loaded) = Loaded::of(console, signed_in, who, "").await else { return Err(refusal.into()) };
+    let page = render(signed_in, &loaded, &Shown::default(), Some(&refusal.message), fields);
+    Ok((refusal.status, page).into_response())
+}
+
+fn render(signed_in: &SignedIn, loaded: &Loaded, shown: &Shown, problem: Option<&str>, fields: &Fields) -> Response {
+    let account = &loaded.account;
+    let first = account.owners.first().map(|owner| owner.fulldomain.as_str());
+    let title = Some(account.note.as_str()).filter(|note| !note.is_empty()).or(first).unwrap_or("Account");
+    let content = html! {
+        @if let Some(problem) = problem { p.notice.bad role="alert" { (problem) } }
+        @if let Some(revealed) = &shown.revealed { (settings::new_key(revealed)) }
+        div #notice data-live { (facts::notice(account, signed_in)) }
+        div.columns {
+            div {
+                (section("account", "Account", &html! { div.panel #facts data-live { (facts::facts(account)) } }))
+            }
+            div {
+                (section("delegation", "Records of the domain", &names::names(loaded, &shown.domain)))
+            }
+        }
+        (section("validations", "Validations", &html! {
+            div #values data-live { (validations::validations(loaded)) }
+            (validations::legend())
+        }))
+        (section("settings", "Settings of the client",
+            &settings::settings(loaded, &shown.client, &shown.domain, shown.revealed.as_ref())))
+        (section("changes", "Last changes", &html! { div #history data-live { (changes::changes(&loaded.changes)) } }))
+        (section("actions", "Change the account", &forms::forms(account, signed_in, fields)))
+    };
+    // The DNS of others tells nobody of its changes: a page that waits for a record looks again and again.
+    let is_good = |delegation: &DelegationView| delegation.assessment == Assessment::Good;
+    let waits = loaded.delegations.as_ref().is_ok_and(|found| !found.iter().all(is_good));
+    let events = if waits { path(&account.username.to_string(), "/events") } else { "/events".to_owned() };
+    // Where a form was refused, the address is the form's, and nothing is to replace what was typed.
+    let live = problem.is_none().then_some(events.as_str());
+    let page = Page { title, section: Section::Accounts, signed_in, live, content };
+    (StatusCode::OK, page.render()).into_response()
+}
+
+fn section(id: &str, title: &str, content: &Markup) -> Markup {
+    html! { section id=(id) { h2 { (title) } (content) } }
+}

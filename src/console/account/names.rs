@@ -1,0 +1,75 @@
+//! The names of an account, the records that lead to them, and whether these are in place.
+
+use maud::{Markup, html};
+
+use crate::api::types::accounts::OwnerView;
+use crate::api::types::delegations::{Assessment, DelegationView};
+
+use super::super::page::{Tone, badge, copyable};
+use super::loaded::{Loaded, path};
+
+/// The most names that are shown.
+const MAX_NAMES: usize = 20;
+
+/// The names and their records.
+pub fn names(loaded: &Loaded, typed: &str) -> Markup {
+    let account = &loaded.account;
+    html! {
+        div #delegations data-live {
+            @match &loaded.delegations {
+                Ok(found) if !found.is_empty() => { @for delegation in found { (delegation_state(delegation)) } }
+                Ok(_) => { p.lead { "No domain is known for this account yet: its note names none. Add the record below to the DNS of \
+                                     the domain, or check a domain here." } }
+                Err(problem) => { p.lead { (problem) } }
+            }
+        }
+        form.filters method="get" action=(path(&account.username.to_string(), "")) {
+            label { "Domain" input name="domain" value=(typed) maxlength="253" placeholder="example.com" autocomplete="off"; }
+            button.quiet { "Check its CNAME" }
+        }
+        @match &loaded.asked {
+            Some(Ok(delegation)) => (delegation_state(delegation)),
+            Some(Err(problem)) => { p.notice.bad role="alert" { (problem) } }
+            None => {}
+        }
+        @let domain = loaded.domain();
+        @for owner in account.owners.iter().take(MAX_NAMES) { (name(owner, &domain, loaded)) }
+        @if account.owners.len() > MAX_NAMES { p.hint { "and " (account.owners.len() - MAX_NAMES) " more names" } }
+        @if !account.aliases.is_empty() {
+            h3 { "Aliases" }
+            ul {
+                @for alias in account.aliases.iter().take(MAX_NAMES) {
+                    li { span.mono { (alias.alias) } " stands for " span.mono { (alias.fulldomain) } }
+                }
+                @if account.aliases.len() > MAX_NAMES { li { "and " (account.aliases.len() - MAX_NAMES) " more" } }
+            }
+        }
+    }
+}
+
+fn name(owner: &OwnerView, domain: &str, loaded: &Loaded) -> Markup {
+    let records = loaded.server.delegation(domain, &owner.fulldomain).join("\n");
+    html! {
+        h3.mono { (owner.fulldomain) }
+        (copyable(&format!("Record that leads to {}", owner.fulldomain), &records))
+    }
+}
+
+fn delegation_state(delegation: &DelegationView) -> Markup {
+    let (tone, word) = match delegation.assessment {
+        Assessment::Good => (Tone::Good, "CNAME in place"),
+        Assessment::Warning => (Tone::Warning, "Check the CNAME"),
+        Assessment::Fault => (Tone::Bad, "CNAME missing or wrong"),
+        Assessment::Unknown => (Tone::Neutral, "Not known"),
+    };
+    html! {
+        div.notice.(tone.class()) {
+            p { strong { (delegation.domain) } " " (badge(tone, word)) }
+            p { span.mono { (delegation.looked_at) } ": " (delegation.text) ", as the DNS says now." }
+            @if matches!(delegation.assessment, Assessment::Fault | Assessment::Warning) {
+                p { "Let the DNS of " (delegation.domain) " have:" }
+                (copyable(&format!("Record for {}", delegation.domain), &delegation.records.join("\n")))
+            }
+        }
+    }
+}

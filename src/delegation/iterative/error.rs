@@ -1,0 +1,44 @@
+//! Why a look-up has no answer.
+
+use std::sync::Arc;
+
+use hickory_proto::rr::RecordType;
+use thiserror::Error;
+
+use crate::model::name::Name;
+use crate::model::text::listed;
+use crate::net::dns_client::LookupError;
+
+use super::super::parent::Nameserver;
+use super::failure::ServerFailure;
+use super::zone_cut::ZoneCut;
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Error)]
+pub enum IterativeError {
+    /// No nameserver of the zone is of use.
+    #[error("no nameserver of {} answers for it: {}", .zone.apex, shown(.zone, .failures))]
+    Unanswered {
+        /// The zone.
+        zone: Arc<ZoneCut>,
+        /// Who was asked, and what came back. Empty if no nameserver has an address.
+        failures: Vec<(Nameserver, ServerFailure)>,
+    },
+    /// More zones than any real name has.
+    #[error("the delegations on the way to {0} do not end")]
+    Endless(Name),
+}
+
+fn shown(zone: &ZoneCut, failures: &[(Nameserver, ServerFailure)]) -> String {
+    if failures.is_empty() {
+        return listed(zone.unresolved.iter().map(|server| format!("{}: {}", server.name, server.problem)));
+    }
+    listed(failures.iter().map(|(server, failure)| format!("{server} {failure}")))
+}
+
+impl IterativeError {
+    /// As the failure of a look-up.
+    pub fn as_lookup_error(&self, name: &Name, rtype: RecordType) -> LookupError {
+        LookupError::NoAnswer { name: name.clone(), rtype, reason: self.to_string() }
+    }
+}

@@ -1,0 +1,150 @@
+//! What is kept of one value: which networks have got it, when, and how.
+
+use std::time::Duration;
+
+use crate::model::network::QueryNetwork;
+use crate::model::time::PreciseTimestamp;
+
+use super::evidence::{NetworkEvidence, ValueEvidence};
+use super::logged::NewQuery;
+use super::message::Transport;
+use super::vantages::{MIN_NETWORKS, WINDOW};
+
+/// Networks that are kept of a value: those that got it first.
+const NETWORKS: usize = 64;
+
+/// The transports, in the order of their bits.
+const TRANSPORTS: [Transport; 4] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Quic];
+
+/// A value, and who has got it.
+#[derive(Debug)]
+pub struct KeptValue {
+    pub number: u16,
+    pub text: Box<str>,
+    pub published: PreciseTimestamp,
+    pub retired: Option<PreciseTimestamp>,
+    /// Whether several networks may have validated it.
+    is_validated: bool,
+    /// Whether it waits to be learnt from.
+    pub is_waiting: bool,
+    /// The networks that got it, as numbers and apart from what is known of each: every query searches them.
+    keys: Vec<u64>,
+    /// What is known of each, in the same order.
+    networks: Vec<KeptNetwork>,
+}
+
+#[derive(Debug)]
+struct KeptNetwork {
+    network: QueryNetwork,
+    /// A bit for each transport.
+    transports: u8,
+    answers: u32,
+    first: PreciseTimestamp,
+    last: PreciseTimestamp,
+}
+
+impl KeptValue {
+    /// Bytes on the heap for each network.
+    pub const PER_NETWORK: usize = size_of::<u64>() + size_of::<KeptNetwork>();
+
+    /// A value that nobody has got.
+    pub fn new(number: u16, text: &str, published: PreciseTimestamp) -> Self {
+        let (keys, networks) = (Vec::new(), Vec::new());
+        Self {
+            number,
+            text: text.into(),
+            published,
+            retired: None,
+            is_validated: false,
+            is_waiting: false,
+            keys,
+            networks,
+        }
+    }
+
+    /// Bytes on the heap.
+    pub fn heap(&self) -> usize {
+        self.text.len() + self.networks.len() * Self::PER_NETWORK
+    }
+
+    /// Notes that a network got the value. Returns whether it is another one than before.
+    pub fn got(&mut self, query: &NewQuery<'_>) -> bool {
+        let network = QueryNetwork::of(query.traits.source);
+        let bit = TRANSPORTS.iter().position(|transport| *transport == query.traits.transport);
+        let transports = bit.map_or(0, |bit| 1 << bit);
+        let at = query.at;
+        self.published = self.published.min(at);
+        let key = key_of(network);
+        let known = self.keys.iter().position(|known| *known == key);
+        if let Some(known) = known.and_then(|known| self.networks.get_mut(known)) {
+            known.answers = known.answers.saturating_add(1);
+            known.transports |= transports;
+            (known.first, known.last) = (known.first.min(at), known.last.max(at));
+            return false;
+        }
+        if self.networks.len() >= NETWORKS {
+            return false;
+        }
+        self.keys.push(key);
+        self.networks.push(KeptNetwork { network, transports, answers: 1, first: at, last: at });
+        let near = self.networks.iter().rev().filter(|known| distance(known.first, at) <= WINDOW);
+        self.is_validated |= near.take(MIN_NETWORKS).count() >= MIN_NETWORKS;
+        true
+    }
+
+    /// Whether several networks may have validated the value, and it does not wait to be learnt from yet. Those that got it
+    /// tell for sure, and take longer to compare.
+    pub fn is_to_be_learnt(&self) -> bool {
+        self.is_validated && !self.is_waiting
+    }
+
+    /// The evidence as it is kept.
+    pub fn evidence(&self) -> ValueEvidence {
+        let mut networks: Vec<NetworkEvidence> = self.networks.iter().map(KeptNetwork::evidence).collect();
+        networks.sort_by_key(|network| network.first);
+        ValueEvidence { value: (*self.text).to_owned(), published: self.published, retired: self.retired, networks }
+    }
+}
+
+impl KeptNetwork {
+    fn evidence(&self) -> NetworkEvidence {
+        let is_set = |(bit, _): &(usize, Transport)| self.transports >> bit & 1 == 1;
+        NetworkEvidence {
+            network: self.network,
+            first: self.first,
+            last: self.last,
+            transports: TRANSPORTS.into_iter().enumerate().filter(is_set).map(|(_, transport)| transport).collect(),
+            answers: self.answers.into(),
+        }
+    }
+}
+
+/// A number of a network's own.
+fn key_of(network: QueryNetwork) -> u64 {
+    match network {
+        QueryNetwork::V4([a, b, c]) => u64::from_be_bytes([4, 0, 0, 0, 0, a, b, c]),
+        QueryNetwork::V6([a, b, c, d, e, f]) => u64::from_be_bytes([6, 0, a, b, c, d, e, f]),
+    }
+}
+
+fn distance(one: PreciseTimestamp, other: PreciseTimestamp) -> Duration {
+    one.since(other).max(other.since(one))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_of_both_families_have_different_keys() {
+        let networks = [
+            QueryNetwork::V4([1, 2, 3]),
+            QueryNetwork::V4([3, 2, 1]),
+            QueryNetwork::V6([0, 0, 0, 1, 2, 3]),
+            QueryNetwork::V6([1, 2, 3, 0, 0, 0]),
+            QueryNetwork::V6([4, 0, 0, 1, 2, 3]),
+        ];
+        let keys: std::collections::BTreeSet<u64> = networks.into_iter().map(key_of).collect();
+        assert_eq!(keys.len(), networks.len());
+    }
+}

@@ -1,0 +1,160 @@
+"""What holds for every page: accessibility, width, weight, keyboard, and that nothing is asked of others."""
+
+import os
+import urllib.parse
+
+from selenium.webdriver.common.keys import Keys
+
+from browser import Browser
+from http_client import Client
+from results import check, contains, equal
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+LIMIT = 100 * 1024
+WIDTHS = (1440, 390)
+PAGES = [("overview", "/"), ("accounts", "/accounts"), ("certificates", "/certificates"), ("doctor", "/doctor"),
+         ("queries", "/queries"), ("sessions", "/sessions")]
+# Whatever a person may operate.
+OPERABLE = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']"
+AXE = """
+const done = arguments[arguments.length - 1];
+axe.run(document, { resultTypes: ['violations'] }).then(
+  (found) => done(found.violations.filter((each) => ['serious', 'critical'].includes(each.impact)).map(
+    (each) => `${each.id}: ${each.nodes.slice(0, 3).map((node) => node.target.join(' ')).join(', ')}`)),
+  (error) => done([String(error)]))
+"""
+# Each operable element that can be seen, by its place in the document.
+COUNT = """
+window.operable = [...document.querySelectorAll(arguments[0])].filter((each) => each.checkVisibility() && !each.disabled
+  && each.tabIndex >= 0);
+return window.operable.length
+"""
+# The place of the element with the focus, and whether it shows that it has it.
+FOCUSED = """
+const each = document.activeElement, style = getComputedStyle(each), box = each.getBoundingClientRect();
+return [window.operable.indexOf(each), style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0,
+  box.width > 0 && box.right > 0 && box.left < innerWidth && box.bottom > 0 && box.top < innerHeight, each.outerHTML.slice(0, 120)]
+"""
+
+
+def accessible(browser, paths):
+    """axe-core finds nothing serious, in any look; and no page scrolls sideways."""
+    with open(os.path.join(HERE, "axe.min.js"), encoding="utf-8") as file:
+        axe = file.read()
+    for name, path in paths:
+        browser.get(path)
+        for width in WIDTHS:
+            for dark in (False, True):
+                look = f"{name}, {width} wide, {'dark' if dark else 'light'}"
+                browser.size(width, dark=dark)
+                with check(f"axe-core: {look}"):
+                    browser.run(axe)
+                    equal(browser.driver.execute_async_script(AXE), [])
+            with check(f"no scrolling sideways: {name}, {width} wide"):
+                widths = browser.run("return [document.documentElement.scrollWidth, window.innerWidth]")
+                if widths[0] > min(widths[1], width):
+                    raise AssertionError(f"the content is {widths[0]} wide on a screen of {width}")
+    browser.size(1440)
+
+
+def by_keyboard(browser, paths):
+    """Tab reaches whatever can be operated, and the focus can be seen."""
+    for name, path in paths:
+        browser.get(path)
+        with check(f"the keyboard reaches everything: {name}"):
+            for details in browser.all("details:not([open])"):
+                browser.run("arguments[0].open = true", details)
+            count = browser.run(COUNT, OPERABLE)
+            browser.run("document.activeElement.blur(); getSelection().removeAllRanges(); scrollTo(0, 0)")
+            reached, faults = set(), []
+            for _ in range(count + 5):
+                browser.driver.switch_to.active_element.send_keys(Keys.TAB)
+                place, has_outline, is_seen, element = browser.run(FOCUSED)
+                reached.add(place)
+                if place >= 0 and not (has_outline and is_seen):
+                    faults.append(element)
+                if len(reached - {-1}) == count:
+                    break
+            missed = [browser.run("return window.operable[arguments[0]].outerHTML.slice(0, 120)", place)
+                      for place in range(count) if place not in reached]
+            equal((missed, faults), ([], []))
+
+
+def light(client, paths):
+    """The page with all that it loads."""
+    for name, path in paths:
+        with check(f"under 100 KiB: {name}"):
+            page = client.get(path)
+            equal(page.status, 200)
+            files = {part.split('"')[0] for part in page.text.split('"/assets/')[1:]}
+            sizes = {file: len(client.get(f"/assets/{file}").text.encode()) for file in files}
+            total = len(page.text.encode()) + sum(sizes.values())
+            if total > LIMIT:
+                raise AssertionError(f"{total} bytes: the page {len(page.text.encode())}, {sizes}")
+
+
+def alone(browser, console):
+    """Since `hosts` was last called, the browser has asked nobody but the console."""
+    with check("no page asks another host for anything"):
+        equal(browser.hosts(), {urllib.parse.urlsplit(console).netloc})
+
+
+def clean(browser, name):
+    """The browser has reported neither a violation of the policy nor a fault of a script."""
+    with check(f"the browser has nothing to complain about: {name}"):
+        equal([line for line in browser.complaints() if "favicon" not in line], [])
+
+
+def structured(browser, paths):
+    """Headings in order, one h1, a main part, a title; each page says where it is."""
+    for name, path in paths:
+        browser.get(path)
+        with check(f"headings in order, and a title: {name}"):
+            levels = [int(each.tag_name[1]) for each in browser.all("h1, h2, h3, h4")]
+            equal((levels[:1], levels.count(1)), ([1], 1))
+            equal([pair for pair in zip(levels, levels[1:]) if pair[1] > pair[0] + 1], [])
+            contains(browser.driver.title, "txtgate")
+            equal(len(browser.all("main")), 1)
+
+
+def by_enter(daemon, work):
+    """Signing in and out, with keys alone."""
+    with check("sign-in and sign-out with keys alone"):
+        browser = Browser(daemon.console, work)
+        token, _ = daemon.token("read")
+        browser.get("/sign-in")
+        active = browser.driver.switch_to.active_element
+        equal(active.get_attribute("name"), "token")
+        active.send_keys(token, Keys.ENTER)
+        browser.wait("the session", lambda: browser.all("form[action='/sign-out']"))
+        for _ in range(40):
+            browser.driver.switch_to.active_element.send_keys(Keys.TAB)
+            if browser.driver.switch_to.active_element.text == "Sign out":
+                break
+        browser.driver.switch_to.active_element.send_keys(Keys.ENTER)
+        browser.wait_path("/sign-in")
+        browser.quit()
+    with check("the first Tab leads to the link that skips the navigation"):
+        browser = Browser(daemon.console, work)
+        browser.sign_in_by_link(daemon.link("read"))
+        browser.get("/sessions")
+        browser.find("body").send_keys(Keys.TAB)
+        link = browser.driver.switch_to.active_element
+        equal(link.text, "Skip to the content")
+        link.send_keys(Keys.ENTER)
+        equal(browser.run("return document.activeElement.id"), "content")
+        browser.quit()
+
+
+def run(daemon, work, browser, account):
+    """Each check for each page of an operator."""
+    page = f"/accounts/{account['username']}"
+    paths = PAGES + [("an account", page), ("deletion", f"{page}/delete"), ("the form of a new account", "/accounts/new")]
+    browser.sign_in_by_link(daemon.link())
+    browser.hosts()
+    accessible(browser, paths)
+    structured(browser, paths)
+    by_keyboard(browser, paths)
+    light(Client(daemon.console).sign_in_by_link(daemon.link()), paths)
+    by_enter(daemon, work)
+    alone(browser, daemon.console)
