@@ -27,7 +27,7 @@ use super::page::{Page, Section};
 use super::signed_in::SignedIn;
 use super::state::Shared;
 
-use content::Shown;
+use content::ViewOptions;
 
 /// The pages and forms of an account.
 pub fn routes() -> Router<Shared> {
@@ -74,7 +74,7 @@ async fn show(
     let own: Option<Username> = who.parse().ok().filter(|_| is_document);
     let revealed = own.and_then(|username| console.sessions.take_revealed(signed_in.session.id, username));
     let domain = domain.trim().to_owned();
-    content::page(&console, &signed_in, &who, Shown { domain, client, revealed }).await
+    content::page(&console, &signed_in, &who, ViewOptions { domain, client, revealed }).await
 }
 
 async fn ask_before_deletion(

@@ -44,7 +44,7 @@ pub struct RandomError;
 #[error("an API key has {API_KEY} characters of A-Z a-z 0-9 - _")]
 pub struct ApiKeyError;
 
-/// An API key: 40 base64url characters. Shown once, at creation; only its hash is stored.
+/// An API key: 40 base64url characters. Whoever creates it sees it once; only its hash is stored.
 #[derive(Clone)]
 pub struct ApiKey(String);
 

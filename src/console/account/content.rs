@@ -18,7 +18,7 @@ use super::{changes, facts, forms, names, settings, validations};
 
 /// What the page shows besides the account.
 #[derive(Debug, Default)]
-pub struct Shown {
+pub struct ViewOptions {
     /// The domain that the visitor has asked for.
     pub domain: String,
     /// The client whose settings are shown.
@@ -28,9 +28,14 @@ pub struct Shown {
 }
 
 /// The page of an account.
-pub async fn page(console: &Console, signed_in: &SignedIn, who: &str, shown: Shown) -> Result<Response, PageError> {
-    let loaded = Loaded::of(console, signed_in, who, &shown.domain).await?;
-    Ok(render(signed_in, &loaded, &shown, None, &Fields::default()))
+pub async fn page(
+    console: &Console,
+    signed_in: &SignedIn,
+    who: &str,
+    options: ViewOptions,
+) -> Result<Response, PageError> {
+    let loaded = Loaded::of(console, signed_in, who, &options.domain).await?;
+    Ok(render(signed_in, &loaded, &options, None, &Fields::default()))
 }
 
 /// The page after a form was refused: with the reason, and with what was typed.
@@ -43,24 +48,30 @@ pub async fn refused(
 ) -> Result<Response, PageError> {
     // Where the account itself cannot be shown, the reason stands alone.
     let Ok(loaded) = Loaded::of(console, signed_in, who, "").await else { return Err(refusal.into()) };
-    let page = render(signed_in, &loaded, &Shown::default(), Some(&refusal.message), fields);
+    let page = render(signed_in, &loaded, &ViewOptions::default(), Some(&refusal.message), fields);
     Ok((refusal.status, page).into_response())
 }
 
-fn render(signed_in: &SignedIn, loaded: &Loaded, shown: &Shown, problem: Option<&str>, fields: &Fields) -> Response {
+fn render(
+    signed_in: &SignedIn,
+    loaded: &Loaded,
+    options: &ViewOptions,
+    problem: Option<&str>,
+    fields: &Fields,
+) -> Response {
     let account = &loaded.account;
     let first = account.owners.first().map(|owner| owner.fulldomain.as_str());
     let title = Some(account.note.as_str()).filter(|note| !note.is_empty()).or(first).unwrap_or("Account");
     let content = html! {
         @if let Some(problem) = problem { p.notice.bad role="alert" { (problem) } }
-        @if let Some(revealed) = &shown.revealed { (settings::new_key(revealed)) }
+        @if let Some(revealed) = &options.revealed { (settings::new_key(revealed)) }
         div #notice data-live { (facts::notice(account, signed_in)) }
         div.columns {
             div {
                 (section("account", "Account", &html! { div.panel #facts data-live { (facts::facts(account)) } }))
             }
             div {
-                (section("delegation", "Records of the domain", &names::names(loaded, &shown.domain)))
+                (section("delegation", "Records of the domain", &names::names(loaded, &options.domain)))
             }
         }
         (section("validations", "Validations", &html! {
@@ -68,7 +79,7 @@ fn render(signed_in: &SignedIn, loaded: &Loaded, shown: &Shown, problem: Option<
             (validations::legend())
         }))
         (section("settings", "Settings of the client",
-            &settings::settings(loaded, &shown.client, &shown.domain, shown.revealed.as_ref())))
+            &settings::settings(loaded, &options.client, &options.domain, options.revealed.as_ref())))
         (section("changes", "Last changes", &html! { div #history data-live { (changes::changes(&loaded.changes)) } }))
         (section("actions", "Change the account", &forms::forms(account, signed_in, fields)))
     };

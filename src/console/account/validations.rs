@@ -20,7 +20,7 @@ const MAX_DRAWN: usize = 4;
 const MAX_SHOWN: usize = 24;
 
 /// One value, live or retired.
-struct Shown<'a> {
+struct PublishedValue<'a> {
     owner: &'a OwnerView,
     story: ValueStory<'a>,
     /// When it ends, while it is served.
@@ -29,11 +29,11 @@ struct Shown<'a> {
 
 /// The validations, newest first.
 pub fn validations(loaded: &Loaded) -> Markup {
-    let shown = shown(loaded);
+    let values = values(loaded);
     let has_several = loaded.account.owners.len() > 1;
     html! {
         @if let Err(problem) = &loaded.queries { p.notice.warning { "Who asked is not known: " (problem) } }
-        @if shown.is_empty() {
+        @if values.is_empty() {
             (empty("No value has been published yet.", &html! {
                 "Add the record to the DNS of the domain, give the client its settings below, and let it ask for a certificate: \
                  the validation appears here as it happens."
@@ -44,40 +44,45 @@ pub fn validations(loaded: &Loaded) -> Markup {
                 div.notice.warning { p { span.mono { (owner.fulldomain) } ": " (verdict.text) "." } }
             }
         }
-        @for (place, value) in shown.iter().take(MAX_DRAWN).enumerate() { (drawn(value, place, has_several)) }
-        @if shown.len() > MAX_DRAWN {
+        @for (place, value) in values.iter().take(MAX_DRAWN).enumerate() { (drawn(value, place, has_several)) }
+        @if values.len() > MAX_DRAWN {
             h3 { "Before these" }
             ul.plain {
-                @for value in shown.iter().skip(MAX_DRAWN).take(MAX_SHOWN - MAX_DRAWN) {
+                @for value in values.iter().skip(MAX_DRAWN).take(MAX_SHOWN - MAX_DRAWN) {
                     li { (heading(value)) " " (words(&value.story)) }
                 }
-                @if shown.len() > MAX_SHOWN { li { "and " (shown.len() - MAX_SHOWN) " more" } }
+                @if values.len() > MAX_SHOWN { li { "and " (values.len() - MAX_SHOWN) " more" } }
             }
         }
     }
 }
 
 /// The values of all names, newest first.
-fn shown(loaded: &Loaded) -> Vec<Shown<'_>> {
+fn values(loaded: &Loaded) -> Vec<PublishedValue<'_>> {
     let now = PreciseTimestamp::now();
     let mut by_name: BTreeMap<&str, Vec<&QueryView>> = BTreeMap::new();
     for query in loaded.queries.iter().flat_map(|queries| &queries.items) {
         by_name.entry(&query.name).or_default().push(query);
     }
-    let mut shown: Vec<Shown<'_>> = Vec::new();
+    let mut values: Vec<PublishedValue<'_>> = Vec::new();
     for owner in &loaded.account.owners {
         let queries = by_name.get(owner.fulldomain.as_str()).map_or(&[][..], Vec::as_slice);
-        shown.extend(owner.values.iter().map(|value| live(owner, value, queries, now)));
-        shown.extend(owner.retired.iter().map(|value| retired(owner, value, queries, now)));
+        values.extend(owner.values.iter().map(|value| live(owner, value, queries, now)));
+        values.extend(owner.retired.iter().map(|value| retired(owner, value, queries, now)));
     }
-    shown.sort_by_key(|value| std::cmp::Reverse(value.story.published));
-    shown
+    values.sort_by_key(|value| std::cmp::Reverse(value.story.published));
+    values
 }
 
-fn live<'a>(owner: &'a OwnerView, value: &'a ValueView, queries: &[&QueryView], now: PreciseTimestamp) -> Shown<'a> {
+fn live<'a>(
+    owner: &'a OwnerView,
+    value: &'a ValueView,
+    queries: &[&QueryView],
+    now: PreciseTimestamp,
+) -> PublishedValue<'a> {
     let published = value.published_at.or_else(|| value.published.parse().ok()).unwrap_or(now);
     let story = ValueStory::of(value.txt.as_str(), (published, None), value.verdict.as_ref(), queries, now);
-    Shown { owner, story, expires: Some(&value.expires) }
+    PublishedValue { owner, story, expires: Some(&value.expires) }
 }
 
 fn retired<'a>(
@@ -85,13 +90,13 @@ fn retired<'a>(
     value: &'a RetiredView,
     queries: &[&QueryView],
     now: PreciseTimestamp,
-) -> Shown<'a> {
+) -> PublishedValue<'a> {
     let times = (value.published, Some(value.retired));
     let story = ValueStory::of(value.txt.as_str(), times, Some(&value.verdict), queries, now);
-    Shown { owner, story, expires: None }
+    PublishedValue { owner, story, expires: None }
 }
 
-fn heading(value: &Shown<'_>) -> Markup {
+fn heading(value: &PublishedValue<'_>) -> Markup {
     let story = &value.story;
     html! {
         (badge(story.tone(), story.word()))
@@ -116,7 +121,7 @@ fn words(story: &ValueStory<'_>) -> Markup {
     html! { (text) "." }
 }
 
-fn drawn(value: &Shown<'_>, place: usize, has_several: bool) -> Markup {
+fn drawn(value: &PublishedValue<'_>, place: usize, has_several: bool) -> Markup {
     let story = &value.story;
     let id = format!("validation-{place}");
     let class = if story.tone() == Tone::Neutral { "" } else { story.tone().class() };
