@@ -38,6 +38,7 @@ mod rotate;
 mod secrets;
 mod state;
 mod storage;
+pub mod stream;
 mod subdomains;
 #[cfg(test)]
 mod tests;

@@ -108,7 +108,7 @@ pub fn router(services: ConsoleServices, listen: &[SocketAddr], names: &[String]
         .route("/sign-out", post(sign_in::sign_out))
         .route("/sessions", get(sessions::list))
         .route("/sessions/{id}/end", post(sessions::end))
-        .route("/events", get(events::stream))
+        .route("/events", get(events::changes))
         .route("/assets/{file}", get(assets::file))
         .fallback(error::no_such_page)
         .method_not_allowed_fallback(error::method_not_allowed);

@@ -27,7 +27,6 @@ mod scope;
 mod scoped;
 mod server;
 mod status;
-mod stream;
 mod transfer;
 mod tsig;
 mod values;
@@ -58,8 +57,6 @@ pub use delegations::DelegationChecks;
 pub use remote::guarded;
 pub use scoped::{Caller, scoped};
 pub use status::Facts;
-#[cfg(test)]
-pub use stream::lines;
 pub use watch::QueryStreams;
 
 #[derive(Clone, FromRef)]

@@ -1,14 +1,11 @@
 //! `GET /v1/queries`: who has asked for an account's names, and what each got; as a list or as Server-Sent Events.
 
 use std::collections::BTreeSet;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use hyper::body::Frame;
 use tokio::sync::mpsc::Receiver;
 
 use crate::model::account::{Account, AccountStatus, Username};
@@ -24,6 +21,7 @@ use super::own::own_named;
 use super::params::Params;
 use super::query_feed::{FeedMessage, QueryFeed, QuerySelection};
 use super::reply;
+use super::stream;
 
 /// The parameters.
 const KNOWN: [&str; 4] = ["subdomain", "zone", "limit", "since"];
@@ -85,41 +83,17 @@ async fn is_over(publisher: Publisher, who: Username, before: (ApiKeyHash, Vec<O
     }
 }
 
-/// Server-Sent Events, until the channel closes.
+/// The queries as Server-Sent Events. The stream counts for the account while its body lives.
 fn events(messages: Receiver<FeedMessage>, permit: StreamPermit) -> Response {
-    let mut response = Response::new(Body::new(EventBody { messages, has_begun: false, _permit: permit }));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // nginx collects a reply before it passes it on, unless told otherwise.
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    response
-}
-
-struct EventBody {
-    messages: Receiver<FeedMessage>,
-    has_begun: bool,
-    _permit: StreamPermit,
-}
-
-impl hyper::body::Body for EventBody {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if !self.has_begun {
-            self.has_begun = true;
-            return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b": queries follow\n\n")))));
-        }
-        self.messages.poll_recv(context).map(|message| message.map(|message| Ok(Frame::data(event(&message)))))
-    }
+    stream::of_events(messages, move |message| {
+        let _permit = &permit;
+        event(&message)
+    })
 }
 
 fn event(message: &FeedMessage) -> Bytes {
     match message {
+        FeedMessage::Start => Bytes::from_static(b": queries follow\n\n"),
         FeedMessage::Heartbeat => Bytes::from_static(b": still here\n\n"),
         FeedMessage::Query(query) => {
             // invariant: a struct of texts, numbers and lists always becomes JSON, without line breaks

@@ -66,6 +66,8 @@ impl QuerySelection {
 /// What a stream sends.
 #[derive(Debug)]
 pub enum FeedMessage {
+    /// The queries from here on follow.
+    Start,
     Query(Box<QueryView>),
     /// Nothing has happened for a while.
     Heartbeat,
@@ -122,6 +124,8 @@ impl QueryFeed {
         self.is_on()?;
         let stream = self.log.follow(owners).map_err(|error| Failure::Conflict(error.to_string()))?;
         let (messages, reader) = channel(MAX_WAITING);
+        // The channel is empty: there is room.
+        _ = messages.try_send(FeedMessage::Start);
         tokio::spawn(pass_on(stream, messages, self.shutdown.clone(), is_over));
         Ok(reader)
     }

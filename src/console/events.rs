@@ -2,19 +2,17 @@
 //! there is one way to show a thing.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::Response;
-use hyper::body::Frame;
 use serde_json::Value;
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::mpsc::{Sender, channel};
 use tokio::sync::watch;
 use tokio::time::{Instant, interval, sleep_until};
+
+use crate::api::stream;
 
 use super::signed_in::SignedIn;
 use super::state::Shared;
@@ -76,7 +74,7 @@ async fn version_of_reply(console: &Shared, signed_in: &SignedIn, path: &str) ->
 }
 
 /// Tells of changes, until the session ends.
-pub async fn stream(State(console): State<Shared>, signed_in: SignedIn) -> Response {
+pub async fn changes(State(console): State<Shared>, signed_in: SignedIn) -> Response {
     follow(console, signed_in, Followed::Queries)
 }
 
@@ -84,12 +82,7 @@ pub async fn stream(State(console): State<Shared>, signed_in: SignedIn) -> Respo
 pub fn follow(console: Shared, signed_in: SignedIn, followed: Followed) -> Response {
     let (events, reader) = channel(1);
     tokio::spawn(tell(console, signed_in, followed, events));
-    let mut response = Response::new(Body::new(EventBody(reader)));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    // nginx collects a reply before it passes it on, unless told otherwise.
-    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    response
+    stream::of_events(reader, |event: &'static str| Bytes::from_static(event.as_bytes()))
 }
 
 async fn tell(console: Shared, signed_in: SignedIn, followed: Followed, events: Sender<&'static str>) {
@@ -141,19 +134,4 @@ async fn tell(console: Shared, signed_in: SignedIn, followed: Followed, events: 
 async fn stopped(shutdown: &mut watch::Receiver<bool>) {
     // An error means that the daemon is gone.
     _ = shutdown.wait_for(|stop| *stop).await;
-}
-
-/// A body that ends when the channel closes.
-struct EventBody(Receiver<&'static str>);
-
-impl hyper::body::Body for EventBody {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.0.poll_recv(context).map(|text| text.map(|text| Ok(Frame::data(Bytes::from_static(text.as_bytes())))))
-    }
 }

@@ -23,9 +23,10 @@ use crate::publisher::{Abort, BulkError, Choice, OwnerRequest, Publisher, Regist
 
 use super::super::error::Failure;
 use super::super::json_body::parsed;
+use super::super::stream;
 use super::super::types::accounts::{AccountCredentials, CreateAccount};
 use super::super::types::bulk::{BulkLine, MAX_BULK};
-use super::{stream, tsig};
+use super::tsig;
 
 /// Lines that wait for the client.
 const LINES: usize = 64;

@@ -11,8 +11,8 @@ use crate::doctor::service::{Doctor, ExaminationError};
 use super::super::error::Failure;
 use super::super::json_body::JsonBody;
 use super::super::reply;
+use super::super::stream;
 use super::super::types::doctor::{ExaminationLine, ExaminationRequest};
-use super::stream;
 
 /// Lines that wait for the client: more than an examination has.
 const LINES: usize = 256;

@@ -12,8 +12,9 @@ use super::super::error::Failure;
 use super::super::params::Params;
 use super::super::query_feed::{FeedMessage, QuerySelection};
 use super::super::reply;
+use super::super::stream;
 use super::watch::QueryStreams;
-use super::{stream, who};
+use super::who;
 
 /// Lines that wait for a slow reader.
 const MAX_WAITING: usize = 64;
@@ -43,7 +44,7 @@ pub async fn list(
                     // invariant: a struct of texts, numbers and lists always becomes JSON
                     FeedMessage::Query(query) => serde_json::to_string(&query).unwrap_or_default(),
                     FeedMessage::Heartbeat if lines.is_closed() => return,
-                    FeedMessage::Heartbeat => continue,
+                    FeedMessage::Heartbeat | FeedMessage::Start => continue,
                 };
                 if lines.send(line).await.is_err() {
                     return;

@@ -30,8 +30,8 @@ use super::super::body;
 use super::super::error::Failure;
 use super::super::peer::Peer;
 use super::super::secrets::WRONG_SECRETS;
+use super::super::stream;
 use super::scope::permitted;
-use super::stream;
 
 /// The routes whose replies may go on for as long as the client likes.
 const STREAMS: [&str; 2] = ["/watch", "/queries"];

@@ -23,11 +23,12 @@ use crate::store::StoreError;
 use super::super::error::Failure;
 use super::super::json_body::JsonBody;
 use super::super::params::Params;
+use super::super::stream;
 use super::super::types::bulk::RowRefusal;
 use super::super::types::transfer::{
     ExportAccounts, FORMAT, ImportCounts, ImportReply, TransferHead, TransferLine, VERSION,
 };
-use super::{stream, who};
+use super::who;
 
 /// Lines that wait for the client.
 const LINES: usize = 256;

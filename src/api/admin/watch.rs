@@ -14,9 +14,10 @@ use super::super::blocking::read;
 use super::super::error::Failure;
 use super::super::params::Params;
 use super::super::query_feed::QueryFeed;
+use super::super::stream;
 use super::super::verdicts::Verdicts;
 use super::watched::line;
-use super::{stream, who};
+use super::who;
 
 /// Lines that wait for a slow reader. It misses the lines past them.
 const MAX_WAITING: usize = 256;

@@ -239,7 +239,7 @@ fn futures_of(every: Duration, count: usize) -> impl hyper::body::Body<Data = ax
             _ = sender.send("tick".to_owned()).await;
         }
     });
-    crate::api::admin::lines(receiver)
+    crate::api::stream::lines_body(receiver)
 }
 
 #[tokio::test]
