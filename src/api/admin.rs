@@ -27,6 +27,7 @@ mod scope;
 mod scoped;
 mod server;
 mod status;
+mod token_lifetime;
 mod transfer;
 mod tsig;
 mod values;

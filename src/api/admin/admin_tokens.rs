@@ -22,11 +22,10 @@ use super::super::types::admin_tokens::{
 };
 use super::super::types::list::List;
 use super::super::types::revealed::RevealedSecret;
+use super::token_lifetime;
 
 /// How long a token is valid by default.
 const LIFETIME: Duration = Duration::from_secs(30 * 86_400);
-/// The longest that a token can be valid.
-const MAX_LIFETIME: Duration = Duration::from_secs(400 * 86_400);
 
 /// Creates a token, and shows it once.
 pub async fn create(
@@ -34,10 +33,7 @@ pub async fn create(
     Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<CreateAdminToken>,
 ) -> Result<Response, Failure> {
-    let lifetime = request.lifetime.map_or(LIFETIME, |lifetime| lifetime.0);
-    if lifetime.is_zero() || lifetime > MAX_LIFETIME {
-        return Err(Failure::field("bad_lifetime", "lifetime", "write from 1s to 400d"));
-    }
+    let lifetime = token_lifetime::of_request(request.lifetime, LIFETIME)?;
     let terms = AdminTokenTerms {
         scope: request.scope,
         expires: publisher.moment().running.plus(lifetime),

@@ -22,13 +22,12 @@ use super::super::types::enrolments::{
 };
 use super::super::types::list::List;
 use super::super::types::revealed::RevealedSecret;
+use super::token_lifetime;
 
 /// The registrations that a token pays for by default.
 const USES: u32 = 1;
 /// How long a token is valid by default.
 const LIFETIME: Duration = Duration::from_secs(7 * 86_400);
-/// The longest that a token can be valid.
-const MAX_LIFETIME: Duration = Duration::from_secs(400 * 86_400);
 
 /// Creates a token, and shows it once.
 pub async fn create(
@@ -36,10 +35,7 @@ pub async fn create(
     Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<CreateEnrolment>,
 ) -> Result<Response, Failure> {
-    let lifetime = request.lifetime.map_or(LIFETIME, |lifetime| lifetime.0);
-    if lifetime.is_zero() || lifetime > MAX_LIFETIME {
-        return Err(Failure::field("bad_lifetime", "lifetime", "write from 1s to 400d"));
-    }
+    let lifetime = token_lifetime::of_request(request.lifetime, LIFETIME)?;
     if request.labels.len() > MAX_LABELS {
         let message = format!("at most {MAX_LABELS} labels; found {}", request.labels.len());
         return Err(Failure::field("bad_labels", "labels", message));
