@@ -100,17 +100,34 @@ pub fn router(
     daemon: DaemonServices,
 ) -> Router {
     let DaemonServices { watch, certificates, doctor, notifier, console, delegations, changes } = daemon;
-    // The layers of these two have limits of their own, above axum's.
-    let large = Router::new()
-        .route("/bulk/accounts", post(bulk::create))
+    let facts = Arc::new(facts);
+    let state = OperatorState {
+        publisher,
+        keys,
+        keyring,
+        metrics,
+        facts,
+        watch,
+        certificates,
+        doctor,
+        notifier,
+        console,
+        delegations,
+        changes,
+    };
+    account_routes()
+        .merge(token_routes())
+        .merge(value_routes())
+        .merge(certificate_routes())
+        .merge(daemon_routes())
+        .fallback(no_such_page)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(DefaultBodyLimit::disable())
-        .layer(middleware::from_fn(body::large));
-    let huge = Router::new()
-        .route("/transfer/import", post(transfer::import))
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(DefaultBodyLimit::disable())
-        .layer(middleware::from_fn(body::huge));
+        .layer(middleware::from_fn_with_state(BodyTimeout::OPERATOR, body::whole))
+        .merge(large_body_routes())
+        .with_state(state)
+}
+
+fn account_routes() -> Router<OperatorState> {
     Router::new()
         .route("/accounts", get(account_list::list).post(accounts::create))
         .route("/accounts/{who}", get(accounts::show).patch(accounts::edit).delete(accounts::delete))
@@ -123,11 +140,26 @@ pub fn router(
         .route("/accounts/{who}/changes", get(account_history::changes))
         .route("/accounts/{who}/delegations", get(delegations::list))
         .route("/accounts/{who}/tsig", post(tsig::create).delete(tsig::delete))
+}
+
+fn token_routes() -> Router<OperatorState> {
+    Router::new()
         .route("/admin-tokens", get(admin_tokens::list).post(admin_tokens::create))
         .route("/admin-tokens/{id}", delete(admin_tokens::revoke))
         .route("/enrolments", get(enrolments::list).post(enrolments::create))
         .route("/enrolments/{id}", delete(enrolments::revoke))
+}
+
+fn value_routes() -> Router<OperatorState> {
+    Router::new()
         .route("/txt", get(values::list).post(values::publish).delete(values::retire))
+        .route("/persist", get(persist::list).post(persist::publish).delete(persist::retire))
+        .route("/queries", get(queries::list))
+        .route("/watch", get(watch::watch))
+}
+
+fn certificate_routes() -> Router<OperatorState> {
+    Router::new()
         .route("/acme/account", get(acme::account))
         .route("/acme/account/rollover", post(acme::rollover).delete(acme::abandon_rollover))
         .route("/acme/account/deactivate", post(acme::deactivate))
@@ -136,33 +168,30 @@ pub fn router(
         .route("/certificates/{name}", get(certificates::show).delete(certificates::delete))
         .route("/certificates/{name}/renew", post(certificates::renew))
         .route("/certificates/{name}/revoke", post(certificates::revoke))
+}
+
+fn daemon_routes() -> Router<OperatorState> {
+    Router::new()
         .route("/notify/test", post(notify::test))
-        .route("/persist", get(persist::list).post(persist::publish).delete(persist::retire))
-        .route("/queries", get(queries::list))
         .route("/server", get(server::server))
         .route("/status", get(status::status))
         .route("/transfer/export", post(transfer::export))
-        .route("/watch", get(watch::watch))
         .route("/console/links", post(console_links::create))
         .route("/clock/trust", post(clock::trust))
         .route("/doctor", get(doctor::last).post(doctor::examine))
-        .fallback(no_such_page)
+}
+
+/// Routes whose layers have limits of their own, above axum's.
+fn large_body_routes() -> Router<OperatorState> {
+    let large = Router::new()
+        .route("/bulk/accounts", post(bulk::create))
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::from_fn_with_state(BodyTimeout::OPERATOR, body::whole))
-        .merge(large)
-        .merge(huge)
-        .with_state(OperatorState {
-            publisher,
-            keys,
-            keyring,
-            metrics,
-            facts: Arc::new(facts),
-            watch,
-            certificates,
-            doctor,
-            notifier,
-            console,
-            delegations,
-            changes,
-        })
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn(body::large));
+    let huge = Router::new()
+        .route("/transfer/import", post(transfer::import))
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn(body::huge));
+    large.merge(huge)
 }
