@@ -8,6 +8,7 @@ pub mod acme;
 mod api;
 pub mod certificate;
 mod console;
+mod dns;
 pub mod environment;
 pub mod error;
 pub mod file;
