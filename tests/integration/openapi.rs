@@ -78,6 +78,7 @@ fn each_code_of_an_error_is_described() {
     let described = description.error_codes();
     let sources = [
         include_str!("../../src/api/error.rs"),
+        include_str!("../../src/api/error/causes.rs"),
         include_str!("../../src/api/fields.rs"),
         include_str!("../../src/api/storage.rs"),
         include_str!("../../src/api/rotate.rs"),
