@@ -1,7 +1,9 @@
-//! A zone's static records: a zone-file zonefile (RFC 1035 section 5) read into wire bytes.
+//! A zone's static records: a zonefile (RFC 1035 section 5) read into wire bytes.
 //!
 //! Strict on purpose: whatever this daemon could not answer rightly is an error that names the line.
 
+mod error;
+mod text;
 mod unicode;
 
 use std::collections::HashMap;
@@ -14,11 +16,14 @@ use domain::dep::octseq::Parser;
 use domain::rdata::ZoneRecordData;
 use domain::zonefile::inplace::{Entry, ScannedRecord, Zonefile};
 use hickory_proto::rr::RecordType;
-use thiserror::Error;
 
-use crate::model::name::owner::AcmeAccountLabel;
+use crate::model::name::owner_label::AcmeAccountLabel;
 use crate::model::name::{CHALLENGE_LABEL, Name, NameRef, ZoneName};
 use crate::model::txt::RecordSet;
+
+use text::{ensure_balanced, line_before, syntax_error};
+
+pub use error::ZonefileError;
 
 /// Bytes of RDATA that one set may hold, so that every answer fits a message over TCP.
 const MAX_SET: usize = 60_000;
@@ -26,16 +31,6 @@ const MAX_SET: usize = 60_000;
 pub const MAX_CHAIN: usize = 8;
 /// Seconds that the NS set may be kept.
 const NS_TTL: u32 = 3_600;
-
-/// What is wrong in a zonefile, and in which of its lines (from 1).
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{problem}")]
-pub struct ZonefileError {
-    /// The line of the zonefile.
-    pub line: usize,
-    /// What is wrong, and what to write instead.
-    pub problem: String,
-}
 
 /// The record sets of the configuration, by name; names that only have something below them are there as empty.
 #[derive(Clone, Debug, Default)]
@@ -120,7 +115,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(&mut self, zonefile: &str) -> Result<(), ZonefileError> {
-        is_balanced(zonefile)?;
+        ensure_balanced(zonefile)?;
         // The parser wants a closed last line and an origin; RFC 1035 wants a class once, and ours is always IN.
         let text = format!("{}\n", unicode::with_a_labels(zonefile));
         let mut file = Zonefile::from(text.as_str());
@@ -138,7 +133,7 @@ impl Reader<'_> {
                     let problem = "$INCLUDE is not read; write the records here".into();
                     return Err(ZonefileError { line, problem });
                 }
-                Err(error) => return Err(syntax(&error.to_string())),
+                Err(error) => return Err(syntax_error(&error.to_string())),
             }
         }
     }
@@ -297,61 +292,6 @@ fn is_well_formed(rtype: Rtype, rdata: &[u8]) -> bool {
     _ = data.compose_rdata(&mut again);
     // Shorter: something follows. Longer: there was a compressed name, which means another one in a message.
     again == rdata
-}
-
-/// Every quote and parenthesis is closed, and nothing follows right behind a quote: `domain` 0.12 panics at a text that
-/// ends inside one, and at a name that is stuck to one.
-fn is_balanced(zonefile: &str) -> Result<(), ZonefileError> {
-    let (mut line, mut quoted, mut open, mut opened_in) = (1, false, 0, 1);
-    let mut characters = zonefile.chars().peekable();
-    while let Some(character) = characters.next() {
-        match character {
-            '\n' => line += 1,
-            '\\' => line += usize::from(characters.next() == Some('\n')),
-            '"' => {
-                (quoted, opened_in) = (!quoted, line);
-                let ends = |next: &char| matches!(next, ' ' | '\t' | '\r' | '\n' | '(' | ')' | ';' | '"');
-                if !quoted && !characters.peek().is_none_or(ends) {
-                    return Err(ZonefileError { line, problem: "put a space behind this closing quote".into() });
-                }
-            }
-            ';' if !quoted => line += usize::from(characters.by_ref().any(|c| c == '\n')),
-            '(' if !quoted => (open, opened_in) = (open + 1, line),
-            ')' if !quoted && open == 0 => {
-                return Err(ZonefileError { line, problem: "this `)` closes nothing".into() });
-            }
-            ')' if !quoted => open -= 1,
-            _ => {}
-        }
-    }
-    match (quoted, open) {
-        (false, 0) => Ok(()),
-        (true, _) => Err(ZonefileError { line: opened_in, problem: "this quote is never closed".into() }),
-        _ => Err(ZonefileError { line: opened_in, problem: "this `(` is never closed".into() }),
-    }
-}
-
-/// The line in which the entry that ends at `offset` stands.
-fn line_before(text: &str, offset: usize) -> usize {
-    let read = &text.as_bytes()[..offset.min(text.len())];
-    let line = 1 + read.iter().filter(|&&b| b == b'\n').count();
-    if read.last() == Some(&b'\n') { line - 1 } else { line }
-}
-
-/// The parser's own errors read `line:column: what`. It reports a bad last token of a line at the start of the next.
-fn syntax(text: &str) -> ZonefileError {
-    let mut parts = text.splitn(3, ':');
-    let mut number = || parts.next().and_then(|part| part.trim().parse::<usize>().ok());
-    match (number(), number()) {
-        (Some(line), Some(column)) => {
-            let line = if column <= 1 && line > 1 { line - 1 } else { line };
-            let problem = parts.next().unwrap_or("unreadable record").trim().to_owned();
-            let needed = problem.strip_prefix("expected ").map(|needed| format!("a valid {needed} is missing"));
-            let problem = needed.unwrap_or(problem);
-            ZonefileError { line, problem: format!("{problem}; write a record as `name type data`") }
-        }
-        _ => ZonefileError { line: 1, problem: text.to_owned() },
-    }
 }
 
 #[cfg(test)]

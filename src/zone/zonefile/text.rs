@@ -1,0 +1,58 @@
+//! The text of a zonefile: what the parser must not see, and the lines that its errors name.
+
+use super::error::ZonefileError;
+
+/// Every quote and parenthesis is closed, and nothing follows right behind a quote: `domain` 0.12 panics at a text that
+/// ends inside one, and at a name that is stuck to one.
+pub fn ensure_balanced(zonefile: &str) -> Result<(), ZonefileError> {
+    let (mut line, mut quoted, mut open, mut opened_in) = (1, false, 0, 1);
+    let mut characters = zonefile.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '\n' => line += 1,
+            '\\' => line += usize::from(characters.next() == Some('\n')),
+            '"' => {
+                (quoted, opened_in) = (!quoted, line);
+                let ends = |next: &char| matches!(next, ' ' | '\t' | '\r' | '\n' | '(' | ')' | ';' | '"');
+                if !quoted && !characters.peek().is_none_or(ends) {
+                    return Err(ZonefileError { line, problem: "put a space behind this closing quote".into() });
+                }
+            }
+            ';' if !quoted => line += usize::from(characters.by_ref().any(|c| c == '\n')),
+            '(' if !quoted => (open, opened_in) = (open + 1, line),
+            ')' if !quoted && open == 0 => {
+                return Err(ZonefileError { line, problem: "this `)` closes nothing".into() });
+            }
+            ')' if !quoted => open -= 1,
+            _ => {}
+        }
+    }
+    match (quoted, open) {
+        (false, 0) => Ok(()),
+        (true, _) => Err(ZonefileError { line: opened_in, problem: "this quote is never closed".into() }),
+        _ => Err(ZonefileError { line: opened_in, problem: "this `(` is never closed".into() }),
+    }
+}
+
+/// The line in which the entry that ends at `offset` stands.
+pub fn line_before(text: &str, offset: usize) -> usize {
+    let read = &text.as_bytes()[..offset.min(text.len())];
+    let line = 1 + read.iter().filter(|&&b| b == b'\n').count();
+    if read.last() == Some(&b'\n') { line - 1 } else { line }
+}
+
+/// The parser's own errors read `line:column: what`. It reports a bad last token of a line at the start of the next.
+pub fn syntax_error(text: &str) -> ZonefileError {
+    let mut parts = text.splitn(3, ':');
+    let mut number = || parts.next().and_then(|part| part.trim().parse::<usize>().ok());
+    match (number(), number()) {
+        (Some(line), Some(column)) => {
+            let line = if column <= 1 && line > 1 { line - 1 } else { line };
+            let problem = parts.next().unwrap_or("unreadable record").trim().to_owned();
+            let needed = problem.strip_prefix("expected ").map(|needed| format!("a valid {needed} is missing"));
+            let problem = needed.unwrap_or(problem);
+            ZonefileError { line, problem: format!("{problem}; write a record as `name type data`") }
+        }
+        _ => ZonefileError { line: 1, problem: text.to_owned() },
+    }
+}
