@@ -17,7 +17,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use hickory_proto::rr::RecordType;
 
-use crate::model::name::owner::AcmeAccountLabel;
+use crate::model::name::owner_label::AcmeAccountLabel;
 use crate::model::name::{CHALLENGE_LABEL, Name, NameRef, ZoneName};
 use crate::model::serial::Serial;
 use crate::model::txt::RecordSet;

@@ -13,7 +13,7 @@ use tracing::warn;
 
 use crate::config;
 use crate::file::state::blocking;
-use crate::model::name::owner::AcmeAccountLabel;
+use crate::model::name::owner_label::AcmeAccountLabel;
 use crate::model::url::Url;
 
 use super::account::{AccountObject, AcmeAccount};

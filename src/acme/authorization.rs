@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::config::Method;
-use crate::model::name::owner::AcmeAccountLabel;
+use crate::model::name::owner_label::AcmeAccountLabel;
 use crate::model::name::{CHALLENGE_LABEL, PERSIST_LABEL};
 use crate::model::url::Url;
 

@@ -25,7 +25,7 @@ use crate::delegation::propagation::Propagation;
 use crate::delegation::propagation::wanted::{Rules, Wanted};
 use crate::model::actor::Actor;
 use crate::model::identifier::Identifier;
-use crate::model::name::owner::AcmeAccountLabel;
+use crate::model::name::owner_label::AcmeAccountLabel;
 use crate::model::name::{Name, Owner, ZoneName};
 use crate::model::txt::TxtValue;
 use crate::net::dns_client::DnsClient;

@@ -8,7 +8,7 @@ use hickory_proto::rr::RecordType;
 use tokio::task::JoinSet;
 
 use crate::model::identifier::Identifier;
-use crate::model::name::owner::AcmeAccountLabel;
+use crate::model::name::owner_label::AcmeAccountLabel;
 use crate::model::name::{CHALLENGE_LABEL, Name, NameError, Owner, PERSIST_LABEL, ZoneName};
 use crate::model::time::Timestamp;
 use crate::net::dns_client::DnsClient;

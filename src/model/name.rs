@@ -3,6 +3,7 @@
 
 pub mod idn;
 pub mod owner;
+pub mod owner_label;
 
 mod alias;
 mod error;
@@ -14,7 +15,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use owner::{Owner, OwnerLabel, Subdomain};
+pub use owner::Owner;
+pub use owner_label::{OwnerLabel, Subdomain};
 
 pub use alias::{Alias, AliasError};
 pub use error::NameError;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::model::account::AllowFrom;
-use crate::model::name::owner::SubdomainError;
+use crate::model::name::owner_label::SubdomainError;
 use crate::model::secret::ApiKeyHash;
 use crate::model::time::Timestamp;
 use crate::model::txt::TxtValue;

@@ -2,7 +2,7 @@
 
 use crate::config::Method;
 use crate::delegation::persist::PersistRequirement;
-use crate::model::name::owner::AcmeAccountLabel;
+use crate::model::name::owner_label::AcmeAccountLabel;
 use crate::model::name::{CHALLENGE_LABEL, Name, PERSIST_LABEL};
 
 use super::super::super::examination::Examination;
