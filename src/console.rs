@@ -4,7 +4,7 @@
 //! requests of [`api::types`](crate::api::types), for the [`Caller`](crate::api::admin::Caller) that the session stands
 //! for. The pages work without JavaScript; the script adds live updates and copying. A page loads nothing from elsewhere.
 //!
-//! A request passes the [`guard`] first, which knows the console's hosts, the session and the security headers.
+//! A request passes the guard first, which knows the console's hosts, the session and the security headers.
 
 mod account;
 mod accounts;

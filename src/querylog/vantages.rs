@@ -1,7 +1,7 @@
 //! From which networks a CA validates: learnt from validations that went well, never assumed.
 //!
 //! A value that several networks fetch within seconds has been validated. The networks of the last such validations, of
-//! any account, are what a later one is compared with. A file keeps them over restarts ([`VantageFile`](super::vantage_file)).
+//! any account, are what a later one is compared with. A file keeps them over restarts (`VantageFile`).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -94,6 +94,8 @@ const EXAMPLES: &[Example] = &[
     ),
     ("txtgate admin token list", "Lists the tokens, and until when they are valid."),
     ("txtgate admin token revoke 3", "Ends a token."),
+    ("txtgate console login", "Prints a link that signs one browser in to the web console."),
+    ("txtgate console login --scope read", "The same, for a session that may look and change nothing."),
     ("txtgate export --format txtgate accounts.jsonl", "Writes the accounts for another txtgate."),
     ("txtgate import txtgate accounts.jsonl --dry-run", "Shows what an import would do."),
     ("txtgate enrol list", "Lists the tokens, and how often they were used."),
