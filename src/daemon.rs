@@ -43,7 +43,7 @@ use crate::model::secret::RandomError;
 use crate::net::dnstap::TapWriter;
 use crate::net::inherited::Inherited;
 use crate::net::tls::Tls;
-use crate::notify::Notifier;
+use crate::notify::{Deliveries, Notifier};
 
 pub use error::DaemonError;
 pub use first_start::record_database;
@@ -60,6 +60,8 @@ use sockets::{SocketFile, Sockets};
 
 /// How long DNS over TCP, TLS and QUIC may take to finish open queries at the shutdown.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long notifications that are being delivered may take at the shutdown. A receiver that answers takes milliseconds.
+const LAST_DELIVERIES: Duration = Duration::from_secs(5);
 /// How long a random secret for DNS cookies is in use.
 const SECRET_LIFETIME: Duration = Duration::from_secs(26 * 3_600);
 
@@ -81,6 +83,7 @@ pub struct Daemon {
     streams: Vec<StreamListener>,
     http: JoinSet<()>,
     upkeep: Vec<AbortHandle>,
+    deliveries: Option<Deliveries>,
 }
 
 impl Daemon {
@@ -113,6 +116,7 @@ impl Daemon {
             streams: Vec::new(),
             http: JoinSet::new(),
             upkeep: Vec::new(),
+            deliveries: None,
         };
         daemon.services.propagation.listens_on(&daemon.bound.dns);
         daemon.serve(sockets)?;
@@ -177,7 +181,13 @@ impl Daemon {
         self.services.propagation.stop();
         // An error means that no task is left to receive it.
         _ = self.shutdown.send(true);
-        while self.http.join_next().await.is_some() {}
+        let requests = async { while self.http.join_next().await.is_some() {} };
+        let deliveries = async {
+            if let Some(deliveries) = self.deliveries {
+                deliveries.finish(LAST_DELIVERIES).await;
+            }
+        };
+        tokio::join!(requests, deliveries);
         let streams = async {
             for listener in self.streams {
                 listener.finished().await;
@@ -204,7 +214,7 @@ impl Daemon {
 
     /// Starts to look for what needs attention, and to deliver notifications of it.
     fn notify_of_matters(&mut self, keys: KeyProblems) {
-        self.upkeep.extend(self.notifier.start());
+        self.deliveries = Some(self.notifier.start());
         // As the doctor: a delegation does not lead to the loopback.
         let is_local = self.config.dns.listen.iter().all(|address| address.ip().is_loopback());
         if !is_local {

@@ -23,9 +23,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify as Wake;
-use tokio::task::AbortHandle;
-use tracing::{info, warn};
+use tokio::sync::{Notify as Wake, watch};
+use tokio::task::JoinSet;
+use tracing::{debug, info, warn};
 
 use crate::config;
 use crate::metrics::Metrics;
@@ -96,10 +96,14 @@ impl Notifier {
         notifier
     }
 
-    /// Begins to deliver. The tasks end when they are aborted.
-    pub fn start(&self) -> Vec<AbortHandle> {
-        let tasks = (0..self.0.channels.len()).map(|index| tokio::spawn(self.clone().keep_delivering(index)));
-        tasks.map(|task| task.abort_handle()).collect()
+    /// Begins to deliver, until the deliveries are finished or dropped.
+    pub fn start(&self) -> Deliveries {
+        let stop = watch::Sender::new(false);
+        let mut tasks = JoinSet::new();
+        for index in 0..self.0.channels.len() {
+            tasks.spawn(self.clone().keep_delivering(index, stop.subscribe()));
+        }
+        Deliveries { stop, tasks }
     }
 
     /// What the configuration says.
@@ -196,20 +200,56 @@ impl Notifier {
     }
 }
 
+/// The tasks that deliver. Dropping them ends them at once.
+#[derive(Debug)]
+pub struct Deliveries {
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Deliveries {
+    /// Begins no more attempts, and lets those that have begun end: a message that the receiver has and this server does not
+    /// know to be delivered leaves again after the restart. Ends them after a limit.
+    pub async fn finish(mut self, limit: Duration) {
+        // An error means that no task is left to receive it.
+        _ = self.stop.send(true);
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(limit, ended).await.is_err() {
+            debug!("a notification was being delivered; it leaves again after the restart");
+        }
+    }
+}
+
 impl Notifier {
-    /// Delivers the messages of a channel, for as long as the daemon runs.
-    async fn keep_delivering(self, index: usize) {
+    /// Delivers the messages of a channel. A stop interrupts the waits, and never an attempt.
+    async fn keep_delivering(self, index: usize, mut stop: watch::Receiver<bool>) {
         loop {
-            let next = self.lock().queues.get(index).and_then(Queue::first);
-            match next {
-                Some(message) => self.attempt(index, &message).await,
+            let message = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return,
+                message = self.next(index) => message,
+            };
+            let wait = self.attempt(index, &message).await;
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                () = pause(wait) => {}
+            }
+        }
+    }
+
+    /// The message whose turn it is, once there is one.
+    async fn next(&self, index: usize) -> Message {
+        loop {
+            let first = self.lock().queues.get(index).and_then(Queue::first);
+            match first {
+                Some(message) => return message,
                 None => self.0.channels[index].wake.notified().await,
             }
         }
     }
 
-    /// Makes one attempt, and waits after a failure.
-    async fn attempt(&self, index: usize, message: &Message) {
+    /// Makes one attempt. Returns how long to wait before the next one.
+    async fn attempt(&self, index: usize, message: &Message) -> Duration {
         // Before the attempt: a message that was sent without being on disk would get another id after a crash.
         self.save().await;
         let channel = &self.0.channels[index].channel;
@@ -226,10 +266,11 @@ impl Notifier {
                     info!(channel = channel.name(), "messages are delivered again");
                 }
                 self.save().await;
+                Duration::ZERO
             }
             Err(failure) => {
                 self.0.metrics.notifications.failed(channel.name());
-                pause(self.note_failure(index, message, &failure)).await;
+                self.note_failure(index, message, &failure)
             }
         }
     }
@@ -291,11 +332,8 @@ mod tests {
     use super::*;
     use crate::config::notify::NotifyCommand;
 
-    #[tokio::test]
-    async fn a_disk_that_hangs_does_not_hold_up_the_message_about_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let out = folder.path().join("out");
-        let script = format!("cat > {0}.new && mv {0}.new {0}", out.display());
+    /// A notifier whose command is this script.
+    fn notifier(folder: &Path, script: String) -> Notifier {
         let arguments = vec!["-c".to_owned(), script];
         let settings = config::Notify {
             command: Some(NotifyCommand { program: "/bin/sh".to_owned(), arguments }),
@@ -303,22 +341,50 @@ mod tests {
             ..config::Notify::default()
         };
         let metrics = Arc::new(Metrics::default());
-        let database = folder.path().join("t.db");
-        let mut notifier = Notifier::open(&settings, "auth.test".to_owned(), &database, Clock::start(None), metrics);
+        Notifier::open(&settings, "auth.test".to_owned(), &folder.join("t.db"), Clock::start(None), metrics)
+    }
+
+    /// Waits for what another task does.
+    async fn until(is_so: impl Fn() -> bool) {
+        let waiting = async {
+            while !is_so() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_message_that_is_delivered_while_the_daemon_stops_does_not_leave_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let script = format!("cat > {0}/begun; while [ ! -e {0}/go ]; do sleep 0.01; done", folder.display());
+        let notifier = notifier(folder, script);
+        let deliveries = notifier.start();
+        let matter = Matter::new(MatterKind::Database, "t.db", "changes cannot be stored", "the disk does not answer");
+        notifier.report(&[MatterKind::Database], vec![matter]).await;
+        until(|| folder.join("begun").exists()).await;
+        assert_eq!(notifier.0.file.read().waiting("command").len(), 1);
+        let finishing = tokio::spawn(deliveries.finish(Duration::from_secs(60)));
+        tokio::task::yield_now().await;
+        std::fs::write(folder.join("go"), "").unwrap();
+        finishing.await.unwrap();
+        assert!(notifier.0.file.read().waiting("command").is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_does_not_hold_up_the_message_about_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        let script = format!("cat > {0}.new && mv {0}.new {0}", out.display());
+        let mut notifier = notifier(folder.path(), script);
         let file = &mut Arc::get_mut(&mut notifier.0).unwrap().file;
         file.limit = Duration::from_millis(20);
         let held = file.writing.clone().lock_owned().await;
-        let tasks = notifier.start();
+        let deliveries = notifier.start();
         let matter = Matter::new(MatterKind::Database, "t.db", "changes cannot be stored", "the disk does not answer");
         notifier.report(&[MatterKind::Database], vec![matter]).await;
-        let delivered = || notifier.view().channels[0].last_delivery.is_some();
-        tokio::time::timeout(Duration::from_secs(60), async {
-            while !delivered() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        })
-        .await
-        .unwrap();
+        until(|| notifier.view().channels[0].last_delivery.is_some()).await;
         assert!(std::fs::read_to_string(&out).unwrap().contains("the disk does not answer"));
         drop(held);
         // What could not be written is written later, by one of the next rounds: a slow disk may miss its limit again.
@@ -330,6 +396,6 @@ mod tests {
         .await
         .unwrap();
         assert!(notifier.0.file.read().waiting("command").is_empty());
-        tasks.iter().for_each(AbortHandle::abort);
+        drop(deliveries);
     }
 }
