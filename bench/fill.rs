@@ -1,7 +1,8 @@
 //! Fills a database with accounts that each hold one live value, and prints their names: what the scale figures are
 //! measured on. The API would take a day for a million, for it hashes a key for each.
 //!
-//! `cargo run --profile dist --example fill -- <database> <zone> <count>`; a line `<name> <value>` for each account.
+//! `cargo run --profile dist --example fill -- <database> <zone> <count> [domain]`; a line `<name> <value>` for each
+//! account. With a domain, the note of each account is a name in it, as accounts made in the console have one.
 
 #![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
 
@@ -33,7 +34,11 @@ const KEY: &str = "$argon2id$v=19$m=8192,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$Wsq4qLMY
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [database, zone, count] = &arguments[..] else { return Err("fill <database> <zone> <count>".into()) };
+    let (database, zone, count, domain) = match &arguments[..] {
+        [database, zone, count] => (database, zone, count, None),
+        [database, zone, count, domain] => (database, zone, count, Some(domain.as_str())),
+        _ => return Err("fill <database> <zone> <count> [domain]".into()),
+    };
     let (zone, count): (ZoneName, usize) = (zone.parse()?, count.parse()?);
     let (store, clock) = (Store::open(Path::new(database))?, Clock::start(None));
     let (writer, thread) =
@@ -41,7 +46,10 @@ fn main() -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     for start in (0..count).step_by(BATCH) {
-        let accounts = (start..count.min(start + BATCH)).map(|_| account(&zone, clock.moment()));
+        let accounts = (start..count.min(start + BATCH)).map(|number| {
+            let note = domain.map(|domain| format!("host{number}.{domain}")).unwrap_or_default();
+            account(&zone, note.parse()?, clock.moment())
+        });
         let accounts: Vec<(Account, TxtValue)> = accounts.collect::<Result<_, Failure>>()?;
         for (account, txt) in &accounts {
             writeln!(out, "{} {txt}", account.owners[0])?;
@@ -56,7 +64,7 @@ fn main() -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
-fn account(zone: &ZoneName, now: Moment) -> Result<(Account, TxtValue), Failure> {
+fn account(zone: &ZoneName, note: Note, now: Moment) -> Result<(Account, TxtValue), Failure> {
     let subdomain = Subdomain::random();
     let value = format!("{}-00000000", subdomain.as_str().replace('-', "_").get(1..).unwrap_or_default());
     let account = Account {
@@ -65,7 +73,7 @@ fn account(zone: &ZoneName, now: Moment) -> Result<(Account, TxtValue), Failure>
         former_key: None,
         tsig: None,
         allow_from: AllowFrom::default(),
-        note: Note::default(),
+        note,
         owners: vec![Owner::subdomain(zone.clone(), subdomain)],
         aliases: Vec::new(),
         created: now,

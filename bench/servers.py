@@ -169,12 +169,12 @@ records = "ns1 A 127.0.0.1"
 """
 
 
-def fill(home, count):
-    """A database of so many accounts, with the names that they own and the queries for them."""
+def fill(home, count, *domain):
+    """A database of so many accounts, with the names that they own and the queries for them. With a domain, each has a note."""
     home.mkdir()
     names = home / "names"
     with open(names, "w") as out:
-        subprocess.run([TARGET / "examples/fill", home / "txtgate.db", ZONE, str(count)], stdout=out, check=True)
+        subprocess.run([TARGET / "examples/fill", home / "txtgate.db", ZONE, str(count), *domain], stdout=out, check=True)
     with open(home / "queries", "w") as out:
         out.writelines(f"{line.split()[0]} TXT\n" for line in open(names))
     return home

@@ -63,12 +63,12 @@ use crate::net::dns_client::DnsClient;
 use crate::publisher::Publisher;
 
 use body::BodyTimeout;
-use client_ip::Clients;
 use error::{method_not_allowed, no_such_page};
 use open_streams::OpenStreams;
 use register::Registrar;
 use state::PublicState;
 
+pub use client_ip::Clients;
 pub use query_feed::QueryFeed;
 pub use recent_changes::RecentChanges;
 pub use verdicts::Verdicts;

@@ -11,6 +11,7 @@ mod accounts;
 mod admin;
 mod assets;
 mod certificates;
+mod client;
 mod create;
 mod doctor;
 mod document;
@@ -29,6 +30,7 @@ mod sign_in;
 mod signed_in;
 mod sparkline;
 mod state;
+mod text;
 mod timeline;
 mod visitor;
 
@@ -39,6 +41,7 @@ use axum::routing::{get, post};
 use axum::{Router, middleware};
 use tokio::sync::watch;
 
+use crate::api::Clients;
 use crate::api::admin::{ConsoleLinks, scoped};
 use crate::api::credentials::Credentials;
 use crate::config::ProxyUsers;
@@ -47,6 +50,7 @@ use crate::net::rate_limiter::RateLimiter;
 use crate::publisher::Publisher;
 
 use admin::AdminClient;
+use client::Entrance;
 use doctor::running::Examinations;
 use origin::Hosts;
 use queries::live::LiveQueries;
@@ -70,6 +74,8 @@ pub struct ConsoleServices {
     pub metrics: Arc<Metrics>,
     /// Says that the daemon stops.
     pub shutdown: watch::Receiver<bool>,
+    /// Finds the address of browsers behind a proxy on a Unix socket.
+    pub clients: Clients,
     /// The users whom a proxy on a Unix socket signs in.
     pub proxy_users: Option<ProxyUsers>,
 }
@@ -77,7 +83,7 @@ pub struct ConsoleServices {
 /// The console's router. `listen`: the addresses of its listeners. `names`: further hosts by which browsers know it.
 /// `is_secure`: whether browsers reach it over TLS.
 pub fn router(services: ConsoleServices, listen: &[SocketAddr], names: &[String], is_secure: bool) -> Router {
-    let ConsoleServices { admin, publisher, credentials, links, metrics, shutdown, proxy_users } = services;
+    let ConsoleServices { admin, publisher, credentials, links, metrics, shutdown, clients, proxy_users } = services;
     let samples = Arc::new(Samples::default());
     tokio::spawn(samples::keep_sampling(samples.clone(), metrics.clone(), shutdown.clone()));
     let state: Shared = Arc::new(Console {
@@ -88,8 +94,7 @@ pub fn router(services: ConsoleServices, listen: &[SocketAddr], names: &[String]
         metrics,
         shutdown,
         hosts: Hosts::new(listen, names),
-        is_secure,
-        proxy_users,
+        entrance: Entrance { clients, proxy_users, is_secure },
         sessions: Sessions::default(),
         samples,
         live: LiveQueries::default(),

@@ -42,7 +42,7 @@ impl Clients {
     /// can make up everything to the left of it. If all addresses are proxies, the client is the left-most one. If the
     /// header is missing or cannot be read, the client is unknown. The proxy's own address would not do: it would let
     /// everybody use accounts that are limited to the inner network.
-    fn of(&self, peer: Peer, headers: &HeaderMap) -> IpAddr {
+    pub fn of(&self, peer: Peer, headers: &HeaderMap) -> IpAddr {
         let (own, is_trusted) = match peer {
             Peer::Tcp(peer) => (peer.ip().to_canonical(), self.is_proxy(peer.ip().to_canonical())),
             Peer::Unix => (UNKNOWN, self.trusts_sockets),

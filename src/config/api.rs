@@ -92,7 +92,9 @@ impl Reader<'_> {
     }
 
     fn reached_from_outside(&self, api: &file::Api) -> Option<String> {
-        if !api.trusted_proxies.is_empty() {
+        // Those of the console alone let nobody reach the API.
+        let is_before_api = |proxy: &String| proxy != UNIX || api.listen.iter().any(is_socket);
+        if api.trusted_proxies.iter().any(is_before_api) {
             return Some("the API stands behind trusted-proxies".into());
         }
         let outside = api.listen.iter().filter_map(address).find(|listen| !listen.ip().to_canonical().is_loopback())?;
@@ -148,11 +150,12 @@ impl Reader<'_> {
             let problem = format!("write the name of a header like \"X-Forwarded-For\"; found {header:?}");
             self.wrong("api.client-ip-header", problem);
         }
-        let has_socket = api.listen.iter().any(|listen| matches!(listen, file::ApiListen::Unix(_)));
+        let has_socket = api.listen.iter().chain(&file.console.listen).any(is_socket);
         if let Some(index) = api.trusted_proxies.iter().position(|proxy| proxy == UNIX)
             && !has_socket
         {
-            let problem = "no `listen` is a Unix socket; add one, like \"unix:/run/txtgate/api.sock\"";
+            let problem =
+                "no `listen` of [api] or [console] is a Unix socket; add one, like \"unix:/run/txtgate/api.sock\"";
             self.wrong(&format!("api.trusted-proxies.{index}"), problem);
         }
         let networks = api.trusted_proxies.iter().enumerate().filter(|(_, proxy)| *proxy != UNIX);
@@ -173,6 +176,10 @@ impl Reader<'_> {
         }
         api.cors_origins.clone()
     }
+}
+
+fn is_socket(listen: &file::ApiListen) -> bool {
+    matches!(listen, file::ApiListen::Unix(_))
 }
 
 /// The address of a listener; `None`: it is a Unix socket.

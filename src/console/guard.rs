@@ -1,7 +1,5 @@
 //! What each request passes first: the host, the origin, the session; and the headers of each reply.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -13,7 +11,8 @@ use percent_encoding::percent_decode_str;
 use crate::api::peer::Peer;
 use crate::model::secret::PresentedSecret;
 
-use super::error::PageError;
+use super::client::Client;
+use super::error::{PageError, as_page, page_of_form};
 use super::origin;
 use super::state::{Console, Shared};
 use super::visitor::Visitor;
@@ -34,15 +33,11 @@ impl FromRequestParts<Shared> for SignedIn {
 
     async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, PageError> {
         let signed_in = parts.extensions.get::<Self>().cloned();
-        signed_in.ok_or_else(|| PageError::SignIn(parts.uri.clone()))
-    }
-}
-
-/// The client's address. A Unix socket has none.
-pub fn address_of(peer: Option<&Peer>) -> IpAddr {
-    match peer {
-        Some(Peer::Tcp(peer)) => peer.ip().to_canonical(),
-        Some(Peer::Unix) | None => Ipv4Addr::UNSPECIFIED.into(),
+        signed_in.ok_or_else(|| match parts.method {
+            Method::GET | Method::HEAD => PageError::SignIn(parts.uri.clone()),
+            // The path of a form is no page to come back to.
+            _ => PageError::SignedOut(page_of_form(&parts.headers)),
+        })
     }
 }
 
@@ -58,17 +53,21 @@ pub async fn guard(State(console): State<Shared>, mut request: Request, next: Ne
     if percent_decode_str(request.uri().path()).decode_utf8().is_err() {
         return with_headers(PageError::NotFound.into_response());
     }
-    let peer = request.extensions().get::<Peer>().copied();
-    let is_over_tls = console.is_over_tls(peer.as_ref());
+    let client = match console.entrance.client(request.extensions().get::<Peer>(), request.headers()) {
+        Ok(client) => client,
+        Err(error) => return with_headers(error.into_response()),
+    };
     let is_page = *request.method() == Method::GET && !is_event_stream(request.headers());
-    let signed_in = match signed_in(&console, request.headers(), peer.as_ref()).await {
+    let signed_in = match signed_in(&console, request.headers(), &client).await {
         Ok(signed_in) => signed_in,
         Err(error) => return with_headers(error.into_response()),
     };
     if let Some(signed_in) = &signed_in {
         request.extensions_mut().insert(signed_in.clone());
     }
-    let mut response = with_headers(next.run(request).await);
+    let is_over_tls = client.is_over_tls;
+    request.extensions_mut().insert(client);
+    let mut response = with_headers(as_page(next.run(request).await).await);
     // A handler that has set a cookie has begun or ended a session.
     if let Some(SignedIn { session, .. }) = signed_in
         && is_page
@@ -87,13 +86,14 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 }
 
 /// The session of the cookie, or else of the user whom the proxy names.
-async fn signed_in(console: &Console, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Option<SignedIn>, PageError> {
-    let address = address_of(peer);
+async fn signed_in(console: &Console, headers: &HeaderMap, client: &Client) -> Result<Option<SignedIn>, PageError> {
+    let address = client.address;
     let date = console.publisher.moment().date;
-    let found = presented(headers, console.is_over_tls(peer)).and_then(|secret| console.sessions.find(&secret, date));
+    let found = presented(headers, client.is_over_tls).and_then(|secret| console.sessions.find(&secret, date));
     let Some(session) = found else {
-        let Some(visitor) = of_proxy(console, headers, peer)? else { return Ok(None) };
-        let session = console.sessions.of_user(visitor, agent(headers), date);
+        let (Some(user), Some(users)) = (client.user, &console.entrance.proxy_users) else { return Ok(None) };
+        let visitor = Visitor::Proxy { user, scope: users.scope };
+        let session = console.sessions.of_user(visitor, address, agent(headers), date);
         let session = session.map_err(|error| PageError::Store(error.to_string()))?;
         return Ok(Some(SignedIn { session, address }));
     };
@@ -108,18 +108,6 @@ async fn signed_in(console: &Console, headers: &HeaderMap, peer: Option<&Peer>) 
         Ok(Err(error)) => Err(PageError::Store(error.to_string())),
         Err(error) => Err(PageError::Store(error.to_string())),
     }
-}
-
-/// The user whom a proxy has signed in. Over the network anybody could send the header, so it counts on a Unix socket alone.
-fn of_proxy(console: &Console, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Option<Visitor>, PageError> {
-    let (Some(users), Some(Peer::Unix)) = (&console.proxy_users, peer) else { return Ok(None) };
-    let mut names = headers.get_all(&users.header).iter();
-    let (name, further) = (names.next(), names.next());
-    // A proxy that signs nobody in sends an empty header, or none.
-    let Some(name) = name.filter(|name| !name.is_empty()) else { return Ok(None) };
-    let user = name.to_str().ok().filter(|_| further.is_none()).and_then(|name| name.parse().ok());
-    let user = user.ok_or_else(|| PageError::ProxyUser(users.header.to_string()))?;
-    Ok(Some(Visitor::Proxy { user, scope: users.scope }))
 }
 
 /// What the browser says of itself.

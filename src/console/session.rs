@@ -4,7 +4,7 @@
 //! is kept. The secret is replaced while the session is in use, so that a stolen one soon stops working; the one before
 //! works for a moment more, for the requests that are under way.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -130,14 +130,14 @@ impl Sessions {
     }
 
     /// The session of a user whom the proxy signs in with each request. There is one for each user, and no cookie.
-    pub fn of_user(&self, user: Visitor, agent: &str, at: Timestamp) -> Result<Session, RandomError> {
+    pub fn of_user(&self, user: Visitor, address: IpAddr, agent: &str, at: Timestamp) -> Result<Session, RandomError> {
         let now = Instant::now();
         let mut table = self.lock();
         let of_user = |entry: &Entry| entry.session.visitor.is_same_user(&user) && !entry.is_over(now);
         let index = match table.entries.iter().position(of_user) {
             Some(index) => index,
             None => {
-                table.begin(user, Ipv4Addr::UNSPECIFIED.into(), agent, at)?;
+                table.begin(user, address, agent, at)?;
                 table.entries.len() - 1
             }
         };

@@ -40,7 +40,7 @@ pub async fn list(State(console): State<Shared>, signed_in: SignedIn) -> Html<St
                         tr {
                             td { (session.visitor.name())
                                 @if session.id == signed_in.session.id { " " span.dim { "(this one)" } } }
-                            td { (session.address) }
+                            td { @if session.address.is_unspecified() { "the proxy" } @else { (session.address) } }
                             td.wide { (session.agent) }
                             td { (time(&session.created.to_string())) }
                             td { (time(&session.last_used.to_string())) }
@@ -57,11 +57,12 @@ pub async fn list(State(console): State<Shared>, signed_in: SignedIn) -> Html<St
 /// Ends a session.
 pub async fn end(
     State(console): State<Shared>,
-    Path(id): Path<SessionId>,
+    Path(id): Path<String>,
     Submitted(signed_in, _): Submitted,
 ) -> Result<Response, PageError> {
+    let id: SessionId = id.parse().map_err(|_| PageError::NoSession)?;
     let found = console.sessions.list(|session| session.id == id && is_shown(&signed_in, session));
-    let session = found.first().ok_or(PageError::NotFound)?;
+    let session = found.first().ok_or(PageError::NoSession)?;
     console.sessions.end(session.id);
     info!(actor = %signed_in.actor(), ended = session.visitor.name(), "console session ended");
     Ok(redirect("/sessions", None))

@@ -11,19 +11,18 @@ use serde::Deserialize;
 use tracing::{info, warn};
 
 use crate::api::credentials::Denied;
-use crate::api::peer::Peer;
-use crate::model::prefix::Prefix;
 use crate::model::secret::PresentedSecret;
 use crate::net::rate_limiter::Rule;
 
+use super::client::{Client, Guesser};
 use super::document;
 use super::error::PageError;
 use super::form::{Fields, Submitted};
-use super::guard::{address_of, agent, cookie};
+use super::guard::{agent, cookie};
 use super::state::{Console, Shared};
 use super::visitor::Visitor;
 
-/// The rate of failed sign-ins from one prefix.
+/// The rate of failed sign-ins of one [`Guesser`].
 pub const WRONG_SIGN_INS: Rule = Rule {
     free: 5,
     first: Duration::from_secs(1),
@@ -75,34 +74,35 @@ fn form(next: &str, problem: Option<&str>) -> Markup {
 /// Signs in with a token, or with an account's username and password.
 pub async fn sign_in(
     State(console): State<Shared>,
-    peer: Option<Extension<Peer>>,
+    Extension(client): Extension<Client>,
     headers: HeaderMap,
     fields: Fields,
 ) -> Result<Response, PageError> {
-    let address = address_of(peer.as_deref());
-    let prefix = Prefix::of(address);
+    let guesser = client.guesser();
     let next = fields.text("next");
-    if let Err(wait) = console.wrong.try_now(&prefix, Instant::now()) {
-        return Ok(too_often(next, wait));
+    if let Err(wait) = console.wrong.try_now(&guesser, Instant::now()) {
+        return Ok(too_often(next, &guesser, wait));
     }
     let visitor = match fields.text("token") {
-        "" => by_account(&console, &fields, address).await,
-        token => by_token(&console, token, address).await,
+        "" => by_account(&console, &fields, client.address).await,
+        token => by_token(&console, token, client.address).await,
     };
     match visitor {
-        Ok(visitor) => begin(&console, visitor, peer.as_deref(), &headers, next),
+        Ok(visitor) => begin(&console, visitor, &client, &headers, next),
         Err(Denied::Forbidden) => {
-            console.wrong.failed(&prefix, Instant::now());
+            console.wrong.failed(&guesser, Instant::now());
             Ok((StatusCode::UNAUTHORIZED, document::bare("Sign in", &form(next, Some(WRONG)))).into_response())
         }
-        Err(Denied::TooOften { retry_after } | Denied::Busy { retry_after }) => Ok(too_often(next, retry_after)),
+        Err(Denied::TooOften { retry_after } | Denied::Busy { retry_after }) => {
+            Ok(too_often(next, &guesser, retry_after))
+        }
         Err(Denied::Fault(error)) => Err(PageError::Store(error.to_string())),
     }
 }
 
-fn too_often(next: &str, wait: Duration) -> Response {
+fn too_often(next: &str, guesser: &Guesser, wait: Duration) -> Response {
     let seconds = wait.as_secs() + 1;
-    let problem = format!("Too many attempts from your network; try again in {seconds} seconds.");
+    let problem = format!("Too many attempts {guesser}; try again in {seconds} seconds.");
     let page = document::bare("Sign in", &form(next, Some(&problem)));
     (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds.to_string())], page).into_response()
 }
@@ -141,32 +141,31 @@ pub async fn show_link(Path(secret): Path<String>) -> Response {
 /// Signs in with a link.
 pub async fn use_link(
     State(console): State<Shared>,
-    peer: Option<Extension<Peer>>,
+    Extension(client): Extension<Client>,
     headers: HeaderMap,
     Path(secret): Path<String>,
 ) -> Result<Response, PageError> {
-    let address = address_of(peer.as_deref());
-    let prefix = Prefix::of(address);
-    if let Err(wait) = console.wrong.try_now(&prefix, Instant::now()) {
-        return Ok(too_often("", wait));
+    let guesser = client.guesser();
+    if let Err(wait) = console.wrong.try_now(&guesser, Instant::now()) {
+        return Ok(too_often("", &guesser, wait));
     }
     let scope = secret.parse().ok().and_then(|secret| console.links.take(&secret));
     let Some(scope) = scope else {
-        console.wrong.failed(&prefix, Instant::now());
+        console.wrong.failed(&guesser, Instant::now());
         let problem = "This link is unknown, too old, or has been used; `txtgate console login` prints another.";
         return Ok((StatusCode::UNAUTHORIZED, document::bare("Sign in", &form("", Some(problem)))).into_response());
     };
-    begin(&console, Visitor::Link { scope }, peer.as_deref(), &headers, "")
+    begin(&console, Visitor::Link { scope }, &client, &headers, "")
 }
 
 fn begin(
     console: &Console,
     visitor: Visitor,
-    peer: Option<&Peer>,
+    client: &Client,
     headers: &HeaderMap,
     next: &str,
 ) -> Result<Response, PageError> {
-    let address = address_of(peer);
+    let address = client.address;
     info!(actor = %visitor.actor(address), "console sign-in");
     let place = match visitor.account() {
         Some(username) => format!("/accounts/{username}"),
@@ -177,7 +176,7 @@ fn begin(
         warn!(%error, "console sign-in failed");
         PageError::Store(error.to_string())
     })?;
-    Ok(redirect(&place, Some(cookie(&secret, console.is_over_tls(peer))?)))
+    Ok(redirect(&place, Some(cookie(&secret, client.is_over_tls)?)))
 }
 
 /// A path of the console. Anything else would lead whoever signs in to another site: browsers read a backslash as a slash,
@@ -200,12 +199,12 @@ pub fn redirect(place: &str, cookie: Option<axum::http::HeaderValue>) -> Respons
 /// Ends the session, and removes its cookie.
 pub async fn sign_out(
     State(console): State<Shared>,
-    peer: Option<Extension<Peer>>,
+    Extension(client): Extension<Client>,
     Submitted(signed_in, _): Submitted,
 ) -> Result<Response, PageError> {
     console.sessions.end(signed_in.session.id);
     info!(actor = %signed_in.actor(), "console sign-out");
-    Ok(redirect("/sign-in", Some(cookie("", console.is_over_tls(peer.as_deref()))?)))
+    Ok(redirect("/sign-in", Some(cookie("", client.is_over_tls)?)))
 }
 
 #[cfg(test)]

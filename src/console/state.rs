@@ -6,14 +6,12 @@ use tokio::sync::watch;
 
 use crate::api::admin::ConsoleLinks;
 use crate::api::credentials::Credentials;
-use crate::api::peer::Peer;
-use crate::config::ProxyUsers;
 use crate::metrics::Metrics;
-use crate::model::prefix::Prefix;
 use crate::net::rate_limiter::RateLimiter;
 use crate::publisher::Publisher;
 
 use super::admin::AdminClient;
+use super::client::{Entrance, Guesser};
 use super::doctor::running::Examinations;
 use super::origin::Hosts;
 use super::queries::live::LiveQueries;
@@ -39,10 +37,8 @@ pub struct Console {
     pub shutdown: watch::Receiver<bool>,
     /// The names by which browsers know the console.
     pub hosts: Hosts,
-    /// Whether browsers reach the console's addresses over TLS.
-    pub is_secure: bool,
-    /// The users whom a proxy on a Unix socket signs in.
-    pub proxy_users: Option<ProxyUsers>,
+    /// How requests come in.
+    pub entrance: Entrance,
     /// The queries and updates of the last hour.
     pub samples: Arc<Samples>,
     /// Queries as they arrive, while somebody looks at them.
@@ -52,12 +48,5 @@ pub struct Console {
     /// Who is signed in.
     pub sessions: Sessions,
     /// Slows down guessing.
-    pub wrong: RateLimiter<Prefix>,
-}
-
-impl Console {
-    /// Whether a browser's request came over TLS. A proxy on a Unix socket speaks TLS with browsers.
-    pub fn is_over_tls(&self, peer: Option<&Peer>) -> bool {
-        self.is_secure || matches!(peer, Some(Peer::Unix))
-    }
+    pub wrong: RateLimiter<Guesser>,
 }

@@ -3,13 +3,15 @@
 pub mod axis;
 pub mod drawing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::types::queries::QueryView;
 use crate::api::types::values::Verdict;
 use crate::model::network::QueryNetwork;
 use crate::model::time::PreciseTimestamp;
 use crate::querylog::message::ReplyOutcome;
+use crate::querylog::vantages::{MIN_NETWORKS, WINDOW};
+use crate::querylog::verdict::VerdictCode;
 
 use super::page::Tone;
 
@@ -18,6 +20,8 @@ use super::page::Tone;
 const BEFORE: u64 = 10 * 60_000;
 /// How long after the retirement, in milliseconds.
 const AFTER: u64 = 60_000;
+/// Networks that two validations of one CA share at least, where so many have asked: another CA asks from others.
+const MIN_SHARED: usize = 2;
 
 /// A value, as far as its drawing needs it.
 #[derive(Debug, Clone)]
@@ -27,8 +31,8 @@ pub struct ValueStory<'a> {
     /// `None` while it is served.
     pub retired: Option<PreciseTimestamp>,
     pub verdict: Option<&'a Verdict>,
-    /// The queries that belong to it, by network, in the order of their first queries; the networks that a CA has asked
-    /// from before, and not this time, come last.
+    /// The queries that belong to it, by network, in the order of their first queries; networks that were to ask, and have
+    /// not, come last.
     pub lanes: Vec<Lane>,
     /// When the story was told.
     pub now: PreciseTimestamp,
@@ -40,8 +44,10 @@ pub struct Lane {
     pub network: QueryNetwork,
     /// Whether this is the server itself.
     pub is_own: bool,
-    /// From oldest to newest.
+    /// From oldest to newest. Empty: a network that has asked for another value, and not for this one.
     pub marks: Vec<Mark>,
+    /// Whether it is too early to say that the network did not ask.
+    pub is_awaited: bool,
 }
 
 /// One query, or several equal ones.
@@ -93,24 +99,60 @@ impl<'a> ValueStory<'a> {
                 network: query.network,
                 is_own: query.own,
                 marks: Vec::new(),
+                is_awaited: false,
             });
             lane.marks.push(Mark::of(query, txt, published, retired));
         }
         let mut lanes: Vec<Lane> = lanes.into_values().collect();
         lanes.iter_mut().for_each(|lane| lane.marks.sort_by_key(|mark| mark.at));
         lanes.sort_by_key(|lane| lane.marks.first().map(|mark| mark.at));
-        for missing in verdict.iter().flat_map(|verdict| &verdict.missing) {
-            if !lanes.iter().any(|lane| lane.network == *missing) {
-                lanes.push(Lane { network: *missing, is_own: false, marks: Vec::new() });
-            }
+        let mut story = Self { txt, published, retired, verdict, lanes, now };
+        verdict.iter().flat_map(|verdict| &verdict.missing).for_each(|missing| story.add_missing(*missing));
+        story
+    }
+
+    fn add_missing(&mut self, network: QueryNetwork) {
+        if !self.lanes.iter().any(|lane| lane.network == network) {
+            let is_awaited = self.code() == Some(VerdictCode::InProgress);
+            self.lanes.push(Lane { network, is_own: false, marks: Vec::new(), is_awaited });
         }
-        Self { txt, published, retired, verdict, lanes, now }
+    }
+
+    /// Adds the networks that got an earlier value of the same name, and have not asked for this one. The verdict names them
+    /// only where nothing else is wrong.
+    pub fn compare_with(&mut self, earlier: &BTreeSet<QueryNetwork>) {
+        let is_over = self.retired.is_some() || self.now.since(self.published) >= WINDOW;
+        if !is_over || self.tone() != Tone::Bad || self.code() == Some(VerdictCode::VantageMissing) {
+            return;
+        }
+        let asked = self.lanes.iter().filter(|lane| !lane.is_own && !lane.marks.is_empty());
+        let asked: BTreeSet<QueryNetwork> = asked.map(|lane| lane.network).collect();
+        if asked.intersection(earlier).count() >= MIN_SHARED.min(asked.len()) {
+            earlier.iter().for_each(|network| self.add_missing(*network));
+        }
+    }
+
+    /// The networks that got the value, if they are so many that a CA has validated it, and nothing went wrong.
+    pub fn validated_by(&self) -> Option<BTreeSet<QueryNetwork>> {
+        let good = self.lanes.iter().filter(|lane| !lane.is_own && lane.tone() == Tone::Good);
+        let networks: BTreeSet<QueryNetwork> = good.map(|lane| lane.network).collect();
+        (self.tone() == Tone::Good && networks.len() >= MIN_NETWORKS).then_some(networks)
+    }
+
+    /// The networks that did not ask, although others have asked or the networks have asked before.
+    pub fn silent(&self) -> Vec<QueryNetwork> {
+        let silent = self.lanes.iter().filter(|lane| lane.marks.is_empty() && !lane.is_awaited);
+        silent.map(|lane| lane.network).collect()
+    }
+
+    fn code(&self) -> Option<VerdictCode> {
+        self.verdict.map(|verdict| verdict.code)
     }
 
     /// How good or bad it went.
     pub fn tone(&self) -> Tone {
-        use crate::querylog::verdict::VerdictCode as Code;
-        match self.verdict.map(|verdict| verdict.code) {
+        use VerdictCode as Code;
+        match self.code() {
             Some(Code::ServedEverywhere | Code::Served) => Tone::Good,
             None | Some(Code::InProgress | Code::NotRecorded | Code::Unknown) => Tone::Neutral,
             Some(Code::NobodyAsked) if self.is_new() => Tone::Neutral,
@@ -125,8 +167,8 @@ impl<'a> ValueStory<'a> {
 
     /// How it went, in a word.
     pub fn word(&self) -> &'static str {
-        use crate::querylog::verdict::VerdictCode as Code;
-        match self.verdict.map(|verdict| verdict.code) {
+        use VerdictCode as Code;
+        match self.code() {
             Some(Code::ServedEverywhere) => "Served everywhere",
             Some(Code::Served) => "Served",
             Some(Code::InProgress) => "In progress",
@@ -153,7 +195,9 @@ impl Lane {
     /// How it went for the network: its best mark, because a resolver that got the value in the end has it.
     pub fn tone(&self) -> Tone {
         let has = |tone: Tone| self.marks.iter().any(|mark| mark.tone == tone);
-        if self.marks.is_empty() || (has(Tone::Bad) && !has(Tone::Good)) {
+        if self.is_awaited {
+            Tone::Neutral
+        } else if self.marks.is_empty() || (has(Tone::Bad) && !has(Tone::Good)) {
             Tone::Bad
         } else if has(Tone::Good) {
             Tone::Good
@@ -170,7 +214,8 @@ impl Lane {
         match best.or(self.marks.last()) {
             Some(mark) if mark.got == Got::Value => format!("got it at {}", axis::offset(mark.offset)),
             Some(mark) => mark.words.clone(),
-            None => "has not asked".to_owned(),
+            None if self.is_awaited => "has not asked yet".to_owned(),
+            None => "did not ask".to_owned(),
         }
     }
 
@@ -239,3 +284,6 @@ fn got(query: &QueryView, txt: &str) -> (Got, String) {
         (Got::Other, "got another value".to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests;

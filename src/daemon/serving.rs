@@ -200,6 +200,7 @@ impl Daemon {
             links,
             metrics: metrics.clone(),
             shutdown: self.shutdown.subscribe(),
+            clients: api::Clients::of_settings(&self.config.api),
             proxy_users: self.config.console.proxy_users.clone(),
         };
         let (settings, tls) = (&self.config.console, self.tls.console.clone());

@@ -14,7 +14,7 @@ const MAX: usize = 64;
 pub struct ProxyUserError;
 
 /// The name of a user, as a proxy gives it. In place, because an [`Actor`](super::actor::Actor) is copied.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ProxyUser {
     bytes: [u8; MAX],
     length: usize,

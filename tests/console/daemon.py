@@ -20,6 +20,7 @@ listen = ["127.0.0.1:0"]
 
 [api]
 listen = ["127.0.0.1:0"]
+{api}
 
 [metrics]
 listen = ["127.0.0.1:0"]
@@ -41,12 +42,12 @@ ns1 A 127.0.0.1
 class Daemon:
     """A daemon with a database of its own in a folder."""
 
-    def __init__(self, binary, folder, resolver, listen='"127.0.0.1:0"', console=""):
+    def __init__(self, binary, folder, resolver, listen='"127.0.0.1:0"', console="", api=""):
         os.makedirs(folder, exist_ok=True)
         self.binary, self.folder = binary, folder
         self.config = os.path.join(folder, "txtgate.toml")
         with open(self.config, "w", encoding="utf-8") as file:
-            file.write(CONFIG.format(resolver=resolver, listen=listen, console=console))
+            file.write(CONFIG.format(resolver=resolver, listen=listen, console=console, api=api))
         self.process = None
         self.start()
 

@@ -33,6 +33,7 @@ def everything(binary, work, daemon, resolver, operator):
     part(probes.run, daemon, work, operator)
     part(security.run, daemon, work, operator)
     part(pages.run, daemon, work, operator, account)
+    part(pages.one_screen, binary, work, resolver)
     part(trouble.run, daemon, operator)
     part(proxy.run, binary, work, resolver)
 
@@ -43,7 +44,8 @@ def main(arguments):
         folder, arguments = arguments[1], arguments[2:]
     work, binary = arguments
     resolver = Resolver("auth.example.org")
-    daemon = Daemon(binary, os.path.join(work, "daemon"), resolver.address)
+    more = {"console": pictures.CONSOLE, "api": pictures.API} if folder else {}
+    daemon = Daemon(binary, os.path.join(work, "daemon"), resolver.address, **more)
     resolver.daemon = daemon.dns
     daemon.pin()
     # Ends what was started, when this is ended.

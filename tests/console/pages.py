@@ -6,8 +6,9 @@ import urllib.parse
 from selenium.webdriver.common.keys import Keys
 
 from browser import Browser
+from daemon import Daemon
 from http_client import Client
-from results import check, contains, equal
+from results import check, contains, equal, until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LIMIT = 100 * 1024
@@ -34,6 +35,36 @@ FOCUSED = """
 const each = document.activeElement, style = getComputedStyle(each), box = each.getBoundingClientRect();
 return [window.operable.indexOf(each), style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0,
   box.width > 0 && box.right > 0 && box.left < innerWidth && box.bottom > 0 && box.top < innerHeight, each.outerHTML.slice(0, 120)]
+"""
+
+# What of a time line reaches beyond its panel or the screen, is cut off, or overlaps another text of its row.
+CUT = """
+const found = [], say = (each, why) => found.push(`${each.textContent.trim()}: ${why}`);
+const isApart = (a, b) => a.right <= b.left + 1 || b.right <= a.left + 1 || a.bottom <= b.top + 1 || b.bottom <= a.top + 1;
+for (const row of document.querySelectorAll('.timeline > div')) {
+  const panel = row.closest('.panel').getBoundingClientRect(), boxes = [];
+  for (const each of row.querySelectorAll('text, .network, .words')) {
+    const box = each.getBoundingClientRect();
+    if (!each.textContent.trim()) continue;
+    if (box.left < panel.left || box.right > Math.min(panel.right, innerWidth)) say(each, 'beyond the panel');
+    if (each instanceof HTMLElement && each.scrollWidth > each.clientWidth + 1) say(each, 'cut off');
+    if (!boxes.every((other) => isApart(box, other))) say(each, 'overlaps');
+    boxes.push(box);
+  }
+}
+return [document.querySelectorAll('.timeline .lane').length, found]
+"""
+# Two certificates that cannot be had: the CA is not there, and a record is missing.
+PROBLEMS = """
+[acme]
+directory = "http://127.0.0.1:1/a/directory/with/a/path/that/is/longer/than/most/directories/of/certificate/authorities"
+terms-agreed = true
+[[certificate]]
+name = "zone"
+names = ["auth.example.org"]
+[[certificate]]
+name = "shop"
+names = ["a-rather-long-name-of-a-host.in-a-rather-long-name-of-a-domain.example.com", "shop.example.net"]
 """
 
 
@@ -146,12 +177,52 @@ def by_enter(daemon, work):
         browser.quit()
 
 
+def drawn(browser, path):
+    """The time lines are whole, on a wide screen and on a phone."""
+    for width in (*WIDTHS, 900):
+        with check(f"nothing of the time lines is cut off or overlaps, {width} wide"):
+            browser.size(width)
+            browser.get(path)
+            lanes, found = browser.run(CUT)
+            equal((lanes >= 6, found), (True, []))
+    browser.size(1440)
+
+
+def one_screen(binary, work, resolver):
+    """The overview with two long problems."""
+    daemon = Daemon(binary, os.path.join(work, "problems"), resolver.address, console=PROBLEMS)
+    browser = Browser(daemon.console, work)
+    try:
+        browser.sign_in_by_link(daemon.link("read"))
+        browser.size(1440, 900)
+        with check("two long problems come first, with what to do, and leave room for the rest on one screen"):
+            until("two problems", lambda: len(browser.get("/").all("#attention summary")) == 2)
+            equal(browser.run("return document.querySelector('main > h1').nextElementSibling.id"), "attention")
+            for summary in browser.all("#attention summary"):
+                contains(summary.text, "What to do: ")
+                equal(summary.size["height"] < 60, True)
+            height = browser.run("return document.documentElement.scrollHeight")
+            if height > 900:
+                raise AssertionError(f"the overview is {height} high")
+        with check("a problem unfolds to all that is known"):
+            browser.find("#problem-0 summary").click()
+            browser.wait_text("next attempt", "#problem-0")
+        with check("no scrolling sideways: an overview with problems, 390 wide"):
+            browser.size(390)
+            browser.get("/")
+            equal(browser.run("return document.documentElement.scrollWidth"), 390)
+    finally:
+        browser.quit()
+        daemon.stop()
+
+
 def run(daemon, work, browser, account):
     """Each check for each page of an operator."""
     page = f"/accounts/{account['username']}"
     paths = PAGES + [("an account", page), ("deletion", f"{page}/delete"), ("the form of a new account", "/accounts/new")]
     browser.sign_in_by_link(daemon.link())
     browser.hosts()
+    drawn(browser, page)
     accessible(browser, paths)
     structured(browser, paths)
     by_keyboard(browser, paths)

@@ -33,6 +33,7 @@ def checks(daemon, path):
         page = alice.get("/sessions", **{HEADER: "alice"})
         equal((page.status, alice.cookie), (200, None))
         contains(page.text, "alice (accounts)")
+        contains(page.text, "the proxy")
     with check("the user's forms need the secret of the user's session"):
         csrf = page.text.split('name="csrf" value="')[1].split('"')[0]
         form = {"csrf": csrf, "domain": "proxy.example.com", "networks": "", "client": "certbot"}
@@ -80,5 +81,10 @@ def checks(daemon, path):
         number = row.split("/sessions/")[1].split("/")[0]
         equal(operator.post(f"/sessions/{number}/end", {"csrf": operator.csrf()}).status, 303)
         equal(client().post("/sign-out", {"csrf": before}, {HEADER: "carol"}).status, 403)
+    with check("a user who guesses tokens delays no other user"):
+        guesses = [client().post("/sign-in", {"token": "w" * 43}, {HEADER: "mallory"}).status for _ in range(7)]
+        equal(guesses, [401] * 5 + [429] * 2)
+        equal(client().post("/sign-in", {"token": token}, {HEADER: "mallory"}).status, 429)
+        equal(client().post("/sign-in", {"token": token}, {HEADER: "alice"}).status, 303)
     with check("the proxy's host must be one of the console's"):
         equal(Client(daemon.console, unix=path, host="evil.example").get("/sessions", **{HEADER: "alice"}).status, 421)

@@ -32,6 +32,21 @@ def unknown(daemon):
             if reply.status >= 500:
                 raise AssertionError(f"status {reply.status}")
             contains(reply.text, "<h1>")
+    csrf = client.csrf()
+    for path in ["/sessions/x/end", "/sessions/999/end", f"/accounts/{nobody}/rotate", "/certificates/none/renew"]:
+        with check(f"a form for what is unknown says so: {path.replace(nobody, 'NOBODY')}"):
+            reply = client.post(path, {"csrf": csrf})
+            equal(reply.status, 404)
+            contains(reply.text, "<h1>")
+            contains(reply.text, '<a href="/')
+    with check("a form of a session that has ended says so, and leads back to its page"):
+        late = Client(daemon.console).sign_in_by_link(daemon.link())
+        csrf = late.csrf()
+        late.post("/sign-out", {"csrf": csrf})
+        reply = late.post("/accounts", {"csrf": csrf}, {"Referer": f"{daemon.console}/accounts/new"})
+        equal(reply.status, 401)
+        contains(reply.text, "session has ended")
+        contains(reply.text, 'href="/sign-in?next=%2Faccounts%2Fnew"')
     with check("a link that nobody made is refused, and says which command makes one"):
         reply = Client(daemon.console, "127.0.50.1").post("/link/" + "x" * 40, {})
         equal(reply.status, 401)

@@ -1,101 +1,8 @@
 //! The console over HTTP, as a browser without JavaScript uses it: the page of one account, its forms, and who may use them.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-
-use serde_json::Value;
-
 use crate::harness::account::Account;
-use crate::harness::http::{Reply, Wire, connect_from};
+use crate::harness::browser::{Browser, SETTINGS};
 use crate::harness::{Process, Settings, until, value};
-
-const SETTINGS: &str = "[console]\nlisten = [\"127.0.0.1:0\"]";
-
-/// A browser that has signed in.
-struct Browser {
-    console: SocketAddr,
-    cookie: String,
-}
-
-fn console(daemon: &Process) -> SocketAddr {
-    let line = daemon.lines().iter().find_map(|line| line.strip_prefix("console http://"));
-    line.unwrap_or_else(|| panic!("no console in {:?}", daemon.lines())).parse().unwrap()
-}
-
-fn exchange(console: SocketAddr, method: &str, path: &str, headers: &[String], body: &str) -> Reply {
-    let mut wire: Wire<TcpStream> = connect_from(Ipv4Addr::LOCALHOST, console);
-    let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {console}\r\n");
-    headers.iter().for_each(|line| text.push_str(&format!("{line}\r\n")));
-    if method == "POST" {
-        text.push_str(&format!(
-            "Origin: http://{console}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n",
-            body.len()
-        ));
-    }
-    wire.exchange(text + "\r\n" + body)
-}
-
-/// A form's fields, percent-encoded.
-fn form(fields: &[(&str, &str)]) -> String {
-    let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
-    let pairs: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
-    pairs.join("&")
-}
-
-impl Browser {
-    /// Signs in with what a form of the console takes.
-    fn sign_in(console: SocketAddr, path: &str, fields: &[(&str, &str)]) -> Self {
-        let reply = exchange(console, "POST", path, &[], &form(fields));
-        assert_eq!(reply.status, 303, "{reply:?}");
-        let cookie = reply.header("set-cookie").expect("a cookie").split(';').next().unwrap().to_owned();
-        Self { console, cookie }
-    }
-
-    /// The operator, by a link of the command line.
-    fn operator(daemon: &Process, scope: &str) -> Self {
-        let printed = daemon.home().run_ok(&["console", "login", "--scope", scope]);
-        let at = printed.find("/link/").unwrap_or_else(|| panic!("{printed}"));
-        let path = printed[at..].split_whitespace().next().unwrap();
-        Self::sign_in(console(daemon), path, &[])
-    }
-
-    /// An operator with a token.
-    fn with_token(daemon: &Process, scope: &str) -> Self {
-        let made = daemon.home().run_ok(&["admin", "token", "create", "--json", "--scope", scope]);
-        let token = serde_json::from_str::<Value>(&made).unwrap()["token"].as_str().unwrap().to_owned();
-        Self::sign_in(console(daemon), "/sign-in", &[("token", &token)])
-    }
-
-    fn holder(daemon: &Process, account: &Account) -> Self {
-        let fields = [("username", account.username.as_str()), ("password", account.password.as_str())];
-        Self::sign_in(console(daemon), "/sign-in", &fields)
-    }
-
-    fn get(&self, path: &str) -> Reply {
-        exchange(self.console, "GET", path, &[format!("Cookie: {}", self.cookie)], "")
-    }
-
-    fn page(&self, path: &str) -> String {
-        let reply = self.get(path);
-        assert_eq!(reply.status, 200, "{path}: {reply:?}");
-        assert!(reply.body.len() < 100 * 1024, "{path}: {} bytes", reply.body.len());
-        reply.body
-    }
-
-    /// Sends a form with the secret that the page `/sessions` has.
-    fn post(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
-        let page = self.page("/sessions");
-        let csrf = page.split("name=\"csrf\" value=\"").nth(1).expect("a form").split('"').next().unwrap();
-        let fields: Vec<(&str, &str)> = fields.iter().copied().chain([("csrf", csrf)]).collect();
-        exchange(self.console, "POST", path, &[format!("Cookie: {}", self.cookie)], &form(&fields))
-    }
-
-    /// Sends a form that must succeed, and returns the page that it leads to.
-    fn submit(&self, path: &str, fields: &[(&str, &str)]) -> String {
-        let reply = self.post(path, fields);
-        assert_eq!(reply.status, 303, "{path}: {reply:?}");
-        self.page(reply.header("location").unwrap().split('#').next().unwrap())
-    }
-}
 
 #[test]
 fn the_page_of_an_account_shows_a_validation_and_what_the_account_needs() {
@@ -111,7 +18,7 @@ fn the_page_of_an_account_shows_a_validation_and_what_the_account_needs() {
     assert_eq!(crate::harness::dns::txts(daemon.dns(), &account.fulldomain), [value(1)]);
     until("the query is on the page", || browser.page(&place).contains("got this value"));
     let page = browser.page(&place);
-    assert!(page.contains("<svg") && page.contains("<title id=\"validation-0-title\">"), "{page}");
+    assert!(page.contains("<svg class=\"plot\"") && page.contains("role=\"img\" aria-label=\"Served"), "{page}");
     assert!(page.contains("127.0.0.0/24") && page.contains(&value(1)), "{page}");
     let settings = browser.page(&format!("{place}?client=acme-sh&domain=shop.example"));
     assert!(

@@ -96,7 +96,7 @@ fn the_first_start_leads_to_the_first_account_and_reading_changes_nothing() {
         [("/doctor", "names="), ("/certificates/a/renew", ""), ("/certificates/a/revoke", "reason=unspecified")]
     {
         let refused = read.send(path, fields);
-        assert!(refused.status == 403 && refused.body.contains("scope `all`"), "{path}: {refused:?}");
+        assert!(refused.status == 403 && refused.body.contains("scope <code>all</code>"), "{path}: {refused:?}");
     }
     assert_eq!(read.open("/certificates/a/revoke").status, 403);
     Account::register(daemon.api());

@@ -1,6 +1,7 @@
 //! What the tests are made of: the daemon as a process, a builder of DNS messages, an HTTP client that hides nothing.
 
 pub mod account;
+pub mod browser;
 pub mod clock;
 pub mod dns;
 pub mod follower;

@@ -36,10 +36,13 @@ fn library() -> String {
     std::fs::read_to_string(source().join("lib.rs")).unwrap()
 }
 
-/// All files below a folder.
+/// All Rust files below a folder; the console's assets are beside them.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+    entries
+        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
+        .filter(|path| path.extension().is_some_and(|end| end == "rs"))
+        .collect()
 }
 
 /// Where a file stands in the tree of modules: `api/admin/txt.rs` is `["api", "admin", "txt"]`, and `lib.rs` the root.

@@ -17,6 +17,7 @@ mod clients;
 mod config;
 mod console;
 mod console_pages;
+mod console_refusals;
 mod container;
 mod contrib;
 mod delegations;

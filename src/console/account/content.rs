@@ -46,8 +46,15 @@ pub async fn refused(
     refusal: Refusal,
     fields: &Fields,
 ) -> Result<Response, PageError> {
-    // Where the account itself cannot be shown, the reason stands alone.
-    let Ok(loaded) = Loaded::of(console, signed_in, who, "").await else { return Err(refusal.into()) };
+    let loaded = match Loaded::of(console, signed_in, who, "").await {
+        Ok(loaded) => loaded,
+        // That comes before what was typed.
+        Err(missing) if matches!(missing.status, StatusCode::NOT_FOUND | StatusCode::FORBIDDEN) => {
+            return Err(missing.into());
+        }
+        // Where the account itself cannot be shown, the reason stands alone.
+        Err(_) => return Err(refusal.into()),
+    };
     let page = render(signed_in, &loaded, &ViewOptions::default(), Some(&refusal.message), fields);
     Ok((refusal.status, page).into_response())
 }

@@ -1,6 +1,6 @@
 //! The validations of an account: each value with who has asked for it, and what that means.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use maud::{Markup, html};
 
@@ -11,11 +11,11 @@ use crate::model::time::PreciseTimestamp;
 
 use super::super::page::{Tone, badge, empty, time};
 use super::super::timeline::ValueStory;
-use super::super::timeline::drawing::{left_out, picture, table};
+use super::super::timeline::drawing::{left_out, picture, silent, table};
 use super::loaded::Loaded;
 
 /// The most values that are drawn, the newest; of the others the verdict alone is shown.
-const MAX_DRAWN: usize = 4;
+const MAX_DRAWN: usize = 3;
 /// The most values that are shown.
 const MAX_SHOWN: usize = 24;
 
@@ -67,10 +67,24 @@ fn values(loaded: &Loaded) -> Vec<PublishedValue<'_>> {
     let mut values: Vec<PublishedValue<'_>> = Vec::new();
     for owner in &loaded.account.owners {
         let queries = by_name.get(owner.fulldomain.as_str()).map_or(&[][..], Vec::as_slice);
-        values.extend(owner.values.iter().map(|value| live(owner, value, queries, now)));
-        values.extend(owner.retired.iter().map(|value| retired(owner, value, queries, now)));
+        let live = owner.values.iter().map(|value| live(owner, value, queries, now));
+        let retired = owner.retired.iter().map(|value| retired(owner, value, queries, now));
+        values.extend(compared(live.chain(retired).collect()));
     }
     values.sort_by_key(|value| std::cmp::Reverse(value.story.published));
+    values
+}
+
+/// The values of one name, each with the networks that got the last good one before and have not asked for it.
+fn compared(mut values: Vec<PublishedValue<'_>>) -> Vec<PublishedValue<'_>> {
+    values.sort_by_key(|value| value.story.published);
+    let mut earlier = BTreeSet::new();
+    for PublishedValue { story, .. } in &mut values {
+        story.compare_with(&earlier);
+        if let Some(networks) = story.validated_by() {
+            earlier = networks;
+        }
+    }
     values
 }
 
@@ -128,9 +142,9 @@ fn drawn(value: &PublishedValue<'_>, place: usize, has_several: bool) -> Markup 
     html! {
         article.panel.validation.(class) aria-labelledby={ (id) "-head" } {
             h3 id={ (id) "-head" } { (heading(value)) }
-            p { (words(story)) }
+            p { (words(story)) @if let Some(silent) = silent(story) { " " (silent) } }
             p.hint { span.mono { (story.txt) } @if has_several { " at " span.mono { (value.owner.fulldomain) } } }
-            div.scroll.picture tabindex="0" role="region" aria-label="Time line of the validation" { (picture(story, &id)) }
+            (picture(story))
             @if let Some(more) = left_out(story) { p.hint { (more) "." } }
             details id={ (id) "-table" } {
                 summary { "The same as a table" }

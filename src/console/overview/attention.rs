@@ -9,16 +9,22 @@ use crate::api::types::status::Status;
 use crate::delegation::finding::Assessment;
 use crate::notify::matter::MatterKind;
 
-use super::super::page::{Tone, badge, capitalized, copyable, encoded, prose};
+use super::super::page::{Tone, badge, copyable, encoded, prose, shortened};
 
-/// The most problems that are listed.
-const MOST: usize = 12;
+/// The problems that are seen at once, and the most that are listed.
+const SEEN: usize = 5;
+const MOST: usize = 24;
+/// The most characters of a line that is seen at once: more than a wide screen shows.
+const LINE: usize = 220;
 
-/// One problem.
+/// One problem: two lines, and details to unfold.
 #[derive(Debug)]
 struct Item {
     tone: Tone,
     title: String,
+    /// What to do, in a line; may be empty.
+    mend: String,
+    /// Everything that is known.
     details: String,
     /// Records to add to a zone.
     records: Vec<String>,
@@ -59,8 +65,16 @@ impl Attention {
 
     /// The list. Empty if there is nothing.
     pub fn list(&self) -> Markup {
+        let listed = &self.0[..self.0.len().min(MOST)];
+        let (seen, folded) = listed.split_at(listed.len().min(SEEN));
         html! {
-            @for item in self.0.iter().take(MOST) { (notice(item)) }
+            (notices(seen, 0))
+            @if !folded.is_empty() {
+                details #more-problems {
+                    summary { (self.0.len() - SEEN) " more problems" }
+                    (notices(folded, SEEN))
+                }
+            }
             @if self.0.len() > MOST {
                 p.hint { "and " (self.0.len() - MOST) " more; " code { "txtgate status" } " and "
                     code { "txtgate doctor" } " show all of them" }
@@ -69,15 +83,34 @@ impl Attention {
     }
 }
 
-fn notice(item: &Item) -> Markup {
+/// Problems, of which so many others come first.
+fn notices(items: &[Item], before: usize) -> Markup {
+    html! { @for (place, item) in items.iter().enumerate() { (notice(before + place, item)) } }
+}
+
+fn notice(place: usize, item: &Item) -> Markup {
     html! {
-        div.notice.(item.tone.class()) {
-            h3 { span aria-hidden="true" { (item.tone.sign()) " " } (capitalized(&item.title)) }
+        details.notice.(item.tone.class()) id={ "problem-" (place) } {
+            summary {
+                h3 { span aria-hidden="true" { (item.tone.sign()) " " } (prose(&shortened(&item.title, LINE))) }
+                @if !item.mend.is_empty() {
+                    span.mend { strong { "What to do: " } (prose(&shortened(&item.mend, LINE))) }
+                }
+            }
             p { (prose(&item.details))
                 @if let Some((path, what)) = &item.link { " " a href=(path) { (what) } } }
             @for record in &item.records { (copyable("the record", record)) }
         }
     }
+}
+
+/// What was found, and what to do: errors end with that, behind the last semicolon, unless the time of the next attempt
+/// follows.
+fn found_and_mend(details: &str) -> (&str, &str) {
+    let (text, next) = details.rsplit_once("; ").unwrap_or((details, ""));
+    let is_time = next.starts_with("next attempt");
+    let whole = if is_time { text } else { details };
+    whole.rsplit_once("; ").unwrap_or((whole, ""))
 }
 
 fn of_problem(problem: Problem) -> Item {
@@ -93,17 +126,20 @@ fn of_problem(problem: Problem) -> Item {
         Topic::Matter(MatterKind::Delegation) => Some(("/doctor".to_owned(), "The examination")),
         _ => None,
     };
-    Item { tone, title, details, records: Vec::new(), link }
+    let (found, mend) = found_and_mend(&details);
+    Item { tone, title: format!("{title}: {found}"), mend: mend.to_owned(), details, records: Vec::new(), link }
 }
 
 fn of_finding(finding: &ReportedFinding) -> Item {
     let tone = if finding.assessment == Assessment::Fault { Tone::Bad } else { Tone::Warning };
-    let details: Vec<&str> =
-        [finding.meaning.as_str(), finding.mend.as_str()].into_iter().filter(|t| !t.is_empty()).collect();
+    let title = format!("{}: {}", finding.subject, finding.answer);
+    let details = [title.as_str(), &finding.meaning, &finding.mend];
+    let details: Vec<&str> = details.into_iter().filter(|text| !text.is_empty()).collect();
     Item {
         tone,
-        title: format!("{}: {}", finding.subject, finding.answer),
+        mend: finding.mend.clone(),
         details: details.join("; "),
+        title,
         records: finding.records().collect(),
         link: Some(("/doctor".to_owned(), "The examination")),
     }
@@ -118,8 +154,48 @@ fn of_overdue(status: &Status) -> Option<Item> {
     Some(Item {
         tone: Tone::Warning,
         title,
-        details: "no renewal came in the usual time; look whether the client still runs".to_owned(),
+        mend: "look whether their clients still run".to_owned(),
+        details: "No renewal came in the usual time.".to_owned(),
         records: Vec::new(),
         link: Some(("/accounts?overdue=true".to_owned(), "Overdue accounts")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_two_lines_and_the_rest_unfolds() {
+        for (details, found, mend) in [
+            ("it is gone; restore a backup", "it is gone", "restore a backup"),
+            ("a; b; do this", "a; b", "do this"),
+            ("refused; add the record; next attempt in 3 minutes", "refused", "add the record"),
+            ("refused; next attempt in 3 minutes", "refused", ""),
+            ("it is gone", "it is gone", ""),
+        ] {
+            assert_eq!(found_and_mend(details), (found, mend), "{details}");
+        }
+        let details = format!("{}; {}", "found ".repeat(200), "mend ".repeat(200));
+        let problem = Problem { topic: Topic::Clock, title: "the clock".into(), details: details.clone() };
+        let shown = notice(0, &of_problem(problem)).into_string();
+        let (summary, rest) = shown.split_once("</summary>").unwrap();
+        assert!(summary.contains("The clock: found"), "{summary}");
+        assert!(summary.len() < 3 * LINE && rest.contains(&details[1..]), "{shown}");
+    }
+
+    #[test]
+    fn many_problems_are_counted_and_folded() {
+        let problem =
+            |number: usize| Problem { topic: Topic::Clock, title: format!("p{number}."), details: "x".into() };
+        let all = Attention((0..30).map(problem).map(of_problem).collect());
+        let shown = all.list().into_string();
+        let (seen, folded) = shown.split_once("25 more problems").unwrap();
+        assert_eq!(
+            (seen.matches("<details class=\"notice").count(), folded.matches("<details").count()),
+            (5, 19),
+            "{shown}"
+        );
+        assert!(folded.contains("and 6 more"), "{shown}");
+    }
 }

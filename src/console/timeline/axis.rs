@@ -6,9 +6,10 @@ const LINEAR: u64 = 20_000;
 /// Below this distance from the publication a logarithmic axis is linear, in milliseconds.
 const NEAR: f64 = 500.0;
 /// The most ticks of a linear axis.
-const MAX_TICKS: u64 = 6;
-/// The least distance between the labels of two ticks, in units of the drawing.
-const LABEL_WIDTH: f64 = 46.0;
+const MAX_TICKS: u64 = 4;
+/// The least distance between the labels of two ticks, in percent of the axis: on the narrowest plot the longest label, like
+/// `+10 days`, is as wide.
+const LABEL_WIDTH: f64 = 16.0;
 /// The distances that have ticks on a logarithmic axis, in milliseconds.
 const DISTANCES: [(u64, &str); 8] = [
     (1_000, "1 s"),
@@ -26,12 +27,9 @@ const DISTANCES: [(u64, &str); 8] = [
 pub struct Axis {
     before: u64,
     after: u64,
-    /// The first coordinate, and the length.
-    from: f64,
-    length: f64,
 }
 
-/// A labelled place.
+/// A labelled place, in percent of the axis.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tick {
     pub x: f64,
@@ -39,9 +37,9 @@ pub struct Tick {
 }
 
 impl Axis {
-    /// An axis in the drawing from the coordinate `from` on. Nothing is shorter than a second.
-    pub fn new(before: u64, after: u64, from: f64, length: f64) -> Self {
-        Self { before, after: after.max(1_000), from, length }
+    /// An axis for these times. Nothing is shorter than a second.
+    pub fn new(before: u64, after: u64) -> Self {
+        Self { before, after: after.max(1_000) }
     }
 
     /// Whether equal lengths are equal times.
@@ -49,11 +47,11 @@ impl Axis {
         self.before.saturating_add(self.after) <= LINEAR
     }
 
-    /// The coordinate of a time in milliseconds after the publication; times outside stand at the ends.
+    /// The place of a time in milliseconds after the publication, in percent of the axis; times outside stand at the ends.
     pub fn x(&self, millis: i64) -> f64 {
         let (first, last) = (self.scaled(-signed(self.before)), self.scaled(signed(self.after)));
         let share = (self.scaled(millis) - first) / (last - first);
-        self.from + share.clamp(0.0, 1.0) * self.length
+        share.clamp(0.0, 1.0) * 100.0
     }
 
     fn scaled(&self, millis: i64) -> f64 {
@@ -126,31 +124,33 @@ mod tests {
     use super::*;
 
     fn labels(before: u64, after: u64) -> Vec<String> {
-        Axis::new(before, after, 0.0, 400.0).ticks().into_iter().map(|tick| tick.label).collect()
+        Axis::new(before, after).ticks().into_iter().map(|tick| tick.label).collect()
     }
 
     #[test]
     fn seconds_are_linear_and_hours_leave_room_for_milliseconds() {
-        assert_eq!(labels(0, 3_000), ["+500 ms", "+1 s", "+1.5 s", "+2 s", "+2.5 s", "+3 s"]);
-        assert_eq!(labels(2_000, 4_000), ["−2 s", "−1 s", "+1 s", "+2 s", "+3 s", "+4 s"]);
-        let hours = Axis::new(0, 6 * 3_600_000, 0.0, 400.0);
+        assert_eq!(labels(0, 3_000), ["+1 s", "+2 s", "+3 s"]);
+        assert_eq!(labels(2_000, 4_000), ["−2 s", "+2 s", "+4 s"]);
+        let hours = Axis::new(0, 6 * 3_600_000);
         assert!(!hours.is_linear());
-        assert!(hours.x(300) > 10.0, "300 ms are seen: {}", hours.x(300));
-        assert!(hours.x(1_000) - hours.x(300) > 10.0);
+        assert!(hours.x(300) > 2.5, "300 ms are seen: {}", hours.x(300));
+        assert!(hours.x(1_000) - hours.x(300) > 2.5);
         assert_eq!(labels(0, 6 * 3_600_000), ["+1 s", "+10 s", "+1 min", "+10 min", "+1 h"]);
     }
 
     #[test]
     fn each_time_has_a_place_on_the_axis() {
         for (before, after) in [(0, 0), (0, 1), (u64::MAX, u64::MAX), (3_600_000, 10)] {
-            let axis = Axis::new(before, after, 10.0, 100.0);
+            let axis = Axis::new(before, after);
             let mut last = 0.0;
             for millis in [i64::MIN, -3_600_000, -1, 0, 1, 999, 1_000, 86_400_000, i64::MAX] {
                 let x = axis.x(millis);
-                assert!((10.0..=110.0).contains(&x) && x >= last, "{before} {after} {millis}: {x}");
+                assert!((0.0..=100.0).contains(&x) && x >= last, "{before} {after} {millis}: {x}");
                 last = x;
             }
-            assert!(axis.ticks().len() <= 16);
+            let ticks = axis.ticks();
+            let apart = ticks.windows(2).all(|pair| pair[1].x - pair[0].x >= LABEL_WIDTH);
+            assert!(apart && ticks.iter().all(|tick| (0.0..=100.0).contains(&tick.x)), "{before} {after}: {ticks:?}");
         }
     }
 

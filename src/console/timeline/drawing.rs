@@ -1,6 +1,12 @@
-//! The story of a value as a picture (SVG) and as a table.
+//! The story of a value as a picture and as a table.
+//!
+//! Each network has a row: its name, its queries on an axis of time, and what it got in words. Names and words are text that
+//! wraps. The axes alone are drawn (SVG), with lengths in percent of the width, so that letters keep their size and nothing is
+//! cut off, on a phone or on a wide screen.
 
 use maud::{Markup, html};
+
+use crate::querylog::verdict::VerdictCode;
 
 use super::super::page::Tone;
 use super::axis::{Axis, offset, span};
@@ -9,57 +15,106 @@ use super::{Got, Lane, Mark, ValueStory};
 /// The most networks that are drawn.
 const MAX_LANES: usize = 12;
 /// The most queries that are drawn of one network.
-const MAX_MARKS: usize = 6;
+const MAX_MARKS: usize = 5;
 /// The most rows of the table.
 const MAX_ROWS: usize = 24;
+/// The networks that a sentence names.
+const MAX_NAMED: usize = 6;
 
-// Lengths in units of the drawing, which are pixels at its usual size.
-const WIDTH: usize = 880;
-const LABELS: f64 = 200.0;
-const PLOT: f64 = 420.0;
-/// Where the words behind a lane begin.
-const WORDS: f64 = LABELS + PLOT + 20.0;
-/// The room above the lanes, for the names of the lines.
-const TOP: usize = 26;
+// In pixels.
 const LANE: usize = 26;
-/// The room below the lanes, for the ticks.
-const BOTTOM: usize = 30;
-/// The distance at which the words of two lines would overlap.
-const NAMES_APART: f64 = 70.0;
+const NAMES: usize = 18;
+const TICKS: usize = 22;
+/// What the names of the first and of the last line take up of the narrowest plot, in percent.
+const FIRST_NAME: f64 = 25.0;
+const BOTH_NAMES: f64 = 45.0;
 
-/// The picture. `id` is unique in the page.
-pub fn picture(story: &ValueStory<'_>, id: &str) -> Markup {
+/// What the plots of a picture share.
+struct Plot {
+    axis: Axis,
+    /// The publication, and the retirement or now, in percent.
+    from: f64,
+    to: f64,
+    is_retired: bool,
+}
+
+impl Plot {
+    fn of(story: &ValueStory<'_>, lanes: &[&Lane]) -> Self {
+        let end = end_of(story);
+        let before = lanes.iter().flat_map(|lane| lane.marks.first()).map(|mark| mark.offset).min().unwrap_or(0).min(0);
+        let last = story.lanes.iter().flat_map(|lane| &lane.marks).map(|mark| mark.offset).max().unwrap_or(0).max(end);
+        let axis = Axis::new(before.unsigned_abs(), last.unsigned_abs());
+        Self { axis, from: axis.x(0), to: axis.x(end), is_retired: story.retired.is_some() }
+    }
+
+    /// The names of the two lines: the place in percent, the text, and which end of it stands there. The names of lines that
+    /// are close together are one.
+    fn names(&self) -> Vec<(f64, &'static str, &'static str)> {
+        if self.to - self.from < BOTH_NAMES {
+            let name = if self.is_retired { "published, retired" } else { "published" };
+            return vec![(self.from, name, if self.from <= 50.0 { "start" } else { "end" })];
+        }
+        let first = (self.from, "published", if self.from <= FIRST_NAME { "start" } else { "end" });
+        vec![first, (self.to, if self.is_retired { "retired" } else { "now" }, "end")]
+    }
+
+    fn head(&self) -> Markup {
+        html! {
+            div.lines { svg.plot height=(NAMES) {
+                @for (x, name, anchor) in self.names() {
+                    text x=(percent(x)) y="13" text-anchor=(anchor) { (name) }
+                }
+            } }
+        }
+    }
+
+    fn ticks(&self) -> Markup {
+        html! {
+            div.ticks {
+                svg.plot height=(TICKS) {
+                    line x1="0" x2="100%" y1="0.5" y2="0.5" {}
+                    @for tick in self.axis.ticks() {
+                        line x1=(percent(tick.x)) x2=(percent(tick.x)) y1="0" y2="5" {}
+                        text x=(percent(tick.x)) y="17" text-anchor="middle" { (tick.label) }
+                    }
+                }
+                @if !self.axis.is_linear() { span.words { "logarithmic" } }
+            }
+        }
+    }
+
+    fn row(&self, lane: &Lane) -> Markup {
+        html! {
+            div.lane.(lane.tone().class()) {
+                span.network { (lane.network) " "
+                    span.over { @if lane.is_own { "this server" } @else { (lane.transports()) } } }
+                svg.plot height=(LANE) {
+                    rect.served x=(percent(self.from)) width=(percent((self.to - self.from).max(0.5))) height="100%" {}
+                    line.path x1="0" x2="100%" y1=(LANE / 2) y2=(LANE / 2) {}
+                    (edge(self.from))
+                    @if self.is_retired { (edge(self.to)) }
+                    @for mark in lane.marks.iter().take(MAX_MARKS) { (shape(mark, self.axis.x(mark.offset))) }
+                }
+                span.words {
+                    span aria-hidden="true" { (lane.tone().sign()) " " }
+                    (lane.words())
+                    @if lane.marks.len() > MAX_MARKS { ", " (lane.marks.len() - MAX_MARKS) " more" }
+                }
+            }
+        }
+    }
+}
+
+/// The picture.
+pub fn picture(story: &ValueStory<'_>) -> Markup {
     let lanes = drawn(&story.lanes);
-    let (published, end) = (0, end_of(story));
-    let before = lanes.iter().flat_map(|lane| lane.marks.first()).map(|mark| mark.offset).min().unwrap_or(0).min(0);
-    let last = story.lanes.iter().flat_map(|lane| &lane.marks).map(|mark| mark.offset).max().unwrap_or(0).max(end);
-    let axis = Axis::new(before.unsigned_abs(), last.unsigned_abs(), LABELS, PLOT);
-    let bottom = TOP + LANE * lanes.len().max(1);
-    let height = bottom + BOTTOM;
-    let (from, to) = (axis.x(published), axis.x(end));
-    let tone = story.tone();
+    let plot = Plot::of(story, &lanes);
     html! {
-        svg.timeline.(tone.class()) viewBox={ "0 0 " (WIDTH) " " (height) } role="img"
-            aria-labelledby={ (id) "-title " (id) "-desc" } {
-            title id={ (id) "-title" } { (story.word()) ": the value " (story.txt) }
-            desc id={ (id) "-desc" } { (description(story)) }
-            rect.served x=(one(from)) y=(TOP) width=(one((to - from).max(2.0))) height=(bottom - TOP) {}
-            (vertical(from, bottom, "published", "end"))
-            @if to - from >= NAMES_APART || story.retired.is_some() {
-                (vertical(to, bottom, if story.retired.is_some() { "retired" } else { "now" }, "start"))
-            }
-            @for (place, lane) in lanes.iter().enumerate() { (row(lane, place, &axis)) }
-            @if lanes.is_empty() {
-                text.dim x=(one(LABELS + 12.0)) y=(TOP + 17) { "no query is on record" }
-            }
-            line.axis x1=(one(LABELS)) x2=(one(LABELS + PLOT)) y1=(bottom) y2=(bottom) {}
-            @for tick in axis.ticks() {
-                line.axis x1=(one(tick.x)) x2=(one(tick.x)) y1=(bottom) y2=(bottom + 5) {}
-                text.tick x=(one(tick.x)) y=(bottom + 18) text-anchor="middle" { (tick.label) }
-            }
-            @if !axis.is_linear() {
-                text.tick x=(one(WORDS)) y=(bottom + 18) { "logarithmic" }
-            }
+        div.timeline.(story.tone().class()) role="img" aria-label=(description(story)) {
+            (plot.head())
+            @for lane in &lanes { (plot.row(lane)) }
+            @if lanes.is_empty() { p.hint { "No query is on record." } }
+            (plot.ticks())
         }
     }
 }
@@ -92,71 +147,48 @@ pub fn left_out(story: &ValueStory<'_>) -> Option<String> {
     Some(format!("and {count} more {networks}; {good} of {} got this value", story.lanes.len()))
 }
 
-fn vertical(x: f64, bottom: usize, name: &str, side: &str) -> Markup {
-    let shift = if side == "end" { 3.0 } else { -3.0 };
-    html! {
-        line.edge x1=(one(x)) x2=(one(x)) y1=(TOP - 6) y2=(bottom) {}
-        text.edge x=(one(x + shift)) y=(TOP - 11) text-anchor=(side) { (name) }
+/// The networks that did not ask, in words. Where nothing else is wrong, the verdict says so itself.
+pub fn silent(story: &ValueStory<'_>) -> Option<Markup> {
+    let silent = story.silent();
+    if silent.is_empty() || story.code() == Some(VerdictCode::VantageMissing) {
+        return None;
     }
+    let named: Vec<String> = silent.iter().take(MAX_NAMED).map(ToString::to_string).collect();
+    let more = silent.len().saturating_sub(MAX_NAMED);
+    Some(html! {
+        @if silent.len() == 1 { "1 network" } @else { (silent.len()) " networks" }
+        " asked for an earlier value, and did not ask for this one: " span.mono { (named.join(", ")) }
+        @if more > 0 { " and " (more) " more" } "."
+    })
 }
 
-fn row(lane: &Lane, place: usize, axis: &Axis) -> Markup {
-    let y = (TOP + LANE * place + LANE / 2) as f64;
-    let network = lane.network.to_string();
-    html! {
-        g.lane.(lane.tone().class()) {
-            line.path x1=(one(LABELS)) x2=(one(LABELS + PLOT)) y1=(one(y)) y2=(one(y)) {}
-            text.network x="0" y=(one(y + 4.0)) { (network) }
-            text.tick x=(one(LABELS - 10.0)) y=(one(y + 4.0)) text-anchor="end" {
-                @if lane.is_own { "itself" } @else { (lane.transports()) }
-            }
-            @for mark in lane.marks.iter().take(MAX_MARKS) { (shape(mark, axis.x(mark.offset), y)) }
-            text.words x=(one(WORDS)) y=(one(y + 4.0)) {
-                tspan.sign { (lane.tone().sign()) " " }
-                (lane.words())
-                @if lane.marks.len() > MAX_MARKS { ", " (lane.marks.len() - MAX_MARKS) " more" }
-            }
-        }
-    }
+fn edge(x: f64) -> Markup {
+    html! { line.edge x1=(percent(x)) x2=(percent(x)) y1="0" y2="100%" {} }
 }
 
 /// The sign of a query: its shape says what it got.
-fn shape(mark: &Mark, x: f64, y: f64) -> Markup {
-    let path = match mark.got {
-        Got::Value => None,
-        Got::Nothing => Some((true, circle(x, y, 5.0))),
-        Got::Other => Some((false, format!("M{} {}l6 6l-6 6l-6 -6z", one(x), one(y - 6.0)))),
-        Got::Truncated => Some((false, format!("M{} {}l6 10h-12z", one(x), one(y - 6.0)))),
-        Got::Refused => Some((true, format!("M{} {}l10 10m0 -10l-10 10", one(x - 5.0), one(y - 5.0)))),
-        Got::Elsewhere => Some((true, format!("M{} {}v8", one(x), one(y - 4.0)))),
+fn shape(mark: &Mark, x: f64) -> Markup {
+    let title = html! { title { (offset(mark.offset)) " over " (mark.transport) ": " (mark.words) } };
+    let (is_hollow, path) = match mark.got {
+        Got::Value => (false, "M-5.5 0a5.5 5.5 0 1 0 11 0a5.5 5.5 0 1 0 -11 0z"),
+        Got::Nothing => (true, "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0z"),
+        Got::Other => (false, "M0 -6l6 6l-6 6l-6 -6z"),
+        Got::Truncated => (false, "M0 -6l6 10h-12z"),
+        Got::Refused => (true, "M-5 -5l10 10m0 -10l-10 10"),
+        Got::Elsewhere => (true, "M0 -4v8"),
     };
+    // An SVG within has a place in percent and a path in pixels.
     html! {
-        g.mark.(mark.tone.class()) {
-            title { (offset(mark.offset)) " over " (mark.transport) ": " (mark.words) }
-            @match path {
-                None => circle cx=(one(x)) cy=(one(y)) r="5.5" {},
-                Some((is_hollow, path)) => path.hollow[is_hollow] d=(path) {},
-            }
-        }
+        svg.mark.(mark.tone.class()) x=(percent(x)) y=(LANE / 2) { (title) path.hollow[is_hollow] d=(path) {} }
     }
 }
 
-fn circle(x: f64, y: f64, radius: f64) -> String {
-    format!(
-        "M{} {}a{radius} {radius} 0 1 0 {} 0a{radius} {radius} 0 1 0 -{} 0z",
-        one(x - radius),
-        one(y),
-        2.0 * radius,
-        2.0 * radius
-    )
+/// A length with one digit behind the point.
+fn percent(length: f64) -> String {
+    format!("{length:.1}%")
 }
 
-/// A coordinate with one digit behind the point.
-fn one(length: f64) -> String {
-    format!("{length:.1}")
-}
-
-/// The picture in a sentence or two.
+/// The picture in sentences.
 fn description(story: &ValueStory<'_>) -> String {
     let end = span(end_of(story).unsigned_abs());
     let end = match story.retired {
@@ -167,7 +199,10 @@ fn description(story: &ValueStory<'_>) -> String {
     let good = story.lanes.iter().filter(|lane| lane.tone() == Tone::Good).count();
     let verdict = story.verdict.map(|verdict| format!(" {}.", verdict.text)).unwrap_or_default();
     format!(
-        "Published at {}, {end}. {asked} networks asked, {good} of them got this value.{verdict} The table below has each query.",
+        "{}: the value {}. Published at {}, {end}. {asked} networks asked, {good} of them got this value.{verdict} The table \
+         below has each query.",
+        story.word(),
+        story.txt,
         story.published
     )
 }
@@ -177,8 +212,6 @@ pub fn table(story: &ValueStory<'_>) -> Markup {
     let mut rows: Vec<(&Lane, &Mark)> =
         story.lanes.iter().flat_map(|lane| lane.marks.iter().map(move |mark| (lane, mark))).collect();
     rows.sort_by_key(|(_, mark)| mark.at);
-    let silent: Vec<String> =
-        story.lanes.iter().filter(|lane| lane.marks.is_empty()).map(|lane| lane.network.to_string()).collect();
     html! {
         div.scroll tabindex="0" role="region" aria-label="Queries for the value" {
             table {
@@ -198,15 +231,72 @@ pub fn table(story: &ValueStory<'_>) -> Markup {
                     @if rows.len() > MAX_ROWS {
                         tr { td colspan="4" { "and " (rows.len() - MAX_ROWS) " more queries; `txtgate queries` lists them" } }
                     }
+                    @for lane in story.lanes.iter().filter(|lane| lane.marks.is_empty()).take(MAX_LANES) {
+                        tr { td { "\u{2013}" } td { (lane.network) } td { "\u{2013}" } td { (lane.tone().sign()) " " (lane.words()) } }
+                    }
                     @if let Some(retired) = story.retired {
                         tr { td { time datetime=(retired) { (retired) } } td colspan="3" { "retired" } }
                     }
                 }
             }
         }
-        @if !silent.is_empty() {
-            p.hint { "Asked before, and not this time: " (silent.iter().take(MAX_LANES).cloned().collect::<Vec<_>>().join(", "))
-                @if silent.len() > MAX_LANES { " and " (silent.len() - MAX_LANES) " more" } "." }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The narrowest plot, on a phone 390 pixels wide, and the room at each of its ends.
+    const NARROWEST: f64 = 250.0;
+    const ROOM: f64 = 28.0;
+    /// The width of a letter, rather more than less: of the names, which are bold, and of the ticks.
+    const BOLD: f64 = 6.2;
+    const LETTER: f64 = 5.8;
+
+    /// From where to where a text reaches, in pixels.
+    fn extent(x: f64, text: &str, anchor: &str, letter: f64) -> (f64, f64) {
+        let (at, width) = (x / 100.0 * NARROWEST, text.chars().count() as f64 * letter);
+        match anchor {
+            "start" => (at, at + width),
+            "end" => (at - width, at),
+            _ => (at - width / 2.0, at + width / 2.0),
+        }
+    }
+
+    fn assert_apart(mut extents: Vec<(f64, f64)>, what: &str) {
+        extents.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let is_within = extents.iter().all(|(from, to)| *from >= -ROOM && *to <= NARROWEST + ROOM);
+        let are_apart = extents.windows(2).all(|pair| pair[1].0 >= pair[0].1);
+        assert!(is_within && are_apart, "{what}: {extents:?}");
+    }
+
+    #[test]
+    fn the_names_of_the_lines_neither_overlap_nor_reach_beyond_the_plot() {
+        for from in 0..=100 {
+            for to in from..=100 {
+                for is_retired in [true, false] {
+                    let (from, to) = (f64::from(from), f64::from(to));
+                    let plot = Plot { axis: Axis::new(0, 1), from, to, is_retired };
+                    let names = plot.names();
+                    let extents = names.iter().map(|(x, name, anchor)| extent(*x, name, anchor, BOLD)).collect();
+                    assert_apart(extents, &format!("{from} to {to}"));
+                    let text: String = names.iter().map(|(_, name, _)| *name).collect();
+                    assert!(text.contains("published") && text.contains("retired") == is_retired, "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_labels_of_the_ticks_neither_overlap_nor_reach_beyond_the_plot() {
+        let spans = [0, 400, 1_500, 9_000, 19_000, 21_000, 70_000, 900_000, 7_000_000, 90_000_000, 900_000_000];
+        for before in spans {
+            for after in spans {
+                let ticks = Axis::new(before, after).ticks();
+                let extents = ticks.iter().map(|tick| extent(tick.x, &tick.label, "middle", LETTER)).collect();
+                assert_apart(extents, &format!("{before} before and {after} after"));
+            }
         }
     }
 }
