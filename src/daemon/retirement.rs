@@ -54,9 +54,9 @@ struct WatchedValue {
 }
 
 impl WatchedValue {
-    fn new(published: Timestamp) -> Self {
+    fn new(published: Timestamp, since: PreciseTimestamp) -> Self {
         let now = Instant::now();
-        Self { published, since: PreciseTimestamp::now(), begun: now, networks: 0, grown: now }
+        Self { published, since, begun: now, networks: 0, grown: now }
     }
 }
 
@@ -74,7 +74,7 @@ impl Retirement {
         loop {
             tokio::select! {
                 event = changes.next() => match event {
-                    Some(Event::Changes(changes)) => changes.iter().for_each(|change| self.apply(change)),
+                    Some(Event::Changes(commit)) => commit.iter().for_each(|change| self.apply(change, commit.served)),
                     // What was published meanwhile lives its whole lifetime.
                     Some(Event::Gap) => debug!("too many changes at once to watch for early retirement"),
                     None => return,
@@ -84,7 +84,8 @@ impl Retirement {
         }
     }
 
-    fn apply(&mut self, change: &Change) {
+    /// Takes note of a change, which is served since `served`. The task may hear of it much later.
+    fn apply(&mut self, change: &Change, served: PreciseTimestamp) {
         let Subject::Owner { owner, state, .. } = &change.subject else { return };
         let live: &[LiveValue] = state.as_ref().map_or(&[], |state| state.values());
         let mut kept = self.watched.remove(owner).unwrap_or_default();
@@ -95,7 +96,7 @@ impl Retirement {
                 let is_same = kept.get(&value.txt).is_some_and(|watched| watched.published == value.published);
                 let has_room = kept.contains_key(&value.txt) || self.count + kept.len() < MAX_WATCHED;
                 if !is_same && has_room {
-                    kept.insert(value.txt, WatchedValue::new(value.published));
+                    kept.insert(value.txt, WatchedValue::new(value.published, served));
                 }
             }
         }

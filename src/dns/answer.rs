@@ -29,8 +29,8 @@ pub struct Answer<'z> {
     pub records: Records<'z>,
     /// The zone whose SOA goes into the authority section (RFC 2308 section 3).
     pub negative: Option<&'z Zone>,
-    /// The serial of the SOA in this answer, read together with the records: a commit in between must part neither the
-    /// SOA from what it describes nor the SOA from its signature.
+    /// The serial, read together with the records. A commit in between must part neither the SOA of this answer from what it
+    /// describes nor the SOA from its signature, and the query log tells by it which commits an answer is before.
     pub serial: Serial,
     /// The explanation, if the response code alone does not say enough.
     pub ede: Option<Ede>,
@@ -189,7 +189,7 @@ fn at_owner(zone: &Zone, serial: Serial, rtype: RecordType, slot: OwnerState, no
     }
     let live = LiveTxt { slot, now, ttl: zone.txt_ttl };
     if live.texts().next().is_some() {
-        return Answer { asked: AskedName::Owner, ..Answer::found(Records::Live(live)) };
+        return Answer { asked: AskedName::Owner, serial, ..Answer::found(Records::Live(live)) };
     }
     let ede = live.slot.last_expiry().map_or(Ede::NO_VALUE, |at| Ede::expired(now.since(at)));
     Answer { ede: Some(ede), ..no_data() }
@@ -229,6 +229,11 @@ impl<'z> Answer<'z> {
     /// An internal fault, which says nothing about the zone.
     pub fn fault() -> Self {
         Self { ede: Some(Ede::FAULT), ..Self::bare(ResponseCode::ServFail) }
+    }
+
+    /// An internal fault in place of this answer, to the same query for the query log.
+    pub fn failed(&self) -> Self {
+        Self { asked: self.asked, serial: self.serial, ..Self::fault() }
     }
 
     /// A refusal: no records, and AA clear.

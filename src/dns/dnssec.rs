@@ -52,8 +52,8 @@ pub fn sign_answer<'z>(
             // The header must not claim what the server cannot prove now.
             answer.rcode = ResponseCode::NoError;
         }
-        Err(Refused::Clock) => *answer = Answer { ede: Some(Ede::CLOCK), ..Answer::fault() },
-        Err(Refused::Random) => *answer = Answer::fault(),
+        Err(Refused::Clock) => *answer = Answer { ede: Some(Ede::CLOCK), ..answer.failed() },
+        Err(Refused::Random) => *answer = answer.failed(),
     }
     // RFC 9824 section 5.1: only clients that set CO get NXDOMAIN together with a compact denial.
     if answer.rcode == ResponseCode::NXDomain && !edns.compact_ok {

@@ -149,6 +149,7 @@ impl Observed<'_> {
         let MessageSource { address, port, local, transport } = self.source;
         let record = QueryRecord {
             at: PreciseTimestamp::now(),
+            serial: self.answer.serial,
             source: address,
             port,
             listener: local,

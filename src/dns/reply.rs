@@ -16,7 +16,7 @@ use crate::model::secret::RandomError;
 use crate::model::time::Clock;
 use crate::querylog::Recorder;
 
-use super::answer::{Answer, AskedName};
+use super::answer::Answer;
 use super::encode::{Extras, encode, encode_fault, size_limit};
 use super::identity::ServerIdentity;
 use super::limits::{LimitAction, ReplyLimits};
@@ -106,7 +106,7 @@ impl ReplyWriter {
         let is_known = cookie.state == CookieState::Valid || is_signed;
         match self.policy.limits.judge(received.source, answer, is_known) {
             LimitAction::Send => Some(self.send(received, answer, cookie, out)),
-            LimitAction::Slip => Some(self.slip(received, answer.asked, cookie, out)),
+            LimitAction::Slip => Some(self.slip(received, answer, cookie, out)),
             LimitAction::Drop => {
                 self.record(&observed(received, answer, cookie.state, ReplyOutcome::Dropped));
                 None
@@ -157,9 +157,16 @@ impl ReplyWriter {
     }
 
     /// Appends an empty reply with TC. It claims NOERROR, since clients ignore the rest of a truncated message.
-    fn slip(&self, received: Received<'_>, asked: AskedName, cookie: CheckedCookie, out: &mut Vec<u8>) -> WrittenReply {
+    fn slip(
+        &self,
+        received: Received<'_>,
+        withheld: &Answer<'_>,
+        cookie: CheckedCookie,
+        out: &mut Vec<u8>,
+    ) -> WrittenReply {
         let start = out.len();
-        let answer = Answer { asked, ..Answer::bare(ResponseCode::NoError) };
+        let Answer { asked, serial, .. } = *withheld;
+        let answer = Answer { asked, serial, ..Answer::bare(ResponseCode::NoError) };
         let extras = Extras { must_truncate: true, ..self.extras(received, cookie) };
         encode(received.echo, &answer, extras, received.source.transport.carrier(), out);
         let sent = observed(received, &answer, cookie.state, ReplyOutcome::Slipped);

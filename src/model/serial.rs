@@ -11,9 +11,14 @@ pub struct Serial(pub u32);
 impl Serial {
     /// The next serial: this one plus 1, or the Unix time where that is ahead, so that a serial also tells the time.
     pub fn next(self, now: Timestamp) -> Self {
-        let one_more = Self(self.0.wrapping_add(1));
+        let one_more = self.one_more();
         let clock = Self(now.low_32_bits());
         if clock.is_after(one_more) { clock } else { one_more }
+    }
+
+    /// The serial after this one.
+    pub fn one_more(self) -> Self {
+        Self(self.0.wrapping_add(1))
     }
 
     /// Whether `self` is greater than `other` (RFC 1982 section 3.2). At a distance of exactly 2^31 neither is.

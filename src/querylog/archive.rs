@@ -195,6 +195,8 @@ impl StoredQuery {
         let network = QueryNetwork::of(self.source);
         LoggedQuery {
             at: PreciseTimestamp::from_millis(self.at),
+            // A serial of an earlier run says nothing of the values of this one.
+            serial: None,
             repeats: self.repeats,
             until: PreciseTimestamp::from_millis(self.until),
             source: if is_private { network.address() } else { self.source },

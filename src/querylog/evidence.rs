@@ -1,15 +1,20 @@
 //! What is known of the queries for one owner's names: plain data, from which a verdict is drawn.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use crate::model::name::Owner;
 use crate::model::network::QueryNetwork;
+use crate::model::serial::Serial;
 use crate::model::time::PreciseTimestamp;
 
 use super::message::{CookieState, ReplyOutcome, Transport};
+
+/// How far an expiry is off at most: deadlines are in whole seconds of another clock than dates.
+const EXPIRY_PRECISION: Duration = Duration::from_secs(1);
 
 /// All that the query log holds of one owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +36,9 @@ pub struct OwnerEvidence {
 pub struct LoggedQuery {
     /// When the reply was written.
     pub at: PreciseTimestamp,
+    /// The zone's serial, read together with the records of the reply: the state of the zone from which it was answered.
+    /// `None` for a query that only the file has.
+    pub serial: Option<Serial>,
     /// How many equal queries of the same sender followed, none later than 2 s after the one before. They are kept as
     /// one, so that a client that asks again and again pushes no other query out.
     pub repeats: u32,
@@ -77,8 +85,59 @@ pub struct ValueEvidence {
     pub published: PreciseTimestamp,
     /// When it was retired or expired; `None` while it is served.
     pub retired: Option<PreciseTimestamp>,
+    /// The states of the zone that have it.
+    pub serials: ServedSerials,
     /// The networks that got it, in the order in which they first did. Queries of the daemon itself are left out.
     pub networks: Vec<NetworkEvidence>,
+}
+
+/// The states of a zone that have a value, by the zone's serials (RFC 1982).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ServedSerials {
+    /// The serial of the commit that published it; `None` if that was before the log knew of its owner.
+    pub since: Option<Serial>,
+    /// The serial of the commit that retired it; `None` while it is served, and if it has only expired.
+    pub until: Option<Serial>,
+    /// Whether it expired, which takes no commit.
+    pub is_expired: bool,
+}
+
+/// Where a query stands in the time of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    BeforePublication,
+    WhileServed,
+    AfterRetirement,
+}
+
+impl ValueEvidence {
+    /// Where a query stands in the time of this value.
+    ///
+    /// What tells is the serial from which the query was answered. Its date does not: the thread that answers and the one that
+    /// commits each look at the clock a moment later, in the same millisecond or in any order.
+    pub fn phase_of(&self, query: &LoggedQuery) -> Phase {
+        if self.is_before(query) {
+            return Phase::BeforePublication;
+        }
+        if self.is_after(query) { Phase::AfterRetirement } else { Phase::WhileServed }
+    }
+
+    fn is_before(&self, query: &LoggedQuery) -> bool {
+        match (query.serial, self.serials.since) {
+            (Some(serial), Some(since)) => since.is_after(serial),
+            _ => query.at < self.published,
+        }
+    }
+
+    fn is_after(&self, query: &LoggedQuery) -> bool {
+        let Some(retired) = self.retired else { return false };
+        let has_expired = self.serials.is_expired && query.at.plus(EXPIRY_PRECISION) >= retired;
+        let is_retired = match (query.serial, self.serials.until) {
+            (Some(serial), Some(until)) => !until.is_after(serial),
+            _ => query.at > retired,
+        };
+        has_expired || is_retired
+    }
 }
 
 /// One network that got a value.

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use crate::model::network::QueryNetwork;
-use crate::model::time::PreciseTimestamp;
+use crate::model::serial::Serial;
+use crate::model::time::{Moment, PreciseTimestamp, RunningTime};
 
-use super::evidence::{NetworkEvidence, ValueEvidence};
+use super::evidence::{NetworkEvidence, ServedSerials, ValueEvidence};
 use super::logged::NewQuery;
 use super::message::Transport;
+use super::owners::HeldValue;
 use super::vantages::{MIN_NETWORKS, WINDOW};
 
 /// Networks that are kept of a value: those that got it first.
@@ -16,6 +18,20 @@ const NETWORKS: usize = 64;
 /// The transports, in the order of their bits.
 const TRANSPORTS: [Transport; 4] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Quic];
 
+/// A change of an owner.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnerChange {
+    /// When it became visible, or was found.
+    pub at: PreciseTimestamp,
+    /// The zone's serial with it.
+    pub serial: Serial,
+    /// Whether this is the commit that made the change. Otherwise the change was found in the zone: the commit had this
+    /// serial or an earlier one.
+    pub is_commit: bool,
+    /// The present, by the daemon's clock.
+    pub now: Moment,
+}
+
 /// A value, and who has got it.
 #[derive(Debug)]
 pub struct KeptValue {
@@ -23,6 +39,8 @@ pub struct KeptValue {
     pub text: Box<str>,
     pub published: PreciseTimestamp,
     pub retired: Option<PreciseTimestamp>,
+    pub serials: ServedSerials,
+    expires: Option<RunningTime>,
     /// Whether several networks may have validated it.
     is_validated: bool,
     /// Whether it waits to be learnt from.
@@ -47,14 +65,16 @@ impl KeptValue {
     /// Bytes on the heap for each network.
     pub const PER_NETWORK: usize = size_of::<u64>() + size_of::<KeptNetwork>();
 
-    /// A value that nobody has got.
-    pub fn new(number: u16, text: &str, published: PreciseTimestamp) -> Self {
+    /// A value that nobody has got. `since`: the serial with which it was published, if the log knew of its owner then.
+    pub fn new(number: u16, text: &str, published: PreciseTimestamp, since: Option<Serial>) -> Self {
         let (keys, networks) = (Vec::new(), Vec::new());
         Self {
             number,
             text: text.into(),
             published,
             retired: None,
+            serials: ServedSerials { since, ..ServedSerials::default() },
+            expires: None,
             is_validated: false,
             is_waiting: false,
             keys,
@@ -67,13 +87,55 @@ impl KeptValue {
         self.text.len() + self.networks.len() * Self::PER_NETWORK
     }
 
+    /// The value with its expiry.
+    pub fn until(mut self, expires: Option<RunningTime>) -> Self {
+        self.expires = expires;
+        self
+    }
+
+    /// Whether the state of the zone with this serial has the value, as far as is known.
+    pub fn is_in_state(&self, serial: Serial) -> bool {
+        let ServedSerials { since, until, .. } = self.serials;
+        since.is_none_or(|since| !since.is_after(serial)) && until.is_none_or(|until| until.is_after(serial))
+    }
+
+    /// Takes note that the value is still published.
+    pub fn confirm(&mut self, held: &HeldValue<'_>, change: OwnerChange) {
+        self.expires = held.expires;
+        // A reply may have had it before the commit was heard of.
+        self.was_served(change.at, change.serial);
+    }
+
+    /// Whether the value had expired before it was published again.
+    pub fn is_anew(&self, held: &HeldValue<'_>, now: Moment) -> bool {
+        held.expires != self.expires && self.expires.is_some_and(|expires| expires <= now.running)
+    }
+
+    /// Takes note that the value is not there any more, from the state with the serial `until` on.
+    pub fn retire(&mut self, until: Serial, change: OwnerChange) {
+        let expired = self.expires.map(|expires| PreciseTimestamp::from(change.now.date_of(expires)));
+        // Upkeep removes a value some time after it has expired, and nobody gets it in between.
+        let expired = expired.filter(|expired| *expired <= change.at);
+        self.retired = Some(expired.unwrap_or(change.at));
+        self.serials.until = Some(until);
+        self.serials.is_expired = expired.is_some();
+    }
+
+    /// Takes note that the value was there at a moment.
+    pub fn was_served(&mut self, at: PreciseTimestamp, serial: Serial) {
+        self.published = self.published.min(at);
+        if self.serials.since.is_some_and(|since| since.is_after(serial)) {
+            self.serials.since = Some(serial);
+        }
+    }
+
     /// Notes that a network got the value. Returns whether it is another one than before.
     pub fn got(&mut self, query: &NewQuery<'_>) -> bool {
         let network = QueryNetwork::of(query.traits.source);
         let bit = TRANSPORTS.iter().position(|transport| *transport == query.traits.transport);
         let transports = bit.map_or(0, |bit| 1 << bit);
         let at = query.at;
-        self.published = self.published.min(at);
+        self.was_served(at, query.serial);
         let key = key_of(network);
         let known = self.keys.iter().position(|known| *known == key);
         if let Some(known) = known.and_then(|known| self.networks.get_mut(known)) {
@@ -102,7 +164,13 @@ impl KeptValue {
     pub fn evidence(&self) -> ValueEvidence {
         let mut networks: Vec<NetworkEvidence> = self.networks.iter().map(KeptNetwork::evidence).collect();
         networks.sort_by_key(|network| network.first);
-        ValueEvidence { value: (*self.text).to_owned(), published: self.published, retired: self.retired, networks }
+        ValueEvidence {
+            value: (*self.text).to_owned(),
+            published: self.published,
+            retired: self.retired,
+            serials: self.serials,
+            networks,
+        }
     }
 }
 

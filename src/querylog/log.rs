@@ -20,16 +20,17 @@ use crate::model::time::{Clock, PreciseTimestamp};
 use crate::net::own_sockets;
 use crate::store::query_archive::{ArchiveLimits, QueryArchive};
 use crate::zone::change::{Commit, Event, Subject, Subscription};
-use crate::zone::{Zones, zone_named};
+use crate::zone::{Zone, Zones, zone_named};
 
 use super::archive::Archive;
 use super::evidence::{LoggedQuery, OwnerEvidence};
 use super::follow::{Followers, QueryStream, TooManyFollowers};
+use super::kept_value::OwnerChange;
 use super::logged::NewQuery;
 use super::queue::{Buffer, Missed, ONE_THREAD, Queue, SHARED};
 use super::recorder::Recorder;
 use super::suspects::{Suspects, UnexpectedValidation};
-use super::table::{LastAnswer, QueryTable, TableLimits};
+use super::table::{LastAnswer, Present, QueryTable, TableLimits};
 use super::vantage_file::VantageFile;
 use super::vantages::{Validation, Vantages};
 use super::verdict::AnswerLifetimes;
@@ -132,19 +133,20 @@ impl QueryLog {
 
     /// What is known of an owner, every query included that was answered before this call.
     pub fn owner(&self, owner: &Owner) -> OwnerEvidence {
-        self.drain();
-        self.catch_up();
-        let zones = self.0.zones.load();
-        locked(&self.0.table).evidence(&zones, owner, PreciseTimestamp::now(), self.0.clock.moment())
+        self.owners(std::slice::from_ref(owner)).remove(0)
     }
 
     /// The same of several owners.
     pub fn owners(&self, owners: &[Owner]) -> Vec<OwnerEvidence> {
         self.drain();
-        self.catch_up();
-        let (zones, now) = (self.0.zones.load(), self.0.clock.moment());
-        let table = locked(&self.0.table);
-        owners.iter().map(|owner| table.evidence(&zones, owner, PreciseTimestamp::now(), now)).collect()
+        let mut table = locked(&self.0.table);
+        self.catch_up(&mut table);
+        let zones = self.0.zones.load();
+        owners.iter().map(|owner| table.evidence(self.present(&zones), owner)).collect()
+    }
+
+    fn present<'z>(&self, zones: &'z [Zone]) -> Present<'z> {
+        Present { zones, at: PreciseTimestamp::now(), now: self.0.clock.moment() }
     }
 
     /// Keeps in files beside the database from where CAs validate, and queries, if the configuration says so. Reads the
@@ -247,23 +249,27 @@ impl QueryLog {
 
     /// Fills the log for as long as the daemon runs.
     pub async fn run(self, changes: Subscription) {
+        self.run_every(PERIOD, changes).await;
+    }
+
+    /// Empties the queues in every `period`, and sooner where one fills up.
+    async fn run_every(self, period: Duration, changes: Subscription) {
         let mut commits = changes.from_now();
         *locked(&self.0.changes) = Some(changes);
-        self.catch_up();
         let mut last = Instant::now();
         let mut next = last;
         let mut learn_next = last;
         loop {
             tokio::select! {
                 commit = commits.next() => match commit {
-                    Some(_) => self.catch_up(),
+                    Some(_) => self.catch_up(&mut locked(&self.0.table)),
                     None => return,
                 },
                 () = self.0.filling.notified() => next = next.min(last + LEAST),
                 () = sleep_until(next) => {
                     self.empty_queues();
                     last = Instant::now();
-                    next = last + PERIOD;
+                    next = last + period;
                     if last >= learn_next {
                         locked(&self.0.table).learn();
                         learn_next = next;
@@ -296,23 +302,23 @@ impl QueryLog {
     }
 
     /// Applies the commits that have not been. Readers do so too: the task may wake later than a query after a commit.
-    fn catch_up(&self) {
+    fn catch_up(&self, table: &mut QueryTable) {
         let mut changes = locked(&self.0.changes);
         let Some(changes) = changes.as_mut() else { return };
         while let Some(event) = changes.try_next() {
             match event {
-                Event::Changes(commit) => self.apply(&commit),
-                Event::Gap => self.refresh(),
+                Event::Changes(commit) => self.apply(table, &commit),
+                Event::Gap => table.refresh(self.present(&self.0.zones.load())),
             }
         }
     }
 
-    fn apply(&self, commit: &Commit) {
-        let at = commit.served;
-        let mut table = locked(&self.0.table);
+    fn apply(&self, table: &mut QueryTable, commit: &Commit) {
+        let now = self.0.clock.moment();
         for change in commit.iter() {
-            if let Subject::Owner { owner, state, .. } = &change.subject {
-                table.apply(owner, state.as_ref(), at);
+            if let Subject::Owner { owner, state, serial } = &change.subject {
+                let change = OwnerChange { at: commit.served, serial: *serial, is_commit: true, now };
+                table.apply(owner, state.as_ref(), change);
                 if state.is_none()
                     && let Some(archive) = self.0.archive.get()
                 {
@@ -320,11 +326,6 @@ impl QueryLog {
                 }
             }
         }
-    }
-
-    fn refresh(&self) {
-        let zones = self.0.zones.load();
-        locked(&self.0.table).refresh(&zones, PreciseTimestamp::now());
     }
 
     /// Empties the queues and learns from what was in them, for a reader. Returns how many queries they held.
@@ -342,8 +343,11 @@ impl QueryLog {
         let (mut logged, mut missed) = (0, Missed::default());
         for queue in all {
             missed += queue.drain(spare, |buffer| {
-                // Loaded now, so that they have every zone that a query in the buffer was answered from.
+                // Only now, so that no query in the buffer was answered from a commit or a zone of which the table does not know,
+                // but for the commit that is being told at this moment.
+                self.catch_up(&mut table);
                 let zones = self.0.zones.load();
+                let present = self.present(&zones);
                 for query in buffer.queries() {
                     logged += 1;
                     let is_empty = query.values().next().is_none();
@@ -353,7 +357,7 @@ impl QueryLog {
                     }
                     let source = SocketAddr::new(query.record.source, query.record.port);
                     let is_own = !own.is_empty() && own.contains(&source);
-                    table.add(&zones, query, is_own, |owner, new| {
+                    table.add(present, query, is_own, |owner, new| {
                         self.0.followers.tell(owner, || new.told(query.values()));
                         if is_empty {
                             self.suspect(owner, new);

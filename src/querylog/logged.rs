@@ -8,6 +8,7 @@ use hickory_proto::rr::RecordType;
 
 use crate::model::name::{Labels, Name};
 use crate::model::network::QueryNetwork;
+use crate::model::serial::Serial;
 use crate::model::time::PreciseTimestamp;
 
 use super::evidence::LoggedQuery;
@@ -73,6 +74,8 @@ pub struct NewQuery<'q> {
     pub traits: QueryTraits,
     /// When the reply was written.
     pub at: PreciseTimestamp,
+    /// The zone's serial with it.
+    pub serial: Serial,
     /// The name in wire form, as sent.
     pub sent: &'q [u8],
 }
@@ -83,6 +86,8 @@ pub struct KeptQuery {
     pub traits: QueryTraits,
     first: PreciseTimestamp,
     last: PreciseTimestamp,
+    /// The zone's serial with the first of them.
+    pub serial: Serial,
     count: u32,
     name: SentName,
     values: ValueNumbers,
@@ -93,11 +98,12 @@ pub struct KeptQuery {
 impl KeptQuery {
     /// Keeps a query for the owner with this name. `values`: the numbers of those in the reply.
     pub fn new(query: &NewQuery<'_>, name: &Name, values: &[u16]) -> Self {
-        let NewQuery { traits, at, sent } = *query;
+        let NewQuery { traits, at, serial, sent } = *query;
         Self {
             traits,
             first: at,
             last: at,
+            serial,
             count: 1,
             name: SentName::of(name, sent),
             values: ValueNumbers::of(values),
@@ -146,7 +152,7 @@ impl KeptQuery {
         LoggedQuery {
             repeats: self.count - 1,
             until: self.last,
-            ..logged(&self.traits, self.first, self.name.text(name), values)
+            ..logged(&self.traits, self.first, self.serial, self.name.text(name), values)
         }
     }
 }
@@ -155,13 +161,20 @@ impl NewQuery<'_> {
     /// The query for readers.
     pub fn told<'v>(&self, values: impl Iterator<Item = &'v [u8]>) -> LoggedQuery {
         let values = values.map(|value| String::from_utf8_lossy(value).into_owned()).collect();
-        logged(&self.traits, self.at, Labels::of_wire(self.sent).to_string(), values)
+        logged(&self.traits, self.at, self.serial, Labels::of_wire(self.sent).to_string(), values)
     }
 }
 
-fn logged(traits: &QueryTraits, at: PreciseTimestamp, name: String, values: Vec<String>) -> LoggedQuery {
+fn logged(
+    traits: &QueryTraits,
+    at: PreciseTimestamp,
+    serial: Serial,
+    name: String,
+    values: Vec<String>,
+) -> LoggedQuery {
     LoggedQuery {
         at,
+        serial: Some(serial),
         repeats: 0,
         until: at,
         source: traits.source,

@@ -1,13 +1,14 @@
 //! What is kept of one owner: its last queries, and who has got which of its values.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::model::name::{Name, Owner};
+use crate::model::serial::Serial;
 use crate::model::time::PreciseTimestamp;
 
 use super::archive::FinishedQueries;
 use super::evidence::{LoggedQuery, OwnerEvidence};
-use super::kept_value::KeptValue;
+use super::kept_value::{KeptValue, OwnerChange};
 use super::logged::{KeptQuery, NewQuery};
 use super::owners::HeldValue;
 use super::vantages::Vantages;
@@ -29,6 +30,10 @@ pub struct OwnerLog {
     /// The owner's name.
     pub name: Name,
     complete_since: PreciseTimestamp,
+    /// The zone's serial with the last change of the owner that is known.
+    changed: Serial,
+    /// The zone's serial with which the values were last read from the zone.
+    found: Option<Serial>,
     /// From oldest to newest.
     queries: VecDeque<KeptQuery>,
     /// The fingerprints of the newest queries, from newest to oldest.
@@ -44,13 +49,16 @@ pub struct OwnerLog {
 }
 
 impl OwnerLog {
-    /// An empty log. Before `complete_since`, queries may have been forgotten.
-    pub fn new(owner: Owner, name: Name, complete_since: PreciseTimestamp) -> Self {
+    /// An empty log. Before `complete_since`, queries may have been forgotten. `changed`: a serial before which no change is
+    /// of interest.
+    pub fn new(owner: Owner, name: Name, complete_since: PreciseTimestamp, changed: Serial) -> Self {
         let (queries, values) = (VecDeque::new(), Vec::new());
         Self {
             owner,
             name,
             complete_since,
+            changed,
+            found: None,
             queries,
             recent: [0; LOOK_BACK],
             values,
@@ -64,6 +72,11 @@ impl OwnerLog {
     /// Since when nothing of this owner was forgotten.
     pub fn complete_since(&self) -> PreciseTimestamp {
         self.complete_since
+    }
+
+    /// The zone's serial with the last change of the owner that is known.
+    pub fn changed(&self) -> Serial {
+        self.changed
     }
 
     /// Bytes of memory that the log takes, with what the allocator rounds up left out.
@@ -87,9 +100,13 @@ impl OwnerLog {
     ) {
         self.find_numbers(query, values, numbers, validated);
         let fingerprint = query.traits.fingerprint();
+        // Queries before and after a change of the owner tell different things.
+        let changed = self.changed;
+        let is_before = changed.is_after(query.serial);
         // The fingerprints lie in the log itself, so that the queries, which are elsewhere, are rarely read.
         let recent = self.queries.iter_mut().rev().zip(self.recent);
-        let mut alike = recent.filter(|(_, known)| *known == fingerprint).map(|(kept, _)| kept);
+        let alike = recent.filter(|(_, known)| *known == fingerprint).map(|(kept, _)| kept);
+        let mut alike = alike.filter(|kept| changed.is_after(kept.serial) == is_before);
         if alike.any(|kept| kept.repeats(&query.traits, query.at, numbers)) {
             return;
         }
@@ -97,6 +114,10 @@ impl OwnerLog {
         let kept = KeptQuery::new(query, &self.name, numbers);
         self.below += usize::from(query.traits.is_below);
         self.heap += kept.heap();
+        // A list grows to four places at once. Most names are asked for once, and three empty places are most of their log.
+        if self.queries.capacity() == 0 {
+            self.queries.reserve_exact(1);
+        }
         self.queries.push_back(kept);
         self.recent.rotate_right(1);
         self.recent[0] = fingerprint;
@@ -114,7 +135,7 @@ impl OwnerLog {
         let mut before = self.values.len();
         for text in values {
             // The values of a reply are ordered from newest to oldest, as those here are from the end.
-            let at = self.position_before(before, text, query.at).unwrap_or_else(|| self.appeared(text, query.at));
+            let at = self.position_before(before, text, query.serial).unwrap_or_else(|| self.appeared(text, query));
             before = at;
             let value = &mut self.values[at];
             numbers.push(value.number);
@@ -135,22 +156,43 @@ impl OwnerLog {
         }
     }
 
-    /// Takes note of what the owner holds now, in any order.
-    pub fn published<'v>(&mut self, values: impl Iterator<Item = &'v str> + Clone, at: PreciseTimestamp) {
-        let live: BTreeSet<&str> = values.clone().collect();
-        for kept in &mut self.values {
-            if kept.retired.is_none() && !live.contains(&*kept.text) {
-                kept.retired = Some(at);
+    /// Takes note of what the owner holds since a change, challenges first and each kind from newest to oldest.
+    pub fn published<'v>(&mut self, values: impl Iterator<Item = HeldValue<'v>> + Clone, change: OwnerChange) {
+        let held: BTreeMap<&str, HeldValue<'v>> = values.clone().map(|value| (value.text, value)).collect();
+        let is_news = !change.is_commit || self.found.is_none_or(|found| change.serial.is_after(found));
+        if !is_news {
+            return self.date(&held, change);
+        }
+        if !change.is_commit {
+            self.found = Some(change.serial);
+        }
+        // A change that was found is by one of the commits since the last one that is known.
+        let until = if change.is_commit { change.serial } else { self.changed.one_more() };
+        self.changed = change.serial;
+        // A reply may have had a value of a later commit.
+        let is_later = |kept: &KeptValue| kept.serials.since.is_some_and(|since| since.is_after(change.serial));
+        for kept in self.values.iter_mut().filter(|kept| kept.retired.is_none()) {
+            match held.get(&*kept.text) {
+                Some(value) if !kept.is_anew(value, change.now) => kept.confirm(value, change),
+                None if is_later(kept) => {}
+                _ => kept.retire(until, change),
             }
         }
         // From the oldest on, so that the newest is the last.
-        for text in values.collect::<Vec<_>>().into_iter().rev() {
-            let is_known = self.values.iter().rev().any(|kept| kept.retired.is_none() && *kept.text == *text);
+        for value in values.collect::<Vec<_>>().into_iter().rev() {
+            let is_known = self.values.iter().rev().any(|kept| kept.retired.is_none() && *kept.text == *value.text);
             if !is_known {
-                self.append(text, at);
+                self.append(&value, change.at, Some(change.serial));
             }
         }
         self.forget_values();
+    }
+
+    /// Dates values by a commit that is older than what was found in the zone.
+    fn date(&mut self, held: &BTreeMap<&str, HeldValue<'_>>, change: OwnerChange) {
+        for kept in self.values.iter_mut().filter(|kept| kept.retired.is_none() && held.contains_key(&*kept.text)) {
+            kept.was_served(change.at, change.serial);
+        }
     }
 
     /// Takes note of what the owner held when the log began.
@@ -158,7 +200,7 @@ impl OwnerLog {
         let mut values: Vec<HeldValue<'v>> = values.collect();
         values.sort_by_key(|value| value.published);
         for value in values {
-            self.append(value.text, value.published.into());
+            self.append(&value, value.published.into(), None);
         }
     }
 
@@ -213,26 +255,33 @@ impl OwnerLog {
         kept.told(&self.name, text)
     }
 
-    /// The place of the newest value with this text that was served `at` this time, searched from `before` downwards and then from the end.
-    fn position_before(&self, before: usize, text: &[u8], at: PreciseTimestamp) -> Option<usize> {
-        // A reply after the retirement has a value that was published again.
-        let was_served = |value: &KeptValue| value.retired.is_none_or(|retired| at <= retired);
-        let is_it = |value: &KeptValue| value.text.as_bytes() == text && was_served(value);
+    /// The place of the value with this text that the state of the zone with this serial has, searched from `before` downwards
+    /// and then from the end. A reply after a retirement has a value that was published again.
+    fn position_before(&self, before: usize, text: &[u8], serial: Serial) -> Option<usize> {
+        let is_it = |value: &KeptValue| value.text.as_bytes() == text && value.is_in_state(serial);
         let (older, newer) = self.values.split_at(before.min(self.values.len()));
-        older.iter().rposition(is_it).or_else(|| newer.iter().rposition(is_it).map(|at| older.len() + at))
+        let found = older.iter().rposition(is_it).or_else(|| newer.iter().rposition(is_it).map(|at| older.len() + at));
+        // The commit that published it was found in the zone, and was an earlier one than that looked like.
+        let is_live = |value: &KeptValue| value.text.as_bytes() == text && value.retired.is_none();
+        found.or_else(|| self.values.iter().rposition(is_live))
     }
 
     /// Adds a value that was in a reply before its publication was heard of, or long after that was forgotten.
-    fn appeared(&mut self, text: &[u8], at: PreciseTimestamp) -> usize {
-        self.append(&String::from_utf8_lossy(text), at);
+    fn appeared(&mut self, text: &[u8], query: &NewQuery<'_>) -> usize {
+        let text = String::from_utf8_lossy(text);
+        let value = HeldValue { text: &text, published: query.at.seconds(), expires: None };
+        self.append(&value, query.at, Some(query.serial));
         self.values.len() - 1
     }
 
-    fn append(&mut self, text: &str, published: PreciseTimestamp) {
+    fn append(&mut self, value: &HeldValue<'_>, published: PreciseTimestamp, since: Option<Serial>) {
         let number = self.next_number;
         self.next_number = number.wrapping_add(1);
-        self.heap += text.len();
-        self.values.push(KeptValue::new(number, text, published));
+        self.heap += value.text.len();
+        if self.values.capacity() == 0 {
+            self.values.reserve_exact(1);
+        }
+        self.values.push(KeptValue::new(number, value.text, published, since).until(value.expires));
     }
 
     fn make_room(&mut self, is_below: bool, limit: usize) {

@@ -1,6 +1,7 @@
 //! The owner that a question concerns.
 
 use crate::model::name::{MAX_NAME, Name, NameRef, Owner};
+use crate::model::serial::Serial;
 use crate::model::time::{RunningTime, Timestamp};
 use crate::zone::owner_state::OwnerState;
 use crate::zone::zonefile::{MAX_CHAIN, cname_target};
@@ -13,6 +14,8 @@ pub struct FoundOwner {
     pub name: Name,
     /// What it holds; `None` for an owner of the daemon's that holds nothing.
     pub state: Option<OwnerState>,
+    /// The zone's serial with it.
+    pub serial: Serial,
 }
 
 /// The owner with this name, or the one to which the CNAMEs of the zone file lead from there. `is_below`: the owner
@@ -48,18 +51,19 @@ fn owner_at_end(zone: &Zone, mut name: Name) -> Option<FoundOwner> {
 /// The owner with this name, if there is one.
 fn existing(zone: &Zone, name: &Name) -> Option<FoundOwner> {
     let owner = Owner::at(name, &zone.name)?;
-    let state = state_in(zone, &owner);
+    let (state, serial) = state_in(zone, &owner);
     let exists = owner.is_daemons() || state.is_some();
-    exists.then(|| FoundOwner { owner, name: name.clone(), state })
+    exists.then(|| FoundOwner { owner, name: name.clone(), state, serial })
 }
 
-fn state_in(zone: &Zone, owner: &Owner) -> Option<OwnerState> {
-    zone.live.at(owner.label.below_apex().as_bytes())
+fn state_in(zone: &Zone, owner: &Owner) -> (Option<OwnerState>, Serial) {
+    zone.live.at_with_serial(owner.label.below_apex().as_bytes())
 }
 
-/// What an owner holds; `None` if it does not exist, or its zone is not served.
-pub fn state_of(zones: &[Zone], owner: &Owner) -> Option<OwnerState> {
-    state_in(zone_named(zones, &owner.zone)?, owner)
+/// What an owner holds, and the zone's serial with it: no state if the owner does not exist, and nothing at all if its zone
+/// is not served.
+pub fn state_of(zones: &[Zone], owner: &Owner) -> Option<(Option<OwnerState>, Serial)> {
+    Some(state_in(zone_named(zones, &owner.zone)?, owner))
 }
 
 /// The values that an owner holds, challenges first and each kind from newest to oldest, expired ones included.

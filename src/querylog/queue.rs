@@ -16,6 +16,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use tokio::sync::Notify;
 
+use crate::model::serial::Serial;
 use crate::model::time::PreciseTimestamp;
 
 use super::message::{CookieState, ReplyOutcome, Transport};
@@ -42,6 +43,8 @@ pub const SHARED: usize = 4;
 pub struct QueryRecord {
     /// When the reply was written.
     pub at: PreciseTimestamp,
+    /// The zone's serial, read together with the records of the reply.
+    pub serial: Serial,
     /// The sender's address.
     pub source: IpAddr,
     /// The sender's port; 0 where it is not known.

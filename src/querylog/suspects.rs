@@ -141,6 +141,7 @@ fn formed(owner: &Owner, last: &[(QueryNetwork, PreciseTimestamp)]) -> Option<Un
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::querylog::evidence::ServedSerials;
 
     const GRACE: Duration = Duration::from_secs(120);
 
@@ -204,7 +205,13 @@ mod tests {
         let found = after(&[(1, 4_000), (2, 4_000), (3, 4_000)]).take_ripe(at(5_000), GRACE).remove(0);
         let explained = |published: u64, retired: Option<u64>| {
             let (published, retired) = (at(published), retired.map(at));
-            let value = ValueEvidence { value: "v".into(), published, retired, networks: Vec::new() };
+            let value = ValueEvidence {
+                value: "v".into(),
+                published,
+                retired,
+                serials: ServedSerials::default(),
+                networks: Vec::new(),
+            };
             let (owner, complete_since) = (owner("shop"), at(0));
             found
                 .is_explained(&OwnerEvidence { owner, complete_since, queries: Vec::new(), values: vec![value] }, GRACE)

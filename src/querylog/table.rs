@@ -4,12 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use crate::model::name::{MAX_NAME, Name, NameRef, Owner};
 use crate::model::network::QueryNetwork;
+use crate::model::serial::Serial;
 use crate::model::time::{Moment, PreciseTimestamp};
 use crate::zone::Zone;
 use crate::zone::owner_state::OwnerState;
 
 use super::archive::FinishedQueries;
-use super::evidence::{LoggedQuery, OwnerEvidence, ValueEvidence};
+use super::evidence::{LoggedQuery, OwnerEvidence, ServedSerials, ValueEvidence};
+use super::kept_value::OwnerChange;
 use super::logged::{Endpoint, NewQuery, QueryTraits};
 use super::lru::Lru;
 use super::owner_log::OwnerLog;
@@ -33,6 +35,15 @@ pub struct TableLimits {
     pub memory: usize,
     /// Whether addresses are cut to their networks before anything is kept.
     pub is_private: bool,
+}
+
+/// The zones and the time now.
+#[derive(Clone, Copy, Debug)]
+pub struct Present<'z> {
+    pub zones: &'z [Zone],
+    pub at: PreciseTimestamp,
+    /// By the daemon's clock, which the expiry of values depends on.
+    pub now: Moment,
 }
 
 /// The logs of all owners that are known.
@@ -99,15 +110,16 @@ impl QueryTable {
     /// whether the daemon itself has asked.
     pub fn add(
         &mut self,
-        zones: &[Zone],
+        present: Present<'_>,
         query: BufferedQuery<'_>,
         is_own: bool,
         follow: impl FnOnce(&Owner, &NewQuery<'_>),
     ) {
         let mut buffer = [0; MAX_NAME];
         let name = NameRef::lowered(query.name, &mut buffer);
-        let Some(index) = self.index_of_name(zones, name, &query.record) else { return };
-        let new = NewQuery { traits: self.traits(&query, is_own), at: query.record.at, sent: query.name };
+        let Some((index, state)) = self.index_of_name(present.zones, name, &query.record) else { return };
+        let QueryRecord { at, serial, .. } = query.record;
+        let new = NewQuery { traits: self.traits(&query, is_own), at, serial, sent: query.name };
         let limit = self.limits.per_owner;
         let mut numbers = std::mem::take(&mut self.numbers);
         let mut validated = std::mem::take(&mut self.validated);
@@ -116,6 +128,11 @@ impl QueryTable {
             follow(&log.owner, &new);
         });
         (self.numbers, self.validated) = (numbers, validated);
+        if let Some((state, serial)) = state {
+            // Nobody told an owner's log of the commits before there was one.
+            let found = OwnerChange { at: present.at, serial, is_commit: false, now: present.now };
+            self.change(index, |log| log.published(values_of(&state), found));
+        }
         if let Some(archiving) = &mut self.archiving {
             archiving.open.insert(index);
         }
@@ -135,8 +152,8 @@ impl QueryTable {
         }
     }
 
-    /// Takes note of what an owner holds since `at`; `None`: the owner exists no more.
-    pub fn apply(&mut self, owner: &Owner, state: Option<&OwnerState>, at: PreciseTimestamp) {
+    /// Takes note of what an owner holds since a change; `None`: the owner exists no more.
+    pub fn apply(&mut self, owner: &Owner, state: Option<&OwnerState>, change: OwnerChange) {
         let Some(name) = name_of(owner) else { return };
         let Some(state) = state else { return self.forget(&name) };
         let known = self.index.get(&name).copied();
@@ -144,16 +161,18 @@ impl QueryTable {
         if known.is_none() && values_of(state).next().is_none() {
             return;
         }
-        let index = known.unwrap_or_else(|| self.insert(owner.clone(), name));
-        self.change(index, |log| log.published(values_of(state).map(|value| value.text), at));
+        let index = known.unwrap_or_else(|| self.insert(owner.clone(), name, change.serial));
+        self.change(index, |log| log.published(values_of(state), change));
         self.stay_within_memory();
     }
 
     /// Compares everything with the zones, after changes were missed.
-    pub fn refresh(&mut self, zones: &[Zone], at: PreciseTimestamp) {
+    pub fn refresh(&mut self, Present { zones, at, now }: Present<'_>) {
         for index in self.logs.indices() {
-            let Some(owner) = self.logs.get(index).map(|log| log.owner.clone()) else { continue };
-            self.apply(&owner, state_of(zones, &owner).as_ref(), at);
+            let Some(log) = self.logs.get(index) else { continue };
+            let owner = log.owner.clone();
+            let (state, serial) = state_of(zones, &owner).unwrap_or((None, log.changed()));
+            self.apply(&owner, state.as_ref(), OwnerChange { at, serial, is_commit: false, now });
         }
     }
 
@@ -162,10 +181,11 @@ impl QueryTable {
         self.complete_since = at;
     }
 
-    /// What is known of an owner; `now` by the daemon's clock, which the expiry of values depends on.
-    pub fn evidence(&self, zones: &[Zone], owner: &Owner, at: PreciseTimestamp, now: Moment) -> OwnerEvidence {
+    /// What is known of an owner.
+    pub fn evidence(&self, present: Present<'_>, owner: &Owner) -> OwnerEvidence {
         let index = name_of(owner).and_then(|name| self.index.get(&name).copied());
-        let mut evidence = match index.and_then(|index| self.logs.get(index)) {
+        let log = index.and_then(|index| self.logs.get(index));
+        let mut evidence = match log {
             Some(log) => log.evidence(self.complete_since),
             None => OwnerEvidence {
                 owner: owner.clone(),
@@ -174,9 +194,10 @@ impl QueryTable {
                 values: Vec::new(),
             },
         };
-        let state = state_of(zones, owner);
+        let (state, serial) = state_of(present.zones, owner).unwrap_or((None, Serial(0)));
         let held: Vec<HeldValue<'_>> = state.iter().flat_map(values_of).collect();
-        complete(&mut evidence.values, &held, at, now);
+        let changed = log.map_or(serial, OwnerLog::changed);
+        complete(&mut evidence.values, &held, Unheard { changed, serial, present });
         evidence
     }
 
@@ -247,27 +268,32 @@ impl QueryTable {
         self.last_answer = owner.map(|owner| LastAnswer { owner, query: new.told(query.values()) });
     }
 
-    fn index_of_name(&mut self, zones: &[Zone], name: NameRef<'_>, query: &QueryRecord) -> Option<u32> {
+    /// The log of the owner with this name. If it is a new one, also what the owner holds, and the zone's serial with that.
+    fn index_of_name(
+        &mut self,
+        zones: &[Zone],
+        name: NameRef<'_>,
+        query: &QueryRecord,
+    ) -> Option<(u32, Option<(OwnerState, Serial)>)> {
         let is_below = query.is_below;
         if let Some(&index) = self.index.get(name.as_wire()).filter(|_| !is_below) {
-            return Some(index);
+            return Some((index, None));
         }
-        let FoundOwner { owner, name, state } = owner_of(zones, name, is_below)?;
+        let FoundOwner { owner, name, state, serial } = owner_of(zones, name, is_below)?;
         if let Some(&index) = self.index.get(&name) {
-            return Some(index);
+            return Some((index, None));
         }
-        let index = self.insert(owner, name);
-        if let Some(state) = state {
-            // Publications are dated in whole seconds, so one of this second may have come after the query. The change
-            // that is on its way tells of it.
+        let index = self.insert(owner, name, query.serial);
+        if let Some(state) = &state {
+            // Publications are dated in whole seconds, so one of this second may have come after the query.
             let second = query.at.seconds();
-            self.change(index, |log| log.held(values_of(&state).filter(|value| value.published < second)));
+            self.change(index, |log| log.held(values_of(state).filter(|value| value.published < second)));
         }
-        Some(index)
+        Some((index, state.map(|state| (state, serial))))
     }
 
-    fn insert(&mut self, owner: Owner, name: Name) -> u32 {
-        let log = OwnerLog::new(owner, name.clone(), self.forgotten);
+    fn insert(&mut self, owner: Owner, name: Name, changed: Serial) -> u32 {
+        let log = OwnerLog::new(owner, name.clone(), self.forgotten, changed);
         self.size += log.size() + PER_OWNER;
         let index = self.logs.insert(log);
         self.index.insert(name, index);
@@ -322,26 +348,47 @@ fn note(validated: &mut Vec<(u32, u16)>, value: (u32, u16)) -> bool {
     has_room
 }
 
+/// Changes of an owner of which the log has not heard.
+#[derive(Clone, Copy)]
+struct Unheard<'z> {
+    /// The zone's serial with the last change of which it has.
+    changed: Serial,
+    /// The zone's serial now.
+    serial: Serial,
+    present: Present<'z>,
+}
+
 /// Adds the values that were published before the log knew of their owner, and the end of those that have expired.
-fn complete(values: &mut Vec<ValueEvidence>, held: &[HeldValue<'_>], at: PreciseTimestamp, now: Moment) {
+fn complete(values: &mut Vec<ValueEvidence>, held: &[HeldValue<'_>], unheard: Unheard<'_>) {
+    let Present { at, now, .. } = unheard.present;
     for value in values.iter_mut().filter(|value| value.retired.is_none()) {
-        value.retired = match held.iter().find(|held| held.text == value.value) {
-            Some(held) if held.is_live(now.running) => None,
-            Some(held) => held.expires.map(|expires| now.date_of(expires).into()),
-            None => Some(at),
-        };
+        match held.iter().find(|held| held.text == value.value) {
+            Some(held) if held.is_live(now.running) => {}
+            Some(held) => {
+                value.retired = held.expires.map(|expires| now.date_of(expires).into());
+                value.serials.is_expired = true;
+            }
+            None => {
+                value.retired = Some(at);
+                value.serials.until = Some(unheard.changed.one_more());
+            }
+        }
     }
     let is_known = |held: &&HeldValue<'_>, values: &[ValueEvidence]| {
         values.iter().any(|value| value.retired.is_none() && value.value == held.text)
     };
     let missing: Vec<&HeldValue<'_>> =
         held.iter().filter(|held| held.is_live(now.running) && !is_known(held, values)).collect();
-    values.extend(missing.into_iter().map(|held| ValueEvidence {
-        value: held.text.to_owned(),
+    values.extend(missing.into_iter().map(|held| {
         // Its change is on its way if it was published in this second.
-        published: if held.published == at.seconds() { at } else { held.published.into() },
-        retired: None,
-        networks: Vec::new(),
+        let is_new = held.published == at.seconds();
+        ValueEvidence {
+            value: held.text.to_owned(),
+            published: if is_new { at } else { held.published.into() },
+            retired: None,
+            serials: ServedSerials { since: is_new.then_some(unheard.serial), ..ServedSerials::default() },
+            networks: Vec::new(),
+        }
     }));
     values.sort_by_key(|value| std::cmp::Reverse(value.published));
 }

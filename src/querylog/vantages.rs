@@ -196,6 +196,7 @@ fn is_alike(earlier: &BTreeSet<QueryNetwork>, asked: &BTreeSet<QueryNetwork>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::querylog::evidence::ServedSerials;
 
     fn named(label: &str) -> Owner {
         Owner::subdomain("auth.test".parse().unwrap(), label.parse().unwrap())
@@ -213,7 +214,8 @@ mod tests {
             let network = QueryNetwork::V4([192, 0, n]);
             NetworkEvidence { network, first, last: first, transports: Vec::new(), answers: 1 }
         };
-        ValueEvidence { value: name.into(), published, retired: None, networks: networks.map(got).collect() }
+        let (serials, networks) = (ServedSerials::default(), networks.map(got).collect());
+        ValueEvidence { value: name.into(), published, retired: None, serials, networks }
     }
 
     fn count(vantages: &Vantages, asked: impl IntoIterator<Item = u8>) -> Option<usize> {

@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::model::network::QueryNetwork;
 use crate::model::time::PreciseTimestamp;
 
-use super::evidence::{OwnerEvidence, ValueEvidence};
+use super::evidence::{LoggedQuery, OwnerEvidence, Phase, ValueEvidence};
 use super::vantages::{MIN_NETWORKS, Validation};
 
 use contact::{Contact, NetworkContact};
@@ -39,9 +39,10 @@ pub fn of_value(evidence: &OwnerEvidence, value: &ValueEvidence, context: Verdic
 /// The verdict on an owner at which nothing is published: whether a CA asks all the same. `None` if nobody has asked for
 /// TXT since the last value was retired.
 pub fn of_empty_owner(evidence: &OwnerEvidence, now: PreciseTimestamp) -> Option<Verdict> {
-    let empty_since = evidence.values.iter().filter_map(|value| value.retired).max().unwrap_or_default();
+    let is_since =
+        |query: &LoggedQuery| evidence.values.iter().all(|value| value.phase_of(query) == Phase::AfterRetirement);
     let asked = evidence.queries.iter().filter(|query| contact::is_for_values(query));
-    let asked: Vec<_> = asked.filter(|query| query.at > empty_since).collect();
+    let asked: Vec<_> = asked.filter(|query| is_since(query)).collect();
     let last = asked.last()?;
     let networks: BTreeSet<QueryNetwork> = asked.iter().map(|query| query.network).collect();
     let text = words::nothing_published(&networks, last.until, now);

@@ -4,6 +4,7 @@ use crate::model::time::{RunningTime, Timestamp};
 use crate::model::txt::LiveValue;
 use crate::querylog::queue::QueryRecord;
 use crate::querylog::queue::tests::RECORD;
+use crate::querylog::verdict::VerdictCode;
 use crate::zone::Zone;
 use crate::zone::change::{Action, Change, ChangeStream};
 use crate::zone::live::Live;
@@ -54,30 +55,172 @@ fn a_query_for_a_zone_that_is_new_while_the_queues_are_emptied_is_logged() {
     assert_eq!(log.owner(&shop).queries.len(), 1);
 }
 
-/// The task that fills the log may wake after a query that follows a retirement. The value was retired before it all the same.
-#[test]
-fn a_retirement_is_dated_by_its_commit_even_if_the_log_hears_of_it_late() {
-    let zones = Zones::default();
-    zones.replace(vec![zone()]);
-    let log = QueryLog::new(SETTINGS, zones, Clock::start(None), Arc::default());
-    let recorder = log.thread_recorder();
-    let stream = ChangeStream::default();
-    *locked(&log.0.changes) = Some(stream.subscribe());
-    let shop = Owner::subdomain("auth.test".parse().unwrap(), "shop".parse().unwrap());
-    let change = |state| {
-        let subject = Subject::Owner { owner: shop.clone(), serial: Serial(8), state };
+/// A log of the owner `shop`, and the changes that the test makes there.
+struct Shop {
+    zones: Zones,
+    log: QueryLog,
+    recorder: Recorder,
+    stream: ChangeStream,
+    owner: Owner,
+}
+
+impl Shop {
+    fn new() -> Self {
+        let zones = Zones::default();
+        zones.replace(vec![zone()]);
+        let log = QueryLog::new(SETTINGS, zones.clone(), Clock::start(None), Arc::default());
+        let (recorder, stream) = (log.thread_recorder(), ChangeStream::default());
+        *locked(&log.0.changes) = Some(stream.subscribe());
+        let owner = Owner::subdomain("auth.test".parse().unwrap(), "shop".parse().unwrap());
+        Self { zones, log, recorder, stream, owner }
+    }
+
+    /// Has the zone serve this.
+    fn serve(&self, serial: u32, state: &OwnerState) {
+        self.zones.load()[0].live.apply([("shop", Some(state.clone()))], Serial(serial));
+    }
+
+    /// Tells the log of it.
+    fn tell(&self, serial: u32, state: &OwnerState) {
+        let subject = Subject::Owner { owner: self.owner.clone(), serial: Serial(serial), state: Some(state.clone()) };
         let (actor, at) = (Actor::UPKEEP, Timestamp::from_unix(1));
-        stream.send(vec![Change { subject, actor, action: Action::Expire, at }]);
+        self.stream.send(vec![Change { subject, actor, action: Action::Publish, at }]);
+    }
+
+    fn commit(&self, serial: u32, state: &OwnerState) {
+        self.serve(serial, state);
+        self.tell(serial, state);
+    }
+
+    /// A query from `192.0.<network>.1` that was answered from the zone with this serial, and dated `later` than now, or
+    /// earlier.
+    fn ask(&self, network: u8, serial: u32, later: i64, values: &[&str]) {
+        let at = PreciseTimestamp::from_millis(PreciseTimestamp::now().as_millis().saturating_add_signed(later));
+        let record = QueryRecord { at, serial: Serial(serial), source: [192, 0, network, 1].into(), ..RECORD };
+        self.recorder.record(record, b"\x04shop\x04auth\x04test\x00", values.iter().map(|value| value.as_bytes()));
+    }
+
+    /// The code of the verdict on each value, from the newest to the oldest.
+    fn codes(&self) -> Vec<VerdictCode> {
+        self.log.verdicts(&self.owner, None).values.iter().map(|value| value.verdict.code).collect()
+    }
+}
+
+fn state(values: &[&str]) -> OwnerState {
+    expiring(values, RunningTime::MAX)
+}
+
+fn expiring(values: &[&str], expires: RunningTime) -> OwnerState {
+    let value = |txt: &&str| LiveValue { txt: txt.parse().unwrap(), published: Timestamp::from_unix(1), expires };
+    OwnerState::of(&values.iter().map(value).collect::<Vec<_>>())
+}
+
+const ONE: &str = "1111111111111111111111111111111111111111111";
+const TWO: &str = "2222222222222222222222222222222222222222222";
+
+/// The thread that answers and the one that commits date what they do a moment later, so a date proves nothing.
+#[test]
+fn queries_and_commits_are_ordered_by_the_state_that_was_asked_and_not_by_their_dates() {
+    for (later, what) in [(0, "in the same millisecond"), (-40, "dated too early"), (40, "dated too late")] {
+        let shop = Shop::new();
+        shop.commit(8, &state(&[ONE]));
+        shop.ask(1, 9, later, &[]);
+        shop.commit(9, &OwnerState::Empty);
+        assert_eq!(shop.codes(), [VerdictCode::AskedTooLate], "{what}");
+        shop.ask(2, 8, later, &[ONE]);
+        assert_eq!(shop.codes(), [VerdictCode::Served], "{what}");
+        shop.ask(3, 9, later, &[]);
+        shop.commit(10, &state(&[TWO]));
+        assert_eq!(shop.codes(), [VerdictCode::AskedTooEarly, VerdictCode::Served], "{what}");
+    }
+}
+
+#[test]
+fn a_query_after_a_commit_of_which_the_log_has_not_heard_is_after_it() {
+    let shop = Shop::new();
+    shop.commit(8, &state(&[ONE]));
+    assert_eq!(shop.codes(), [VerdictCode::NobodyAsked]);
+    shop.serve(9, &OwnerState::Empty);
+    shop.ask(1, 9, -40, &[]);
+    assert_eq!(shop.codes(), [VerdictCode::AskedTooLate]);
+    shop.serve(10, &state(&[TWO]));
+    shop.ask(2, 10, 0, &[TWO]);
+    let before = shop.codes();
+    shop.tell(9, &OwnerState::Empty);
+    shop.tell(10, &state(&[TWO]));
+    assert_eq!((shop.codes(), before[0]), (vec![VerdictCode::Served, VerdictCode::AskedTooLate], VerdictCode::Served));
+}
+
+#[test]
+fn a_value_that_is_published_again_is_another_one_for_the_queries_after_that() {
+    let shop = Shop::new();
+    for (serial, held) in [(8, state(&[ONE])), (9, OwnerState::Empty), (10, state(&[ONE]))] {
+        shop.commit(serial, &held);
+    }
+    shop.ask(1, 10, 0, &[ONE]);
+    assert_eq!(shop.codes(), [VerdictCode::Served, VerdictCode::AskedTooLate]);
+    shop.ask(2, 8, 40, &[ONE]);
+    assert_eq!(shop.codes(), [VerdictCode::Served, VerdictCode::Served]);
+}
+
+/// An expired value leaves the zone by a commit of upkeep, and its answers at once.
+#[test]
+fn a_query_between_the_expiry_of_a_value_and_its_removal_came_too_late() {
+    let shop = Shop::new();
+    let now = shop.log.0.clock.moment().running;
+    let expired = expiring(&[ONE], now.minus(Duration::from_secs(3)));
+    shop.commit(8, &expired);
+    shop.ask(1, 8, -500, &[]);
+    assert_eq!(shop.codes(), [VerdictCode::AskedTooLate]);
+    shop.commit(9, &OwnerState::Empty);
+    assert_eq!(shop.codes(), [VerdictCode::AskedTooLate]);
+}
+
+#[test]
+fn a_value_that_was_gone_before_the_log_saw_a_query_for_it_is_retired_once() {
+    let shop = Shop::new();
+    shop.ask(1, 7, -40, &[ONE]);
+    shop.commit(8, &OwnerState::Empty);
+    let retired = || shop.log.owner(&shop.owner).values[0].retired;
+    let first = retired();
+    assert!(first.is_some());
+    while PreciseTimestamp::now() <= first.unwrap() {
+        std::thread::yield_now();
+    }
+    shop.ask(2, 8, -40, &[]);
+    assert_eq!((retired(), shop.codes()), (first, vec![VerdictCode::Served]));
+}
+
+#[test]
+fn equal_queries_before_and_after_a_commit_do_not_count_as_one() {
+    let shop = Shop::new();
+    shop.commit(8, &state(&[ONE]));
+    shop.ask(1, 7, -40, &[]);
+    shop.ask(1, 8, -30, &[]);
+    shop.ask(1, 8, -20, &[]);
+    let queries = shop.log.owner(&shop.owner).queries;
+    let told: Vec<_> = queries.iter().map(|query| (query.serial, query.repeats)).collect();
+    assert_eq!(told, [(Some(Serial(7)), 0), (Some(Serial(8)), 1)]);
+}
+
+/// Otherwise a thread that answers as fast as it can fills its queue, and loses queries.
+#[tokio::test]
+async fn a_queue_that_is_half_full_wakes_the_task_that_empties_it() {
+    const NEVER: Duration = Duration::from_secs(86_400);
+    let shop = Shop::new();
+    let task = tokio::spawn(shop.log.clone().run_every(NEVER, shop.stream.subscribe()));
+    let is_logged = async |count| {
+        while shop.log.0.metrics.queries_logged.value() < count {
+            tokio::task::yield_now().await;
+        }
     };
-    let txt = "v".repeat(43).parse().unwrap();
-    let value = LiveValue { txt, published: Timestamp::from_unix(1), expires: RunningTime::MAX };
-    change(Some(OwnerState::One(value)));
-    change(Some(OwnerState::Empty));
-    std::thread::sleep(Duration::from_millis(2));
-    let asked = PreciseTimestamp::now();
-    recorder.record(QueryRecord { at: asked, ..RECORD }, b"\x04shop\x04auth\x04test\x00", [].into_iter());
-    std::thread::sleep(Duration::from_millis(2));
-    let evidence = log.owner(&shop);
-    let retired = evidence.values.first().and_then(|value| value.retired);
-    assert!(retired.is_some_and(|retired| retired < asked), "{evidence:?}");
+    let until_logged = async |count| tokio::time::timeout(Duration::from_secs(20), is_logged(count)).await.unwrap();
+    // The first turn is the start's. The next one would be tomorrow's.
+    shop.ask(0, 7, 0, &[]);
+    until_logged(1).await;
+    for number in 0..512 {
+        shop.ask(number as u8, 7, 0, &[]);
+    }
+    until_logged(513).await;
+    task.abort();
 }

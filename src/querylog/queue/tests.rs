@@ -6,6 +6,7 @@ use super::*;
 
 pub const RECORD: QueryRecord = QueryRecord {
     at: PreciseTimestamp::from_millis(1),
+    serial: Serial(7),
     source: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
     port: 7,
     listener: SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 53),

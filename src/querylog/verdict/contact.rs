@@ -9,7 +9,7 @@ use hickory_proto::rr::RecordType;
 use crate::model::network::QueryNetwork;
 use crate::model::time::PreciseTimestamp;
 
-use super::super::evidence::{LoggedQuery, OwnerEvidence, ValueEvidence};
+use super::super::evidence::{LoggedQuery, OwnerEvidence, Phase, ValueEvidence};
 use super::super::message::ReplyOutcome;
 use super::code::VerdictCode;
 use super::context::VerdictContext;
@@ -116,9 +116,12 @@ fn contact(
     if value.networks.iter().any(|got| got.network == network) {
         return Some(Contact::Served);
     }
-    let (before, since): (Vec<_>, Vec<_>) = queries.into_iter().partition(|query| query.at < value.published);
-    let is_after = |query: &LoggedQuery| value.retired.is_some_and(|retired| query.at > retired);
-    let (after, during): (Vec<_>, Vec<_>) = since.into_iter().partition(|query| is_after(query));
+    let of_phase = |phase| -> Vec<&LoggedQuery> {
+        queries.iter().copied().filter(|query| value.phase_of(query) == phase).collect()
+    };
+    let before = of_phase(Phase::BeforePublication);
+    let during = of_phase(Phase::WhileServed);
+    let after = of_phase(Phase::AfterRetirement);
     // Only the first networks are kept of a value; the queries tell of later ones.
     let is_served = |query: &&LoggedQuery| query.outcome == ReplyOutcome::Sent && query.values.contains(&value.value);
     if during.iter().any(is_served) {

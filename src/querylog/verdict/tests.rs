@@ -4,7 +4,7 @@ use hickory_proto::rr::RecordType;
 use crate::model::name::Owner;
 use crate::model::network::QueryNetwork;
 use crate::model::time::PreciseTimestamp;
-use crate::querylog::evidence::{LoggedQuery, NetworkEvidence, OwnerEvidence, ValueEvidence};
+use crate::querylog::evidence::{LoggedQuery, NetworkEvidence, OwnerEvidence, ServedSerials, ValueEvidence};
 use crate::querylog::message::{CookieState, ReplyOutcome, Transport};
 use crate::querylog::vantages::Vantages;
 
@@ -28,6 +28,7 @@ fn owner() -> Owner {
 fn query(network: u8, millis: i64) -> LoggedQuery {
     LoggedQuery {
         at: at(millis),
+        serial: None,
         repeats: 0,
         until: at(millis),
         source: [3, 120, network, 53].into(),
@@ -57,7 +58,8 @@ fn served(value: &str, networks: &[(u8, i64)]) -> ValueEvidence {
         transports: vec![Transport::Udp],
         answers: 1,
     };
-    ValueEvidence { value: value.into(), published: at(0), retired: None, networks: networks.iter().map(of).collect() }
+    let (serials, networks) = (ServedSerials::default(), networks.iter().map(of).collect());
+    ValueEvidence { value: value.into(), published: at(0), retired: None, serials, networks }
 }
 
 struct Test {
