@@ -14,7 +14,7 @@ use crate::model::text::listed;
 use crate::model::time::Timestamp;
 use crate::net::dns_client::DnsReply;
 
-use super::denial;
+use super::denial::{self, Denial};
 use super::iterative::{IterativeError, IterativeResolver, ZoneCut};
 
 /// The most keys, and the most signatures of one record set, that are tried: each costs a verification.
@@ -188,14 +188,18 @@ impl ZoneKeys {
     ) -> Result<(), SignatureFault> {
         let said = reply.authorities();
         self.check_set(&self.zone, RecordType::SOA, said, now)?;
+        let mut checked = Vec::new();
         for (owner, records) in denial::proofs(said).into_iter().take(MAX_TRIED) {
             let owner = owner.to_bytes().ok().and_then(|wire| Name::from_wire(&wire).ok());
             let owner = owner.unwrap_or_else(|| self.zone.clone());
             for proof in [RecordType::NSEC, RecordType::NSEC3] {
                 self.check_set(&owner, proof, &records, now)?;
             }
+            checked.extend(records);
         }
-        match denial::is_proven(&written(&self.zone), &written(name), rtype, said) {
+        let (zone, asked) = (written(&self.zone), written(name));
+        let denial = Denial { zone: &zone, name: &asked, rtype, is_name_error: reply.is_name_error() };
+        match denial.is_proven_by(&checked) {
             true => Ok(()),
             false => Err(SignatureFault::Unproven { name: name.clone(), rtype }),
         }

@@ -25,7 +25,8 @@ pub static CHECK: Check = Check {
     title: "DNSSEC of the names",
     looks_at: "Compares the DS records of each zone on the way to a name with its keys, and checks the signatures of what \
                each nameserver answers at `_acme-challenge` and about CAA, with the proofs (NSEC, NSEC3) of what is not \
-               there and of zones below that are not signed. Whether a wildcard could have answered instead is not checked.",
+               there, which include that no wildcard answers instead, and of zones below that are not signed. Proofs with \
+               more than 150 iterations of NSEC3 count as if the zone were not signed, as for validators (RFC 9276).",
     after: &["name-zone"],
     faults: &[&DS_MISMATCH, &KEYS_MISSING, &EXPIRED, &NOT_YET, &UNSIGNED, &WRONG, &UNPROVEN],
     run: |examination, findings| Box::pin(run(examination, findings)),
