@@ -139,6 +139,32 @@ fn what_was_limited_or_truncated_got_no_values() {
     assert!(evidence.values.iter().all(|value| value.networks.len() == 1 && value.networks[0].answers == 1));
 }
 
+/// The log tells by the serial which commits a reply is before: one that was withheld as well.
+#[test]
+fn each_query_has_the_serial_of_the_zone_whatever_was_sent() {
+    let policy = ResponsePolicy { limits: ReplyLimits::new(1), ..ResponsePolicy::plain().unwrap() };
+    let logged = Logged::with(SETTINGS, policy);
+    let below = txt_of("_acme-challenge.shop");
+    for packet in [&txt_of("shop"), &txt_of("shop"), &edns(query(&format!("shop.{APEX}"), 1)), &below] {
+        logged.ask("198.51.100.7", packet, Transport::Udp);
+        logged.ask("198.51.100.7", packet, Transport::Tcp);
+    }
+    let serials: Vec<_> = logged.owner("shop").queries.iter().map(|asked| asked.serial).collect();
+    assert!(serials.len() >= 6 && serials.iter().all(|serial| *serial == Some(zone().serial())), "{serials:?}");
+}
+
+#[test]
+fn a_fault_of_the_signer_is_logged_for_the_owner_that_was_asked_for() {
+    let keys = Keys { apex: name(APEX), phase: Phase::Offered, keys: vec![key(Algorithm::EcdsaP256)], ttl: 60 };
+    let behind = Clock::start(None).after(Some(Timestamp::from_unix(4_200_000_000)));
+    let signing = Signing::new(keys, behind).map(Arc::new);
+    let logged = Logged::of(Zone { signing, ..zone() }, SETTINGS, ResponsePolicy::plain().unwrap());
+    logged.ask("198.51.100.7", &with_opt(query(&format!("shop.{APEX}"), 16), 1_232, 0, 0x8000, b""), Transport::Udp);
+    let asked = logged.owner("shop").queries;
+    let told: Vec<_> = asked.iter().map(|asked| (asked.rcode, asked.serial, asked.values.len())).collect();
+    assert_eq!(told, [(ResponseCode::ServFail, Some(zone().serial()), 0)]);
+}
+
 #[test]
 fn equal_queries_in_a_row_count_as_one_and_a_ring_keeps_the_newest() {
     let logged = Logged::new(QueryLogSettings { per_owner: 8, ..SETTINGS });
