@@ -21,6 +21,7 @@ pub mod pkcs12;
 mod query_log;
 mod read;
 mod retirement;
+pub mod secondary;
 mod shape;
 pub mod source;
 mod syntax;
@@ -47,11 +48,12 @@ use crate::zone::zonefile::StaticRecords;
 pub use acme::{Acme, ExternalAccount, OwnCertificate};
 pub use certificate::{DeployHook, ManagedCertificate};
 pub use error::ConfigError;
-pub use file::{KeyType, LogFormat, UntilIssued, UpdateWait};
+pub use file::{KeyType, LogFormat, UntilIssued, UpdateWait, ZoneTransfer};
 pub use method::Method;
 pub use notify::Notify;
 pub use query_log::{QueryFileLimits, QueryLogSettings};
 pub use read::Places;
+pub use secondary::{SecondarySettings, TransferKey};
 
 pub use crate::net::tls::TlsFiles;
 pub use crate::zone::signing::Dnssec;
@@ -91,6 +93,10 @@ pub struct Config {
     pub updates: Updates,
     /// The zones; at least one, and the first is the default for registrations.
     pub zones: Vec<ZoneSettings>,
+    /// Who may transfer zones; usually nobody.
+    pub secondaries: Vec<SecondarySettings>,
+    /// The zone that lists the others for secondaries; `None`: there is none.
+    pub catalog: Option<ZoneName>,
     /// The certificates that the daemon gets for other programs.
     pub certificates: Vec<ManagedCertificate>,
 }
@@ -271,6 +277,8 @@ pub struct ZoneSettings {
     pub statics: StaticRecords,
     /// `None`: the zone is not signed.
     pub dnssec: Option<Dnssec>,
+    /// What secondaries get of it, if it is signed.
+    pub transfer: ZoneTransfer,
 }
 
 impl ZoneSettings {

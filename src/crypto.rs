@@ -6,3 +6,4 @@ pub mod hasher;
 pub mod key_issuer;
 pub mod keyring;
 pub mod tsig;
+pub mod tsig_record;

@@ -44,6 +44,7 @@ use crate::net::dnstap::TapWriter;
 use crate::net::inherited::Inherited;
 use crate::net::tls::Tls;
 use crate::notify::{Deliveries, Notifier};
+use crate::replication::{NotifyServices, SecondaryNotifier};
 
 pub use error::DaemonError;
 pub use first_start::record_database;
@@ -151,6 +152,7 @@ impl Daemon {
     /// which need a restart.
     pub async fn reload(&self, config: Config) -> Result<(), DaemonError> {
         self.services.publisher.reload(Actor::UPKEEP, config.zones.clone()).await?;
+        self.services.transfers.reload(&config);
         // Nothing below can fail: after a rejected configuration the former cookies stay valid.
         if self.config.cookie_secrets.is_some()
             && let Some(secrets) = config.cookie_secrets
@@ -245,6 +247,8 @@ impl Daemon {
             let retirement = Retirement::new(publisher.clone(), self.services.query_log.clone(), settings);
             self.upkeep.push(tokio::spawn(retirement.keep_retiring()).abort_handle());
         }
+        let notify = SecondaryNotifier::new(self.notify_services());
+        self.upkeep.push(tokio::spawn(notify.keep_notifying(publisher.subscribe())).abort_handle());
         let keys = KeyProblems::default();
         self.upkeep.push(tokio::spawn(key_files.keep_fresh(publisher.clone(), keys.clone())).abort_handle());
         self.notify_of_matters(keys);
@@ -263,6 +267,20 @@ impl Daemon {
         }
         self.upkeep.push(tokio::spawn(self.doctor.clone().keep_examining()).abort_handle());
         info!(zones = self.services.zones.load().len(), "serving");
+    }
+}
+
+impl Daemon {
+    /// What it takes to tell secondaries of changes.
+    fn notify_services(&self) -> NotifyServices {
+        let Services { transfers, clock, dns_client, metrics, .. } = &self.services;
+        NotifyServices {
+            transfers: transfers.clone(),
+            clock: clock.clone(),
+            client: dns_client.clone(),
+            metrics: metrics.clone(),
+            listeners: self.bound.dns.clone().into(),
+        }
     }
 }
 

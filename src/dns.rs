@@ -2,7 +2,7 @@
 //!
 //! All listeners call one function, [`Responder::respond`]. It never waits, never touches the disk and logs nothing
 //! per query. An UPDATE has to wait for the disk, so it comes back as a value that is carried out elsewhere
-//! ([`update`]). What was sent in reply is counted and observed after it has been written ([`reply`],
+//! ([`update`]), and so does a zone transfer, which has to wait for its client ([`transfer`]). What was sent in reply is counted and observed after it has been written ([`reply`],
 //! [`query_event`]).
 //!
 //! There is one codec and one path for common and uncommon queries. A separate fast path would save little: all of it
@@ -12,6 +12,7 @@
 
 pub mod answer;
 pub mod dnssec;
+pub mod echo;
 pub mod ede;
 pub mod edns;
 pub mod encode;
@@ -32,11 +33,11 @@ pub mod tcp;
 #[cfg(test)]
 mod tests;
 pub mod tls;
-pub mod tsig;
+pub mod transfer;
+pub mod transfer_question;
 pub mod udp;
 pub mod update;
 pub mod watch;
-mod wire;
 
 pub use listener::Heartbeat;
 pub use reply::{ResponsePolicy, WrittenReply};

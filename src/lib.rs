@@ -36,7 +36,7 @@
 //! | 7 | [`console`] | the web console: pages over the admin API |
 //! | 6 | [`api`] | HTTP: the public API and the admin API |
 //! | 5 | [`dns`], [`certificates`], [`doctor`] | the query path; the life of certificates: the API's own and managed ones; checks of the set-up |
-//! | 4 | [`publisher`], [`acme`], [`delegation`], [`querylog`], [`notify`] | the write path and its rules; the protocol client of RFC 8555; DNS checks; what was asked for, and what that means; notifications |
+//! | 4 | [`publisher`], [`acme`], [`delegation`], [`querylog`], [`notify`], [`replication`] | the write path and its rules; the protocol client of RFC 8555; DNS checks; what was asked for, and what that means; notifications; zone transfers to secondaries |
 //! | 3 | [`store`], [`config`] | durable state; the configuration |
 //! | 2 | [`zone`] | what DNS can see, in memory |
 //! | 1 | [`net`], [`crypto`], [`process`] | sockets and the DNS client; key hashing, credential cache, keyring, cookies; programs that the daemon runs |
@@ -63,5 +63,6 @@ pub mod notify;
 pub mod process;
 pub mod publisher;
 pub mod querylog;
+pub mod replication;
 pub mod store;
 pub mod zone;

@@ -3,52 +3,22 @@
 //! All of them are plain atomics with a closed set of labels: counting costs the query path one addition and no lock,
 //! and nothing from the network can add a series. `prometheus-client` only writes them out.
 
+mod counter;
 mod exposition;
 pub mod histogram;
+pub mod transfers;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
 
 use histogram::Histogram;
+use transfers::TransferMetrics;
 
+pub use counter::{Counter, Gauge};
 pub use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
-
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds one.
-    pub fn one(&self) {
-        self.add(1);
-    }
-
-    pub fn add(&self, more: u64) {
-        self.0.fetch_add(more, Ordering::Relaxed);
-    }
-
-    pub fn value(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// A number that goes up and down.
-#[derive(Debug, Default)]
-pub struct Gauge(AtomicU64);
-
-impl Gauge {
-    pub fn set(&self, value: u64) {
-        self.0.store(value, Ordering::Relaxed);
-    }
-
-    pub fn value(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// The query types that have a series of their own; all others count as the last, `other`.
 const TYPES: [&str; 9] = ["TXT", "A", "AAAA", "CAA", "NS", "SOA", "CNAME", "ANY", "other"];
@@ -134,6 +104,7 @@ pub struct Metrics {
     pub managed: CertificateTimes,
     pub notifications: NotificationCounters,
     pub open_matters: OpenMatterGauges,
+    pub transfers: TransferMetrics,
 }
 
 impl Metrics {

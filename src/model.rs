@@ -17,3 +17,4 @@ pub mod time;
 pub mod tsig;
 pub mod txt;
 pub mod url;
+pub mod wire;

@@ -8,11 +8,13 @@ pub mod change;
 pub mod live;
 pub mod owner_state;
 pub mod signing;
+pub mod snapshot;
 pub mod soa;
 pub mod zonefile;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 use hickory_proto::rr::RecordType;
@@ -125,6 +127,11 @@ impl Zone {
         self.signing.as_ref().map_or(&[], |signing| signing.sets())
     }
 
+    /// Whether all records but live values and signatures are those of another generation of the zone.
+    fn has_records_of(&self, other: &Self) -> bool {
+        self.soa == other.soa && self.txt_ttl == other.txt_ttl && self.statics.has_sets_of(&other.statics)
+    }
+
     /// The SOA serial now.
     pub fn serial(&self) -> Serial {
         self.live.serial()
@@ -140,12 +147,15 @@ pub struct Zones(Arc<Shared>);
 struct Shared {
     zones: ArcSwap<Vec<Zone>>,
     aliases: Aliases,
+    /// Whether the zones keep journals for secondaries.
+    are_journaled: AtomicBool,
 }
 
 impl Zones {
     /// A handle to these zones. The first is the one that registrations get unless they name another.
     pub fn new(zones: Vec<Zone>) -> Self {
-        Self(Arc::new(Shared { zones: ArcSwap::from_pointee(zones), aliases: Aliases::default() }))
+        let zones = ArcSwap::from_pointee(zones);
+        Self(Arc::new(Shared { zones, aliases: Aliases::default(), are_journaled: AtomicBool::new(false) }))
     }
 
     /// The aliases of all accounts.
@@ -156,6 +166,11 @@ impl Zones {
     /// The zones as of now, without a lock.
     pub fn load(&self) -> Guard<Arc<Vec<Zone>>> {
         self.0.zones.load()
+    }
+
+    /// The zones as of now, for longer than a moment.
+    pub fn load_full(&self) -> Arc<Vec<Zone>> {
+        self.0.zones.load_full()
     }
 
     /// Applies committed changes, in their order. For each zone the states of the owners and the serial become visible
@@ -187,15 +202,36 @@ impl Zones {
         }
     }
 
+    /// Keeps journals of what changes in all zones, or none.
+    pub fn keep_journals(&self, are_kept: bool) {
+        self.0.are_journaled.store(are_kept, Ordering::Release);
+        self.load().iter().for_each(|zone| zone.live.keep_journal(are_kept));
+    }
+
     /// Puts another generation in place; readers see the old one or the new one, whole.
     pub fn replace(&self, zones: Vec<Zone>) {
+        self.prepare_journals(&zones);
         self.0.zones.store(Arc::new(zones));
     }
 
     /// Puts another generation in place of the one that was `seen`; false where that is not in place any more.
     pub fn replace_if(&self, seen: &Arc<Vec<Zone>>, zones: Vec<Zone>) -> bool {
+        self.prepare_journals(&zones);
         let found = self.0.zones.compare_and_swap(seen, Arc::new(zones));
         Arc::ptr_eq(&found, seen)
+    }
+
+    /// Prepares the journals for another generation. A journal tells of live values alone, so it ends where the
+    /// configuration changes other records.
+    fn prepare_journals(&self, zones: &[Zone]) {
+        let are_kept = self.0.are_journaled.load(Ordering::Acquire);
+        let present = self.load();
+        for zone in zones {
+            zone.live.keep_journal(are_kept);
+            if zone_named(&present, &zone.name).is_some_and(|present| !present.has_records_of(zone)) {
+                zone.live.cut_journal();
+            }
+        }
     }
 }
 

@@ -48,6 +48,7 @@ use crate::doctor::service::Doctor;
 use crate::metrics::Metrics;
 use crate::notify::Notifier;
 use crate::publisher::Publisher;
+use crate::replication::Transfers;
 
 use super::body::{self, BodyTimeout};
 use super::error::{method_not_allowed, no_such_page};
@@ -71,6 +72,7 @@ struct OperatorState {
     certificates: Option<Certificates>,
     doctor: Option<Doctor>,
     notifier: Option<Notifier>,
+    transfers: Option<Transfers>,
     console: Option<ConsoleLinks>,
     delegations: Option<DelegationChecks>,
     changes: Option<RecentChanges>,
@@ -84,6 +86,7 @@ pub struct DaemonServices {
     pub certificates: Option<Certificates>,
     pub doctor: Option<Doctor>,
     pub notifier: Option<Notifier>,
+    pub transfers: Option<Transfers>,
     pub console: Option<ConsoleLinks>,
     pub delegations: Option<DelegationChecks>,
     /// Kept for the console alone.
@@ -99,7 +102,7 @@ pub fn router(
     facts: Facts,
     daemon: DaemonServices,
 ) -> Router {
-    let DaemonServices { watch, certificates, doctor, notifier, console, delegations, changes } = daemon;
+    let DaemonServices { watch, certificates, doctor, notifier, transfers, console, delegations, changes } = daemon;
     let facts = Arc::new(facts);
     let state = OperatorState {
         publisher,
@@ -111,6 +114,7 @@ pub fn router(
         certificates,
         doctor,
         notifier,
+        transfers,
         console,
         delegations,
         changes,

@@ -9,6 +9,7 @@ use crate::api::types::status::{LastPublish, LastValidation, Status, ZoneStatus}
 use crate::certificates::api_certificate::ApiCertificateReport;
 use crate::model::account::Note;
 use crate::model::name::idn::both_ways;
+use crate::replication::SecondaryReport;
 
 use super::error::Result;
 use super::operator::Operator;
@@ -49,6 +50,7 @@ fn report(status: &Status, managed: &[ManagedCertificateView]) -> String {
 fn facts(status: &Status, managed: &[ManagedCertificateView]) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     push(&mut rows, "zones", status.zones.iter().map(zone));
+    push(&mut rows, "secondaries", status.secondaries.iter().map(secondary));
     push(&mut rows, "listeners", status.listeners.iter().cloned());
     let api = status.certificates.as_ref().and_then(|own| own.api.as_ref());
     let certificates = api.map(api_certificate).into_iter().chain(managed_certificates(managed));
@@ -72,6 +74,19 @@ fn push(rows: &mut Vec<Vec<String>>, name: &str, values: impl IntoIterator<Item 
 fn zone(zone: &ZoneStatus) -> String {
     let signed = if zone.signed { "signed" } else { "unsigned" };
     format!("{}, serial {}, {signed}", both_ways(&zone.name.to_string()), zone.serial)
+}
+
+fn secondary(report: &SecondaryReport) -> String {
+    let SecondaryReport { secondary, address, zone, serial, current, problem, .. } = report;
+    let state = match (serial, current, problem) {
+        (Some(_), true, None) => "up to date".to_owned(),
+        (Some(serial), true, Some(problem)) => format!("up to date with serial {serial}, but {problem}"),
+        (Some(serial), false, None) => format!("behind with serial {serial}"),
+        (Some(serial), false, Some(problem)) => format!("behind with serial {serial}: {problem}"),
+        (None, _, Some(problem)) => problem.clone(),
+        (None, _, None) => "not heard of yet".to_owned(),
+    };
+    format!("{secondary} at {address}, {}: {state}", both_ways(&zone.to_string()))
 }
 
 fn api_certificate(report: &ApiCertificateReport) -> String {

@@ -35,6 +35,9 @@ const OTHERS: [&str; 17] = [
     "TXTGATE_PKCS12",
 ];
 
+/// The tables of which there may be several, so that variables number them.
+const LISTS: [&str; 3] = ["zone", "secondary", "certificate"];
+
 /// The variables whose names begin with `TXTGATE_`, in the order of their names.
 #[derive(Clone, Debug, Default)]
 pub struct Environment(Vec<(String, String)>);
@@ -99,7 +102,7 @@ fn key_of(name: &str) -> String {
 
 /// The variable of a key. `N` stands for the number of an entry.
 pub(super) fn variable_of(key: &str) -> String {
-    let numbered = ["zone", "certificate"].iter().find_map(|list| {
+    let numbered = LISTS.iter().find_map(|list| {
         let rest = key.strip_prefix(list)?.strip_prefix('.')?;
         Some(format!("{list}.N.{rest}")).filter(|_| !rest.starts_with(|c: char| c.is_ascii_digit()))
     });
@@ -110,7 +113,7 @@ pub(super) fn variable_of(key: &str) -> String {
 fn is_known(key: &str, known: &[String]) -> bool {
     let has_number = key.split('.').any(|step| step.parse::<usize>().is_ok());
     let plain = keys::without_indexes(key);
-    let wants_number = plain.starts_with("zone.") || plain.starts_with("certificate.");
+    let wants_number = plain.split_once('.').is_some_and(|(list, _)| LISTS.contains(&list));
     (has_number || !wants_number) && known.contains(&plain)
 }
 

@@ -7,6 +7,7 @@ mod dnstap;
 mod listen;
 mod notify;
 mod query_log;
+mod secondary;
 
 use std::path::PathBuf;
 
@@ -21,6 +22,7 @@ pub use dnstap::Dnstap;
 pub use listen::{ApiListen, Listen};
 pub use notify::Notify;
 pub use query_log::{Privacy, QueryLog};
+pub use secondary::{Secondaries, Secondary, ZoneTransfer};
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +46,8 @@ pub struct File {
     pub querylog: QueryLog,
     pub updates: Updates,
     pub zone: Vec<Zone>,
+    pub secondaries: Secondaries,
+    pub secondary: Vec<Secondary>,
     pub certificate: Vec<Certificate>,
 }
 
@@ -68,6 +72,8 @@ impl Default for File {
             querylog: QueryLog::default(),
             updates: Updates::default(),
             zone: Vec::new(),
+            secondaries: Secondaries::default(),
+            secondary: Vec::new(),
             certificate: Vec::new(),
         }
     }
@@ -286,6 +292,8 @@ pub struct Zone {
     pub dnssec_key: Option<PathBuf>,
     #[serde(default = "dnskey_ttl")]
     pub dnskey_ttl: u32,
+    #[serde(default)]
+    pub transfer: ZoneTransfer,
     #[serde(default)]
     pub records: String,
 }

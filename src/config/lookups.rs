@@ -36,7 +36,7 @@ fn detour(text: &str) -> Option<(IpAddr, SocketAddr)> {
 }
 
 /// The address of a server, with a port or without.
-fn address(text: &str) -> Option<SocketAddr> {
+pub(super) fn address(text: &str) -> Option<SocketAddr> {
     let ip = || text.parse().ok().map(|ip: IpAddr| SocketAddr::new(ip, DNS_PORT));
     text.parse().ok().or_else(ip)
 }

@@ -112,6 +112,8 @@ impl Reader<'_> {
         let detours = self.detours(&file.detours);
         let wait_limit = self.timeout("updates.wait-limit", &file.updates.wait_limit);
         let zones = self.zones(&file.zone);
+        let catalog = self.catalog(&file.secondaries, &zones);
+        let secondaries = self.secondaries(file, &zones, catalog.as_ref());
         let certificates = self.certificates(file);
         Some(Config {
             path: self.source.path.to_owned(),
@@ -136,6 +138,8 @@ impl Reader<'_> {
             detours,
             updates: Updates { wait: file.updates.wait, wait_limit },
             zones,
+            secondaries,
+            catalog,
             certificates,
         })
     }

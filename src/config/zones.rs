@@ -73,7 +73,9 @@ impl Reader<'_> {
         };
         let dnskey_ttl = zone.dnskey_ttl;
         let dnssec = zone.dnssec_key.as_ref().map(|key| Dnssec { key: self.folder.join(key), dnskey_ttl });
-        Some(ZoneSettings { name, nameservers, soa, txt_ttl: zone.txt_ttl, statics, dnssec })
+        let txt_ttl = zone.txt_ttl;
+        let transfer = zone.transfer;
+        Some(ZoneSettings { name, nameservers, soa, txt_ttl, statics, dnssec, transfer })
     }
 
     /// A value that has no default.

@@ -22,6 +22,7 @@ use crate::model::time::Clock;
 use crate::net::dns_client::DnsClient;
 use crate::publisher::{Publisher, load};
 use crate::querylog::QueryLog;
+use crate::replication::Transfers;
 use crate::store::writer::{AccountListener, Writer, WriterThread};
 use crate::store::{Creation, Store};
 use crate::zone::Zones;
@@ -44,6 +45,7 @@ pub struct Services {
     pub(super) propagation: Propagation,
     pub(super) watchers: Watchers,
     pub(super) query_log: QueryLog,
+    pub(super) transfers: Transfers,
     pub(super) writer: Writer,
     thread: WriterThread,
 }
@@ -88,6 +90,7 @@ impl Services {
         let credentials = Credentials::new(publisher.clone(), hasher, cache, clock.clone())?;
         let watchers = Watchers::default();
         let query_log = QueryLog::new(config.query_log, zones.clone(), clock.clone(), metrics.clone());
+        let transfers = Transfers::new(zones.clone(), config);
         let dns_client = DnsClient::new(&config.resolvers).with_detours(config.detours.clone());
         let limit = config.updates.wait_limit;
         let propagation = Propagation::new(&dns_client, zones.clone(), clock.clone(), limit, metrics.clone());
@@ -103,6 +106,7 @@ impl Services {
             propagation,
             watchers,
             query_log,
+            transfers,
             writer,
             thread,
         })

@@ -70,13 +70,14 @@ impl Daemon {
     }
 
     fn responder(&self) -> Responder {
-        let Services { zones, clock, metrics, watchers, query_log, keyring, publisher, .. } = &self.services;
+        let Services { zones, clock, metrics, watchers, query_log, keyring, publisher, transfers, .. } = &self.services;
         let mut updates = Updates::new(keyring.clone(), publisher.clone(), self.config.dns.open_virtual_zones);
         if self.config.updates.wait == UpdateWait::Served {
             updates = updates.waiting_for(self.services.propagation.clone());
         }
         Responder::new(zones.clone(), clock.clone(), metrics.clone(), watchers.clone(), self.policy.clone())
             .with_updates(updates)
+            .with_transfers(transfers.clone())
             .with_tap(self.dnstap.as_ref().map(TapWriter::tap))
             .with_query_log(query_log.clone())
     }
@@ -156,6 +157,7 @@ impl Daemon {
             certificates: Some(self.certificates.clone()),
             doctor: Some(self.doctor.clone()),
             notifier: Some(self.notifier.clone()),
+            transfers: Some(self.services.transfers.clone()),
             console: links.clone(),
             delegations: Some(DelegationChecks::new(self.services.dns_client.clone())),
             changes: links.is_some().then(|| self.recent_changes()),

@@ -62,8 +62,22 @@ impl Ede {
     /// No zone is loaded yet (RFC 8914 section 4.15).
     pub const NOT_READY: Self = Self::fixed(14, "zones are not loaded yet");
 
-    /// The query asks for a zone transfer.
+    /// The query asks for a zone transfer, and the client is no secondary.
     pub const PROHIBITED: Self = Self::prohibited("no zone transfers");
+    /// A secondary's transfer lacks its TSIG key.
+    pub const TRANSFER_NEEDS_KEY: Self = Self::prohibited("a transfer needs the secondary's TSIG key");
+    /// A secondary's transfer is not encrypted.
+    pub const TRANSFER_NEEDS_TLS: Self = Self::prohibited("this secondary transfers over TLS only");
+    /// A transfer over TLS without what RFC 9103 section 7 asks for.
+    pub const TRANSFER_NEEDS_XOT: Self = Self::prohibited("a transfer needs TLS 1.3 with the ALPN token dot");
+    /// A transfer over UDP or QUIC.
+    pub const TRANSFER_NEEDS_TCP: Self = Self::prohibited("a transfer needs TCP or TLS");
+    /// The zone is signed online, which a secondary cannot do.
+    pub const TRANSFER_SIGNED: Self = Self::other("signed online, cannot be transferred");
+    /// Too many transfers are in progress.
+    pub const TRANSFERS_BUSY: Self = Self::other("too many transfers, try again");
+    /// The key of a secondary is for transfers and queries alone.
+    pub const TRANSFER_KEY: Self = Self::prohibited("this key is for zone transfers");
     /// The UPDATE is not signed.
     pub const NEEDS_TSIG: Self = Self::prohibited("an UPDATE needs the TSIG key of an account");
     /// The name in an UPDATE does not belong to the account.

@@ -3,8 +3,7 @@
 use hickory_proto::rr::RecordType;
 
 use crate::crypto::cookie::Presented;
-
-use super::wire::RawRecord;
+use crate::model::wire::RawRecord;
 
 /// The EDNS option by which a client asks how long a connection may idle (RFC 7828).
 const TCP_KEEPALIVE: u16 = 11;

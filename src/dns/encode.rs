@@ -11,17 +11,17 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use crate::crypto::cookie::{CLIENT, SERVER};
+use crate::crypto::tsig_record::ReplyTsig;
 use crate::model::serial::Serial;
 use crate::model::txt::MAX_STRING;
+use crate::model::wire::HEADER;
 use crate::zone::Zone;
 use crate::zone::signing::Signed;
 
 use super::answer::{Answer, Records};
+use super::echo::Echo;
 use super::edns::{Edns, PADDING};
-use super::question::Echo;
 use super::signatures::{NsecRole, Signatures, SigningOutcome};
-use super::tsig::ReplyTsig;
-use super::wire::HEADER;
 use crate::zone::signing::Carrier;
 
 /// The UDP payload size that the server announces, and the most that it sends: such a datagram fits every path without
@@ -352,6 +352,16 @@ impl Opt<'_> {
             out.resize(out.len() + padding, 0);
         }
     }
+}
+
+/// Appends an OPT record without options, in reply to one.
+pub fn push_opt(out: &mut Vec<u8>, edns: Edns) {
+    const ROOT_AND_TYPE: [u8; 3] = [0, 0, 41];
+    out.extend_from_slice(&ROOT_AND_TYPE);
+    push_u16(out, UDP_SIZE);
+    out.extend_from_slice(&[0, 0]);
+    push_u16(out, u16::from(edns.dnssec_ok) << 15);
+    push_u16(out, 0);
 }
 
 /// Appends the code and the length of an option.

@@ -9,6 +9,7 @@ use std::fmt;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
+use crate::crypto::tsig_record::{ReplyTsig, TsigError};
 use crate::model::name::{Labels, MAX_NAME, Name, NameRef};
 use crate::model::time::{PreciseTimestamp, Timestamp};
 use crate::querylog::QueryRecord;
@@ -16,11 +17,10 @@ use crate::querylog::QueryRecord;
 pub use crate::querylog::message::{CookieState, ReplyOutcome};
 
 use super::answer::{Answer, AskedName, LiveTxt, Records};
+use super::echo::Echo;
 use super::ede::Ede;
 use super::edns::Edns;
-use super::question::Echo;
 use super::source::MessageSource;
-use super::tsig::{ReplyTsig, TsigError};
 
 /// A name in uncompressed wire form, in the case in which it was sent: resolvers vary the case of letters (0x20).
 #[derive(Clone, PartialEq, Eq)]

@@ -5,56 +5,19 @@
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
+use crate::crypto::tsig_record::TSIG;
+use crate::metrics::transfers::TransferKind;
 use crate::model::name::{MAX_NAME, NameRef};
+use crate::model::wire::{HEADER, RawRecord, Walk};
 
+use super::echo::{Echo, QUERY};
 use super::ede::Ede;
 use super::edns::{Edns, is_opt};
 use super::error_reply::ErrorReply;
-use super::tsig::TSIG;
-use super::wire::{HEADER, RawRecord, Walk};
+use super::transfer_question::{TransferQuestion, serial_of, transfer_kind};
 
-/// The parts of a message that its reply repeats.
-#[derive(Clone, Copy, Debug)]
-pub struct Echo<'p> {
-    /// The message id.
-    pub id: u16,
-    /// The opcode, 4 bits.
-    pub opcode: u8,
-    /// Recursion desired: copied (RFC 1035 section 4.1.1).
-    pub recursion_desired: bool,
-    /// The question section byte for byte, because resolvers check the case of each letter. Empty unless the section
-    /// holds exactly one question.
-    pub question: &'p [u8],
-    /// The OPT record; `None` if the message has none.
-    pub edns: Option<Edns>,
-}
-
-/// The opcode of a query (RFC 1035 section 4.1.1).
-const QUERY: u8 = 0;
 /// The opcode of an UPDATE (RFC 2136 section 1.3).
 const UPDATE: u8 = 5;
-
-/// Bytes of a question's type and class.
-const TYPE_AND_CLASS: usize = 4;
-
-impl<'p> Echo<'p> {
-    /// The name in the question as sent, in uncompressed wire form.
-    pub fn question_name(&self) -> Option<&'p [u8]> {
-        let length = self.question.len().checked_sub(TYPE_AND_CLASS)?;
-        self.question.get(..length)
-    }
-
-    /// The type in the question.
-    pub fn question_type(&self) -> Option<RecordType> {
-        let &[high, low, _, _] = self.question.last_chunk::<TYPE_AND_CLASS>()?;
-        Some(u16::from_be_bytes([high, low]).into())
-    }
-
-    /// The type that a query asks for; `None` for other opcodes.
-    pub fn queried_type(&self) -> Option<RecordType> {
-        if self.opcode == QUERY { self.question_type() } else { None }
-    }
-}
 
 /// The classes that are answered (RFC 1035 section 3.2.4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,6 +57,8 @@ pub struct Question<'p> {
 pub enum Request<'p> {
     /// The records of one name, type and class.
     Query(Question<'p>),
+    /// A zone transfer. Whoever may have none is refused before the rest of the query matters.
+    Transfer(TransferQuestion<'p>),
     /// A server cookie and nothing else (RFC 7873 section 5.4).
     Cookie(Echo<'p>),
     /// An UPDATE (RFC 2136), whose sections are still to be read.
@@ -125,7 +90,7 @@ impl<'p> Request<'p> {
     /// | 4 | The EDNS version is 0 | BADVERS, whatever the message asks for | RFC 6891 section 6.1.3 |
     /// | 5 | The opcode is QUERY | [`Update`](Self::Update), if its records can be told apart (otherwise FORMERR); NOTIMP for any other, since an opcode decides what the rest means | RFC 2136 section 2, RFC 1035 section 4.1.1 |
     /// | 6 | It has one question that can be read | [`Cookie`](Self::Cookie), if it has none and asks for a cookie; otherwise FORMERR | RFC 7873 section 5.4, RFC 9619 section 4 |
-    /// | 7 | The type is not AXFR or IXFR | REFUSED, before the record that an IXFR brings along is a fault | RFC 5936 section 2.2.1, RFC 1995 section 3 |
+    /// | 7 | The type is not AXFR or IXFR | [`Transfer`](Self::Transfer), which is refused to strangers before the record that an IXFR brings along can be a fault | RFC 5936 section 2.2.1, RFC 1995 section 3 |
     /// | 8 | No answer or authority records follow, the options and the cookie have a valid length, and nothing is left over | FORMERR | RFC 1035 section 4.1, RFC 6891 section 6.1.2, RFC 7873 section 5.2.2 |
     /// | 9 | The type can be asked for, unlike OPT, NXNAME, TKEY and TSIG | FORMERR | RFC 6895 section 3.1, RFC 9824 section 3.5 |
     /// | 10 | The class is IN, ANY or CH | REFUSED | RFC 1035 section 3.2.4 |
@@ -152,7 +117,10 @@ impl<'p> Request<'p> {
             UPDATE if additional.is_whole => Ok(Self::Update(echo)),
             UPDATE => Err(ResponseCode::FormErr.into()),
             QUERY => match fields {
-                Some(fields) => Question::checked(fields, &header, walk, echo, lower).map(Self::Query),
+                Some(fields) => match transfer_kind(fields.rtype.into()) {
+                    Some(kind) => Ok(Self::Transfer(header.transfer(fields, kind, walk, echo, lower))),
+                    None => Question::checked(fields, &header, walk, echo, lower).map(Self::Query),
+                },
                 None if header.wants_cookie(walk, echo.edns) => Ok(Self::Cookie(echo)),
                 None => Err(ResponseCode::FormErr.into()),
             },
@@ -165,6 +133,7 @@ impl<'p> Request<'p> {
     pub fn echo(&self) -> &Echo<'p> {
         match self {
             Self::Query(question) => &question.echo,
+            Self::Transfer(question) => &question.echo,
             Self::Cookie(echo) | Self::Update(echo) | Self::Signed(echo) => echo,
         }
     }
@@ -180,9 +149,6 @@ impl<'p> Question<'p> {
         lower: &'p mut [u8; MAX_NAME],
     ) -> Result<Self, ErrorReply> {
         let rtype = RecordType::from(fields.rtype);
-        if matches!(rtype, RecordType::AXFR | RecordType::IXFR) {
-            return Err(ErrorReply::new(ResponseCode::Refused, Ede::PROHIBITED));
-        }
         if !header.is_rest_valid(walk) {
             return Err(ResponseCode::FormErr.into());
         }
@@ -308,11 +274,30 @@ impl Header {
         self.questions == 0 && edns.is_some_and(|edns| edns.cookie.is_some()) && self.is_rest_valid(walk)
     }
 
-    /// Whether only valid additional records follow, and nothing behind them. Records other than OPT are ignored.
-    fn is_rest_valid(&self, mut walk: Walk<'_>) -> bool {
-        if self.answers != 0 || self.authorities != 0 {
-            return false;
-        }
+    /// Reads a query for a transfer behind its question.
+    fn transfer<'p>(
+        &self,
+        fields: QuestionFields<'p>,
+        kind: TransferKind,
+        mut walk: Walk<'_>,
+        echo: Echo<'p>,
+        lower: &'p mut [u8; MAX_NAME],
+    ) -> TransferQuestion<'p> {
+        let name = NameRef::lowered(fields.name, lower);
+        let is_ixfr = kind == TransferKind::Ixfr;
+        let serial = if is_ixfr { serial_of(&mut walk, name) } else { None };
+        let has_counts = self.answers == 0 && self.authorities == u16::from(is_ixfr) && serial.is_some() == is_ixfr;
+        let is_valid = has_counts && self.are_additionals_valid(walk) && Class::of(fields.class) == Some(Class::In);
+        TransferQuestion { name, kind, serial, is_valid, echo }
+    }
+
+    /// Whether only valid additional records follow, and nothing behind them.
+    fn is_rest_valid(&self, walk: Walk<'_>) -> bool {
+        self.answers == 0 && self.authorities == 0 && self.are_additionals_valid(walk)
+    }
+
+    /// Whether valid additional records come next, and nothing behind them. Records other than OPT are ignored.
+    fn are_additionals_valid(&self, mut walk: Walk<'_>) -> bool {
         for _ in 0..self.additionals {
             let Some(record) = walk.record() else { return false };
             if is_opt(&record) && !Edns::is_valid(&record) {

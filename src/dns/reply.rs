@@ -10,6 +10,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use crate::crypto::cookie::{CookieSecret, CookieSecrets, Cookies, SERVER};
+use crate::crypto::tsig_record::ReplyTsig;
 use crate::metrics::Metrics;
 use crate::model::name::Name;
 use crate::model::secret::RandomError;
@@ -17,14 +18,13 @@ use crate::model::time::Clock;
 use crate::querylog::Recorder;
 
 use super::answer::Answer;
+use super::echo::Echo;
 use super::encode::{Extras, encode, encode_fault, size_limit};
 use super::identity::ServerIdentity;
 use super::limits::{LimitAction, ReplyLimits};
 use super::query_event::{CookieState, Observed, ReplyOutcome};
-use super::question::Echo;
 use super::source::{MessageSource, Transport};
 use super::tap::MessageTap;
-use super::tsig::ReplyTsig;
 use super::watch::Watchers;
 
 /// A reply that has been written.
@@ -118,6 +118,13 @@ impl ReplyWriter {
     pub fn leave_unanswered(&self, received: Received<'_>, answer: &Answer<'_>) {
         let cookie = self.check_cookie(received);
         self.record(&observed(received, answer, cookie.state, ReplyOutcome::Unanswered));
+    }
+
+    /// Records a transfer that was sent to its end, as one reply of so many bytes.
+    pub fn record_transfer(&self, received: Received<'_>, answer: &Answer<'_>, bytes: usize) -> WrittenReply {
+        let cookie = self.check_cookie(received);
+        let sent = observed(received, answer, cookie.state, ReplyOutcome::Sent);
+        self.record(&Observed { size: bytes, ..sent })
     }
 
     /// Counts a message that is not a request: a response, or one too short for a header. Such a message has no event.

@@ -1,5 +1,7 @@
 //! From the bytes of a message to its reply; every listener calls [`Responder::respond`].
 
+mod secondaries;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,25 +10,28 @@ use hickory_proto::op::ResponseCode;
 use tracing::{debug, error};
 
 use crate::crypto::keyring::TsigHolder;
+use crate::crypto::tsig_record::{Tsig, Unverified, VerifiedRequest};
 use crate::metrics::Metrics;
 use crate::model::account::Account;
 use crate::model::name::{MAX_NAME, Name, NameRef};
 use crate::model::time::Clock;
 use crate::net::dnstap::Tap;
 use crate::querylog::{QueryLog, Recorder};
+use crate::replication::Transfers;
 use crate::zone::signing::Carrier;
 use crate::zone::{Zone, Zones};
 
 use super::answer::{Answer, answer};
 use super::dnssec::sign_answer;
+use super::echo::Echo;
 use super::ede::Ede;
 use super::error_reply::ErrorReply;
-use super::question::{Class, Echo, Question, Request, RequestError};
+use super::question::{Class, Question, Request, RequestError};
 use super::reply::{Received, ReplyWriter, ResponsePolicy, WrittenReply};
 use super::signatures::SigningOutcome;
 use super::source::MessageSource;
 use super::tap::MessageTap;
-use super::tsig::{Tsig, Unverified, VerifiedRequest};
+use super::transfer::PendingTransfer;
 use super::update::{NotAccepted, PendingUpdate, Updates, updated_names};
 use super::watch::Watchers;
 
@@ -39,6 +44,8 @@ pub enum Outcome {
     Replied(WrittenReply),
     /// The message is an UPDATE that waits for the disk; nothing has been written.
     Update(Box<PendingUpdate>),
+    /// The message asks for a transfer over a connection, which takes many messages; nothing has been written.
+    Transfer(Box<PendingTransfer>),
 }
 
 impl Outcome {
@@ -46,7 +53,7 @@ impl Outcome {
     pub fn replied(self) -> Option<WrittenReply> {
         match self {
             Self::Replied(responded) => Some(responded),
-            Self::Silence | Self::Update(_) => None,
+            Self::Silence | Self::Update(_) | Self::Transfer(_) => None,
         }
     }
 }
@@ -63,6 +70,7 @@ pub struct Responder {
     zones: Zones,
     pub(super) replies: ReplyWriter,
     updates: Option<Updates>,
+    transfers: Option<Transfers>,
     query_log: Option<QueryLog>,
 }
 
@@ -70,12 +78,17 @@ impl Responder {
     /// Creates a responder that answers from `zones` as of `clock`, and reports to `metrics` and `watchers`.
     pub fn new(zones: Zones, clock: Clock, metrics: Arc<Metrics>, watchers: Watchers, policy: ResponsePolicy) -> Self {
         let replies = ReplyWriter { clock, metrics, watchers, recorder: Recorder::off(), policy, tap: None };
-        Self { zones, replies, updates: None, query_log: None }
+        Self { zones, replies, updates: None, transfers: None, query_log: None }
     }
 
     /// Makes the responder verify signatures and accept UPDATEs.
     pub fn with_updates(self, updates: Updates) -> Self {
         Self { updates: Some(updates), ..self }
+    }
+
+    /// Makes the responder transfer zones to secondaries.
+    pub fn with_transfers(self, transfers: Transfers) -> Self {
+        Self { transfers: Some(transfers), ..self }
     }
 
     /// Makes the responder copy every message to dnstap.
@@ -149,7 +162,7 @@ impl Responder {
                 let length = (out.len() - start - 2) as u16;
                 out[start..start + 2].copy_from_slice(&length.to_be_bytes());
             }
-            Outcome::Silence | Outcome::Update(_) => out.truncate(start),
+            Outcome::Silence | Outcome::Update(_) | Outcome::Transfer(_) => out.truncate(start),
         }
         outcome
     }
@@ -161,6 +174,7 @@ impl Responder {
                 let received = unsigned(source, &question.echo);
                 self.answer(&question, received, |name| self.is_open_zone(name), out)
             }
+            Ok(Request::Transfer(question)) => self.transfer(&question, unsigned(source, &question.echo), out),
             Ok(Request::Cookie(echo)) => {
                 self.replies.reply(unsigned(source, &echo), &Answer::bare(ResponseCode::NoError), out).into()
             }
@@ -186,8 +200,10 @@ impl Responder {
         out: &mut Vec<u8>,
     ) -> Outcome {
         let zones = self.zones.load();
+        let catalog = self.catalog_for(question, received);
+        let zones = catalog.as_deref().unwrap_or(&zones);
         let carrier = received.source.transport.carrier();
-        let (answer, pause) = self.decide(&zones, question, is_virtual, carrier);
+        let (answer, pause) = self.decide(zones, question, is_virtual, carrier);
         if matches!(answer.signing, SigningOutcome::Withheld) && carrier == Carrier::Stream {
             // TC would not help a client on a stream. The client gets no answer, and asks again.
             self.replies.leave_unanswered(received, &answer);
@@ -240,19 +256,38 @@ impl Responder {
         let Ok(Some(tsig)) = Tsig::read(packet) else {
             return self.refuse(received, ResponseCode::FormErr, out);
         };
+        if let Some(key) = self.transfers.as_ref().and_then(|transfers| transfers.key(tsig.key_name())) {
+            return match tsig.verify(Some(&key.key), self.replies.clock.commit()) {
+                Ok(verified) => self.respond_to_secondary(&tsig.stripped(), &verified, source, out),
+                Err(unverified) => self.reject(packet, &tsig, unverified, received, out),
+            };
+        }
         let holder = self.updates.as_ref().and_then(|updates| updates.holder(tsig.key_name()));
         let key = holder.as_ref().map(|holder| &holder.key);
         match (tsig.verify(key, self.replies.clock.commit()), holder) {
             (Ok(verified), Some(holder)) => self.respond_verified(&tsig.stripped(), &verified, &holder, source, out),
-            (Err(Unverified::Rejected(error, reply)), _) => {
-                debug!(error = error.as_str(), key = %tsig.key_name(), client = %source.address, "a TSIG record was rejected");
-                self.replies.metrics.unverified.one();
-                let updated = self.observed_names(packet);
-                let received = Received { tsig: Some(&reply), updated: &updated, ..received };
-                self.refuse(received, ResponseCode::NotAuth, out)
-            }
-            (Err(Unverified::Malformed), _) | (_, None) => self.refuse(received, ResponseCode::FormErr, out),
+            (Err(unverified), _) => self.reject(packet, &tsig, unverified, received, out),
+            (Ok(_), None) => self.refuse(received, ResponseCode::FormErr, out),
         }
+    }
+
+    /// Answers a message whose signature is not accepted.
+    fn reject(
+        &self,
+        packet: &[u8],
+        tsig: &Tsig<'_>,
+        unverified: Unverified,
+        received: Received<'_>,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let Unverified::Rejected(error, reply) = unverified else {
+            return self.refuse(received, ResponseCode::FormErr, out);
+        };
+        let client = received.source.address;
+        debug!(error = error.as_str(), key = %tsig.key_name(), %client, "a TSIG record was rejected");
+        self.replies.metrics.unverified.one();
+        let updated = self.observed_names(packet);
+        self.refuse(Received { tsig: Some(&reply), updated: &updated, ..received }, ResponseCode::NotAuth, out)
     }
 
     /// Answers a message with a valid signature. `packet` is the message without its TSIG record.
@@ -285,6 +320,7 @@ impl Responder {
         }
         match request {
             Request::Query(question) => self.answer(&question, received, |name| has_alias(&holder.account, name), out),
+            Request::Transfer(question) => self.transfer(&question, received, out),
             Request::Update(_) => self.accept_update(packet, received, verified, holder, out),
             Request::Cookie(_) => self.replies.reply(received, &Answer::bare(ResponseCode::NoError), out).into(),
             // `Tsig::read` has rejected a message with two TSIG records, so this never happens.

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::model::wire::HEADER;
 use crate::net::dnstap::{Kind, Protocol, Tap, Tapped};
 
 use super::source::{MessageSource, Transport};
-use super::wire::HEADER;
 
 /// The opcode of UPDATE (RFC 2136).
 const UPDATE: u8 = 5;

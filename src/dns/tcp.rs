@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use hickory_proto::op::ResponseCode;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -11,20 +12,26 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, timeout, timeout_at};
 
 use crate::model::prefix::Prefix;
+use crate::model::wire::HEADER;
 use crate::net::accept::Acceptor;
 use crate::net::connections::{ConnectionPermit, Connections};
 use crate::net::proxy_protocol::{ProxyProtocol, is_header};
 
+use super::ede::Ede;
+use super::error_reply::ErrorReply;
 use super::listener::{Heartbeat, StreamListener, stopped};
 use super::long_messages::{LongMessages, MessagePermit, SHORT};
+use super::reply::WrittenReply;
 use super::responder::{Outcome, Responder};
 use super::source::{MessageSource, Transport, canonical};
-use super::wire::HEADER;
+use super::transfer::PendingTransfer;
 
 const WHAT: &str = Transport::Tcp.listener();
 
 /// How long a client may take to receive its answers.
 const WRITE: Duration = Duration::from_secs(5);
+/// How long a client may take to receive one message of a zone transfer.
+const TRANSFER: Duration = Duration::from_secs(30);
 /// Connections in total.
 pub const MAX_CONNECTIONS: usize = 4_096;
 /// Connections from one network prefix.
@@ -67,6 +74,8 @@ where
 pub(super) struct StreamTimeouts {
     pub idle: Duration,
     pub write: Duration,
+    /// How long a client may take to receive one message of a zone transfer.
+    pub transfer: Duration,
 }
 
 /// What serving connections needs, over TCP, TLS and QUIC; each connection has a cheap clone.
@@ -78,6 +87,8 @@ pub struct ConnectionHandler {
     pub(super) long_messages: LongMessages,
     pub(super) proxies: ProxyProtocol,
     pub(super) shutdown: watch::Receiver<bool>,
+    /// Why the connection carries no zone transfers, if it carries none.
+    pub(super) no_transfers: Option<Ede>,
 }
 
 pub(super) async fn accept_all<F>(
@@ -110,8 +121,9 @@ pub(super) async fn accept_all<F>(
 impl ConnectionHandler {
     /// Serves connections until `shutdown` is true or its sender is gone.
     pub fn new(responder: Responder, shutdown: watch::Receiver<bool>) -> Self {
-        let timeouts = StreamTimeouts { idle: responder.idle_timeout(), write: WRITE };
-        Self { responder, timeouts, long_messages: LongMessages::new(), proxies: ProxyProtocol::off(), shutdown }
+        let timeouts = StreamTimeouts { idle: responder.idle_timeout(), write: WRITE, transfer: TRANSFER };
+        let (long_messages, proxies) = (LongMessages::new(), ProxyProtocol::off());
+        Self { responder, timeouts, long_messages, proxies, shutdown, no_transfers: None }
     }
 
     /// Reads the PROXY headers of these proxies over TCP and TLS.
@@ -245,6 +257,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> StreamSession<'_, S> {
                             self.write(answers).await?;
                             update.carried_out(answers).await
                         }
+                        Outcome::Transfer(transfer) => {
+                            self.write(answers).await?;
+                            self.transfer(transfer, answers).await?
+                        }
                         outcome => outcome.replied(),
                     };
                     let pause = responded.map_or(Duration::ZERO, |responded| responded.pause);
@@ -273,6 +289,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> StreamSession<'_, S> {
         }
         self.write(answers).await?;
         end
+    }
+
+    /// Sends a zone transfer, or appends the refusal.
+    async fn transfer(
+        &mut self,
+        transfer: Box<PendingTransfer>,
+        answers: &mut Vec<u8>,
+    ) -> io::Result<Option<WrittenReply>> {
+        if let Some(ede) = self.handler.no_transfers {
+            return Ok(transfer.refuse(ErrorReply::new(ResponseCode::Refused, ede), answers));
+        }
+        tokio::select! {
+            sent = transfer.send(&mut self.stream, self.permit, self.handler.timeouts.transfer) => sent.map(|()| None),
+            () = stopped(&mut self.handler.shutdown) => Err(io::ErrorKind::ConnectionAborted.into()),
+        }
     }
 
     async fn write(&mut self, answers: &mut Vec<u8>) -> io::Result<()> {

@@ -19,6 +19,7 @@ mod signed;
 mod sizes;
 mod store_fixture;
 mod tcp;
+mod transfers;
 mod tsig;
 mod udp;
 mod updates;

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
+use tokio_rustls::rustls::ProtocolVersion;
 use tracing::debug;
 
 use crate::net::accept::Acceptor;
 use crate::net::connections::{ConnectionPermit, Connections};
 use crate::net::proxy_protocol::has_header;
-use crate::net::tls::Tls;
+use crate::net::tls::{DOT, Tls};
 
+use super::ede::Ede;
 use super::listener::{StreamListener, stopped};
 use super::source::Transport;
 use super::tcp::{ConnectionHandler, start};
@@ -58,7 +60,14 @@ async fn serve_tls(
         () = stopped(&mut handler.shutdown) => return,
     };
     match handshake {
-        Ok(Some(Ok(stream))) => handler.serve(stream, source, &permit).await,
+        Ok(Some(Ok(stream))) => {
+            let (_, session) = stream.get_ref();
+            let is_new = session.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+            if !is_new || !session.alpn_protocol().is_some_and(|chosen| DOT.contains(&chosen)) {
+                handler.no_transfers = Some(Ede::TRANSFER_NEEDS_XOT);
+            }
+            handler.serve(stream, source, &permit).await;
+        }
         Ok(Some(Err(error))) => debug!(%peer, "TLS handshake: {error}"),
         Ok(None) => {}
         Err(_) => debug!(%peer, "TLS handshake: too slow"),

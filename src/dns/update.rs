@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tracing::debug;
 
 use crate::crypto::keyring::{Admission, Keyring, Ticket, TsigHolder};
+use crate::crypto::tsig_record::{ReplyTsig, VerifiedRequest};
 use crate::delegation::propagation::Propagation;
 use crate::model::actor::{Actor, FrontEnd, KeyUsed};
 use crate::model::name::{Name, NameRef};
@@ -25,11 +26,10 @@ use crate::publisher::Publisher;
 use crate::zone::Zone;
 
 use super::answer::Answer;
+use super::echo::Echo;
 use super::error_reply::ErrorReply;
-use super::question::Echo;
 use super::reply::{Received, ReplyWriter, WrittenReply};
 use super::source::MessageSource;
-use super::tsig::{ReplyTsig, VerifiedRequest};
 
 use plan::UpdatePlan;
 use refusal::{UpdateFailure, UpdateRefusal};

@@ -10,6 +10,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::histogram::{BOUNDS, Histogram};
+use super::transfers::{KINDS, NOTIFY_RESULTS, RESULTS};
 use super::{CHANNELS, CertificateTimes, Counter, EndAndFailure, Metrics, RCODES, ROUTES, TYPES};
 
 /// A number that somebody else knows: its name, its meaning and its value.
@@ -39,6 +40,7 @@ impl Collector for Exposition {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.encode_dns(&mut encoder)?;
         self.encode_dnstap(&mut encoder)?;
+        self.encode_transfers(&mut encoder)?;
         self.encode_counters(&mut encoder)?;
         self.encode_histograms(&mut encoder)?;
         for (name, help, value) in &self.gauges {
@@ -93,6 +95,41 @@ impl Exposition {
         let mut messages = counters(encoder, "txtgate_dnstap_messages", help)?;
         encode_labelled(&mut messages, &[("became", "written")], dnstap_written)?;
         encode_labelled(&mut messages, &[("became", "lost")], dnstap_lost)
+    }
+
+    fn encode_transfers(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Requests for zone transfers, by kind and by what they got.";
+        let mut transfers = counters(encoder, "txtgate_transfers", help)?;
+        for (kind, by_result) in KINDS.iter().zip(&self.metrics.transfers.counters) {
+            for (result, counter) in RESULTS.iter().zip(by_result) {
+                encode_labelled(&mut transfers, &[("kind", *kind), ("result", *result)], counter)?;
+            }
+        }
+        let help = "NOTIFY messages to secondaries, by result.";
+        let mut notifies = counters(encoder, "txtgate_notifies", help)?;
+        for (result, counter) in NOTIFY_RESULTS.iter().zip(&self.metrics.transfers.notifies) {
+            encode_labelled(&mut notifies, &[("result", *result)], counter)?;
+        }
+        self.encode_lags(encoder)
+    }
+
+    /// Writes nothing where no secondary has told its serial.
+    fn encode_lags(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let lags = self.metrics.transfers.lags();
+        if lags.is_empty() {
+            return Ok(());
+        }
+        let help = "By how much the serial of a zone at a secondary is behind; 0: it is up to date.";
+        let mut family = encoder.encode_descriptor("txtgate_secondary_lag", help, None, MetricType::Gauge)?;
+        for (labels, lag) in lags.iter() {
+            let labels = [
+                ("secondary", labels.secondary.as_str()),
+                ("address", labels.address.as_str()),
+                ("zone", labels.zone.as_str()),
+            ];
+            family.encode_family(&labels)?.encode_gauge(lag)?;
+        }
+        Ok(())
     }
 
     fn encode_counters(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -177,6 +214,7 @@ impl Exposition {
                 "Time of changes of TXT values, until each is durable and served.",
                 &metrics.update_times,
             ),
+            ("txtgate_transfer_seconds", "Time of zone transfers over connections.", &metrics.transfers.times),
             ("txtgate_commit_seconds", "Time of commits, fsync included.", &metrics.commits),
             ("txtgate_hash_seconds", "Time of key hashes.", &metrics.hashes),
         ] {

@@ -1,19 +1,23 @@
 //! The registered names of one zone and the TXT values that live at them.
 
+pub mod history;
+pub mod label;
 mod table;
+pub mod undo;
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-
-use uuid::Uuid;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::model::serial::Serial;
 
 use super::owner_state::OwnerState;
 
+use history::{Difference, History};
+use label::{LiveLabel, uuid_of};
 use table::Table;
+use undo::Undo;
 
 /// Shards of the name table: enough that a writer at full speed stalls no reader that can be measured, and few enough that
 /// their locks stay in the nearest cache of the processor.
@@ -34,8 +38,7 @@ impl<T: Default> Default for Shards<T> {
 
 impl<T> Shards<T> {
     fn shard(&self, hash: u64) -> &RwLock<T> {
-        // The remainder is below SHARDS, so the cast and the index always fit.
-        &self.0[(hash % SHARDS as u64) as usize]
+        &self.0[shard_of(hash)]
     }
 
     // A panic while a shard was locked leaves it whole (nothing in a change panics half-way): go on with it.
@@ -59,13 +62,14 @@ pub struct Live {
     others: Shards<HashMap<Box<[u8]>, OwnerState>>,
     spread: RandomState,
     serial: AtomicU32,
+    history: History,
 }
 
 impl Live {
     /// No names yet, and a serial to start from.
     pub fn new(serial: Serial) -> Self {
         let (uuids, others, spread) = (Shards::default(), Shards::default(), RandomState::new());
-        Self { uuids, others, spread, serial: AtomicU32::new(serial.0) }
+        Self { uuids, others, spread, serial: AtomicU32::new(serial.0), history: History::default() }
     }
 
     /// What is at a label in lower case, or at the [`APEX`]; `None` where nobody registered it.
@@ -101,23 +105,42 @@ impl Live {
     /// Readers hold one lock at a time, so this waits for each of them for the time of a copy. A serial that is not
     /// after the present one stays as it is (RFC 1982).
     pub fn apply<'l>(&self, states: impl IntoIterator<Item = (&'l str, Option<OwnerState>)>, serial: Serial) {
+        let mut history = self.history.lock();
         let mut uuids = BTreeMap::new();
         let mut others = BTreeMap::new();
         for (label, state) in states {
-            let label = label.as_bytes();
-            match (uuid_of(label), state) {
-                (Some(uuid), state) => {
-                    let shard = self.uuids.lock(&mut uuids, self.hash(&uuid));
-                    match state {
-                        Some(state) => shard.put(uuid, state, |key| self.hash(key)),
-                        None => shard.remove(&uuid, |key| self.hash(key)),
-                    }
+            let after = if history.is_followed() { state.clone() } else { None };
+            let (shard, before) = match uuid_of(label.as_bytes()) {
+                Some(uuid) => {
+                    let hash = self.hash(&uuid);
+                    let table = self.uuids.lock(&mut uuids, hash);
+                    let before = match state {
+                        Some(state) => table.put(uuid, state, |key| self.hash(key)),
+                        None => table.remove(&uuid, |key| self.hash(key)),
+                    };
+                    (shard_of(hash), before)
                 }
-                (None, Some(state)) => _ = self.others.lock(&mut others, self.hash(label)).insert(label.into(), state),
-                (None, None) => _ = self.others.lock(&mut others, self.hash(label)).remove(label),
+                None => {
+                    let hash = self.hash(label.as_bytes());
+                    let names = self.others.lock(&mut others, hash);
+                    let before = match state {
+                        Some(state) => names.insert(label.as_bytes().into(), state),
+                        None => names.remove(label.as_bytes()),
+                    };
+                    (SHARDS + shard_of(hash), before)
+                }
+            };
+            if history.is_followed() {
+                history.note(shard, LiveLabel::of(label.as_bytes()), before, after);
             }
         }
-        self.raise_serial(serial);
+        let present = self.serial();
+        if serial.is_after(present) {
+            history.close(present, serial);
+            self.serial.store(serial.0, Ordering::Release);
+        } else {
+            history.close_unnumbered();
+        }
     }
 
     /// The serial as of now.
@@ -127,9 +150,50 @@ impl Live {
 
     /// Raises the serial; one that is not after the present one changes nothing (RFC 1982).
     pub fn raise_serial(&self, serial: Serial) {
-        let after = |current| serial.is_after(Serial(current)).then_some(serial.0);
-        // An error says that it stayed as it was.
-        _ = self.serial.fetch_update(Ordering::AcqRel, Ordering::Acquire, after);
+        self.apply([], serial);
+    }
+
+    /// Keeps a bounded journal of differences from now on, or none.
+    pub fn keep_journal(&self, is_kept: bool) {
+        self.history.lock().keep_journal(is_kept);
+    }
+
+    /// Empties the journal: what stands beside the live values is about to change.
+    pub fn cut_journal(&self) {
+        self.history.lock().cut();
+    }
+
+    /// The differences from an earlier serial to the present one, and that; `None` where the journal does not reach so
+    /// far back.
+    pub fn differences_since(&self, earlier: Serial) -> Option<(Vec<Arc<Difference>>, Serial)> {
+        let history = self.history.lock();
+        // The serial only rises while the history is locked.
+        let present = self.serial();
+        history.since(earlier).map(|differences| (differences, present))
+    }
+
+    /// From now on, notes what names were before they change, until the result is dropped; with the present serial.
+    pub fn follow(&self) -> (Arc<Undo>, Serial) {
+        let mut history = self.history.lock();
+        let undo = history.follow();
+        (undo, self.serial())
+    }
+
+    /// The names of a shard that have values; `None` behind the last shard.
+    pub fn shard_states(&self, shard: usize) -> Option<Vec<(LiveLabel, OwnerState)>> {
+        let has_values = |state: &OwnerState| state.texts().next().is_some();
+        if shard < SHARDS {
+            let table = self.uuids.read(shard as u64);
+            let found = table.iter().filter(|(_, state)| has_values(state));
+            return Some(found.map(|(key, state)| (LiveLabel::Uuid(*key), state.clone())).collect());
+        }
+        let shard = shard - SHARDS;
+        if shard >= SHARDS {
+            return None;
+        }
+        let names = self.others.read(shard as u64);
+        let found = names.iter().filter(|(_, state)| has_values(state));
+        Some(found.map(|(label, state)| (LiveLabel::Text(label.clone()), state.clone())).collect())
     }
 
     fn hash(&self, key: &[u8]) -> u64 {
@@ -137,13 +201,16 @@ impl Live {
     }
 }
 
-/// The UUID that a label spells in its 36-character form, the only form that maps to one label.
-fn uuid_of(label: &[u8]) -> Option<[u8; 16]> {
-    (label.len() == 36).then(|| Uuid::try_parse_ascii(label).ok()).flatten().map(Uuid::into_bytes)
+/// The number of a hash's shard.
+fn shard_of(hash: u64) -> usize {
+    // The remainder is below SHARDS, so the cast always fits.
+    (hash % SHARDS as u64) as usize
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
     use crate::model::time::{RunningTime, Timestamp};
     use crate::model::txt::LiveValue;

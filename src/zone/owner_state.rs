@@ -67,6 +67,12 @@ impl OwnerState {
         }
     }
 
+    /// The text of each value, expired ones included: those of challenges from newest to oldest, then persistent ones.
+    pub fn texts(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        let challenges = self.values().iter().map(|value| value.txt.as_bytes().as_slice());
+        challenges.chain(self.persistent().iter().map(|value| value.value.as_str().as_bytes()))
+    }
+
     /// When the last value of a challenge expired, or will; `None` where none is known of.
     pub fn last_expiry(&self) -> Option<RunningTime> {
         match self {

@@ -8,7 +8,7 @@ use crate::model::name::{Name, NameError};
 use crate::model::serial::Serial;
 
 /// A zone's SOA but for the serial (RFC 1035 section 3.3.13).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Soa {
     /// The first nameserver.
     pub mname: Name,

@@ -3,6 +3,7 @@
 //! Strict on purpose: whatever this daemon could not answer rightly is an error that names the line.
 
 mod error;
+mod sets;
 mod text;
 mod unicode;
 

@@ -61,7 +61,7 @@ fn examples_of_private_files_lie_where_the_service_owns_them() {
     let file: File = all_keys().try_into().unwrap();
     let (secrets, key) = (&file.api.registration_secrets_file, &file.zone[0].dnssec_key);
     let private = [&file.dns.cookie_secret_file, secrets, key, &file.certificate[0].pkcs12_password_file];
-    let private = private.into_iter().chain([&file.notify.webhook_secret_file]);
+    let private = private.into_iter().chain([&file.notify.webhook_secret_file, &file.secondary[0].tsig_key_file]);
     for path in private.map(|path| path.as_ref().expect("an example")) {
         assert!(path.starts_with("/var/lib/txtgate/"), "{}", path.display());
     }
@@ -83,6 +83,7 @@ fn every_key_stands_in_the_shipped_file() {
         include_str!("../../src/config/file/dnstap.rs"),
         include_str!("../../src/config/file/query_log.rs"),
         include_str!("../../src/config/file/notify.rs"),
+        include_str!("../../src/config/file/secondary.rs"),
     );
     let members = source.lines().filter(|line| line.starts_with("    pub "));
     let fields = members.filter(|line| !line.starts_with("    pub fn ")).count();

@@ -43,6 +43,7 @@ mod printed;
 mod queries;
 mod queries_on_disk;
 mod rehearse;
+mod replication;
 mod restart;
 mod retirement;
 mod served;

@@ -15,6 +15,7 @@ use crate::notify::Notifier;
 use crate::publisher::Publisher;
 use crate::querylog::verdict::Verdict;
 use crate::querylog::{LastAnswer, QueryLog};
+use crate::replication::Transfers;
 use crate::store::{Counts, StoreError};
 use crate::zone::Zone;
 
@@ -43,6 +44,7 @@ pub async fn status(
     State(certificates): State<Option<Certificates>>,
     State(streams): State<Option<QueryStreams>>,
     State(notifier): State<Option<Notifier>>,
+    State(transfers): State<Option<Transfers>>,
 ) -> Result<Response, Failure> {
     let answered = streams.and_then(|streams| last_judged(streams.query_log()));
     let stored = read(&publisher, |publisher| Ok::<_, StoreError>(StoreReport::read(publisher, answered))).await?;
@@ -62,6 +64,7 @@ pub async fn status(
         values: stored.counts.map(|counts| counts.values),
         last_publish: stored.last_publish,
         last_validation: stored.last_validation,
+        secondaries: transfers.map(|transfers| transfers.reports()).unwrap_or_default(),
         notifications: notifier.map(|notifier| notifier.view()),
         counters: counters(&metrics),
     };

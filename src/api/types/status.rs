@@ -9,6 +9,7 @@ use crate::model::account::Note;
 use crate::model::name::ZoneName;
 use crate::notify::report::NotifyReport;
 use crate::querylog::verdict::Verdict;
+use crate::replication::SecondaryReport;
 
 /// What is running, and how it is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -43,6 +44,9 @@ pub struct Status {
     /// start.
     #[serde(default)]
     pub last_validation: Option<LastValidation>,
+    /// The zones at each address of a secondary that gets NOTIFY messages; empty if no daemon runs.
+    #[serde(default)]
+    pub secondaries: Vec<SecondaryReport>,
     /// What needs attention, and how the channels are that tell of it; `None` if no daemon runs.
     #[serde(default)]
     pub notifications: Option<NotifyReport>,

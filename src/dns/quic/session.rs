@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::debug;
 
+use crate::model::wire::HEADER;
 use crate::net::connections::ConnectionPermit;
 
 use super::super::listener::stopped;
@@ -17,7 +18,6 @@ use super::super::responder::{Outcome, Responder};
 use super::super::source::{MessageSource, Transport, canonical};
 use super::super::tcp::{ConnectionHandler, LAST_CALL, StreamTimeouts};
 use super::super::tls::HANDSHAKE;
-use super::super::wire::HEADER;
 
 /// The error code with which a connection or a stream ends (RFC 9250 section 4.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

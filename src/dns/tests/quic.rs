@@ -42,7 +42,7 @@ fn server_of(responder: Responder, connections: Connections, idle: Duration) -> 
     let files = Files::new();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let (shutdown, receiver) = watch::channel(false);
-    let timeouts = StreamTimeouts { idle, write: Duration::from_millis(500) };
+    let timeouts = StreamTimeouts { idle, write: Duration::from_millis(500), transfer: PATIENCE };
     let handler = ConnectionHandler { timeouts, ..ConnectionHandler::new(responder, receiver) };
     // As the daemon has it: one certificate, of which DNS over TLS knows as well.
     let tls = Tls::load(files.files(), DOT).unwrap().speaking(DOQ).unwrap();

@@ -34,7 +34,7 @@ async fn server(connections: Connections, idle: Duration) -> TestListener {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (sender, shutdown) = watch::channel(false);
-    let timeouts = StreamTimeouts { idle, write: Duration::from_millis(500) };
+    let timeouts = StreamTimeouts { idle, write: Duration::from_millis(500), transfer: PATIENCE };
     let acceptor = Acceptor::new("test", listener, connections.clone());
     let handler = ConnectionHandler { timeouts, ..ConnectionHandler::new(responder(), shutdown) };
     let task = tokio::spawn(accept_all(acceptor, handler, Heartbeat::default(), ConnectionHandler::serve_tcp));
@@ -342,7 +342,7 @@ async fn answers_that_are_ready_do_not_wait_behind_the_pause_for_a_signature() {
     // In this process, with one thread: while the server sleeps nobody writes, and nobody else has to be waited for.
     let (mut client, stream) = tokio::io::duplex(65_536);
     let (_keep, shutdown) = watch::channel(false);
-    let timeouts = StreamTimeouts { idle: Duration::from_secs(5), write: Duration::from_secs(5) };
+    let timeouts = StreamTimeouts { idle: Duration::from_secs(5), write: Duration::from_secs(5), transfer: PATIENCE };
     let handler = ConnectionHandler { timeouts, ..ConnectionHandler::new(responder, shutdown) };
     tokio::spawn(async move {
         let permit = Connections::new(1, 1).admit(Prefix::V4([127, 0, 0]));

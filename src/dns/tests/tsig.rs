@@ -3,7 +3,7 @@
 use super::mutated::{Dice, mutate};
 use super::*;
 use crate::crypto::tsig::TsigKey;
-use crate::dns::tsig::{MalformedTsig, ReplyTsig, Tsig, TsigError, Unverified, VerifiedRequest};
+use crate::crypto::tsig_record::{MalformedTsig, ReplyTsig, Tsig, TsigError, Unverified, VerifiedRequest};
 use crate::model::tsig::Algorithm;
 
 const SECRET: &[u8] = b"secret-of-the-tests-32-octets-long";

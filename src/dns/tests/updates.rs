@@ -5,9 +5,9 @@ use super::store_fixture::StoreFixture;
 use super::*;
 use crate::crypto::keyring::Keyring;
 use crate::crypto::tsig::TsigKey;
+use crate::crypto::tsig_record::{Tsig, TsigError};
 use crate::dns::limits::ReplyLimits;
 use crate::dns::query_event::ReplyOutcome;
-use crate::dns::tsig::{Tsig, TsigError};
 use crate::dns::update::Updates;
 use crate::dns::{Outcome, ResponsePolicy};
 use crate::model::account::{Account, Username};
@@ -301,6 +301,7 @@ async fn whatever_is_signed_nothing_breaks() {
             }
             // Dropped, so that it may come again.
             Outcome::Update(_) => waiting += 1,
+            Outcome::Transfer(_) => panic!("nobody may transfer: {packet:02x?}"),
         }
         assert!(round < 1_000 || waiting > 0, "some are still right");
     }

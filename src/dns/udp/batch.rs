@@ -203,7 +203,8 @@ impl Batch {
             let start = self.replies.bytes.len();
             let query = whole(short, long, datagram.length);
             match respond(query, peer, datagram.local.map(LocalAddress::ip), &mut self.replies.bytes) {
-                Outcome::Silence => {}
+                // A transfer over UDP is a reply.
+                Outcome::Silence | Outcome::Transfer(_) => {}
                 Outcome::Replied(_) => self.replies.push(start..self.replies.bytes.len(), datagram),
                 Outcome::Update(update) => {
                     let path = ReplyPath { socket: self.socket.clone(), peer: datagram.peer, local: datagram.local };

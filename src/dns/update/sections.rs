@@ -6,8 +6,7 @@ use hickory_proto::op::OpCode;
 use hickory_proto::rr::RecordType;
 
 use crate::model::name::Name;
-
-use super::super::wire::Walk;
+use crate::model::wire::Walk;
 
 pub const CLASS_IN: u16 = 1;
 pub const CLASS_NONE: u16 = 254;

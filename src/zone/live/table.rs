@@ -26,22 +26,27 @@ impl Table {
         self.places[self.probe(key, hash)?].as_ref().map(|(_, slot)| slot)
     }
 
-    /// Puts a slot in place of the one that is there, or of none.
-    pub fn put(&mut self, key: Key, slot: OwnerState, hash: impl Fn(&Key) -> u64) {
+    /// Puts a slot in place of the one that is there, or of none, and returns the one that was there.
+    pub fn put(&mut self, key: Key, slot: OwnerState, hash: impl Fn(&Key) -> u64) -> Option<OwnerState> {
         if (self.count + 1) * 4 > self.places.len() * 3 {
             self.grow(&hash);
         }
-        if let Some(at) = self.probe(&key, hash(&key)) {
-            self.count += usize::from(self.places[at].replace((key, slot)).is_none());
-        }
+        let at = self.probe(&key, hash(&key))?;
+        let before = self.places[at].replace((key, slot));
+        self.count += usize::from(before.is_none());
+        before.map(|(_, slot)| slot)
     }
 
-    /// Takes a key away. Those behind it move up, so that no look-up stops at the gap before it has found them.
-    pub fn remove(&mut self, key: &Key, hash: impl Fn(&Key) -> u64) {
-        let Some(mut gap) = self.probe(key, hash(key)) else { return };
-        if self.places[gap].take().is_none() {
-            return;
-        }
+    /// All keys and slots, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &(Key, OwnerState)> {
+        self.places.iter().flatten()
+    }
+
+    /// Takes a key away, and returns its slot. Those behind it move up, so that no look-up stops at the gap before it has
+    /// found them.
+    pub fn remove(&mut self, key: &Key, hash: impl Fn(&Key) -> u64) -> Option<OwnerState> {
+        let mut gap = self.probe(key, hash(key))?;
+        let (_, removed) = self.places[gap].take()?;
         self.count -= 1;
         let mut at = self.after(gap);
         while let Some((key, _)) = &self.places[at] {
@@ -53,6 +58,7 @@ impl Table {
             }
             at = self.after(at);
         }
+        Some(removed)
     }
 
     /// The place of a key, or else the free one where it would be; `None` where there are no places yet.

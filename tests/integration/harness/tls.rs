@@ -12,7 +12,10 @@ use rcgen::{
 };
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use tokio_rustls::rustls::version::TLS12;
+use tokio_rustls::rustls::{
+    ALL_VERSIONS, ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+};
 
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
@@ -74,6 +77,16 @@ impl Authority {
         trusting(self.certificate.clone(), protocols)
     }
 
+    /// A connection of TLS 1.2 after its handshake.
+    pub fn connect_tls12(
+        &self,
+        server: SocketAddr,
+        protocols: &[&str],
+    ) -> Wire<StreamOwned<ClientConnection, TcpStream>> {
+        let config = trusting_over(&[&TLS12], self.certificate.clone(), protocols);
+        connect(server, config, HOST).expect("a handshake")
+    }
+
     /// A connection after its handshake.
     pub fn connect(&self, server: SocketAddr, protocols: &[&str]) -> Wire<StreamOwned<ClientConnection, TcpStream>> {
         connect(server, self.client(protocols), HOST).expect("a handshake")
@@ -95,10 +108,18 @@ impl PublicKeyData for RequestedKey<'_> {
 
 /// A client's settings that trust one root and nothing else.
 pub fn trusting(root: CertificateDer<'static>, protocols: &[&str]) -> Arc<ClientConfig> {
+    trusting_over(ALL_VERSIONS, root, protocols)
+}
+
+fn trusting_over(
+    versions: &[&'static SupportedProtocolVersion],
+    root: CertificateDer<'static>,
+    protocols: &[&str],
+) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(root).unwrap();
     let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
     Arc::new(config)

@@ -41,6 +41,14 @@ pub struct Seal {
     pub is_signed: bool,
 }
 
+/// A reply without its TSIG record, and the record's fields.
+struct Opened {
+    message: Vec<u8>,
+    seal: Seal,
+    mac: Vec<u8>,
+    fudge: u16,
+}
+
 /// Seconds since 1970.
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
@@ -101,6 +109,49 @@ impl Key {
 
     /// Takes a reply's TSIG record off, and verifies it where it has a MAC.
     pub fn open(&self, request: &Signed, reply: &[u8]) -> (Reply, Seal) {
+        let Opened { message, seal, mac, fudge } = self.unseal(reply);
+        if seal.is_signed {
+            let fields = self.covered(seal.time, fudge, seal.error, &seal.other);
+            let covered = [counted(&request.mac), message.clone(), fields].concat();
+            assert_eq!(mac, self.mac(&covered), "the reply's MAC");
+        }
+        (Reply::of(message), seal)
+    }
+
+    /// The same of the first message of a transfer, which must be signed; with its MAC.
+    pub fn open_first(&self, request: &Signed, reply: &[u8]) -> (Reply, Vec<u8>) {
+        let (opened, seal) = self.open(request, reply);
+        assert!(seal.is_signed && seal.error == 0, "{seal:?}");
+        (opened, self.unseal(reply).mac)
+    }
+
+    /// The same of a later message, which covers the MAC of the one before and of its own fields the times alone
+    /// (RFC 8945 section 5.3.1).
+    pub fn open_next(&self, before: &[u8], reply: &[u8]) -> (Reply, Vec<u8>) {
+        let Opened { message, seal, mac, fudge } = self.unseal(reply);
+        let times = [&seal.time.to_be_bytes()[2..], &fudge.to_be_bytes()].concat();
+        assert_eq!(mac, self.mac(&[counted(before), message.clone(), times].concat()), "the MAC of a later message");
+        (Reply::of(message), mac)
+    }
+
+    /// A request of the daemon's own without its record, which is verified.
+    pub fn open_request(&self, request: &[u8]) -> Vec<u8> {
+        let Opened { message, seal, mac, fudge } = self.unseal(request);
+        let fields = self.covered(seal.time, fudge, seal.error, &seal.other);
+        assert_eq!(mac, self.mac(&[message.clone(), fields].concat()), "the request's MAC");
+        message
+    }
+
+    /// Signs the reply to a request that is signed.
+    pub fn sign_reply(&self, reply: &[u8], request: &[u8]) -> Vec<u8> {
+        let before = counted(&self.unseal(request).mac);
+        let time = now();
+        let mac = self.mac(&[&before, reply, &self.covered(time, FUDGE, 0, &[])].concat());
+        self.with_mac(reply, time, FUDGE, &mac).bytes
+    }
+
+    /// Takes a reply's TSIG record apart.
+    fn unseal(&self, reply: &[u8]) -> Opened {
         let start = [&wire_name(&self.name)[..], &TSIG].concat();
         let at = reply.windows(start.len()).rposition(|window| window == start);
         let at = at.unwrap_or_else(|| panic!("no TSIG of {}: {reply:02x?}", self.name));
@@ -113,15 +164,11 @@ impl Key {
         let number = |at: usize| u16::from_be_bytes([rest[at], rest[at + 1]]);
         let time = rest[..6].iter().fold(0, |time, byte| time << 8 | u64::from(*byte));
         let (fudge, length) = (number(6), usize::from(number(8)));
-        let (mac, end) = (&rest[10..10 + length], 10 + length);
+        let (mac, end) = (rest[10..10 + length].to_vec(), 10 + length);
         assert_eq!(rest[end..end + 2], reply[..2], "the original id");
         let (error, other) = (number(end + 2), rest[end + 6..].to_vec());
         assert_eq!(usize::from(number(end + 4)), other.len(), "nothing is behind it");
-        if !mac.is_empty() {
-            let covered = [counted(&request.mac), message.clone(), self.covered(time, fudge, error, &other)].concat();
-            assert_eq!(mac, self.mac(&covered), "the reply's MAC");
-        }
-        (Reply::of(message), Seal { time, error, other, is_signed: !mac.is_empty() })
+        Opened { message, seal: Seal { time, error, other, is_signed: !mac.is_empty() }, mac, fudge }
     }
 
     /// The reply to a message that is signed now, over TCP; it must be signed.

@@ -5,8 +5,7 @@
 use crate::crypto::tsig::{Mac, Match, TsigKey};
 use crate::model::name::Name;
 use crate::model::time::Timestamp;
-
-use super::wire::{HEADER, Walk};
+use crate::model::wire::{HEADER, Walk};
 
 /// The number of the record type TSIG (RFC 8945 section 4.2).
 pub const TSIG: u16 = 250;
@@ -192,12 +191,18 @@ fn first_tsig(packet: &[u8]) -> Option<(Walk<'_>, bool)> {
 }
 
 impl TsigFields<'_> {
+    /// The time and how far it may be off.
+    fn times(&self) -> [u8; 8] {
+        let mut times = (self.time_signed << 16).to_be_bytes();
+        times[6..].copy_from_slice(&self.fudge.to_be_bytes());
+        times
+    }
+
     /// The bytes that a MAC covers: the names in canonical form, without the type and the lengths of the record (RFC 8945
     /// section 4.3.3).
     fn covered(&self, key_name: &Name, algorithm: &Name) -> Vec<u8> {
         let mut out = [key_name.as_wire(), &CLASS_AND_TTL, algorithm.as_wire()].concat();
-        out.extend_from_slice(&self.time_signed.to_be_bytes()[2..]);
-        out.extend_from_slice(&self.fudge.to_be_bytes());
+        out.extend_from_slice(&self.times());
         out.extend_from_slice(&self.error.to_be_bytes());
         push_counted(&mut out, self.other);
         out
@@ -263,6 +268,11 @@ impl ReplyTsig {
         self.error == Some(TsigError::BadTime)
     }
 
+    /// The signatures of a reply that is a stream of messages.
+    pub fn into_stream(self) -> StreamTsig {
+        StreamTsig { record: self, is_first: true }
+    }
+
     /// The MAC over the request's MAC, the reply and the record's fields (RFC 8945 section 5.3.1).
     fn mac(&self, key: &TsigKey, message: &[u8], fields: TsigFields<'_>) -> Mac {
         let mut request_mac = Vec::with_capacity(2 + self.request_mac.len());
@@ -285,5 +295,81 @@ impl ReplyTsig {
         push_counted(out, &rdata);
         // invariant: the additional section holds at most an OPT record so far
         out[start + 11] += 1;
+    }
+}
+
+/// The TSIG records of a zone transfer: one on each of its messages, which covers the one before it (RFC 8945 section
+/// 5.3.1).
+#[derive(Clone, Debug)]
+pub struct StreamTsig {
+    record: ReplyTsig,
+    is_first: bool,
+}
+
+impl StreamTsig {
+    /// The record of the first message.
+    pub fn first(&self) -> &ReplyTsig {
+        &self.record
+    }
+
+    /// The size of each record in bytes.
+    pub fn size(&self) -> usize {
+        self.record.size()
+    }
+
+    /// Appends the record to the message that begins at `start` and is otherwise complete.
+    pub fn append(&mut self, out: &mut Vec<u8>, start: usize, now: Timestamp) {
+        let Some(key) = &self.record.key else { return };
+        let fields = TsigFields { time_signed: now.as_unix(), fudge: FUDGE, error: 0, other: &[] };
+        let mac = if std::mem::take(&mut self.is_first) {
+            self.record.mac(key, &out[start..], fields)
+        } else {
+            let mut before = Vec::with_capacity(2 + self.record.request_mac.len());
+            push_counted(&mut before, &self.record.request_mac);
+            // Of the record's fields, later messages cover the times alone.
+            key.mac(&[&before, &out[start..], &fields.times()])
+        };
+        self.record.write(out, start, fields, mac.as_bytes());
+        self.record.request_mac = mac.as_bytes().into();
+    }
+}
+
+/// A request that this server has signed. Verifies the reply.
+#[derive(Debug)]
+pub struct SignedRequest {
+    key: TsigKey,
+    key_name: Name,
+    mac: Mac,
+}
+
+impl SignedRequest {
+    /// Signs the request in `message`, which is otherwise complete, and appends the record.
+    pub fn sign(key_name: &Name, key: &TsigKey, message: &mut Vec<u8>, now: Timestamp) -> Option<Self> {
+        let algorithm = Name::from_wire(key.algorithm().as_wire()).ok()?;
+        let fields = TsigFields { time_signed: now.as_unix(), fudge: FUDGE, error: 0, other: &[] };
+        let mac = key.mac(&[message, &fields.covered(key_name, &algorithm)]);
+        let record = ReplyTsig {
+            key: Some(key.clone()),
+            key_name: key_name.clone(),
+            algorithm,
+            request_mac: Box::default(),
+            request_time: (0, 0),
+            error: None,
+        };
+        record.write(message, 0, fields, mac.as_bytes());
+        Some(Self { key: key.clone(), key_name: key_name.clone(), mac })
+    }
+
+    /// Whether a reply is signed with the same key, for this request, and by now.
+    pub fn is_answered_by(&self, reply: &[u8], now: Timestamp) -> bool {
+        let Ok(Some(tsig)) = Tsig::read(reply) else { return false };
+        let has_key = tsig.key_name == self.key_name && tsig.algorithm.as_wire() == self.key.algorithm().as_wire();
+        let mut before = Vec::new();
+        push_counted(&mut before, self.mac.as_bytes());
+        let (header, rest) = tsig.unsigned();
+        let covered = tsig.fields.covered(&tsig.key_name, &tsig.algorithm);
+        let mac = self.key.mac(&[&before, &header, rest, &covered]);
+        let fudge = u64::from(tsig.fields.fudge.min(FUDGE));
+        has_key && mac.compare(tsig.mac) == Match::Right && tsig.fields.time_signed.abs_diff(now.as_unix()) <= fudge
     }
 }
