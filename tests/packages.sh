@@ -12,6 +12,9 @@ lab_tools=(pebble:pebble unbound:unbound nsd:nsd dig:bind9-dnsutils curl:curl jq
     /usr/bin/python3:python3 /usr/lib/python3/dist-packages/dns:python3-dnspython
     /usr/lib/python3/dist-packages/certbot_dns_rfc2136:python3-certbot-dns-rfc2136)
 judge_tools=(zonemaster-cli:zonemaster-cli dnsviz:dnsviz delv:bind9-dnsutils drill:ldnsutils)
+# Secondaries, and what checks their zones.
+secondary_tools=(/usr/sbin/nsd:nsd /usr/sbin/knotd:knot kdig:knot-dnsutils /usr/sbin/named:bind9 named-checkzone:bind9-utils
+    kzonecheck:knot-dnssecutils)
 # A browser for tests/console, and a font, without which it draws no letters.
 browser_tools=(chromium:chromium chromedriver:chromium-driver /usr/bin/python3:python3
     /usr/lib/python3/dist-packages/selenium:python3-selenium /usr/lib/python3/dist-packages/dns:python3-dnspython
@@ -63,6 +66,7 @@ disable_services() {
     for package; do
         case $package in
             unbound | nsd | knot | postgresql | prometheus) unit=$package.service ;;
+            bind9) unit=named.service ;;
             certbot) unit=certbot.timer ;;
             *) continue ;;
         esac

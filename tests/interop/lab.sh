@@ -14,6 +14,7 @@ txtgate_dns=95.217.30.53
 quorum_dns=64.78.150.53
 
 zone=auth.example.net
+more_nameservers=() # of the zone, as LABEL=ADDRESS
 export TXTGATE_URL=http://127.0.0.1:5380
 # What the hook reads: `txtgate hook` under the name by which clients may call it.
 export ACME_HOOK=$work/txtgate-hook TXTGATE_SERVER=$TXTGATE_URL TXTGATE_ACCOUNTS=$work/accounts.json
@@ -178,6 +179,7 @@ start_parents() {
         soa ns.example.net.
         echo "ns.example.net. 60 IN A $user_dns"
         delegate "$zone." "ns1.$zone." "$txtgate_dns"
+        for name in "${more_nameservers[@]}"; do delegate "$zone." "${name%=*}.$zone." "${name#*=}"; done
     } >"$work/user/example.net.zone"
     {
         soa ns.example.com.
