@@ -16,7 +16,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// Attempts before a message is given up: about 3 days.
 const MAX_ATTEMPTS: u32 = 900;
-/// Attempts before a message is given up that the receiver refuses each time: about an hour.
+/// Refusals in a row before a message is given up: about an hour. A receiver that was down may refuse while it starts.
 const MAX_REFUSALS: u32 = 20;
 
 /// What waits for one channel, and how the channel is.
@@ -25,6 +25,8 @@ pub struct Queue {
     waiting: VecDeque<Message>,
     /// Attempts for the first message that have failed.
     attempts: u32,
+    /// How many of the last attempts for it the receiver has refused, without another failure between.
+    refusals: u32,
     /// Attempts that have failed since the last success.
     pub failures: u32,
     pub problem: Option<String>,
@@ -59,16 +61,20 @@ impl Queue {
         if self.waiting.len() <= MAX_WAITING {
             return None;
         }
-        self.attempts = 0;
-        self.waiting.pop_front()
+        self.pop()
     }
 
     /// Removes the first message, if it is still this one.
     fn remove(&mut self, message: &Message) {
         if self.waiting.front() == Some(message) {
-            self.waiting.pop_front();
-            self.attempts = 0;
+            self.pop();
         }
+    }
+
+    fn pop(&mut self) -> Option<Message> {
+        self.attempts = 0;
+        self.refusals = 0;
+        self.waiting.pop_front()
     }
 
     /// Takes note of a success.
@@ -85,9 +91,9 @@ impl Queue {
         self.problem = Some(failure.problem.clone());
         if self.waiting.front() == Some(message) {
             self.attempts += 1;
+            self.refusals = if failure.is_refusal { self.refusals + 1 } else { 0 };
         }
-        let limit = if failure.is_refusal { MAX_REFUSALS } else { MAX_ATTEMPTS };
-        let is_given_up = self.attempts >= limit;
+        let is_given_up = self.attempts >= MAX_ATTEMPTS || self.refusals >= MAX_REFUSALS;
         if is_given_up {
             self.remove(message);
         }
@@ -134,6 +140,20 @@ mod tests {
             assert!(queue.failed(&first, &failure(is_refusal)));
             assert_eq!((queue.len(), queue.attempts, queue.failures), (1, 0, limit));
         }
+    }
+
+    #[test]
+    fn a_refusal_after_a_long_outage_does_not_give_a_message_up() {
+        let failure = |is_refusal| Failure { problem: "x".into(), is_refusal, retry_after: None };
+        let first = message();
+        let mut queue = Queue::of(vec![first.clone()]);
+        for _ in 0..2 * MAX_REFUSALS {
+            assert!(!queue.failed(&first, &failure(false)));
+        }
+        for _ in 1..MAX_REFUSALS {
+            assert!(!queue.failed(&first, &failure(true)), "the receiver has only come back");
+        }
+        assert!(queue.failed(&first, &failure(true)));
     }
 
     #[test]
