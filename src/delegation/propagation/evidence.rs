@@ -19,6 +19,8 @@ pub struct AddressEvidence {
     pub nameserver: Name,
     /// The address; `None` if the nameserver's addresses could not be looked up.
     pub address: Option<IpAddr>,
+    /// Whether the last question has left: `false` while too many others are under way.
+    pub is_asked: bool,
     /// Where that address was asked, if elsewhere.
     pub detour: Option<SocketAddr>,
     /// What the answer means.
@@ -60,7 +62,7 @@ impl AddressEvidence {
     pub fn of(nameserver: Name, address: Option<IpAddr>, detour: Option<SocketAddr>) -> Self {
         let answer = "no answer yet".into();
         let state = AddressState::Unreachable;
-        Self { nameserver, address, detour, state, answer, at: None, rtt: None, serial: None }
+        Self { nameserver, address, is_asked: true, detour, state, answer, at: None, rtt: None, serial: None }
     }
 
     /// The nameserver and its address.

@@ -39,10 +39,9 @@ impl Looker {
         let mut pauses = Pauses::default();
         loop {
             let found = self.look(&server, &wanted).await;
-            let state = found.state;
+            let is_settled = is_settled(&found, wanted.rules);
             *last.lock().unwrap_or_else(PoisonError::into_inner) = found;
-            let is_left_out = state == AddressState::Unreachable && wanted.rules == Rules::ReachedFromHere;
-            if state == AddressState::Served || is_left_out {
+            if is_settled {
                 return;
             }
             sleep(pauses.next().unwrap_or_default()).await;
@@ -85,7 +84,10 @@ impl Looker {
                 found.state = if wrong.is_some() { AddressState::Lacking } else { AddressState::Served };
                 found.answer = wrong.unwrap_or_else(|| format!("{} TXT records", reply.answer_count()));
             }
-            Err(AskError::Busy) => found.answer = "not asked: too many other questions are under way".into(),
+            Err(AskError::Busy) => {
+                found.is_asked = false;
+                found.answer = "not asked: too many other questions are under way".into();
+            }
             Err(error) => found.answer = error.to_string(),
         }
         if found.state != AddressState::Served && protocol != Protocol::UdpThenTcp {
@@ -111,12 +113,23 @@ impl Looker {
     }
 }
 
-/// Of the answers over two transports the one that decides: a wrong one, else a good one.
+/// Whether the address need not be asked again.
+fn is_settled(found: &AddressEvidence, rules: Rules) -> bool {
+    match found.state {
+        AddressState::Served => true,
+        AddressState::Lacking => false,
+        AddressState::Unreachable => found.is_asked && rules == Rules::ReachedFromHere,
+    }
+}
+
+/// Of the answers over two transports the one that decides: a wrong one, else one that is still to come, else a good one.
 fn worse_of(udp: AddressEvidence, tcp: AddressEvidence) -> AddressEvidence {
     use AddressState::{Lacking, Served};
     match (udp.state, tcp.state) {
         (Lacking, _) => udp,
         (_, Lacking) => tcp,
+        _ if !udp.is_asked => udp,
+        _ if !tcp.is_asked => tcp,
         (Served, _) => udp,
         (_, Served) => tcp,
         _ => udp,
@@ -136,4 +149,28 @@ fn wrong_answer(reply: &DnsReply, protocol: Protocol, values: &[String]) -> Opti
     let shown = reply.txt_values();
     let absent = values.iter().find(|value| !shown.iter().any(|text| text == value.as_bytes()))?;
     Some(format!("shows {} TXT records without {absent}", reply.answer_count()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evidence(state: AddressState, is_asked: bool) -> AddressEvidence {
+        let nothing = AddressEvidence::of("ns1.auth.example.org".parse().unwrap(), None, None);
+        AddressEvidence { state, is_asked, ..nothing }
+    }
+
+    /// A flood of other questions must not let a certificate go on without a nameserver that could have been asked.
+    #[test]
+    fn an_address_that_was_not_asked_for_want_of_room_is_asked_again() {
+        let silent = evidence(AddressState::Unreachable, true);
+        let unasked = evidence(AddressState::Unreachable, false);
+        let served = evidence(AddressState::Served, true);
+        assert!(is_settled(&silent, Rules::ReachedFromHere) && !is_settled(&silent, Rules::EveryAddress));
+        assert!(!is_settled(&unasked, Rules::ReachedFromHere));
+        for (udp, tcp) in [(&silent, &unasked), (&unasked, &silent), (&served, &unasked), (&unasked, &served)] {
+            assert!(!is_settled(&worse_of(udp.clone(), tcp.clone()), Rules::ReachedFromHere), "{udp:?}, {tcp:?}");
+        }
+        assert!(is_settled(&worse_of(served, silent), Rules::ReachedFromHere));
+    }
 }
