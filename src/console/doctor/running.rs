@@ -41,17 +41,17 @@ impl Place {
     pub async fn read(self, mut lines: Body) {
         let Self(examinations) = &self;
         let mut waiting = Vec::new();
+        let mut is_reported = false;
         while let Some(Ok(frame)) = lines.frame().await {
             waiting.extend_from_slice(frame.data_ref().map_or(&[], |data| &**data));
             while let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = waiting.drain(..=end).collect();
-                examinations.take(&line);
+                is_reported |= examinations.take(&line);
             }
         }
-        let mut state = examinations.lock();
-        if state.running.is_some() {
+        if !is_reported {
             let problem = "the examination ended without a report; look at the daemon's log, and examine again";
-            state.outcome = Some(Outcome::Failed(problem.to_owned()));
+            examinations.lock().outcome = Some(Outcome::Failed(problem.to_owned()));
         }
     }
 }
@@ -84,7 +84,8 @@ impl Examinations {
         Some(Place(self.clone()))
     }
 
-    fn take(&self, line: &[u8]) {
+    /// Takes a line; whether it is the report. The place stays taken until the lines end.
+    fn take(&self, line: &[u8]) -> bool {
         let mut state = self.lock();
         state.version += 1;
         match (serde_json::from_slice(line), &mut state.running) {
@@ -95,12 +96,13 @@ impl Examinations {
                 running.ended.push(title);
             }
             (Ok(ExaminationLine::Report(report)), _) => {
-                state.running = None;
                 state.outcome = Some(Outcome::Report(Arc::from(report)));
+                return true;
             }
             // The end of the lines tells of a failure.
             _ => {}
         }
+        false
     }
 
     /// The examination under way.
@@ -139,7 +141,11 @@ mod tests {
         place.read(Body::from("{\"progress\":{\"ended\":\"Disk\"}}\nno JSON\n")).await;
         assert!(examinations.running().is_none());
         assert!(matches!(examinations.outcome(), Some(Outcome::Failed(_))));
-        drop(examinations.begin("").unwrap());
+        let place = examinations.begin("").unwrap();
+        let report = r#"{"at":"","milliseconds":1,"by_daemon":true,"names":[],"first":null,"checks":[],"not_seen":[]}"#;
+        assert!(examinations.take(format!("{{\"report\":{report}}}").as_bytes()));
+        assert!(examinations.begin("").is_none(), "the lines of the one before have not ended");
+        drop(place);
         assert!(examinations.running().is_none(), "a request that is given up frees the place");
     }
 }
