@@ -81,6 +81,24 @@ fn one_refused_row_creates_nothing_and_every_one_is_named_with_line_and_field() 
     assert!(code == Some(2) && said.contains("--from"), "{said}");
 }
 
+/// A file that could be created and not be written left accounts behind whose keys nobody had.
+#[test]
+fn keys_that_cannot_be_saved_are_printed() {
+    let daemon = Process::start(&Settings::default());
+    let home = daemon.home();
+    write(home, "list.csv", "domain\nexample.com\n");
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"";
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", script, BINARY, "--config"]).arg(home.config());
+    command.args(["account", "create", "--from", "list.csv", "--output", "csv", "--save", "keys.csv"]);
+    let output = command.current_dir(home.path()).output().unwrap();
+    let (printed, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.code() == Some(1) && said.contains("cannot write keys.csv"), "{said}");
+    assert!(printed.starts_with("domain,username,password") && printed.contains("\nexample.com,"), "{printed}{said}");
+    assert!(!home.path().join("keys.csv").exists(), "no file that looks like keys is left");
+    assert_eq!(count(home), 1);
+}
+
 #[test]
 fn json_lines_from_standard_input_are_saved_as_csv_without_a_daemon() {
     let home = Home::new(&Settings::default());

@@ -5,10 +5,10 @@
 mod printed;
 mod rows;
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use axum::http::Method;
 use clap::Args;
@@ -72,23 +72,30 @@ pub fn create(operator: &Operator, wanted: &BulkArgs, json: bool) -> Result<()> 
     let format = wanted.output.unwrap_or(if json { ListFormat::Jsonl } else { ListFormat::Table });
     let text = format.text(&printed);
     match (target, &wanted.save) {
-        (Some(mut file), Some(path)) => {
-            writeln!(file, "{text}").and_then(|()| file.sync_all())?;
-            tell(&format!(
-                "{} accounts created; their keys are in {}, and nowhere else",
-                accounts.len(),
-                path.display()
-            ));
-        }
+        (Some(file), Some(path)) => save(file, path, &text, accounts.len()),
         _ => {
             print(&text)?;
             tell(&format!("{} accounts created; the keys are not shown again", accounts.len()));
+            Ok(())
         }
     }
+}
+
+/// Writes the new accounts to the file. They exist by then, and nothing else has their keys: where the file cannot be
+/// written, they are printed.
+fn save(mut file: File, path: &Path, text: &str, count: usize) -> Result<()> {
+    if let Err(source) = writeln!(file, "{text}").and_then(|()| file.sync_all()) {
+        // What is not whole must not look like a list of keys.
+        _ = std::fs::remove_file(path);
+        print(text)?;
+        tell(&format!("{count} accounts created; the keys are on standard output, and are not shown again"));
+        return Err(CliError::File { path: path.to_owned(), source });
+    }
+    tell(&format!("{count} accounts created; their keys are in {}, and nowhere else", path.display()));
     Ok(())
 }
 
-fn new_file(path: &PathBuf) -> Result<std::fs::File> {
+fn new_file(path: &PathBuf) -> Result<File> {
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     made.map_err(|error| {
         CliError::Usage(format!("--save: cannot create {}: {error}; nothing was done", path.display()))
@@ -111,7 +118,7 @@ impl List {
         if is_stdin {
             std::io::stdin().lock().take(limit).read_to_end(&mut bytes).map_err(failed)?;
         } else {
-            std::fs::File::open(source).and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(failed)?;
+            File::open(source).and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(failed)?;
         }
         if bytes.len() as u64 > MAX_INPUT {
             return Err(CliError::Usage(format!("{name} has over {} MiB; split it", MAX_INPUT >> 20)));
