@@ -82,6 +82,40 @@ async fn all_changes_of_a_group_have_one_serial_and_each_its_own_actor() {
     assert_eq!(subscription.try_next(), None, "a refused operation changes nothing");
 }
 
+/// Whoever lists the changes of an account takes the account that follows a name's change for the name's own.
+#[tokio::test]
+async fn names_that_move_in_are_followed_by_their_own_account() {
+    let (old, new) = (Fixture::new(|_| {}), Fixture::new(|_| {}));
+    let accounts = [old.register(Some("one")).await.unwrap(), old.register(Some("two")).await.unwrap()];
+    let mut subscription = new.publisher.subscribe();
+    // The second time, the accounts are there already.
+    for letter in ["a", "b"] {
+        for account in &accounts {
+            old.publish(account, letter).await;
+        }
+        let mut items = Vec::new();
+        let visit = |moved| {
+            items.push((items.len() + 2, moved));
+            Ok::<_, StoreError>(())
+        };
+        old.publisher.each_moved(&[], visit).unwrap();
+        new.publisher.transfer(Actor::OPERATOR, Transfer { items, ..Transfer::default() }).await.unwrap();
+        let changes = commit(&mut subscription);
+        let mut names = 0;
+        for (place, change) in changes.iter().enumerate() {
+            let Subject::Owner { owner, .. } = &change.subject else { continue };
+            let following = changes[place..].iter().find_map(|change| match change.subject {
+                Subject::Account(username) => Some(username),
+                _ => None,
+            });
+            let own = new.publisher.account_at(owner).unwrap().unwrap().username;
+            assert_eq!(following, Some(own), "{owner} in {changes:?}");
+            names += 1;
+        }
+        assert!(names >= 2, "{changes:?}");
+    }
+}
+
 /// Each operation of the publisher, with what it is seen as.
 #[tokio::test]
 async fn every_operation_tells_who_has_asked_for_it_and_for_what() {

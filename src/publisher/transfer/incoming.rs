@@ -99,7 +99,9 @@ impl Inner {
         report: &mut TransferReport,
     ) -> Result<(), Stop> {
         let account = &moved.account;
-        match tx.account(account.username)? {
+        let here = tx.account(account.username)?;
+        let is_new = here.is_none();
+        match here {
             Some(here) => {
                 if let Some(missing) = account.owners.iter().find(|owner| !here.owns(owner)) {
                     return Err(Stop::Conflict(format!(
@@ -116,8 +118,14 @@ impl Inner {
                 report.accounts += 1;
             }
         }
+        let mut values = 0;
         for (owner, challenges, persistent) in &moved.values {
-            report.values += self.take_over_values(tx, line, owner, challenges, persistent, report)?;
+            values += self.take_over_values(tx, line, owner, challenges, persistent, report)?;
+        }
+        report.values += values;
+        // The change of an account follows those of its names.
+        if is_new || values > 0 {
+            tx.record_account(Action::Import, account.username, tx.account(account.username)?);
         }
         Ok(())
     }
@@ -226,7 +234,6 @@ fn insert(tx: &Tx<'_>, account: &Account) -> Result<(), StoreError> {
     for own in &account.aliases {
         tx.record(Action::Import, Subject::AliasAdded(own.alias.clone()));
     }
-    tx.record_account(Action::Import, account.username, Some(account.clone()));
     Ok(())
 }
 
