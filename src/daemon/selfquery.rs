@@ -2,7 +2,7 @@
 //!
 //! The check only warns. A flood drops this query like any other, and a restart for that would complete the flood's work.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
@@ -11,6 +11,7 @@ use tokio::time::interval;
 use tracing::{debug, warn};
 
 use crate::net::dns_client::{AskError, DnsClient, DnsReply, Protocol};
+use crate::net::interfaces;
 use crate::zone::Zones;
 
 /// The time between two queries.
@@ -18,7 +19,7 @@ const ROUND: Duration = Duration::from_secs(10);
 
 /// Asks `address` for the SOA of the first zone, for as long as the daemon runs.
 pub async fn keep_asking(address: SocketAddr, zones: Zones, client: DnsClient) {
-    let address = SocketAddr::new(reachable(address.ip()), address.port());
+    let address = interfaces::reachable(address);
     let mut rounds = interval(ROUND);
     loop {
         rounds.tick().await;
@@ -39,15 +40,6 @@ pub async fn keep_asking(address: SocketAddr, zones: Zones, client: DnsClient) {
 /// Whether the reply has the SOA alone and no error, or is truncated: a network over its limit gets that, our own as well.
 fn is_ours(reply: &DnsReply) -> bool {
     reply.rcode() == ResponseCode::NoError && (reply.answer_count() == 1 || reply.is_truncated())
-}
-
-/// A listener on all addresses is reached over the loopback.
-fn reachable(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    }
 }
 
 #[cfg(test)]

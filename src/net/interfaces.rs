@@ -1,6 +1,6 @@
 //! The addresses of this machine.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::SockaddrStorage;
@@ -34,6 +34,16 @@ pub fn public() -> Vec<IpAddr> {
 /// Whether an interface of this machine has an address.
 pub fn has(ip: IpAddr) -> bool {
     all().iter().any(|(own, _)| *own == ip)
+}
+
+/// Where a listener is reached from this machine: one on all addresses over the loopback.
+pub fn reachable(listener: SocketAddr) -> SocketAddr {
+    let ip = match listener.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listener.port())
 }
 
 /// Whether an address can be reached from everywhere (RFC 6890).

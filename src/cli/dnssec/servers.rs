@@ -1,6 +1,6 @@
 //! Asks the daemon and the parent's servers for what they serve now.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use hickory_proto::op::ResponseCode;
@@ -14,6 +14,7 @@ use crate::model::name::Name;
 use crate::model::time::Clock;
 use crate::model::txt::RecordSet;
 use crate::net::dns_client::{AskError, BlockingDnsClient, DnsClient, DnsReply, Protocol};
+use crate::net::interfaces;
 use crate::zone::signing::Signing;
 
 /// How long a running daemon may take to load a changed key file, which it checks every second.
@@ -44,7 +45,7 @@ pub fn wait_until_served(config: &Config, file: &KeyFile, dnssec: &Dnssec) -> Re
 pub fn is_served(config: &Config, file: &KeyFile, dnssec: &Dnssec) -> Result<(), NotServed> {
     // invariant: a configuration has at least one address
     let server = config.dns.listen[0];
-    let server = SocketAddr::new(reachable(server.ip()), server.port());
+    let server = interfaces::reachable(server);
     let signing = Signing::new(file.signing_keys(dnssec), Clock::start(None));
     let wanted: &[RecordSet] = signing.as_ref().map_or(&[], Signing::sets);
     for rtype in [RecordType::DNSKEY, RecordType::CDS, RecordType::CDNSKEY] {
@@ -71,13 +72,4 @@ pub fn ask_ds(server: SocketAddr, apex: &Name) -> Result<DsSet, String> {
 fn ask(server: SocketAddr, name: &Name, rtype: RecordType) -> Result<DnsReply, AskError> {
     let client = BlockingDnsClient::new(DnsClient::new(&[]))?;
     client.run(async |client| client.ask(server, Protocol::Tcp, name, rtype).await)
-}
-
-/// A wildcard address is reached through loopback.
-fn reachable(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    }
 }

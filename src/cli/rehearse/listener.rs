@@ -1,6 +1,8 @@
 //! The DNS listeners of the daemon that is rehearsed with.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
+
+use crate::net::interfaces;
 
 /// A DNS listener: where the configuration places it, and the socket by which the rehearsal reaches it.
 #[derive(Debug, Clone, Copy)]
@@ -14,7 +16,7 @@ pub struct DnsListener {
 impl DnsListener {
     /// A listener at its own address, which is reached over the loopback if it stands for all addresses.
     pub fn at(address: SocketAddr) -> Self {
-        Self { configured: address, socket: reachable(address) }
+        Self { configured: address, socket: interfaces::reachable(address) }
     }
 
     /// Whether this listener receives what is sent to `address` on this machine.
@@ -31,14 +33,4 @@ impl DnsListener {
             _ => false,
         }
     }
-}
-
-/// Where a listener on all addresses is reached: on the loopback.
-pub fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }

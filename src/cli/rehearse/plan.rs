@@ -1,11 +1,11 @@
 //! What a configuration claims about the DNS around the daemon, and what in it cannot work.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-use hickory_proto::rr::RecordType;
+use std::slice;
 
 use crate::cli::error::{CliError, Result};
 use crate::config::{Config, ZoneSettings};
+use crate::delegation::nameservers::configured_addresses;
 use crate::model::name::{CHALLENGE_LABEL, Name, ZoneName, domain_of};
 use crate::net::dns_client::DNS_PORT;
 
@@ -84,12 +84,12 @@ impl Plan {
     /// Reads the claims of a configuration, for these domains. Fails for names that are none, and for those of the daemon's
     /// own zones.
     pub fn of(config: &Config, names: &[String], listeners: &[DnsListener]) -> Result<Self> {
-        let nameserver = |name: &Name| planned_nameserver(name, &config.zones, listeners);
-        let zone = |zone: &ZoneSettings| PlannedZone {
-            name: zone.name.clone(),
-            nameservers: zone.nameservers.iter().map(nameserver).collect(),
-        };
-        Ok(Self { zones: config.zones.iter().map(zone).collect(), targets: targets(config, names)? })
+        let mut zones = Vec::with_capacity(config.zones.len());
+        for zone in &config.zones {
+            let nameservers = zone.nameservers.iter().map(|name| planned_nameserver(name, &config.zones, listeners));
+            zones.push(PlannedZone { name: zone.name.clone(), nameservers: nameservers.collect() });
+        }
+        Ok(Self { zones, targets: targets(config, names)? })
     }
 
     /// What cannot work, or needs a look before the zones are delegated.
@@ -124,23 +124,26 @@ fn planned_nameserver(name: &Name, zones: &[ZoneSettings], listeners: &[DnsListe
 }
 
 fn static_addresses(zone: &ZoneSettings, name: &Name) -> Vec<IpAddr> {
-    let sets = zone.statics.at(name.as_ref()).unwrap_or_default();
-    let rdatas = |rtype| sets.iter().filter(move |set| set.rtype == rtype).flat_map(|set| &set.rdatas);
-    let v4 = rdatas(RecordType::A).filter_map(|rdata| <[u8; 4]>::try_from(&rdata[..]).ok()).map(IpAddr::from);
-    let v6 = rdatas(RecordType::AAAA).filter_map(|rdata| <[u8; 16]>::try_from(&rdata[..]).ok()).map(IpAddr::from);
-    v4.chain(v6).collect()
+    let found = configured_addresses(&zone.statics, slice::from_ref(name));
+    let mut addresses: Vec<IpAddr> = found.into_iter().map(|nameserver| nameserver.address).collect();
+    addresses.sort_by_key(IpAddr::is_ipv6);
+    addresses
 }
 
 /// The addresses that a nameserver outside of the zones must have: those of the listeners. A listener on all addresses
 /// does not tell them.
 fn presumed(listeners: &[DnsListener]) -> Vec<IpAddr> {
-    let presumed = listeners.iter().map(|listener| match listener.configured.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => DOCUMENTATION_V4.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => DOCUMENTATION_V6.into(),
-        ip => ip,
-    });
-    let mut addresses: Vec<IpAddr> = presumed.collect();
-    addresses.dedup();
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for listener in listeners {
+        let address = match listener.configured.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => DOCUMENTATION_V4.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => DOCUMENTATION_V6.into(),
+            ip => ip,
+        };
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
     addresses
 }
 
@@ -268,4 +271,15 @@ fn wrong_port(listeners: &[DnsListener]) -> Option<Finding> {
          firewall redirect it",
         if first.is_ipv4() { "0.0.0.0" } else { "[::]" }
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_stands_for_several_listeners_is_presumed_once() {
+        let listeners = ["0.0.0.0:53", "[::]:53", "0.0.0.0:5353"].map(|at| DnsListener::at(at.parse().unwrap()));
+        assert_eq!(presumed(&listeners), [IpAddr::from(DOCUMENTATION_V4), DOCUMENTATION_V6.into()]);
+    }
 }

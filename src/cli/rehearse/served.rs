@@ -24,10 +24,11 @@ use crate::daemon::Daemon;
 use crate::file::{self, Unusable};
 use crate::model::identifier::Identifier;
 use crate::model::name::ZoneName;
+use crate::net::interfaces;
 use crate::net::tls::{self, Tls};
 
 use super::api::{Api, Endpoint};
-use super::listener::{DnsListener, reachable};
+use super::listener::DnsListener;
 use super::report::Finding;
 
 /// A daemon that serves.
@@ -91,7 +92,8 @@ impl Served {
             let (name, version) = (&zone.name, "reload it: `systemctl reload txtgate`, or SIGHUP");
             Finding::fault(format!("the running daemon does not serve {name}, which the configuration has; {version}"))
         });
-        let over_tcp = api.first().map(|address| Endpoint::Tcp { address: reachable(*address), tls: api_tls });
+        let over_tcp =
+            api.first().map(|address| Endpoint::Tcp { address: interfaces::reachable(*address), tls: api_tls });
         let endpoint = over_tcp.or_else(|| api_sockets.first().cloned().map(Endpoint::Unix));
         Ok(Self {
             operator,

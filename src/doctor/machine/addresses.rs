@@ -1,11 +1,12 @@
 //! Whether the addresses of the nameservers in our zones are those of this machine.
 
 use std::net::IpAddr;
-
-use hickory_proto::rr::RecordType;
+use std::slice;
 
 use crate::config::ZoneSettings;
 use crate::delegation::finding::Assessment;
+use crate::delegation::nameservers::configured_addresses;
+use crate::delegation::parent::Nameserver;
 use crate::model::name::Name;
 use crate::net::interfaces;
 
@@ -58,12 +59,12 @@ fn of_nameserver(
     findings: &mut Findings,
 ) {
     let question = format!("A and AAAA of {nameserver} in `records`");
-    let addresses = addresses(zone, nameserver);
+    let addresses = configured_addresses(&zone.statics, slice::from_ref(nameserver));
     if addresses.is_empty() {
         let found = MISSING.found(nameserver, question, "the zone has no address for it");
         return findings.add(found.in_zone(&zone.name));
     }
-    for address in addresses {
+    for Nameserver { address, .. } in addresses {
         let subject = format!("{nameserver} ({address})");
         let is_here = own.contains(&address) || address.is_loopback();
         let is_served = examination.daemon.as_ref().is_none_or(|daemon| {
@@ -79,20 +80,5 @@ fn of_nameserver(
         } else {
             findings.good(subject, &*question, "on no interface: behind a 1:1 NAT, or another machine");
         }
-    }
-}
-
-/// The addresses that the zone's own records have for a name.
-fn addresses(zone: &ZoneSettings, name: &Name) -> Vec<IpAddr> {
-    let sets = zone.statics.at(name.as_ref()).unwrap_or_default();
-    let all = sets.iter().flat_map(|set| set.rdatas.iter().map(|rdata| (set.rtype, rdata)));
-    all.filter_map(|(rtype, rdata)| address(rtype, rdata)).collect()
-}
-
-fn address(rtype: RecordType, rdata: &[u8]) -> Option<IpAddr> {
-    match rtype {
-        RecordType::A => <[u8; 4]>::try_from(rdata).ok().map(IpAddr::from),
-        RecordType::AAAA => <[u8; 16]>::try_from(rdata).ok().map(IpAddr::from),
-        _ => None,
     }
 }

@@ -2,13 +2,14 @@
 
 mod certificate;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::config::{Certificate, Config, TlsFiles};
 use crate::delegation::finding::Assessment;
+use crate::net::interfaces;
 use crate::net::tls::{HTTP, Tls, presented};
 
 use super::super::check::{Check, Group};
@@ -72,7 +73,7 @@ async fn run(examination: &Examination, findings: &mut Findings) {
     let Some(address) = listener.filter(|_| !config.api.proxy_protocol) else { return };
     let host = host(config);
     let question = format!("a TLS handshake with {address}");
-    let chain = match presented::chain(reachable(address), host.clone(), HANDSHAKE).await {
+    let chain = match presented::chain(interfaces::reachable(address), host.clone(), HANDSHAKE).await {
         Ok(chain) => chain,
         Err(error) => return findings.add(certificate::SILENT.found("the API", question, error)),
     };
@@ -105,13 +106,4 @@ fn of_files(files: &TlsFiles, findings: &mut Findings) {
 fn host(config: &Config) -> ServerName<'static> {
     let zone = config.zones.first().map(|zone| zone.name.to_string()).unwrap_or_default();
     ServerName::try_from(zone).unwrap_or(ServerName::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST).into()))
-}
-
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }

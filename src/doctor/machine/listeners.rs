@@ -1,6 +1,6 @@
 //! Whether the daemon answers at each of its addresses, asked from inside.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
@@ -110,7 +110,7 @@ fn reachable(address: SocketAddr) -> Vec<SocketAddr> {
     if !address.ip().is_unspecified() {
         return vec![address];
     }
-    let loopback: IpAddr = if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+    let loopback = interfaces::reachable(address).ip();
     let own = interfaces::all().into_iter().map(|(ip, _)| ip);
     let others = own.filter(|ip| ip.is_ipv4() == address.is_ipv4() && !ip.is_loopback());
     let all = std::iter::once(loopback).chain(others).take(MAX_ADDRESSES);
