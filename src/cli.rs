@@ -160,11 +160,8 @@ pub fn run(cli: Cli) -> Result<()> {
         Some(remote) => Some(Target::Remote(Arc::new(remote))),
         None => None,
     };
-    match (&cli.command, &remote) {
-        (Command::Serve(_), Some(remote)) => _ = remote.config("serve")?,
-        (Command::Rehearse(_), Some(remote)) => _ = remote.config("rehearse")?,
-        (Command::Config(_), Some(remote)) => _ = remote.config("config check")?,
-        _ => {}
+    if let Some(remote) = &remote {
+        refuse_of_this_machine(&cli.command, remote)?;
     }
     let target = || match (remote, ConfigSource::named(named.clone())?) {
         (Some(remote), _) => Ok::<_, CliError>(remote),
@@ -200,6 +197,17 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Completions(completions) => generate::completions(&completions, Cli::command()),
         Command::Man(wanted) => man::man(&wanted, Cli::command()),
     }
+}
+
+/// Refuses a command that concerns this machine alone, where a daemon elsewhere is named.
+fn refuse_of_this_machine(command: &Command, remote: &Target) -> Result<()> {
+    match command {
+        Command::Serve(_) => _ = remote.config("serve")?,
+        Command::Rehearse(_) => _ = remote.config("rehearse")?,
+        Command::Config(_) => _ = remote.config("config check")?,
+        _ => {}
+    }
+    Ok(())
 }
 
 const BOTH: &str = "--server asks a daemon elsewhere, and --config names one of this machine; write one of them";

@@ -71,6 +71,15 @@ impl Fields {
         }
     }
 
+    /// Reads a field that has to be there; `advice` says what to write.
+    fn required<T>(&self, field: &'static str, code: &'static str, advice: &str) -> Result<T, Failure>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        self.parsed(field, code)?.ok_or_else(|| Failure::field(code, field, advice))
+    }
+
     /// Reads a field, and counts an empty string as absent: some clients send every field that they know.
     fn parsed_unless_empty<T>(&self, field: &'static str, code: &'static str) -> Result<Option<T>, Failure>
     where
@@ -82,8 +91,7 @@ impl Fields {
 
     /// The owner that the request is about: its subdomain, or its whole name.
     pub fn owner(&self) -> Result<OwnerText, Failure> {
-        let missing = || Failure::field("bad_subdomain", "subdomain", "write the account's subdomain");
-        self.some_owner()?.ok_or_else(missing)
+        self.required("subdomain", "bad_subdomain", "write the account's subdomain")
     }
 
     /// The owner, if the request names one.
@@ -99,8 +107,7 @@ impl Fields {
 
     /// The alias that the request is about.
     pub fn alias(&self) -> Result<Alias, Failure> {
-        let missing = || Failure::field("bad_alias", "alias", "write the alias, like `_acme-challenge.example.com`");
-        self.parsed("alias", "bad_alias")?.ok_or_else(missing)
+        self.required("alias", "bad_alias", "write the alias, like `_acme-challenge.example.com`")
     }
 
     /// The zone, if the request names one.
@@ -110,8 +117,7 @@ impl Fields {
 
     /// The TXT value to publish.
     pub fn txt(&self) -> Result<TxtValue, Failure> {
-        let missing = || Failure::field("bad_txt", "txt", "write the value, 43 characters of base64url");
-        self.some_txt()?.ok_or_else(missing)
+        self.required("txt", "bad_txt", "write the value, 43 characters of base64url")
     }
 
     /// The TXT value, if the request names one.
@@ -121,8 +127,7 @@ impl Fields {
 
     /// The persistent authorization to publish.
     pub fn persistent(&self) -> Result<PersistValue, Failure> {
-        let missing = || Failure::field("bad_value", "value", "write the value, `<issuer>; accounturi=<account URL>`");
-        self.some_persistent()?.ok_or_else(missing)
+        self.required("value", "bad_value", "write the value, `<issuer>; accounturi=<account URL>`")
     }
 
     /// The persistent authorization, if the request names one.
@@ -137,8 +142,7 @@ impl Fields {
 
     /// The TXT value that `httpreq` sends.
     pub fn presented(&self) -> Result<TxtValue, Failure> {
-        let missing = || Failure::field("bad_txt", "value", "write the value, 43 characters of base64url");
-        self.parsed("value", "bad_txt")?.ok_or_else(missing)
+        self.required("value", "bad_txt", "write the value, 43 characters of base64url")
     }
 
     /// The name that `httpreq` sends a value for, if it sends one.
@@ -148,19 +152,19 @@ impl Fields {
 
     /// The domain that `httpreq` sends a challenge for. A wildcard is proven at the name below it.
     pub fn domain(&self) -> Result<Name, Failure> {
-        let missing = || Failure::field("bad_domain", "domain", "write the domain, like `example.com`");
-        let text = self.text("domain")?.ok_or_else(missing)?;
+        let Some(text) = self.text("domain")? else {
+            return Err(Failure::field("bad_domain", "domain", "write the domain, like `example.com`"));
+        };
         let domain = text.strip_prefix("*.").unwrap_or(&text).parse();
         domain.map_err(|error| Failure::field("bad_domain", "domain", error))
     }
 
     /// The key authorization, if `httpreq` sends one. It has to begin with the token.
     pub fn key_authorization(&self) -> Result<Option<KeyAuthorization>, Failure> {
-        let wrong = |message| Err(Failure::field("bad_keyauth", "keyauth", message));
         let found: Option<KeyAuthorization> = self.parsed("keyauth", "bad_keyauth")?;
         match (&found, self.text("token")?) {
             (Some(found), Some(token)) if found.token() != token => {
-                wrong("the key authorization does not begin with the token")
+                Err(Failure::field("bad_keyauth", "keyauth", "the key authorization does not begin with the token"))
             }
             _ => Ok(found),
         }
@@ -185,18 +189,21 @@ impl Fields {
 
     /// A list of strings, if the field is there.
     fn list(&self, field: &'static str, code: &'static str) -> Result<Option<Vec<String>>, Failure> {
-        let wrong =
-            |what: &str, found: &Value| Failure::field(code, field, format!("write {what}; found {}", kind(found)));
         let list = match self.value(field) {
             None => return Ok(None),
             Some(Value::Array(list)) => list,
-            Some(other) => return Err(wrong("a list of strings", other)),
+            Some(other) => {
+                return Err(Failure::field(code, field, format!("write a list of strings; found {}", kind(other))));
+            }
         };
-        let text = |value: &Value| match value {
-            Value::String(text) => Ok(text.clone()),
-            other => Err(wrong("each as a string", other)),
-        };
-        list.iter().map(text).collect::<Result<_, _>>().map(Some)
+        let mut texts = Vec::with_capacity(list.len());
+        for value in list {
+            let Value::String(text) = value else {
+                return Err(Failure::field(code, field, format!("write each as a string; found {}", kind(value))));
+            };
+            texts.push(text.clone());
+        }
+        Ok(Some(texts))
     }
 
     /// A field with any text.

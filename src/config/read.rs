@@ -72,12 +72,12 @@ pub struct Places {
 impl Places {
     /// The error of these keys, as `dns.listen`, and what is wrong with them.
     pub fn wrong(&self, problems: Vec<(String, String)>) -> ConfigError {
-        let placed = |(key, problem): (String, String)| {
+        let mut mistakes = Vec::with_capacity(problems.len());
+        for (key, problem) in problems {
             let place = Some(self.tree.place_of(&key).clone());
-            Mistake { key, place, problem }
-        };
-        let source = Source { path: &self.path, text: &self.text };
-        source.wrong(problems.into_iter().map(placed).collect())
+            mistakes.push(Mistake { key, place, problem });
+        }
+        Source { path: &self.path, text: &self.text }.wrong(mistakes)
     }
 }
 
@@ -155,22 +155,16 @@ impl Reader<'_> {
             Place::File(span) => Place::File(self.source.line_within(span, line)),
             other => other.clone(),
         };
-        let is_known = |mistake: &Mistake| mistake.place.as_ref() == Some(&place) && mistake.problem == problem;
-        if !self.mistakes.borrow().iter().any(is_known) {
-            self.mistakes.borrow_mut().push(Mistake { key: key.into(), place: Some(place), problem: problem.into() });
+        let mistake = Mistake { key: key.into(), place: Some(place), problem: problem.into() };
+        let mut mistakes = self.mistakes.borrow_mut();
+        if !mistakes.iter().any(|known| known.place == mistake.place && known.problem == mistake.problem) {
+            mistakes.push(mistake);
         }
     }
 
     fn note(&self, key: &str, place: Place, problem: String) {
-        let above = |outer: &str, inner: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
-        let list = |key: &str| {
-            key.rsplit_once('.').filter(|(_, last)| last.parse::<usize>().is_ok()).map(|(of, _)| of.to_owned())
-        };
         let mut mistakes = self.mistakes.borrow_mut();
-        let is_consequence = |found: &Mistake| {
-            found.key == key || above(&found.key, key) || list(&found.key).is_some_and(|of| of == key)
-        };
-        if !mistakes.iter().any(is_consequence) {
+        if !mistakes.iter().any(|found| may_explain(&found.key, key)) {
             mistakes.push(Mistake { key: key.to_owned(), place: Some(place), problem });
         }
     }
@@ -241,8 +235,10 @@ impl Reader<'_> {
     }
 
     fn doctor(&self, doctor: &file::Doctor) -> Doctor {
-        let read = |(index, text): (usize, &String)| self.take(&format!("doctor.resolvers.{index}"), text.parse());
-        let resolvers = doctor.resolvers.iter().enumerate().filter_map(read).collect();
+        let mut resolvers = Vec::new();
+        for (index, text) in doctor.resolvers.iter().enumerate() {
+            resolvers.extend(self.take(&format!("doctor.resolvers.{index}"), text.parse()));
+        }
         Doctor { at_start: doctor.at_start, daily: doctor.daily, resolvers }
     }
 
@@ -270,6 +266,14 @@ impl Reader<'_> {
             self.wrong(key, format!("must be from {least} to {most}; found {found}"));
         }
     }
+}
+
+/// Whether a mistake at one key may be the reason for one at another: at the same key, at a table around it, or at an item
+/// of its list.
+fn may_explain(found: &str, key: &str) -> bool {
+    let is_around = key.strip_prefix(found).is_some_and(|rest| rest.starts_with('.'));
+    let is_item = found.rsplit_once('.').is_some_and(|(list, last)| list == key && last.parse::<usize>().is_ok());
+    found == key || is_around || is_item
 }
 
 /// Whether a text says what to log. One word alone that is not a level would be taken for a module, and the log of everything

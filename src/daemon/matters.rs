@@ -134,11 +134,12 @@ impl Watched {
     }
 
     fn signing_keys(&self) -> Vec<Matter> {
-        let matter = |(zone, problem): (String, String)| {
+        let mut found = Vec::new();
+        for (zone, problem) in self.keys.all() {
             let summary = format!("the zone {zone} is signed with its former keys");
-            Matter::new(MatterKind::SigningKeys, &zone, &summary, &problem)
-        };
-        self.keys.all().into_iter().map(matter).collect()
+            found.push(Matter::new(MatterKind::SigningKeys, &zone, &summary, &problem));
+        }
+        found
     }
 
     /// The accounts that are overdue for longest; `None` where the store does not answer.
@@ -157,8 +158,10 @@ impl Watched {
         let database = store.path().display().to_string();
         let look = move || (store.problem().map(|problem| problem.to_string()), free(&folder));
         let answer = outstanding.answer(DISK_LIMIT, || tokio::task::spawn_blocking(look)).await;
-        let silent = || (Some(format!("the disk has not answered for {} s", DISK_LIMIT.as_secs())), None);
-        let (problem, free) = answer.unwrap_or_else(silent);
+        let (problem, free) = match answer {
+            Some(found) => found,
+            None => (Some(format!("the disk has not answered for {} s", DISK_LIMIT.as_secs())), None),
+        };
         let mut found = Vec::new();
         if let Some(problem) = problem {
             let details = format!("{problem}. DNS goes on with what was stored before; see `txtgate status`.");
@@ -216,8 +219,7 @@ fn of_managed(view: &ManagedCertificateView, now: Timestamp) -> Vec<Matter> {
     let title = format!("the certificate {}", view.name);
     let failed = renewal(&title, shown, &report.attempts, now);
     let expires = shown.and_then(|info| expiry(&title, info, now));
-    let named = |matter: Matter| Matter { subject: view.name.clone(), ..matter };
-    failed.into_iter().chain(expires).map(named).collect()
+    failed.into_iter().chain(expires).map(|matter| Matter { subject: view.name.clone(), ..matter }).collect()
 }
 
 /// Whether getting or deploying a certificate fails in a way that matters: again and again, or with little time left.
@@ -247,12 +249,17 @@ fn expiring(title: &str, info: &CertificateInfo, now: Timestamp) -> String {
 }
 
 fn expiry(title: &str, info: &CertificateInfo, now: Timestamp) -> Option<Matter> {
+    if !expires_soon(info, now) {
+        return None;
+    }
     let details = format!("It is for {}. `txtgate cert list` shows why it is not renewed.", info.names.join(", "));
-    let matter = || Matter::new(MatterKind::CertificateExpires, title, &expiring(title, info, now), &details);
-    expires_soon(info, now).then(matter)
+    Some(Matter::new(MatterKind::CertificateExpires, title, &expiring(title, info, now), &details))
 }
 
 fn file_expiry(user: &str, path: &Path, info: &CertificateInfo, now: Timestamp) -> Option<Matter> {
+    if !expires_soon(info, now) {
+        return None;
+    }
     let path = path.display().to_string();
     let title = format!("the certificate of {user}");
     let details = format!(
@@ -260,8 +267,7 @@ fn file_expiry(user: &str, path: &Path, info: &CertificateInfo, now: Timestamp) 
          again when it changes.",
         info.names.join(", ")
     );
-    let matter = || Matter::new(MatterKind::CertificateExpires, &path, &expiring(&title, info, now), &details);
-    expires_soon(info, now).then(matter)
+    Some(Matter::new(MatterKind::CertificateExpires, &path, &expiring(&title, info, now), &details))
 }
 
 #[cfg(test)]

@@ -107,9 +107,7 @@ pub fn answer<'z>(
     is_virtual: impl Fn(NameRef<'_>) -> bool,
     now: RunningTime,
 ) -> Answer<'z> {
-    let Some(first) = zones.first() else {
-        return Answer::not_ready();
-    };
+    let Some(first) = zones.first() else { return Answer::not_ready() };
     let Some(zone) = zone_of(zones, question.name()) else {
         let is_soa = question.rtype() == RecordType::SOA && is_virtual(question.name());
         return if is_soa { Answer::soa(first, first.serial()) } else { Answer::not_ours() };
@@ -130,10 +128,7 @@ pub fn answer<'z>(
             }
             Node::Apex(sets, _) | Node::Static(sets) => sets,
             Node::Owner(slot) => return at_owner(zone, serial, question.rtype(), slot, now).with(aliases),
-            Node::Nowhere => {
-                let asked = if zone.has_owner_above(name) { AskedName::BelowOwner } else { AskedName::Other };
-                return Answer { asked, ..Answer::name_error(zone, serial) }.with(aliases);
-            }
+            Node::Nowhere => return nowhere(zone, serial, name).with(aliases),
         };
         if let Some(set) = sets.iter().find(|set| is_asked(set, question.rtype())) {
             return Answer::found(Records::Static(set)).with(aliases);
@@ -151,6 +146,11 @@ pub fn answer<'z>(
             _ => return Answer::fault(), // the configuration is checked to have no such chain
         }
     }
+}
+
+fn nowhere<'z>(zone: &'z Zone, serial: Serial, name: NameRef<'_>) -> Answer<'z> {
+    let asked = if zone.has_owner_above(name) { AskedName::BelowOwner } else { AskedName::Other };
+    Answer { asked, ..Answer::name_error(zone, serial) }
 }
 
 /// Whether a set answers a question for this type. ANY gets the first set only, so that it cannot be used for floods (RFC

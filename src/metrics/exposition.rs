@@ -42,6 +42,7 @@ impl Collector for Exposition {
         self.encode_dnstap(&mut encoder)?;
         self.encode_transfers(&mut encoder)?;
         self.encode_counters(&mut encoder)?;
+        self.encode_labelled_counters(&mut encoder)?;
         self.encode_histograms(&mut encoder)?;
         for (name, help, value) in &self.gauges {
             encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(value)?;
@@ -171,6 +172,11 @@ impl Exposition {
         ] {
             encode_count(&mut counters(encoder, name, help)?, counter)?;
         }
+        Ok(())
+    }
+
+    fn encode_labelled_counters(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let metrics = &self.metrics;
         let help = "Requests that asked to wait for every nameserver, by result.";
         let mut waits = counters(encoder, "txtgate_nameserver_waits", help)?;
         encode_labelled(&mut waits, &[("result", "served")], &metrics.waits_served)?;
