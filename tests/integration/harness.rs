@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod browser;
+pub mod ca_lab;
 pub mod clock;
 pub mod dns;
 pub mod follower;

@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::acme::managed::Lab;
+use crate::harness::ca_lab::CaLab;
 use crate::harness::dns::txts;
 use crate::harness::pebble::Options;
 use crate::harness::process::BINARY;
@@ -61,7 +61,7 @@ fn certbot_gets_a_certificate_with_what_is_printed_for_it() {
         return skip("certbot with the settings that are printed", "it is not installed (apt-get install certbot)");
     }
     // certbot 2.1 breaks where a nonce is refused while it waits.
-    let Some(lab) = Lab::new(Options { bad_nonces: 0, ..Options::default() }) else { return };
+    let Some(lab) = CaLab::real(Options { bad_nonces: 0, ..Options::default() }) else { return };
     let daemon = Process::start(&lab.settings);
     let printed = created(daemon.home(), "certbot", &["--server", &format!("http://{}", daemon.api())]);
 
@@ -74,7 +74,7 @@ fn certbot_gets_a_certificate_with_what_is_printed_for_it() {
         &format!(
             "exec /usr/bin/certbot \"$@\" --no-verify-ssl --non-interactive --agree-tos --no-eff-email -m a@example.com \
              --server '{}' --config-dir '{own}/c' --work-dir '{own}/w' --logs-dir '{own}/l'",
-            lab.pebble.directory(),
+            lab.ca.directory(),
         ),
     );
     let json = &printed[printed.find('{').unwrap()..=printed.rfind('}').unwrap()];

@@ -8,13 +8,14 @@ use hickory_proto::op::ResponseCode;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::harness::ca_lab::CaLab;
 use crate::harness::dns::{TXT, ask, query};
 use crate::harness::pebble::{Options, Pebble};
 use crate::harness::ports::free_port;
 use crate::harness::standin::{ResponsePolicy, StandIn};
 use crate::harness::{Home, Process, ZONE, until};
 
-use super::managed::{Lab, pair, show};
+use super::managed::{delegate, pair, show};
 use super::own::report;
 
 /// A file of the state folder, with its mode.
@@ -31,7 +32,7 @@ fn problem(home: &Home, name: &str) -> String {
 
 #[test]
 fn one_damaged_certificate_keeps_neither_dns_nor_another_from_starting() {
-    let Some(lab) = Lab::new(Options::default()) else { return };
+    let Some(lab) = CaLab::real(Options::default()) else { return };
     let settings = lab.settings.clone().more("[[certificate]]\nname = \"record\"\nnames = [\"record.example.com\"]");
     let home = Home::new(&lab.settings);
     // State without a database would be a database that is missing.
@@ -58,7 +59,7 @@ fn one_damaged_certificate_keeps_neither_dns_nor_another_from_starting() {
     assert!(code == Some(1) && said.contains("no user \"ghostuser\""), "{said}");
 
     // The others are kept, and so is what was mended, without a restart.
-    lab.delegate(&home, &["a.example.com"]);
+    delegate(&lab, &home, &["a.example.com"]);
     home.run_ok(&["cert", "renew", "a.example.com"]);
     assert!(pair(&home, "a.example.com").is_some());
     put(&home, "certificates/record/record.toml", "", 0o600);

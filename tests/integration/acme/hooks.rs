@@ -1,16 +1,17 @@
 //! Deploy hooks on their bad days.
 
+use crate::harness::ca_lab::CaLab;
 use crate::harness::pebble::Options;
 use crate::harness::{Process, until};
 
-use super::managed::{Lab, pair, script, show};
+use super::managed::{delegate, pair, script, show};
 
 #[test]
 fn hooks_that_fail_or_hang_are_told_of_and_run_again() {
-    let Some(lab) = Lab::new(Options::default()) else { return };
+    let Some(lab) = CaLab::real(Options::default()) else { return };
     let daemon = Process::start(&lab.settings);
     let home = daemon.home().clone();
-    lab.delegate(&home, &["a.example.com"]);
+    delegate(&lab, &home, &["a.example.com"]);
     let fails = script(&home, "fails", "echo no such server >&2; exit 7");
     let issue = |more: &[&str]| home.run_err(&[&["cert", "issue", "--name", "a.example.com"], more].concat());
     let (code, said) = issue(&["--", fails.to_str().unwrap(), "x y"]);
@@ -46,7 +47,7 @@ fn hooks_that_fail_or_hang_are_told_of_and_run_again() {
 /// As many hooks that hang as there are orders at once.
 #[test]
 fn hooks_that_hang_hold_up_neither_other_certificates_nor_a_revocation() {
-    let Some(lab) = Lab::new(Options::default()) else { return };
+    let Some(lab) = CaLab::real(Options::default()) else { return };
     let daemon = Process::start(&lab.settings);
     let home = daemon.home().clone();
     let names = ["a.example.com", "b.example.com", "c.example.com", "d.example.com", "e.example.com"];
@@ -56,7 +57,7 @@ fn hooks_that_hang_hold_up_neither_other_certificates_nor_a_revocation() {
         "begun=\"$1.$TXTGATE_CERT_NAME\"; echo > \"$begun\"; while [ -e \"$begun\" ]; do sleep 0.2; done",
     );
     let begun = home.path().join("begun");
-    names.iter().for_each(|name| lab.delegate(&home, &[name]));
+    names.iter().for_each(|name| delegate(&lab, &home, &[name]));
     for name in &names[..4] {
         let hook = ["--no-wait", "--hook-timeout", "1h", "--", hook.to_str().unwrap(), begun.to_str().unwrap()];
         home.run_ok(&[&["cert", "issue", "--name", name], &hook[..]].concat());
@@ -67,5 +68,5 @@ fn hooks_that_hang_hold_up_neither_other_certificates_nor_a_revocation() {
     home.run_ok(&["cert", "renew", "e.example.com"]);
     assert!(pair(&home, "e.example.com").is_some(), "another certificate is got");
     home.run_ok(&["cert", "revoke", "a.example.com", "--reason", "key-compromise"]);
-    assert_eq!(lab.pebble.status_of(&pair(&home, "a.example.com").unwrap().info.serial)["Status"], "Revoked");
+    assert_eq!(lab.ca.status_of(&pair(&home, "a.example.com").unwrap().info.serial)["Status"], "Revoked");
 }

@@ -2,36 +2,14 @@
 
 use std::fs;
 
+use crate::harness::ca_lab::{CaLab, missing_cnames};
 use crate::harness::dns::{TXT, ask, query};
-use crate::harness::ports::free_port;
-use crate::harness::resolver::Resolver;
-use crate::harness::standin::{ResponsePolicy, StandIn};
-use crate::harness::{Account, Home, Settings, ZONE, value};
+use crate::harness::standin::ResponsePolicy;
+use crate::harness::{Account, Home, ZONE, value};
 
-use super::managed::{file, pair, show};
+use super::managed::{file, pair};
 
 const NAME: &str = "a.example.com";
-
-struct Lab {
-    resolver: Resolver,
-    settings: Settings,
-    _ca: StandIn,
-}
-
-impl Lab {
-    fn new() -> Self {
-        let daemon = free_port();
-        let resolver = Resolver::start(daemon);
-        let ca = StandIn::asking(ResponsePolicy::default(), daemon, resolver.address);
-        Self { resolver, settings: ca.settings(), _ca: ca }
-    }
-}
-
-/// The record that the daemon asks for.
-fn wanted(home: &Home) -> String {
-    let record = show(home, NAME)["missing"][0].clone();
-    format!("{}. CNAME {}.", record["name"].as_str().unwrap(), record["target"].as_str().unwrap())
-}
 
 /// Loses the database.
 fn lose(home: &Home) {
@@ -55,13 +33,13 @@ enum Loss {
 #[test]
 fn a_renewal_needs_no_new_cname_after_an_older_backup_or_without_the_database() {
     for loss in [Loss::OlderBackup, Loss::OlderBackupAlone, Loss::Database] {
-        let lab = Lab::new();
+        let lab = CaLab::new(ResponsePolicy::default());
         let home = Home::new(&lab.settings);
         let backup = home.path().join("copy.db").display().to_string();
         let daemon = home.start();
         home.run_ok(&["backup", &backup]);
         home.run_err(&["cert", "issue", "--name", NAME]);
-        lab.resolver.add(&wanted(&home));
+        lab.add_missing(&home, NAME);
         home.run_ok(&["cert", "renew", NAME]);
         let before = pair(&home, NAME).unwrap().info.serial;
         daemon.terminate();
@@ -90,11 +68,11 @@ fn a_renewal_needs_no_new_cname_after_an_older_backup_or_without_the_database() 
 /// The state folders of earlier versions know where names were proven, and no more.
 #[test]
 fn a_label_is_taken_back_from_where_the_name_was_proven() {
-    let lab = Lab::new();
+    let lab = CaLab::new(ResponsePolicy::default());
     let home = Home::new(&lab.settings);
     let daemon = home.start();
     home.run_err(&["cert", "issue", "--name", NAME]);
-    lab.resolver.add(&wanted(&home));
+    lab.add_missing(&home, NAME);
     home.run_ok(&["cert", "renew", NAME]);
     daemon.terminate();
     fs::remove_dir_all(home.path().join("acme/labels")).unwrap();
@@ -107,23 +85,23 @@ fn a_label_is_taken_back_from_where_the_name_was_proven() {
 
 #[test]
 fn a_record_that_was_asked_for_is_still_the_one_that_is_asked_for() {
-    let lab = Lab::new();
+    let lab = CaLab::new(ResponsePolicy::default());
     let home = Home::new(&lab.settings);
     let daemon = home.start();
     home.run_err(&["cert", "issue", "--name", NAME]);
-    let record = wanted(&home);
+    let record = missing_cnames(&home, NAME);
     daemon.terminate();
     lose(&home);
     begin_anew(&home);
     let _daemon = home.start();
     home.run_err(&["cert", "renew", NAME]);
-    assert_eq!(wanted(&home), record);
+    assert_eq!(missing_cnames(&home, NAME), record);
 }
 
 /// A CNAME may lead to the label of an account, and the account be newer than the backup.
 #[test]
 fn the_label_of_an_account_that_is_gone_is_taken_back_for_the_certificate_that_was_proven_there() {
-    let lab = Lab::new();
+    let lab = CaLab::new(ResponsePolicy::default());
     let home = Home::new(&lab.settings);
     let daemon = home.start();
     let account = Account::register(daemon.api());
@@ -138,7 +116,7 @@ fn the_label_of_an_account_that_is_gone_is_taken_back_for_the_certificate_that_w
 
 #[test]
 fn a_label_that_somebody_owns_or_has_owned_is_not_taken() {
-    let lab = Lab::new();
+    let lab = CaLab::new(ResponsePolicy::default());
     let home = Home::new(&lab.settings);
     let create = |label: &str| {
         let made = home.run_ok(&["account", "create", "other.example", "--subdomain", label, "--json"]);

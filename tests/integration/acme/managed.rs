@@ -9,42 +9,20 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use txtgate::acme::certificate::Chain;
 
+use crate::harness::ca_lab::{CaLab, missing_cnames};
 use crate::harness::http::get;
 use crate::harness::pebble::{Options, Pebble};
-use crate::harness::ports::free_port;
-use crate::harness::resolver::Resolver;
-use crate::harness::standin::{ResponsePolicy, StandIn};
-use crate::harness::{Home, Process, Settings, until};
+use crate::harness::{Home, Process, until};
 
 /// What bundles are sealed with.
 #[cfg(feature = "pkcs12")]
 pub const PASSWORD: &str = "correct horse battery staple";
 
-/// A CA, the DNS that it sees, and the settings of a daemon between them.
-pub struct Lab {
-    pub pebble: Pebble,
-    pub resolver: Resolver,
-    pub settings: Settings,
-}
-
-impl Lab {
-    pub fn new(options: Options) -> Option<Self> {
-        let daemon = free_port();
-        let resolver = Resolver::start(daemon);
-        let pebble = Pebble::start(&Options { resolver: Some(resolver.address), ..options })?;
-        let settings = pebble.settings().with("dns", &format!("listen = [\"{daemon}\"]"));
-        Some(Self { pebble, resolver, settings })
-    }
-
-    /// Adds the records that the daemon wants for these names.
-    pub fn delegate(&self, home: &Home, names: &[&str]) {
-        let (code, _) = home.run_err(&arguments(names));
-        assert_eq!(code, Some(3), "records are missing");
-        for record in show(home, &called(names))["missing"].as_array().unwrap() {
-            let text = |key: &str| record[key].as_str().unwrap().to_owned();
-            self.resolver.add(&format!("{}. CNAME {}.", text("name"), text("target")));
-        }
-    }
+/// Adds the records that the daemon wants for these names.
+pub fn delegate(lab: &CaLab<Pebble>, home: &Home, names: &[&str]) {
+    let (code, _) = home.run_err(&arguments(names));
+    assert_eq!(code, Some(3), "records are missing");
+    lab.add_missing(home, &called(names));
 }
 
 fn called(names: &[&str]) -> String {
@@ -102,7 +80,7 @@ pub fn script(home: &Home, name: &str, text: &str) -> PathBuf {
 
 #[test]
 fn twenty_two_names_with_wildcard_missing_records_and_a_hook() {
-    let Some(lab) = Lab::new(Options::default()) else { return };
+    let Some(lab) = CaLab::real(Options::default()) else { return };
     let more: Vec<String> = (1..=20).map(|number| format!("n{number}.example.com")).collect();
     let mut names = vec!["example.com", "*.example.com"];
     names.extend(more.iter().map(String::as_str));
@@ -151,19 +129,14 @@ fn twenty_two_names_with_wildcard_missing_records_and_a_hook() {
     lab.resolver.clear();
     let (_, said) = home.run_err(&["cert", "renew", "example.com"]);
     assert!(said.contains("are not delegated to this server"), "{said}");
-    let again: Vec<String> = show(&home, "example.com")["missing"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|record| format!("{}. CNAME {}.", record["name"].as_str().unwrap(), record["target"].as_str().unwrap()))
-        .collect();
+    let again = missing_cnames(&home, "example.com");
     assert_eq!(again, records, "a CNAME stays right for ever");
     assert_eq!(pair(&home, "example.com").unwrap().info, chain.info, "the old one stays");
 }
 
 #[test]
 fn one_that_fails_blocks_no_other_and_a_request_survives_a_restart() {
-    let Some(lab) = Lab::new(Options::default()) else { return };
+    let Some(lab) = CaLab::real(Options::default()) else { return };
     let configured = "[[certificate]]\nname = \"conf\"\nnames = [\"conf.example.com\"]";
     let home = Home::new(&lab.settings.clone().more(configured));
     let daemon = home.start();
@@ -173,7 +146,7 @@ fn one_that_fails_blocks_no_other_and_a_request_survives_a_restart() {
     lab.resolver.add("_acme-challenge.wrong.example.com. CNAME elsewhere.test.");
     let (code, said) = home.run_err(&["cert", "issue", "--name", "wrong.example.com"]);
     assert!(code == Some(3) && said.contains("it leads to elsewhere.test"), "{said}");
-    lab.delegate(&home, &["well.example.com"]);
+    delegate(&lab, &home, &["well.example.com"]);
     home.run_ok(&["cert", "renew", "well.example.com"]);
     let list = home.run_ok(&["cert", "list"]);
     let rows = |list: &str| list.lines().take_while(|line| !line.is_empty()).count();
@@ -191,9 +164,7 @@ fn one_that_fails_blocks_no_other_and_a_request_survives_a_restart() {
     assert_eq!(rows(&home.run_ok(&["cert", "list"])), 5);
     // What was mended is tried at once after a reload.
     until("it has failed", || show(&home, "lost.example.com")["missing"][0].is_object());
-    let record = show(&home, "lost.example.com")["missing"][0].clone();
-    let text = |key: &str| record[key].as_str().unwrap().to_owned();
-    lab.resolver.add(&format!("{}. CNAME {}.", text("name"), text("target")));
+    lab.add_missing(&home, "lost.example.com");
     daemon.signal(Signal::HUP);
     until("the certificate is there", || pair(&home, "lost.example.com").is_some());
 
@@ -216,10 +187,10 @@ fn one_that_fails_blocks_no_other_and_a_request_survives_a_restart() {
 
 #[test]
 fn certificates_of_the_configuration_come_change_and_go_with_a_reload() {
-    let Some(lab) = Lab::new(Options::default()) else { return };
+    let Some(lab) = CaLab::real(Options::default()) else { return };
     let daemon = Process::start(&lab.settings);
     let home = daemon.home().clone();
-    lab.delegate(&home, &["a.example.com", "b.example.com"]);
+    delegate(&lab, &home, &["a.example.com", "b.example.com"]);
     home.run_ok(&["cert", "renew", "a.example.com"]);
     let reload = |tables: &str| {
         home.write(&lab.settings.clone().more(tables));
@@ -251,33 +222,29 @@ fn certificates_of_the_configuration_come_change_and_go_with_a_reload() {
 #[test]
 fn caa_records_that_forbid_the_ca_stop_the_order() {
     let directory = json!({ "meta": { "caaIdentities": ["ca.test"] } });
-    let daemon = free_port();
-    let resolver = Resolver::start(daemon);
-    let ca = StandIn::asking(ResponsePolicy { directory, ..ResponsePolicy::default() }, daemon, resolver.address);
-    let home = Home::new(&ca.settings());
+    let lab = CaLab::with_directory(directory);
+    let home = Home::new(&lab.settings);
     let _daemon = home.start();
     let (_, _) = home.run_err(&["cert", "issue", "--name", "a.example.com"]);
-    let record = show(&home, "a.example.com")["missing"][0].clone();
-    let text = |key: &str| record[key].as_str().unwrap().to_owned();
-    resolver.add(&format!("{}. CNAME {}.", text("name"), text("target")));
-    resolver.add("example.com. CAA 0 issue \"other.test\"");
+    lab.add_missing(&home, "a.example.com");
+    lab.resolver.add("example.com. CAA 0 issue \"other.test\"");
     let (code, said) = home.run_err(&["cert", "renew", "a.example.com"]);
     let found = "CAA records forbid this CA (ca.test): a.example.com: example.com has CAA 0 issue \"other.test\"; add `CAA \
                  0 issue \"ca.test; accounturi=";
     assert!(code == Some(1) && said.contains(found), "{said}");
     assert!(said.contains("; validationmethods=dns-01\"`"), "{said}");
-    assert_eq!(ca.orders(), 0, "nothing was ordered");
-    resolver.add("example.com. CAA 0 issue \"ca.test\"");
+    assert_eq!(lab.ca.orders(), 0, "nothing was ordered");
+    lab.resolver.add("example.com. CAA 0 issue \"ca.test\"");
     home.run(&["cert", "renew", "a.example.com"]);
-    assert_eq!(ca.orders(), 1);
+    assert_eq!(lab.ca.orders(), 1);
 }
 
 #[test]
 fn renewal_revocation_and_deletion() {
-    let Some(lab) = Lab::new(Options { validity: 12, ..Options::default() }) else { return };
+    let Some(lab) = CaLab::real(Options { validity: 12, ..Options::default() }) else { return };
     let daemon = Process::start(&lab.settings);
     let home = daemon.home().clone();
-    lab.delegate(&home, &["a.example.com"]);
+    delegate(&lab, &home, &["a.example.com"]);
     home.run_ok(&["cert", "renew", "a.example.com"]);
     let serial = || pair(&home, "a.example.com").map(|chain| chain.info.serial);
     let first = serial();
@@ -287,7 +254,7 @@ fn renewal_revocation_and_deletion() {
     let out = home.run_ok(&["cert", "revoke", "a.example.com", "--reason", "superseded"]);
     assert!(out.contains("is revoked, and is not renewed"), "{out}");
     let revoked = serial().unwrap();
-    let status = lab.pebble.status_of(&revoked);
+    let status = lab.ca.status_of(&revoked);
     assert_eq!((&status["Status"], &status["Reason"]), (&json!("Revoked"), &json!(4)), "{status}");
     daemon.kill();
     let daemon = home.start();
@@ -310,11 +277,11 @@ fn renewal_revocation_and_deletion() {
 
 #[test]
 fn a_ca_that_is_down_is_told_of() {
-    let Some(lab) = Lab::new(Options::default()) else { return };
+    let Some(lab) = CaLab::real(Options::default()) else { return };
     let settings = lab.settings.clone().with("acme", "directory = \"https://127.0.0.1:1/dir\"");
     let daemon = Process::start(&settings);
     let home = daemon.home().clone();
-    lab.delegate(&home, &["a.example.com"]);
+    delegate(&lab, &home, &["a.example.com"]);
     let (code, said) = home.run_err(&["cert", "renew", "a.example.com"]);
     assert!(code == Some(1) && said.contains("the CA cannot be reached at https://127.0.0.1:1/dir"), "{said}");
     assert!(said.contains("check the network"), "{said}");
@@ -329,7 +296,7 @@ const KILLS: u32 = 20;
 #[cfg(feature = "pkcs12")]
 #[test]
 fn sigkill_at_any_moment_leaves_the_old_pair_or_the_new_one() {
-    let Some(lab) = Lab::new(Options::default()) else { return };
+    let Some(lab) = CaLab::real(Options::default()) else { return };
     let kills = std::env::var("TXTGATE_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
     let seen = Home::new(&lab.settings);
     let hook = script(&seen, "hook", "exit 0");
@@ -344,9 +311,7 @@ fn sigkill_at_any_moment_leaves_the_old_pair_or_the_new_one() {
     let home = Home::new(&settings.more(&configured));
     let daemon = home.start();
     until("it has failed", || show(&home, "a.example.com")["missing"][0].is_object());
-    let record = show(&home, "a.example.com")["missing"][0].clone();
-    let text = |key: &str| record[key].as_str().unwrap().to_owned();
-    lab.resolver.add(&format!("{}. CNAME {}.", text("name"), text("target")));
+    lab.add_missing(&home, "a.example.com");
     let start = std::time::Instant::now();
     home.run_ok(&["cert", "renew", "a.example.com"]);
     // About 700 ms, unless the machine is busy.

@@ -2,42 +2,30 @@
 
 use serde_json::{Value, json};
 
+use crate::harness::ca_lab::{CaLab, cname};
 use crate::harness::dns::{TXT, ask, query, txts};
-use crate::harness::ports::free_port;
-use crate::harness::resolver::Resolver;
 use crate::harness::standin::{ISSUER, ResponsePolicy, StandIn, What, label};
-use crate::harness::{Home, Settings, ZONE, until};
+use crate::harness::{Home, ZONE, until};
 
 use super::managed::{pair, show};
 use super::own::report;
 
 const ALL: [&str; 3] = ["dns-01", "dns-account-01", "dns-persist-01"];
 
-/// A CA that says beforehand by which name records know it, a resolver that both ask, and a daemon's settings.
-struct Lab {
-    ca: StandIn,
-    resolver: Resolver,
-    settings: Settings,
+/// A CA that says beforehand by which name records know it.
+fn lab(method: &str) -> CaLab<StandIn> {
+    lab_with(method, json!({ "meta": { "caaIdentities": [ISSUER] } }))
 }
 
-impl Lab {
-    fn new(method: &str) -> Self {
-        Self::with(method, json!({ "meta": { "caaIdentities": [ISSUER] } }))
-    }
+fn lab_with(method: &str, directory: Value) -> CaLab<StandIn> {
+    let mut lab = CaLab::new(ResponsePolicy { methods: ALL.into(), directory, ..ResponsePolicy::default() });
+    lab.settings = lab.settings.with("acme", &format!("challenge = \"{method}\""));
+    lab
+}
 
-    fn with(method: &str, directory: Value) -> Self {
-        let daemon = free_port();
-        let resolver = Resolver::start(daemon);
-        let policy = ResponsePolicy { methods: ALL.into(), directory, ..ResponsePolicy::default() };
-        let ca = StandIn::asking(policy, daemon, resolver.address);
-        let settings = ca.settings().with("acme", &format!("challenge = \"{method}\""));
-        Self { ca, resolver, settings }
-    }
-
-    /// The URL of the first account.
-    fn account(&self) -> String {
-        format!("{}/account/0", self.ca.base())
-    }
+/// The URL of the first account.
+fn account_of(lab: &CaLab<StandIn>) -> String {
+    format!("{}/account/0", lab.ca.base())
 }
 
 /// What is missing for a certificate, the one record.
@@ -69,18 +57,18 @@ fn values(home: &Home) -> usize {
 
 #[test]
 fn an_accounts_label_stands_beside_somebody_elses_cname() {
-    let lab = Lab::new("dns-account-01");
+    let lab = lab("dns-account-01");
     let home = Home::new(&lab.settings);
     let daemon = home.start();
     lab.resolver.add("_acme-challenge.a.example.com. CNAME elsewhere.test.");
     let (code, out, said) = issue(&home, &["a.example.com", "--name", "*.a.example.com"]);
     let record = missing(&home, "a.example.com");
-    let looked_at = format!("{}._acme-challenge.a.example.com", label(&lab.account()));
+    let looked_at = format!("{}._acme-challenge.a.example.com", label(&account_of(&lab)));
     assert_eq!((code, text(&record, "name")), (Some(3), looked_at.clone()), "{said}");
     assert!(out.contains(&format!("\n{looked_at}. CNAME {}.\n", text(&record, "target"))), "{out}");
     assert_eq!(lab.ca.orders(), 0, "nothing is ordered before");
     let account: Value = serde_json::from_str(&home.run_ok(&["acme", "account", "show", "--json"])).unwrap();
-    assert_eq!(account["label"], label(&lab.account()));
+    assert_eq!(account["label"], label(&account_of(&lab)));
 
     lab.resolver.add(&format!("{looked_at}. CNAME {}.", text(&record, "target")));
     lab.resolver.add("example.com. CAA 0 issue \"ca.test; validationmethods=dns-01\"");
@@ -182,13 +170,13 @@ fn what_a_ca_does_not_offer_is_an_error_and_nothing_else_is_tried() {
 
 #[test]
 fn a_persistent_authorization_is_published_once_and_stays() {
-    let lab = Lab::new("dns-persist-01");
+    let lab = lab("dns-persist-01");
     let settings = lab.settings.clone().with("values", "persist = true");
     let home = Home::new(&settings);
     let daemon = home.start();
     let (code, out, said) = issue(&home, &["a.example.com"]);
     let record = missing(&home, "a.example.com");
-    let (target, plain) = (text(&record, "target"), format!("{ISSUER}; accounturi={}", lab.account()));
+    let (target, plain) = (text(&record, "target"), format!("{ISSUER}; accounturi={}", account_of(&lab)));
     assert!(
         code == Some(3) && said.contains("persistent authorizations are missing: _validation-persist.a.example.com: "),
         "{said}"
@@ -241,7 +229,7 @@ fn a_persistent_authorization_is_published_once_and_stays() {
 
 #[test]
 fn a_grant_that_is_not_needed_any_more_is_withdrawn() {
-    let lab = Lab::new("dns-persist-01");
+    let lab = lab("dns-persist-01");
     let home =
         Home::new(&lab.settings.clone().with("values", "persist = true").with("acme", "persist-lifetime = \"90d\""));
     let _daemon = home.start();
@@ -262,18 +250,18 @@ fn a_grant_that_is_not_needed_any_more_is_withdrawn() {
 
 #[test]
 fn a_record_in_somebody_elses_zone_is_looked_at() {
-    let lab = Lab::new("dns-persist-01");
+    let lab = lab("dns-persist-01");
     let home = Home::new(&lab.settings);
     let _daemon = home.start();
     let at = "_validation-persist.a.example.com";
-    let plain = format!("{ISSUER}; accounturi={}", lab.account());
+    let plain = format!("{ISSUER}; accounturi={}", account_of(&lab));
     let (code, out, _) = issue(&home, &["*.a.example.com"]);
     assert!(code == Some(3) && out.contains(&format!("\n{at}. TXT \"{plain}; policy=wildcard\"\n")), "{out}");
     assert!(!out.contains("CNAME"), "nothing may be published here: {out}");
     for (wrong, what) in [
         (format!("{plain}; policy=wildcard;"), "is malformed"),
         (plain.clone(), "has no policy=wildcard"),
-        (format!("x.test; accounturi={}", lab.account()), "is for another CA"),
+        (format!("x.test; accounturi={}", account_of(&lab)), "is for another CA"),
         (format!("{plain}0; policy=wildcard"), "is for another account"),
         (format!("{plain}; policy=wildcard; persistUntil=1"), "has expired by its persistUntil"),
     ] {
@@ -299,20 +287,20 @@ fn a_record_in_somebody_elses_zone_is_looked_at() {
 /// For a renewal; a first certificate is not ordered then.
 #[test]
 fn what_cannot_be_looked_up_is_taken_to_be_as_before() {
-    let lab = Lab::new("dns-persist-01");
+    let lab = lab("dns-persist-01");
     let settings = lab.settings.clone().with("values", "persist = true");
     let home = Home::new(&settings);
     let daemon = home.start();
     issue(&home, &["a.example.com"]);
     let target = text(&missing(&home, "a.example.com"), "target");
     lab.resolver.add(&format!("_validation-persist.a.example.com. CNAME {target}."));
-    lab.resolver.add(&format!("_validation-persist.b.example.com. TXT \"{ISSUER}; accounturi={}\"", lab.account()));
+    lab.resolver.add(&format!("_validation-persist.b.example.com. TXT \"{ISSUER}; accounturi={}\"", account_of(&lab)));
     home.run_ok(&["cert", "renew", "a.example.com"]);
     issue(&home, &["b.example.com"]);
     let (_, _, said) = issue(&home, &["c.example.com", "--challenge", "dns-account-01"]);
     assert!(said.contains("does not exist"), "{said}");
     let record = missing(&home, "c.example.com");
-    lab.resolver.add(&format!("{}. CNAME {}.", text(&record, "name"), text(&record, "target")));
+    lab.resolver.add(&cname(&record));
     home.run_ok(&["cert", "renew", "c.example.com"]);
     let dns = daemon.dns();
     daemon.kill();
@@ -342,11 +330,11 @@ fn what_cannot_be_looked_up_is_taken_to_be_as_before() {
 #[test]
 fn a_ca_that_wants_accounts_hashed_gets_them_hashed() {
     let meta = |names: Value| json!({ "meta": { "caaIdentities": names, "issuerDomainNames": names, "accountHashPrefix": "https://ca.test/hash/" } });
-    let lab = Lab::with("dns-persist-01", meta(json!([ISSUER])));
+    let lab = lab_with("dns-persist-01", meta(json!([ISSUER])));
     let home = Home::new(&lab.settings.clone().with("values", "persist = true"));
     let _daemon = home.start();
     let (_, _, said) = issue(&home, &["a.example.com"]);
-    assert!(!said.contains(&lab.account()), "{said}");
+    assert!(!said.contains(&account_of(&lab)), "{said}");
     let target = text(&missing(&home, "a.example.com"), "target");
     lab.resolver.add(&format!("_validation-persist.a.example.com. CNAME {target}."));
     home.run_ok(&["cert", "renew", "a.example.com"]);
@@ -358,7 +346,7 @@ fn a_ca_that_wants_accounts_hashed_gets_them_hashed() {
     let after = published(&home);
     assert!(after.len() == 1 && after[0].1 != before[0].1, "another key has another hash: {after:?}");
 
-    let lab = Lab::with("dns-persist-01", meta(json!([ISSUER, "other.test"])));
+    let lab = lab_with("dns-persist-01", meta(json!([ISSUER, "other.test"])));
     let home = Home::new(&lab.settings.clone().with("values", "persist = true"));
     let _daemon = home.start();
     issue(&home, &["a.example.com"]);
@@ -372,12 +360,14 @@ fn a_ca_that_wants_accounts_hashed_gets_them_hashed() {
 /// Only its challenges say by which name records know it.
 #[test]
 fn a_ca_that_does_not_say_who_it_is_is_asked_by_an_order() {
-    let lab = Lab::with("dns-persist-01", Value::Null);
+    let lab = lab_with("dns-persist-01", Value::Null);
     let home = Home::new(&lab.settings);
     let daemon = home.start();
     let (code, out, _) = issue(&home, &["a.example.com", "--name", "*.a.example.com"]);
-    let record =
-        format!("_validation-persist.a.example.com. TXT \"{ISSUER}; accounturi={}; policy=wildcard\"", lab.account());
+    let record = format!(
+        "_validation-persist.a.example.com. TXT \"{ISSUER}; accounturi={}; policy=wildcard\"",
+        account_of(&lab)
+    );
     assert!(code == Some(3) && out.matches(&record).count() == 1, "{out}");
     assert_eq!((lab.ca.orders(), lab.ca.asked("/challenge")), (1, 0));
     lab.resolver.add(&record);

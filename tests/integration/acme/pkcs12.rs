@@ -6,7 +6,8 @@ use std::process::{Command, Output};
 
 use txtgate::acme::certificate::Chain;
 
-use super::managed::{Lab, PASSWORD, file, pair, script, show};
+use super::managed::{PASSWORD, delegate, file, pair, script, show};
+use crate::harness::ca_lab::CaLab;
 use crate::harness::pebble::Options;
 use crate::harness::{Home, Process, until};
 
@@ -45,10 +46,10 @@ fn assert_sealed(home: &Home) {
 
 #[test]
 fn a_bundle_holds_what_the_pem_files_hold_and_opens_with_its_password() {
-    let Some(lab) = Lab::new(Options::default()) else { return };
+    let Some(lab) = CaLab::real(Options::default()) else { return };
     let daemon = Process::start(&lab.settings);
     let home = daemon.home().clone();
-    lab.delegate(&home, &[NAME]);
+    delegate(&lab, &home, &[NAME]);
     let password = file(&home, "password", &format!("{PASSWORD}\n"), 0o600);
     let seen = home.path().join("seen");
     let hook = script(&home, "hook", "echo \"$TXTGATE_PKCS12\" >> \"$1\"");
@@ -84,7 +85,7 @@ fn a_bundle_holds_what_the_pem_files_hold_and_opens_with_its_password() {
 
 #[test]
 fn without_a_password_nothing_is_asked_for_and_nothing_ordered() {
-    let Some(lab) = Lab::new(Options::default()) else { return };
+    let Some(lab) = CaLab::real(Options::default()) else { return };
     let configured = "[[certificate]]\nname = \"conf\"\nnames = [\"b.example.com\"]\npkcs12 = true\n\
                       pkcs12-password-file = \"no-such-file\"";
     let home = Home::new(&lab.settings.more(configured));

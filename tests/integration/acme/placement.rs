@@ -2,54 +2,32 @@
 
 use std::net::SocketAddr;
 
+use crate::harness::ca_lab::CaLab;
 use crate::harness::ports::free_port;
 use crate::harness::resolver::Resolver;
 use crate::harness::standin::{ResponsePolicy, StandIn};
-use crate::harness::{Account, Home, Settings};
+use crate::harness::{Account, Home};
 
-use super::managed::{pair, show};
+use super::managed::pair;
 
-/// A CA, the resolver that it asks, and the daemon's settings.
-struct Lab {
-    ca: StandIn,
-    resolver: Resolver,
-    settings: Settings,
-}
-
-impl Lab {
-    fn new() -> Self {
-        let daemon = free_port();
-        let resolver = Resolver::start(daemon);
-        let ca = StandIn::asking(ResponsePolicy::default(), daemon, resolver.address);
-        let settings = ca.settings();
-        Self { ca, resolver, settings }
-    }
-
-    /// Has the daemon ask another resolver than the CA, from its next start on.
-    fn inside(&self, home: &Home, resolver: SocketAddr) {
-        let text = self.settings.text().replace(&self.resolver.address.to_string(), &resolver.to_string());
-        std::fs::write(home.config(), text).unwrap();
-    }
-}
-
-/// The record that is missing for the challenge of a name.
-fn wanted(home: &Home, name: &str) -> String {
-    let record = show(home, name)["missing"][0].clone();
-    format!("{}. CNAME {}.", record["name"].as_str().unwrap(), record["target"].as_str().unwrap())
+/// Has the daemon ask another resolver than the CA, from its next start on.
+fn inside(lab: &CaLab<StandIn>, home: &Home, resolver: SocketAddr) {
+    let text = lab.settings.text().replace(&lab.resolver.address.to_string(), &resolver.to_string());
+    std::fs::write(home.config(), text).unwrap();
 }
 
 /// As behind a NAT that sends nothing back inside.
 #[test]
 fn a_cname_that_leads_here_is_seen_where_the_resolver_cannot_reach_this_server() {
-    let lab = Lab::new();
+    let lab = CaLab::new(ResponsePolicy::default());
     let home = Home::new(&lab.settings);
-    let inside = Resolver::start(free_port());
-    lab.inside(&home, inside.address);
+    let elsewhere = Resolver::start(free_port());
+    inside(&lab, &home, elsewhere.address);
     let _daemon = home.start();
     home.run_err(&["cert", "issue", "--name", "a.example.com"]);
-    let record = wanted(&home, "a.example.com");
-    lab.resolver.add(&record);
-    inside.add(&record);
+    for record in lab.add_missing(&home, "a.example.com") {
+        elsewhere.add(&record);
+    }
     home.run_ok(&["cert", "renew", "a.example.com"]);
     assert!(pair(&home, "a.example.com").is_some());
 }
@@ -57,7 +35,7 @@ fn a_cname_that_leads_here_is_seen_where_the_resolver_cannot_reach_this_server()
 /// A CNAME may lead to the label of an account, where an ACME client was before the daemon.
 #[test]
 fn a_renewal_that_cannot_look_up_a_name_publishes_where_it_led_before() {
-    let lab = Lab::new();
+    let lab = CaLab::new(ResponsePolicy::default());
     let home = Home::new(&lab.settings);
     let daemon = home.start();
     let account = Account::register(daemon.api());
@@ -67,7 +45,7 @@ fn a_renewal_that_cannot_look_up_a_name_publishes_where_it_led_before() {
     daemon.kill();
 
     // It refuses to look at anything but its own zone.
-    lab.inside(&home, dns);
+    inside(&lab, &home, dns);
     let _daemon = home.start();
     home.run_ok(&["cert", "renew", "a.example.com"]);
     assert_ne!(pair(&home, "a.example.com").unwrap().info.serial, before);

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use super::managed::{Lab, show};
+use super::managed::{delegate, show};
+use crate::harness::ca_lab::CaLab;
 use crate::harness::pebble::Options;
 use crate::harness::process::BINARY;
 use crate::harness::standin::{ResponsePolicy, StandIn, What};
@@ -184,10 +185,10 @@ fn a_terminal_shows_a_spinner_that_ends_as_a_tick_or_a_cross() {
 /// All of them at once would not fit, and a hundred ticks would push everything else out of sight.
 #[test]
 fn a_hundred_names_are_counted_on_a_terminal_of_24_lines() {
-    let Some(lab) = Lab::new(Options::default()) else { return };
+    let Some(lab) = CaLab::real(Options::default()) else { return };
     let daemon = Process::start(&lab.settings);
     let names: Vec<String> = (1..=100).map(|number| format!("n{number}.example.com")).collect();
-    lab.delegate(daemon.home(), &names.iter().map(String::as_str).collect::<Vec<_>>());
+    delegate(&lab, daemon.home(), &names.iter().map(String::as_str).collect::<Vec<_>>());
     let Some(running) = on_terminal(daemon.home(), &["cert", "renew", "n1.example.com"], &[("TERM", "xterm")]) else {
         return;
     };

@@ -1,54 +1,30 @@
 //! `allow-subset`: a certificate one of whose names cannot be proven any more.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::harness::ca_lab::{CaLab, cname};
 use crate::harness::http::get;
-use crate::harness::ports::free_port;
-use crate::harness::resolver::Resolver;
-use crate::harness::standin::{ResponsePolicy, StandIn, What};
-use crate::harness::{Home, Process, Settings, until};
+use crate::harness::standin::{StandIn, What};
+use crate::harness::{Home, Process, until};
 
 use super::managed::{pair, show};
 
 const NAMES: [&str; 3] = ["a.example.com", "b.example.com", "*.b.example.com"];
 
-struct Lab {
-    ca: StandIn,
-    resolver: Resolver,
-    settings: Settings,
+fn lab() -> CaLab<StandIn> {
+    CaLab::with_directory(json!({ "meta": { "caaIdentities": ["ca.test"] } }))
 }
 
-impl Lab {
-    fn new() -> Self {
-        let daemon = free_port();
-        let resolver = Resolver::start(daemon);
-        let directory = json!({ "meta": { "caaIdentities": ["ca.test"] } });
-        let ca = StandIn::asking(ResponsePolicy { directory, ..ResponsePolicy::default() }, daemon, resolver.address);
-        let settings = ca.settings();
-        Self { ca, resolver, settings }
-    }
-
-    /// A daemon that has a certificate for all names, all with their CNAMEs.
-    fn with_certificate(&self, more: &[&str]) -> Process {
-        let daemon = Process::start(&self.settings);
-        let home = daemon.home();
-        let words = ["cert", "issue", "--name", NAMES[0], "--name", NAMES[1], "--name", NAMES[2]];
-        let words = [&words[..], more].concat();
-        home.run(&words);
-        self.add_cnames(home);
-        home.run_ok(&["cert", "renew", NAMES[0]]);
-        daemon
-    }
-
-    /// Adds the records that are missing, and returns them.
-    fn add_cnames(&self, home: &Home) -> Vec<String> {
-        let missing = show(home, NAMES[0])["missing"].as_array().unwrap().clone();
-        let text = |record: &Value, key: &str| record[key].as_str().unwrap().to_owned();
-        let record = |record| format!("{}. CNAME {}.", text(record, "name"), text(record, "target"));
-        let records: Vec<String> = missing.iter().map(record).collect();
-        records.iter().for_each(|record| self.resolver.add(record));
-        records
-    }
+/// A daemon that has a certificate for all names, all with their CNAMEs.
+fn with_certificate(lab: &CaLab<StandIn>, more: &[&str]) -> Process {
+    let daemon = Process::start(&lab.settings);
+    let home = daemon.home();
+    let words = ["cert", "issue", "--name", NAMES[0], "--name", NAMES[1], "--name", NAMES[2]];
+    let words = [&words[..], more].concat();
+    home.run(&words);
+    lab.add_missing(home, NAMES[0]);
+    home.run_ok(&["cert", "renew", NAMES[0]]);
+    daemon
 }
 
 fn names(home: &Home) -> Vec<String> {
@@ -71,8 +47,8 @@ fn metric(daemon: &Process) -> String {
 
 #[test]
 fn without_the_setting_a_name_without_its_cname_keeps_all_from_being_renewed() {
-    let lab = Lab::new();
-    let daemon = lab.with_certificate(&[]);
+    let lab = lab();
+    let daemon = with_certificate(&lab, &[]);
     let home = daemon.home();
     let before = pair(home, NAMES[0]).unwrap().info.serial;
     lab.resolver.remove("_acme-challenge.b.example.com.");
@@ -83,8 +59,8 @@ fn without_the_setting_a_name_without_its_cname_keeps_all_from_being_renewed() {
 
 #[test]
 fn a_certificate_goes_on_without_a_name_that_has_lost_its_cname_until_that_is_back() {
-    let lab = Lab::new();
-    let daemon = lab.with_certificate(&["--allow-subset"]);
+    let lab = lab();
+    let daemon = with_certificate(&lab, &["--allow-subset"]);
     let home = daemon.home().clone();
     assert_eq!((names(&home).len(), lacking(&home).len(), metric(&daemon).as_str()), (3, 0, "0"));
     for gone in [true, false] {
@@ -108,7 +84,7 @@ fn a_certificate_goes_on_without_a_name_that_has_lost_its_cname_until_that_is_ba
         assert_eq!((lacking(&home), metric(&daemon).as_str()), (vec![NAMES[1].to_owned(), NAMES[2].to_owned()], "2"));
         assert_eq!(show(&home, NAMES[0])["failures"], 0);
         let orders = lab.ca.orders();
-        lab.add_cnames(&home);
+        lab.add_missing(&home, NAMES[0]);
         until("all names are back by themselves", || names(&home).len() == 3);
         until("nothing is lacking", || lacking(&home).is_empty() && metric(&daemon) == "0");
         assert_eq!(lab.ca.orders(), orders + 1);
@@ -117,31 +93,30 @@ fn a_certificate_goes_on_without_a_name_that_has_lost_its_cname_until_that_is_ba
 
 #[test]
 fn a_restart_and_the_configuration_know_what_is_lacking() {
-    let lab = Lab::new();
+    let lab = lab();
     let names_of = |list: &str| format!("[[certificate]]\nnames = [{list}]\nallow-subset = true");
     let both = names_of("\"a.example.com\", \"b.example.com\"");
     let home = Home::new(&lab.settings.clone().more(&both));
     let daemon = home.start();
     until("both are missing", || show(&home, NAMES[0])["missing"].as_array().is_some_and(|missing| missing.len() == 2));
     let record = show(&home, NAMES[0])["missing"][0].clone();
-    let text = |key: &str| record[key].as_str().unwrap().to_owned();
-    assert_eq!(text("name"), "_acme-challenge.a.example.com");
-    lab.resolver.add(&format!("{}. CNAME {}.", text("name"), text("target")));
+    assert_eq!(record["name"], "_acme-challenge.a.example.com");
+    lab.resolver.add(&cname(&record));
     home.run_ok(&["cert", "renew", NAMES[0]]);
     assert_eq!((names(&home), lacking(&home)), (vec![NAMES[0].to_owned()], vec![NAMES[1].to_owned()]));
     daemon.kill();
     let daemon = home.start();
     until("it has looked", || show(&home, NAMES[0])["missing"][0].is_object());
     assert_eq!((lacking(&home), metric(&daemon).as_str(), lab.ca.orders()), (vec![NAMES[1].to_owned()], "1", 1));
-    lab.add_cnames(&home);
+    lab.add_missing(&home, NAMES[0]);
     until("both are in it", || names(&home).len() == 2);
 }
 
 /// The records are right, and the CA says no to one name: in the order, in a proof, by CAA records.
 #[test]
 fn a_name_that_the_ca_refuses_is_left_out_and_not_tried_at_once_again() {
-    let lab = Lab::new();
-    let daemon = lab.with_certificate(&["--allow-subset"]);
+    let lab = lab();
+    let daemon = with_certificate(&lab, &["--allow-subset"]);
     let home = daemon.home().clone();
     let renewed = |what: &str, left: &[&str]| {
         let output = home.run(&["cert", "renew", NAMES[0]]);
@@ -178,8 +153,8 @@ fn a_name_that_the_ca_refuses_is_left_out_and_not_tried_at_once_again() {
 
 #[test]
 fn a_certificate_none_of_whose_names_can_be_proven_is_not_issued() {
-    let lab = Lab::new();
-    let daemon = lab.with_certificate(&["--allow-subset"]);
+    let lab = lab();
+    let daemon = with_certificate(&lab, &["--allow-subset"]);
     let home = daemon.home();
     lab.resolver.clear();
     let (code, said) = home.run_err(&["cert", "renew", NAMES[0]]);
