@@ -1,5 +1,7 @@
 //! Whether a firewall of this machine is switched on that may close port 53.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::delegation::finding::Assessment;
@@ -9,8 +11,11 @@ use super::super::examination::Examination;
 use super::super::fault::Fault;
 use super::super::findings::Findings;
 
-/// Whether ufw is on, and its rules.
-const UFW: [&str; 3] = ["/etc/ufw/ufw.conf", "/etc/ufw/user.rules", "/etc/ufw/user6.rules"];
+/// Whether ufw is on.
+const UFW: &str = "/etc/ufw/ufw.conf";
+/// Its rules for IPv4, and for IPv6.
+const RULES_V4: &str = "/etc/ufw/user.rules";
+const RULES_V6: &str = "/etc/ufw/user6.rules";
 /// Where firewalld says that it runs.
 const FIREWALLD: &str = "/run/firewalld";
 
@@ -33,26 +38,37 @@ const UFW_CLOSED: Fault = Fault {
 };
 
 async fn run(examination: &Examination, findings: &mut Findings) {
-    let [settings, rules, _] = UFW.map(|path| std::fs::read_to_string(path).ok());
-    let is_on = settings.is_some_and(|text| text.lines().any(|line| line.trim() == "ENABLED=yes"));
-    let ports = || examination.config.dns.listen.iter().filter(|address| !address.ip().is_loopback());
-    let mut closed: Vec<u16> = ports().map(|address| address.port()).collect();
-    closed.dedup();
-    if is_on && let Some(rules) = &rules {
-        for port in closed.into_iter().filter(|port| !mentions(rules, *port)) {
-            let question = format!("a rule for port {port} in {}", UFW[1]);
-            findings.add(
-                UFW_CLOSED
-                    .found("ufw", question, "there is none")
-                    .advice(format!("let queries in: `ufw allow {port}`, which means UDP and TCP")),
-            );
+    let settings = std::fs::read_to_string(UFW).unwrap_or_default();
+    if settings.lines().any(|line| line.trim() == "ENABLED=yes") {
+        for (path, ports) in ports_by_rules(&examination.config.dns.listen) {
+            judge(path, std::fs::read_to_string(path).ok().as_deref(), &ports, findings);
         }
-    } else if is_on {
-        findings.good("ufw", "the rules of ufw", "it is on, and its rules cannot be read; `ufw status` shows them");
     }
     if Path::new(FIREWALLD).exists() {
         let answer = "it runs; `firewall-cmd --list-all` shows whether the service dns is let in";
         findings.good("firewalld", "whether firewalld runs", answer);
+    }
+}
+
+/// The ports of DNS that others reach, by the file with the rules for their family of addresses.
+fn ports_by_rules(listen: &[SocketAddr]) -> BTreeMap<&'static str, BTreeSet<u16>> {
+    let mut ports: BTreeMap<_, BTreeSet<u16>> = BTreeMap::new();
+    for address in listen.iter().filter(|address| !address.ip().is_loopback()) {
+        let path = if address.is_ipv4() { RULES_V4 } else { RULES_V6 };
+        ports.entry(path).or_default().insert(address.port());
+    }
+    ports
+}
+
+fn judge(path: &str, rules: Option<&str>, ports: &BTreeSet<u16>, findings: &mut Findings) {
+    let Some(rules) = rules else {
+        let answer = "it is on, and its rules cannot be read; `ufw status` shows them";
+        return findings.good("ufw", format!("the rules of ufw in {path}"), answer);
+    };
+    for port in ports.iter().filter(|port| !mentions(rules, **port)) {
+        let question = format!("a rule for port {port} in {path}");
+        let advice = format!("let queries in: `ufw allow {port}`, which means UDP and TCP");
+        findings.add(UFW_CLOSED.found("ufw", question, "there is none").advice(advice));
     }
 }
 
@@ -66,6 +82,20 @@ fn mentions(rules: &str, port: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A listener on IPv6 alone was looked for in the rules for IPv4.
+    #[test]
+    fn each_port_is_looked_for_once_in_the_rules_of_its_family() {
+        let listen = ["[::]:53", "0.0.0.0:5353", "[::]:5353", "[2001:db8::1]:53", "127.0.0.1:54"];
+        let ports = ports_by_rules(&listen.map(|address| address.parse().unwrap()));
+        let expected = [(RULES_V4, BTreeSet::from([5353])), (RULES_V6, BTreeSet::from([53, 5353]))];
+        assert_eq!(ports, BTreeMap::from(expected));
+        let mut findings = Findings::default();
+        let rules = "-A ufw6-user-input -p udp --dport 53 -j ACCEPT\n";
+        judge(RULES_V6, Some(rules), &ports[RULES_V6], &mut findings);
+        let found = findings.into_vec();
+        assert!(found.len() == 1 && found[0].finding.question.contains("port 5353"), "{found:?}");
+    }
 
     #[test]
     fn rules_of_ufw_are_read() {
