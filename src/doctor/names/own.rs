@@ -42,7 +42,7 @@ pub enum Holder {
 
 /// What an owner's name stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OwnerStanding {
+pub enum OwnerStatus {
     /// The owner is answered, with so many live values.
     Served { account: Option<String>, values: usize },
     /// Its account is disabled.
@@ -121,15 +121,15 @@ impl OwnServer {
     }
 
     /// What an owner's name stands for. Reads the database.
-    pub async fn standing(&self, owner: &Owner) -> OwnerStanding {
-        let Some(publisher) = self.publisher.clone() else { return OwnerStanding::NotSeen };
+    pub async fn status(&self, owner: &Owner) -> OwnerStatus {
+        let Some(publisher) = self.publisher.clone() else { return OwnerStatus::NotSeen };
         let state = {
             let zones = publisher.zones().load();
             let name: Option<Name> = owner.to_string().parse().ok();
-            let Some(zone) = zone_named(&zones, &owner.zone) else { return OwnerStanding::Unknown };
+            let Some(zone) = zone_named(&zones, &owner.zone) else { return OwnerStatus::Unknown };
             let statics = name.as_ref().and_then(|name| zone.statics.at(name.as_ref()));
             if statics.is_some() && owner.label != OwnerLabel::Apex {
-                return OwnerStanding::Static;
+                return OwnerStatus::Static;
             }
             zone.live.at(owner.label.below_apex().as_bytes())
         };
@@ -139,19 +139,19 @@ impl OwnServer {
         })
         .await;
         match (state, account) {
-            (None, _) if owner.is_daemons() => OwnerStanding::Served { account: None, values: 0 },
+            (None, _) if owner.is_daemons() => OwnerStatus::Served { account: None, values: 0 },
             (None, _) => {
                 let asked = owner.clone();
                 let is_buried = publisher.read(move |rows| rows.is_buried(&asked)).await.unwrap_or(false);
-                if is_buried { OwnerStanding::Deleted } else { OwnerStanding::Unknown }
+                if is_buried { OwnerStatus::Deleted } else { OwnerStatus::Unknown }
             }
             (Some(OwnerState::Disabled), Some(account)) => match account.status {
-                AccountStatus::Deleted { .. } => OwnerStanding::Deleted,
+                AccountStatus::Deleted { .. } => OwnerStatus::Deleted,
                 AccountStatus::Active | AccountStatus::Disabled => {
-                    OwnerStanding::Disabled { account: account.username.to_string() }
+                    OwnerStatus::Disabled { account: account.username.to_string() }
                 }
             },
-            (Some(_), account) => OwnerStanding::Served {
+            (Some(_), account) => OwnerStatus::Served {
                 account: account.map(|account| shown(&account)),
                 values: publisher.values(owner).len(),
             },

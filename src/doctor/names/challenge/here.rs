@@ -4,7 +4,7 @@ use crate::delegation::finding::{Assessment, Finding};
 use crate::model::name::{Name, Owner, OwnerLabel};
 
 use super::super::super::findings::ScopedFinding;
-use super::super::own::OwnerStanding;
+use super::super::own::OwnerStatus;
 use super::faults;
 use super::subject::Subject;
 
@@ -21,15 +21,15 @@ pub async fn in_own_zone(subject: &Subject) -> Option<ScopedFinding> {
         let advice = format!("ask for {zone} and *.{zone}, which cover {}", subject.base);
         return Some(faults::IN_OWN_ZONE.found(name, asked, answer).advice(advice));
     }
-    match subject.own.standing(&Owner::apex(zone.clone())).await {
-        OwnerStanding::Served { account, values } => good(served(&zone.to_string(), account, values)),
-        OwnerStanding::NotSeen => good(format!("it is a zone of this server: {zone}")),
-        OwnerStanding::Disabled { account } => Some(
+    match subject.own.status(&Owner::apex(zone.clone())).await {
+        OwnerStatus::Served { account, values } => good(served(&zone.to_string(), account, values)),
+        OwnerStatus::NotSeen => good(format!("it is a zone of this server: {zone}")),
+        OwnerStatus::Disabled { account } => Some(
             faults::TARGET_DISABLED
                 .found(name, asked, format!("its account {account} is disabled"))
                 .advice(format!("run `txtgate account enable {account}`")),
         ),
-        OwnerStanding::Deleted | OwnerStanding::Unknown | OwnerStanding::Static => Some(
+        OwnerStatus::Deleted | OwnerStatus::Unknown | OwnerStatus::Static => Some(
             faults::ZONE_UNOWNED
                 .found(name, asked, format!("nobody owns {zone}"))
                 .advice(format!("run `txtgate account create {} --zone {zone}`", subject.base)),
@@ -44,24 +44,24 @@ pub async fn judge(subject: &Subject, target: &Name) -> ScopedFinding {
     let Some(owner) = subject.own.owner_at(target) else {
         return no_owner(subject, target, answer).await;
     };
-    match subject.own.standing(&owner).await {
-        OwnerStanding::Served { account, values } => {
+    match subject.own.status(&owner).await {
+        OwnerStatus::Served { account, values } => {
             let answer = served(&owner.to_string(), account, values);
             ScopedFinding::good(Finding::new(Assessment::Good, name, asked, answer))
         }
-        OwnerStanding::NotSeen => ScopedFinding::good(Finding::new(Assessment::Good, name, asked, answer)),
-        OwnerStanding::Disabled { account } => {
+        OwnerStatus::NotSeen => ScopedFinding::good(Finding::new(Assessment::Good, name, asked, answer)),
+        OwnerStatus::Disabled { account } => {
             let answer = format!("{answer}, of the disabled account {account}");
             let advice = format!("run `txtgate account enable {account}`");
             faults::TARGET_DISABLED.found(name, asked, answer).advice(advice)
         }
-        OwnerStanding::Deleted => subject.needed.advise(faults::TARGET_DELETED.found(name, asked, answer), ""),
-        OwnerStanding::Static => subject.needed.advise(faults::TARGET_STATIC.found(name, asked, answer), ""),
-        OwnerStanding::Unknown if owner.label == OwnerLabel::Apex => {
+        OwnerStatus::Deleted => subject.needed.advise(faults::TARGET_DELETED.found(name, asked, answer), ""),
+        OwnerStatus::Static => subject.needed.advise(faults::TARGET_STATIC.found(name, asked, answer), ""),
+        OwnerStatus::Unknown if owner.label == OwnerLabel::Apex => {
             let advice = format!("run `txtgate account create {} --zone {}`", subject.base, owner.zone);
             faults::ZONE_UNOWNED.found(name, asked, answer).advice(advice)
         }
-        OwnerStanding::Unknown => subject.needed.advise(faults::TARGET_UNKNOWN.found(name, asked, answer), ""),
+        OwnerStatus::Unknown => subject.needed.advise(faults::TARGET_UNKNOWN.found(name, asked, answer), ""),
     }
 }
 
@@ -77,7 +77,7 @@ async fn no_owner(subject: &Subject, target: &Name, answer: String) -> ScopedFin
             above = at.parent().filter(|at| subject.own.zone_at(at).is_some());
             continue;
         };
-        if matches!(subject.own.standing(&owner).await, OwnerStanding::Served { .. }) {
+        if matches!(subject.own.status(&owner).await, OwnerStatus::Served { .. }) {
             let needed = subject.needed.to(owner);
             return needed.advise(faults::TARGET_DEEP.found(name, asked, answer), "");
         }
