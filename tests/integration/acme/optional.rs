@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::harness::standin::{ResponsePolicy, StandIn, What};
-use crate::harness::{Home, ZONE, until};
+use crate::harness::{Home, Process, ZONE, until};
 
 use super::managed::{pair, show};
 
@@ -29,6 +29,14 @@ fn ways_to_lack_a_step() -> Vec<What> {
 /// What directories have where a CA lacks a step.
 fn absent_members() -> [Value; 4] {
     [Value::Null, json!("nowhere"), json!(7), json!({ "url": "https://ca.test/x" })]
+}
+
+/// A daemon with a certificate of this CA.
+fn with_certificate(ca: &StandIn) -> (Home, Process) {
+    let home = Home::new(&ca.settings());
+    let daemon = home.start();
+    home.run_ok(&["cert", "issue", "--name", ZONE]);
+    (home, daemon)
 }
 
 fn account(home: &Home) -> Value {
@@ -57,9 +65,7 @@ fn assert_renewed(home: &Home, when: &str) {
 fn a_ca_that_refuses_a_key_rollover_goes_on_issuing_and_revoking() {
     for (number, lacks) in ways_to_lack_a_step().into_iter().enumerate() {
         let ca = StandIn::start(ResponsePolicy::default());
-        let home = Home::new(&ca.settings());
-        let daemon = home.start();
-        home.run_ok(&["cert", "issue", "--name", ZONE]);
+        let (home, daemon) = with_certificate(&ca);
         let key = account(&home)["key"].clone();
         ca.always("/key-change", lacks);
         let (code, said) = home.run_err(&["acme", "account", "rollover"]);
@@ -89,9 +95,7 @@ fn a_ca_without_key_change_in_its_directory_is_not_asked_for_it() {
     for absent in absent_members() {
         let directory = json!({ "keyChange": absent });
         let ca = StandIn::start(ResponsePolicy { directory, ..ResponsePolicy::default() });
-        let home = Home::new(&ca.settings());
-        let _daemon = home.start();
-        home.run_ok(&["cert", "issue", "--name", ZONE]);
+        let (home, _daemon) = with_certificate(&ca);
         let (_, said) = home.run_err(&["acme", "account", "rollover"]);
         assert!(said.contains("the CA's directory has no `keyChange`; the account keeps its key"), "{said}");
         assert!(!account_file(&home).contains("next-key"));
@@ -103,9 +107,7 @@ fn a_ca_without_key_change_in_its_directory_is_not_asked_for_it() {
 #[test]
 fn a_rollover_that_was_pending_before_the_start_is_given_up() {
     let ca = StandIn::start(ResponsePolicy::default());
-    let home = Home::new(&ca.settings());
-    let daemon = home.start();
-    home.run_ok(&["cert", "issue", "--name", ZONE]);
+    let (home, daemon) = with_certificate(&ca);
     ca.fault("/key-change", What::Refuse(500, "serverInternal", None));
     let (_, said) = home.run_err(&["acme", "account", "rollover"]);
     assert!(said.contains("the account's key rollover is pending") && said.contains("--abandon"), "{said}");
@@ -122,9 +124,7 @@ fn a_rollover_that_was_pending_before_the_start_is_given_up() {
 #[test]
 fn a_pending_rollover_is_shown_and_given_up_on_request() {
     let ca = StandIn::start(ResponsePolicy::default());
-    let home = Home::new(&ca.settings());
-    let daemon = home.start();
-    home.run_ok(&["cert", "issue", "--name", ZONE]);
+    let (home, daemon) = with_certificate(&ca);
     let key = account(&home)["key"].clone();
     for path in ["/key-change", "/new-account"] {
         ca.always(path, What::Refuse(500, "serverInternal", None));
@@ -230,9 +230,7 @@ fn renewal_information_that_is_none_blocks_nothing() {
     for lacks in ways_to_lack_a_step() {
         let ca = StandIn::start(ResponsePolicy { window: window.clone(), ..ResponsePolicy::default() });
         ca.always("/renewal", lacks.clone());
-        let home = Home::new(&ca.settings());
-        let _daemon = home.start();
-        home.run_ok(&["cert", "issue", "--name", ZONE]);
+        let (home, _daemon) = with_certificate(&ca);
         assert!(show(&home, ZONE)["renew_at"].is_string());
         // An order that names the certificate before is refused in the same way.
         let is_refused = !matches!(lacks, What::Drop);
@@ -264,9 +262,7 @@ fn a_profile_that_the_ca_does_not_take_costs_no_certificate() {
     }
     // A renewal goes on where a first order names the mistake.
     let ca = StandIn::start(ResponsePolicy { directory: json!({ "meta": listed }), ..ResponsePolicy::default() });
-    let home = Home::new(&ca.settings());
-    let daemon = home.start();
-    home.run_ok(&["cert", "issue", "--name", ZONE]);
+    let (home, daemon) = with_certificate(&ca);
     daemon.kill();
     home.write(&ca.settings().with("acme", "profile = \"classic\""));
     let _daemon = home.start();
@@ -280,17 +276,13 @@ fn a_revocation_that_the_ca_does_not_offer_blocks_nothing() {
     for absent in absent_members() {
         let directory = json!({ "revokeCert": absent });
         let ca = StandIn::start(ResponsePolicy { directory, ..ResponsePolicy::default() });
-        let home = Home::new(&ca.settings());
-        let _daemon = home.start();
-        home.run_ok(&["cert", "issue", "--name", ZONE]);
+        let (home, _daemon) = with_certificate(&ca);
         let (_, said) = home.run_err(&["cert", "revoke", ZONE]);
         assert!(said.contains("the CA's directory has no `revokeCert`"), "{said}");
         assert_renewed(&home, &said);
     }
     let ca = StandIn::start(ResponsePolicy::default());
-    let home = Home::new(&ca.settings());
-    let _daemon = home.start();
-    home.run_ok(&["cert", "issue", "--name", ZONE]);
+    let (home, _daemon) = with_certificate(&ca);
     ca.always("/revoke", What::Refuse(501, "notImplemented", None));
     let (_, said) = home.run_err(&["cert", "revoke", ZONE]);
     assert!(said.contains("notImplemented, HTTP 501); the CA does not offer this"), "{said}");
@@ -302,9 +294,7 @@ fn a_revocation_that_the_ca_does_not_offer_blocks_nothing() {
 #[test]
 fn changed_terms_are_told_with_their_page() {
     let ca = StandIn::start(ResponsePolicy::default());
-    let home = Home::new(&ca.settings());
-    let _daemon = home.start();
-    home.run_ok(&["cert", "issue", "--name", ZONE]);
+    let (home, _daemon) = with_certificate(&ca);
     let problem = json!({ "type": "urn:ietf:params:acme:error:userActionRequired", "detail": "the terms have changed",
         "instance": "https://ca.test/terms/2" });
     ca.fault("/new-order", What::Reply(403, problem.to_string()));
