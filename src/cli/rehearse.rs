@@ -97,12 +97,11 @@ pub fn rehearse(wanted: &Rehearse, named: Option<PathBuf>) -> Result<()> {
     served.stop(&runtime);
     let mut report = outcome?;
     report.milliseconds = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let text = || view::text(&report, wanted.verbose);
     let has_colours = is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     match wanted.output.json {
         true => print_json(&report)?,
-        false if has_colours => print(&view::coloured(&text()))?,
-        false => print(&text())?,
+        false if has_colours => print(&view::coloured(&view::text(&report, wanted.verbose)))?,
+        false => print(&view::text(&report, wanted.verbose))?,
     }
     match report.faults() {
         0 => Ok(()),
@@ -182,18 +181,15 @@ fn daemon_report(served: &Served) -> DaemonReport {
     DaemonReport { running: served.is_running, dns, api }
 }
 
+fn with_addresses(server: &plan::PlannedNameserver) -> String {
+    let addresses: Vec<String> = server.addresses.iter().map(ToString::to_string).collect();
+    if addresses.is_empty() { server.name.to_string() } else { format!("{} ({})", server.name, addresses.join(", ")) }
+}
+
 fn zone_report(zone: &plan::PlannedZone, ds: &[ZoneDs]) -> ZoneReport {
-    let nameserver = |server: &plan::PlannedNameserver| {
-        let addresses: Vec<String> = server.addresses.iter().map(ToString::to_string).collect();
-        if addresses.is_empty() {
-            server.name.to_string()
-        } else {
-            format!("{} ({})", server.name, addresses.join(", "))
-        }
-    };
     ZoneReport {
         name: zone.name.to_string(),
-        nameservers: zone.nameservers.iter().map(nameserver).collect(),
+        nameservers: zone.nameservers.iter().map(with_addresses).collect(),
         signed: ds.iter().any(|ds| ds.zone == zone.name),
     }
 }

@@ -41,15 +41,19 @@ pub struct Alarms {
 impl Alarms {
     /// The alarms that an earlier run has reported, which last anew: a restart is no reason to report that they are over.
     pub fn new(query_log: QueryLog, settings: &Notify, reported: Vec<MatterView>) -> Self {
-        let is_wanted = |kind| kind != MatterKind::UnusedAccount || settings.unused_account.is_some();
-        let is_alarm = |view: &MatterView| view.reported && lasts(view.kind).is_some() && is_wanted(view.kind);
-        let again = |view: MatterView| Matter::new(view.kind, &view.subject, &view.summary, &view.details);
-        let open = reported.into_iter().filter(is_alarm).take(MAX_ALARMS).map(|view| (Instant::now(), again(view)));
+        let mut open = Vec::new();
+        for view in reported {
+            let is_wanted = view.kind != MatterKind::UnusedAccount || settings.unused_account.is_some();
+            if view.reported && lasts(view.kind).is_some() && is_wanted && open.len() < MAX_ALARMS {
+                let again = Matter::new(view.kind, &view.subject, &view.summary, &view.details);
+                open.push((Instant::now(), again));
+            }
+        }
         Self {
             query_log,
             grace: settings.grace.min(LONGEST_GRACE),
             unused: UnusedAccounts::new(settings.unused_account),
-            open: open.collect(),
+            open,
         }
     }
 

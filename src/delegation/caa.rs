@@ -135,22 +135,21 @@ pub fn refusal(issuer: &IssuerIdentity, records: &[CAA], is_wildcard: bool) -> O
 
 /// Whether any CA may issue to some account by dns-01.
 pub fn allows_some_ca(records: &[CAA], is_wildcard: bool) -> bool {
-    let identity = |record: &CAA| {
-        let value = String::from_utf8_lossy(&record.value);
-        value.split(';').next().unwrap_or_default().trim().to_owned()
-    };
-    let is_open = |record: &&CAA| {
-        let value = String::from_utf8_lossy(&record.value);
-        let parameters: Vec<(&str, &str)> = value.split(';').skip(1).filter_map(|part| part.split_once('=')).collect();
-        let methods = parameter(&parameters, "validationmethods");
-        let is_method = |list: &&str| list.split(',').any(|one| one.trim() == Method::Dns01.as_str());
-        !identity(record).is_empty() && (methods.is_empty() || methods.iter().any(is_method))
-    };
     let has_wildcard_rule = is_wildcard && records.iter().any(|record| has_tag(record, "issuewild"));
     let tag = if has_wildcard_rule { "issuewild" } else { "issue" };
     let mut applying = records.iter().filter(|record| has_tag(record, tag)).peekable();
-    !records.iter().any(is_unknown_and_critical)
-        && (applying.peek().is_none() || applying.any(|record| is_open(&record)))
+    !records.iter().any(is_unknown_and_critical) && (applying.peek().is_none() || applying.any(allows_dns_01))
+}
+
+/// Whether a record names a CA, and permits it dns-01.
+fn allows_dns_01(record: &CAA) -> bool {
+    let value = String::from_utf8_lossy(&record.value);
+    let mut parts = value.split(';');
+    let identity = parts.next().unwrap_or_default().trim();
+    let parameters: Vec<(&str, &str)> = parts.filter_map(|part| part.split_once('=')).collect();
+    let methods = parameter(&parameters, "validationmethods");
+    let permits = |list: &&str| list.split(',').any(|one| one.trim() == Method::Dns01.as_str());
+    !identity.is_empty() && (methods.is_empty() || methods.iter().any(permits))
 }
 
 fn is_unknown_and_critical(record: &CAA) -> bool {

@@ -234,15 +234,17 @@ impl ZoneKeys {
 
     /// Whether one of the keys has made a signature of these records.
     fn has_made(&self, signature: &RRSIG, owner: &hickory_proto::rr::Name, records: &[Record]) -> bool {
-        let input = signature.input();
-        let fits = |key: &&DNSKEY| {
-            key.algorithm() == input.algorithm
-                && input.algorithm.is_supported()
-                && key.calculate_key_tag().is_ok_and(|tag| tag == input.key_tag)
-        };
-        let mut fitting = self.keys.iter().filter(fits).take(MAX_TRIED);
+        let mut fitting = self.keys.iter().filter(|key| is_named_by(key, signature)).take(MAX_TRIED);
         fitting.any(|key| key.verify_rrsig(owner, DNSClass::IN, signature, records.iter()).is_ok())
     }
+}
+
+/// Whether a signature says that it was made with a key.
+fn is_named_by(key: &DNSKEY, signature: &RRSIG) -> bool {
+    let input = signature.input();
+    key.algorithm() == input.algorithm
+        && input.algorithm.is_supported()
+        && key.calculate_key_tag().is_ok_and(|tag| tag == input.key_tag)
 }
 
 /// What is wrong with the times of a signature.

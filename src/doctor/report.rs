@@ -144,11 +144,8 @@ fn cause(
     effect.code?;
     for id in check.after {
         let Some((before, found)) = earlier.get(id) else { continue };
-        let is_cause = |other: &ScopedFinding| {
-            other.finding.is_fault() || (other.finding.is_unknown() && other.code != Some(UNFINISHED))
-        };
-        let explains = |other: &&ScopedFinding| is_cause(other) && other.scope.covers(&effect.scope);
-        if let Some(code) = found.iter().find(explains).and_then(|other| other.code) {
+        let explaining = found.iter().find(|other| may_explain(other) && other.scope.covers(&effect.scope));
+        if let Some(code) = explaining.and_then(|other| other.code) {
             return Some(code.to_owned());
         }
         if let Some(code) = cause(before, effect, earlier) {
@@ -156,6 +153,10 @@ fn cause(
         }
     }
     None
+}
+
+fn may_explain(finding: &ScopedFinding) -> bool {
+    finding.finding.is_fault() || (finding.finding.is_unknown() && finding.code != Some(UNFINISHED))
 }
 
 fn reported(scoped: &ScopedFinding, follows_from: Option<String>) -> ReportedFinding {

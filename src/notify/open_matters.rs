@@ -36,11 +36,12 @@ struct Tracked {
 impl OpenMatters {
     /// The matters that an earlier run has reported. They are over when a round finds their kinds without them.
     pub fn new(grace: Duration, remind: Option<Duration>, reported: Vec<OpenMatter>, now: Instant) -> Self {
-        let tracked = |open: OpenMatter| {
+        let mut tracked = BTreeMap::new();
+        for open in reported.into_iter().take(MAX_OPEN) {
             let key = (open.matter.kind, open.matter.subject.clone());
-            (key, Tracked { open, first_seen: now, reported: Some(now), gone: None })
-        };
-        Self { open: reported.into_iter().take(MAX_OPEN).map(tracked).collect(), grace, remind }
+            tracked.insert(key, Tracked { open, first_seen: now, reported: Some(now), gone: None });
+        }
+        Self { open: tracked, grace, remind }
     }
 
     /// Takes everything that is wrong now of these kinds, and returns what is to be notified.
@@ -114,8 +115,7 @@ impl OpenMatters {
 
     /// All open matters for the operator, those too that have not been reported yet.
     pub fn views(&self) -> Vec<MatterView> {
-        let view = |tracked: &Tracked| MatterView::of(&tracked.open, tracked.reported.is_some());
-        self.open.values().map(view).collect()
+        self.open.values().map(|tracked| MatterView::of(&tracked.open, tracked.reported.is_some())).collect()
     }
 }
 

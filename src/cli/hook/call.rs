@@ -145,14 +145,15 @@ impl HookTarget {
 
     /// Reads lego's name: the challenge's own name, or the target of its CNAME.
     fn fqdn(text: &str) -> Result<Self> {
-        let parse = |text: &str| {
-            text.parse::<Name>().map_err(|problem| HookError::Domain { text: text.chars().take(80).collect(), problem })
-        };
         match text.strip_prefix("_acme-challenge.") {
-            Some(domain) => parse(domain).map(Self::Domain),
-            None => parse(text).map(Self::Fulldomain),
+            Some(domain) => parse_name(domain).map(Self::Domain),
+            None => parse_name(text).map(Self::Fulldomain),
         }
     }
+}
+
+fn parse_name(text: &str) -> Result<Name> {
+    text.parse().map_err(|problem| HookError::Domain { text: text.chars().take(80).collect(), problem })
 }
 
 #[cfg(test)]

@@ -84,14 +84,17 @@ impl IterativeResolver {
 
     /// The CAA records at a name, CNAMEs followed.
     pub async fn caa(&self, name: &Name) -> Result<Vec<CAA>, LookupError> {
-        let read = |data: &RData| if let RData::CAA(caa) = data { Some(caa.clone()) } else { None };
-        self.records(name, RecordType::CAA, read).await
+        self.records(name, RecordType::CAA, |data| if let RData::CAA(caa) = data { Some(caa.clone()) } else { None })
+            .await
     }
 
     /// The TXT records at a name, CNAMEs followed; each with its character-strings joined.
     pub async fn txt(&self, name: &Name) -> Result<Vec<Vec<u8>>, LookupError> {
-        let read = |data: &RData| if let RData::TXT(txt) = data { Some(txt.txt_data.concat()) } else { None };
-        self.records(name, RecordType::TXT, read).await
+        let texts = self.records(name, RecordType::TXT, |data| match data {
+            RData::TXT(txt) => Some(txt.txt_data.concat()),
+            _ => None,
+        });
+        texts.await
     }
 
     async fn records<T>(

@@ -247,12 +247,12 @@ fn values(named: TransferOwner, now: Moment) -> Result<(Owner, Vec<LiveValue>, V
         published: value.published,
         expires: now.running_of(value.expires),
     });
-    let standing = named.persistent.into_iter().map(|persistent| PersistentValue {
+    let authorizations = named.persistent.into_iter().map(|persistent| PersistentValue {
         value: persistent.value,
         published: persistent.published,
         expires: persistent.expires.map(|at| now.running_of(at)),
     });
-    Ok((owner(named.zone, &named.label)?, live.collect(), standing.collect()))
+    Ok((owner(named.zone, &named.label)?, live.collect(), authorizations.collect()))
 }
 
 fn enrolment(token: TransferEnrolment, now: Moment) -> Result<Moved, Wrong> {
