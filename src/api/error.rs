@@ -12,6 +12,7 @@ use tracing::error;
 use crate::delegation::propagation::TooManyWaits;
 use crate::model::enrolment::Over;
 use crate::model::name::Subdomain;
+use crate::model::name::owner::OwnerText;
 use crate::publisher::AccessError;
 use crate::store::StoreError;
 
@@ -36,6 +37,9 @@ pub enum Failure {
     Rows(Vec<RowRefusal>),
     #[error("{0}")]
     Forbidden(&'static str),
+    /// The account has no name like this.
+    #[error("this account does not own that subdomain")]
+    NotOwn(OwnerText),
     /// The token of the admin API is not good for that.
     #[error("{0}")]
     Scope(String),
@@ -101,7 +105,7 @@ impl Failure {
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed_json_payload"),
             Self::Field { code, .. } => (StatusCode::BAD_REQUEST, code),
             Self::Rows(_) => (StatusCode::BAD_REQUEST, "rows_refused"),
-            Self::Forbidden(_) | Self::Over(_) => (StatusCode::UNAUTHORIZED, "forbidden"),
+            Self::Forbidden(_) | Self::NotOwn(_) | Self::Over(_) => (StatusCode::UNAUTHORIZED, "forbidden"),
             Self::Access(AccessError::NotOwner | AccessError::Disabled) => (StatusCode::UNAUTHORIZED, "forbidden"),
             Self::Access(AccessError::NoAccount) => (StatusCode::NOT_FOUND, "not_found"),
             Self::Access(AccessError::NoZone(_)) => (StatusCode::BAD_REQUEST, "bad_zone"),

@@ -24,7 +24,7 @@ pub fn own_named(account: &Account, wanted: &OwnerText, zone: Option<&ZoneName>)
         named.filter_map(|zone| wanted.in_zone(zone)).filter(|owner| account.owns(owner)).collect();
     match (found.pop(), &found[..]) {
         (Some(owner), []) => Ok(owner),
-        (None, _) => Err(Failure::Forbidden("this account does not own that subdomain")),
+        (None, _) => Err(Failure::NotOwn(wanted.clone())),
         (Some(last), others) => Err(ambiguous(others.iter().chain([&last]))),
     }
 }

@@ -31,7 +31,7 @@ pub fn catalog(name: &ZoneName, members: &[&Zone], before: Option<&Zone>) -> Opt
         // Writing to a String cannot fail.
         _ = writeln!(zonefile, "{}.zones 0 PTR {}.", member_id(&zone.name), zone.name);
     }
-    let statics = StaticRecords::parse(name, &[nobody.clone()], &zonefile).ok()?;
+    let statics = StaticRecords::parse(name, std::slice::from_ref(&nobody), &zonefile).ok()?;
     let soa =
         Soa { mname: nobody.clone(), rname: nobody, refresh: REFRESH, retry: RETRY, expire: EXPIRE, negative_ttl: 0 };
     let newest =

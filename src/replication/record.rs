@@ -37,13 +37,8 @@ impl TransferRecord {
     pub fn statics(zone: &Zone) -> Vec<Self> {
         let of_set = |name: &Name, set: &RecordSet| -> Vec<Self> {
             let labels = labels_of(zone, name.as_wire());
-            let record = |rdata: &Box<[u8]>| Self {
-                labels: labels.into(),
-                rtype: set.rtype,
-                ttl: set.ttl,
-                rdata: rdata.clone(),
-            };
-            set.rdatas.iter().map(record).collect()
+            let rdatas = set.rdatas.iter().cloned();
+            rdatas.map(|rdata| Self { labels: labels.into(), rtype: set.rtype, ttl: set.ttl, rdata }).collect()
         };
         let sets = zone.statics.sets().flat_map(|(name, sets)| sets.iter().map(move |set| (name, set)));
         sets.flat_map(|(name, set)| of_set(name, set)).collect()

@@ -110,7 +110,7 @@ mod tests {
         }
         assert_eq!(snapshot.serial(), Serial(2));
         assert!(found == expected, "the snapshot holds other names or values");
-        assert_ne!(contents(&mut Snapshot::of(live.clone())), expected);
+        assert_ne!(contents(&mut Snapshot::of(live)), expected);
     }
 
     #[test]

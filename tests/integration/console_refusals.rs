@@ -256,8 +256,9 @@ fn forms_for_what_is_unknown_or_of_others_say_so() {
             assert!(reply.body.contains("<h1>") && !reply.body.contains(&other.fulldomain), "{rest}: {reply:?}");
         }
     }
-    let of_operator =
-        operator.page("/sessions").split("/sessions/").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    let sessions = operator.page("/sessions");
+    let own_row = sessions.split("(this one)").nth(1).unwrap();
+    let of_operator = own_row.split("/sessions/").nth(1).unwrap().split('/').next().unwrap();
     for browser in [&holder, &reader] {
         assert_is_page(&browser.post(&format!("/sessions/{of_operator}/end"), &[]), 404, "no such session");
     }

@@ -37,8 +37,8 @@ pub async fn remove_subdomain(
     JsonBody(request): JsonBody<RemoveSubdomain>,
 ) -> Result<Response, Failure> {
     let account = who::account(&publisher, who).await?;
-    let owner = own_named(&account, &request.subdomain, request.zone.as_ref())?;
-    subdomains::remove_owner(&publisher, actor, &account, owner).await
+    let owner = own_named(&account, &request.subdomain, request.zone.as_ref()).map_err(refused)?;
+    subdomains::remove_owner(&publisher, actor, &account, owner).await.map_err(refused)
 }
 
 pub async fn add_alias(
@@ -48,8 +48,8 @@ pub async fn add_alias(
     JsonBody(request): JsonBody<AddAlias>,
 ) -> Result<Response, Failure> {
     let account = who::account(&publisher, who).await?;
-    let owner = aliases::target(&account, request.subdomain.as_ref(), request.zone.as_ref())?;
-    aliases::add_alias(&publisher, actor, &account, request.alias, owner).await
+    let owner = aliases::target(&account, request.subdomain.as_ref(), request.zone.as_ref()).map_err(refused)?;
+    aliases::add_alias(&publisher, actor, &account, request.alias, owner).await.map_err(refused)
 }
 
 pub async fn remove_alias(
@@ -59,5 +59,5 @@ pub async fn remove_alias(
     JsonBody(request): JsonBody<RemoveAlias>,
 ) -> Result<Response, Failure> {
     let account = who::account(&publisher, who).await?;
-    aliases::remove_alias(&publisher, actor, &account, request.alias).await
+    aliases::remove_alias(&publisher, actor, &account, request.alias).await.map_err(refused)
 }

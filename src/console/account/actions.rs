@@ -18,6 +18,7 @@ use crate::api::types::revealed::RevealedSecret;
 use crate::api::types::tsig::{CreateTsigKey, TsigKeyReply};
 use crate::api::types::values::{PublishValue, RetireValue};
 use crate::model::account::AllowFrom;
+use crate::model::admin_token::AdminScope;
 
 use super::super::admin::Refusal;
 use super::super::error::PageError;
@@ -44,6 +45,11 @@ impl FromRequest<Shared> for AccountForm {
         // A path that is not text names no account.
         let Path(who) = request.extract_parts().await.map_err(|_: PathRejection| PageError::NotFound)?;
         let Submitted(signed_in, fields) = Submitted::from_request(request, console).await?;
+        // Who may change no account is told that, whatever the fields hold. The admin API refuses holders of others.
+        let visitor = &signed_in.session.visitor;
+        if visitor.account().is_none() && !visitor.may(AdminScope::Accounts) {
+            return Err(PageError::Scope("accounts"));
+        }
         Ok(Self { console: console.clone(), who, signed_in, fields })
     }
 }
