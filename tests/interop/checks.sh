@@ -6,8 +6,16 @@ rounds=25 # past 20 values the answer no longer fits 1232 bytes, so the last rou
 issue() {
     local client=$1 tag=$2; shift 2
     mkdir -p "$work/$tag"
-    CLIENT_DIR=$work/$tag "$here/clients/$client.sh" "$@" >"$work/$tag.log" 2>&1 </dev/null
+    CLIENT_DIR=$work/$tag "$here/clients/$client.sh" "$@" >"$work/$tag.log" 2>&1 </dev/null && return
+    ca_hung "$work/$tag.log" || return
+    echo "note  $client: the CA did not answer about its order; once more"
+    mv "$work/$tag" "$work/$tag-hung" && mkdir "$work/$tag"
+    CLIENT_DIR=$work/$tag "$here/clients/$client.sh" "$@" >>"$work/$tag.log" 2>&1 </dev/null
 }
+
+# ca_hung LOG: a client has waited in vain for an order. pebble locks one twice if it is asked about it while it issues, and never
+# answers again about that one (letsencrypt/pebble#554).
+ca_hung() { grep -Eqi '14000/(my|finalize)-order.*(time ?out|timed out|returned with 28)|port=14000.*timed out' "$1"; }
 
 # certified FULLCHAIN NAME...: a chain to pebble's root, and exactly these names.
 certified() {
