@@ -11,7 +11,7 @@ mod referral;
 mod resolver;
 mod zone_cut;
 
-pub use error::IterativeError;
+pub use error::{IterativeError, failures_shown};
 pub use failure::ServerFailure;
 pub use lookup::Resolved;
 pub use resolver::{IterativeResolver, ServerReply};

@@ -27,6 +27,10 @@ pub struct Nameserver {
 
 impl fmt::Display for Nameserver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The servers of the root have no names here.
+        if self.name == Name::root() {
+            return self.address.fmt(f);
+        }
         write!(f, "{} ({})", self.name, self.address)
     }
 }

@@ -56,6 +56,11 @@ impl Name {
         Self([0].into())
     }
 
+    /// The zone with this apex as a sentence names it: `the root`, or `example.org`.
+    pub fn as_zone(&self) -> String {
+        if *self == Self::root() { "the root".to_owned() } else { self.to_string() }
+    }
+
     /// The name one label below this one.
     pub fn child(&self, label: &str) -> Result<Self, NameError> {
         let mut wire = Vec::with_capacity(1 + label.len() + self.0.len());

@@ -31,6 +31,13 @@ pub fn listed<T: std::fmt::Display>(items: impl IntoIterator<Item = T>) -> Strin
     items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }
 
+/// The first `most` items of a list, and how many more there are.
+pub fn listed_at_most<T: std::fmt::Display>(items: impl ExactSizeIterator<Item = T>, most: usize) -> String {
+    let more = items.len().saturating_sub(most);
+    let first = listed(items.take(most));
+    if more == 0 { first } else { format!("{first}, and {more} more") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,5 +46,12 @@ mod tests {
     fn what_a_program_prints_is_one_line_without_control_characters() {
         assert_eq!(one_line("reloaded\n\u{1b}[31mfailed\tx\r\n"), "reloaded | ?[31mfailed?x");
         assert_eq!((one_line(" \n"), listed([1, 2])), (String::new(), "1, 2".to_owned()));
+    }
+
+    #[test]
+    fn a_long_list_ends_with_how_many_more_there_are() {
+        assert_eq!(listed_at_most([1, 2].iter(), 2), "1, 2");
+        assert_eq!(listed_at_most([1, 2, 3, 4].iter(), 2), "1, 2, and 2 more");
+        assert_eq!(listed_at_most([0; 0].iter(), 2), "");
     }
 }

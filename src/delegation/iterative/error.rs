@@ -6,18 +6,21 @@ use hickory_proto::rr::RecordType;
 use thiserror::Error;
 
 use crate::model::name::Name;
-use crate::model::text::listed;
+use crate::model::text::listed_at_most;
 use crate::net::dns_client::LookupError;
 
 use super::super::parent::Nameserver;
 use super::failure::ServerFailure;
 use super::zone_cut::ZoneCut;
 
+/// How many nameservers a text names: the root has two dozen addresses.
+const NAMED: usize = 3;
+
 /// Why there is no answer.
 #[derive(Debug, Clone, Error)]
 pub enum IterativeError {
     /// No nameserver of the zone is of use.
-    #[error("no nameserver of {} answers for it: {}", .zone.apex, shown(.zone, .failures))]
+    #[error("no nameserver of {} answers for it: {}", .zone.apex.as_zone(), problems(.zone, .failures))]
     Unanswered {
         /// The zone.
         zone: Arc<ZoneCut>,
@@ -29,11 +32,17 @@ pub enum IterativeError {
     Endless(Name),
 }
 
-fn shown(zone: &ZoneCut, failures: &[(Nameserver, ServerFailure)]) -> String {
+fn problems(zone: &ZoneCut, failures: &[(Nameserver, ServerFailure)]) -> String {
     if failures.is_empty() {
-        return listed(zone.unresolved.iter().map(|server| format!("{}: {}", server.name, server.problem)));
+        let unresolved = zone.unresolved.iter().map(|server| format!("{}: {}", server.name, server.problem));
+        return listed_at_most(unresolved, NAMED);
     }
-    listed(failures.iter().map(|(server, failure)| format!("{server} {failure}")))
+    failures_shown(failures)
+}
+
+/// The first nameservers, and what came back from each.
+pub fn failures_shown(failures: &[(Nameserver, ServerFailure)]) -> String {
+    listed_at_most(failures.iter().map(|(server, failure)| format!("{server} {failure}")), NAMED)
 }
 
 impl IterativeError {

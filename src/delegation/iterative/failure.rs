@@ -24,7 +24,7 @@ pub enum ServerFailure {
     #[error("answers {0}")]
     Rcode(ResponseCode),
     /// It answers without authority for the zone.
-    #[error("is not authoritative for {0}")]
+    #[error("is not authoritative for {}", .0.as_zone())]
     Lame(Name),
 }
 

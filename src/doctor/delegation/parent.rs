@@ -1,7 +1,7 @@
 //! The way from the root to the parent zone.
 
 use crate::delegation::finding::Assessment;
-use crate::delegation::iterative::{IterativeError, ServerFailure, ZoneCut};
+use crate::delegation::iterative::{IterativeError, ServerFailure, ZoneCut, failures_shown};
 use crate::delegation::parent::Nameserver;
 use crate::delegation::survey::{ParentAnswer, ParentSurvey};
 use crate::model::name::Name;
@@ -91,7 +91,7 @@ fn judge(surveyed: &SurveyedZone, findings: &mut Findings) {
         Ok(parent) => match missing_domain(parent, apex) {
             Some(domain) => {
                 let answer =
-                    format!("the nameservers of {} say that {domain} does not exist", shown(&parent.zone.apex));
+                    format!("the nameservers of {} say that {domain} does not exist", parent.zone.apex.as_zone());
                 findings.add(DOMAIN_MISSING.found(domain, question, answer).in_zone(&surveyed.zone.name));
             }
             None => judge_servers(surveyed, parent, &question, findings),
@@ -100,9 +100,9 @@ fn judge(surveyed: &SurveyedZone, findings: &mut Findings) {
 }
 
 fn unanswered(zone: &ZoneCut, failures: &[(Nameserver, ServerFailure)], question: &str) -> ScopedFinding {
-    let subject = format!("the zone {}", shown(&zone.apex));
+    let subject = format!("the zone {}", zone.apex.as_zone());
     if zone.apex == Name::root() {
-        return ROOT_UNREACHABLE.found("the root", question, first_of(failures));
+        return ROOT_UNREACHABLE.found("the root", question, failures_shown(failures));
     }
     if failures.is_empty() {
         let problems = zone.unresolved.iter().map(|server| format!("{}: {}", server.name, server.problem));
@@ -117,18 +117,7 @@ fn unanswered(zone: &ZoneCut, failures: &[(Nameserver, ServerFailure)], question
         true => &PARENT_UNREACHABLE,
         false => &PARENT_FAILS,
     };
-    fault.found(subject, question, first_of(failures))
-}
-
-/// Some failures: a root has two dozen.
-fn first_of(failures: &[(Nameserver, ServerFailure)]) -> String {
-    const MOST: usize = 3;
-    let first =
-        listed(failures.iter().take(MOST).map(|(server, failure)| format!("{} {failure}", shown_server(server))));
-    match failures.len().saturating_sub(MOST) {
-        0 => first,
-        more => format!("{first}, and {more} more"),
-    }
+    fault.found(subject, question, failures_shown(failures))
 }
 
 /// The domain that a top-level domain denies, where that is a zone between it and ours.
@@ -145,11 +134,11 @@ fn missing_domain(parent: &ParentSurvey, apex: &Name) -> Option<Name> {
 }
 
 fn judge_servers(surveyed: &SurveyedZone, parent: &ParentSurvey, question: &str, findings: &mut Findings) {
-    let zone = shown(&parent.zone.apex);
+    let zone = parent.zone.apex.as_zone();
     let mut usable = Vec::new();
     let mut problems = Vec::new();
     for asked in &parent.servers {
-        let subject = format!("the nameserver {} of {zone}", shown_server(&asked.server));
+        let subject = format!("the nameserver {} of {zone}", asked.server);
         match &asked.answer {
             ParentAnswer::Failure(failure) if failure.is_local() => {}
             ParentAnswer::Failure(failure) => problems.push(PARENT_SERVER_DOWN.found(subject, question, failure)),
@@ -157,7 +146,7 @@ fn judge_servers(surveyed: &SurveyedZone, parent: &ParentSurvey, question: &str,
                 let answer = "repeats the question in letters of another case";
                 problems.push(PARENT_CASE_CHANGED.found(subject, question, answer));
             }
-            _ => usable.push(shown_server(&asked.server)),
+            _ => usable.push(asked.server.to_string()),
         }
     }
     for unresolved in &parent.zone.unresolved {
@@ -166,22 +155,11 @@ fn judge_servers(surveyed: &SurveyedZone, parent: &ParentSurvey, question: &str,
     }
     let all_fail = !parent.servers.is_empty() && parent.answer().is_none();
     if all_fail {
-        let answer =
-            listed(parent.servers.iter().map(|server| format!("{} {}", shown_server(&server.server), server.answer)));
+        let answer = listed(parent.servers.iter().map(|server| format!("{} {}", server.server, server.answer)));
         problems.insert(0, PARENT_FAILS.found(format!("the zone {zone}"), question, answer));
     }
     if problems.is_empty() {
         findings.good(surveyed.zone.apex(), question, format!("{zone}, at {}", listed(usable)));
     }
     problems.into_iter().for_each(|problem| findings.add(problem.in_zone(&surveyed.zone.name)));
-}
-
-/// A zone as people write it.
-fn shown(zone: &Name) -> String {
-    if *zone == Name::root() { "the root".into() } else { zone.to_string() }
-}
-
-/// The servers of the root have no names here.
-fn shown_server(server: &Nameserver) -> String {
-    if server.name == Name::root() { server.address.to_string() } else { server.to_string() }
 }

@@ -97,7 +97,7 @@ async fn check(resolver: &IterativeResolver, own: &OwnServer, base: &Name) -> Ve
         Err(error) => return vec![unreachable(own, base, asked, &error)],
     };
     if zone.apex.as_ref().labels().count() < 2 && zone.apex != *base {
-        let answer = format!("the zone {} has no {base}", top(&zone.apex));
+        let answer = format!("{} has no {base}", zone.apex.as_zone());
         return vec![UNREGISTERED.found(base, asked, answer)];
     }
     let mut found = check_servers(resolver, own, &zone).await;
@@ -167,8 +167,4 @@ fn all(count: usize) -> String {
         1 => "its one nameserver address answers".to_owned(),
         count => format!("all {count} of its nameserver addresses answer"),
     }
-}
-
-fn top(apex: &Name) -> String {
-    if *apex == Name::root() { "of the root".to_owned() } else { apex.to_string() }
 }
