@@ -99,8 +99,10 @@ fn instructions(reply: &CreatedEnrolment, is_open: bool) -> String {
         if is_open { "\n\nRegistration is open here: nobody needs a token, except for lego's storage." } else { "" };
     format!(
         "token:   {token}\nid:      {id}\nexpires: {expires}\n\n\
-         Give the token to those who may register, as the password or the path in their server's URL\n\
-         (https://txtgate:{token}@HOST or https://HOST/{token}), or as `Authorization: Bearer {token}`.\n\
+         Give the token to those who may register. A client sends it in one of three ways:\n\
+         password in the URL  https://txtgate:{token}@HOST\n\
+         path of the URL      https://HOST/{token}\n\
+         header               Authorization: Bearer {token}\n\
          It is not stored and not shown again.{note}"
     )
 }

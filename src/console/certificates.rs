@@ -74,7 +74,7 @@ async fn show(State(console): State<Shared>, signed_in: SignedIn) -> Result<Html
         div #certificates data-live {
             @if managed.is_empty() {
                 (empty("There are no managed certificates yet.", &html! {
-                    code { "txtgate cert issue --name example.com" } " gets one and keeps it renewed."
+                    code { "txtgate cert issue example.com" } " gets one and keeps it renewed."
                 }))
             } @else { (table(&managed)) }
         }

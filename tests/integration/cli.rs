@@ -293,7 +293,7 @@ fn lists_say_that_they_are_empty() {
     for (list, part) in [
         (&["account", "list"][..], "`txtgate account create DOMAIN`"),
         (&["account", "list", "--search", "x"], "no account has \"x\""),
-        (&["cert", "list"], "`txtgate cert issue --name NAME`"),
+        (&["cert", "list"], "`txtgate cert issue NAME...`"),
         (&["enrol", "list"], "`txtgate enrol create`"),
         (&["txt", "list"], "there are no live values"),
         (&["persist", "list"], "there are no persistent authorizations"),

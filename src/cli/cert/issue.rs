@@ -17,12 +17,15 @@ use crate::cli::table::{cell, printable};
 
 use super::follow::follow;
 
-/// `cert issue --name NAME ... [-- HOOK ARGUMENT ...]`
+/// `cert issue NAME... [-- HOOK ARGUMENT ...]`
 #[derive(Debug, Args)]
 pub struct IssueArgs {
-    /// A name in the certificate, like example.com or *.example.com; may be repeated
-    #[arg(long = "name", required = true, value_name = "NAME")]
+    /// The names in the certificate, like example.com '*.example.com'
+    #[arg(required_unless_present = "more_names", value_name = "NAME")]
     names: Vec<String>,
+    /// The same with an option for each name, for scripts
+    #[arg(long = "name", hide = true, value_name = "NAME")]
+    more_names: Vec<String>,
     /// The certificate's name [default: its first DNS name]
     #[arg(long, value_name = "NAME")]
     cert_name: Option<String>,
@@ -114,7 +117,7 @@ fn lines(changes: &[String]) -> String {
 }
 
 fn request(wanted: &IssueArgs) -> Result<RequestCertificate> {
-    let mut request = RequestCertificate::of_names(wanted.names.clone());
+    let mut request = RequestCertificate::of_names([&wanted.names[..], &wanted.more_names].concat());
     // A relative directory is the caller's, not the daemon's.
     if let Some(directory) = &wanted.directory {
         request.directory = std::path::absolute(directory)?;

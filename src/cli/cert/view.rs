@@ -15,7 +15,7 @@ const NAMES_IN_VIEW: usize = 8;
 /// A list with a row for each certificate, and the problems below it.
 pub fn certificate_list(certificates: &List<ManagedCertificateView>) -> String {
     let rows: Vec<_> = certificates.items.iter().map(list_row).collect();
-    let empty = "there are no certificates yet; `txtgate cert issue --name NAME` gets one";
+    let empty = "there are no certificates yet; `txtgate cert issue NAME...` gets one";
     let table = list(&["name", "ends", "next", "state", "names"], &rows, empty);
     let problem =
         |view: &ManagedCertificateView| Some(printable(&format!("{}: {}", both_ways(&view.name), view.problem()?)));

@@ -119,11 +119,11 @@ const EXAMPLES: &[Example] = &[
     ("txtgate acme account update-contact", "Sends the contacts of the configuration to the CA."),
     ("txtgate acme account deactivate --yes", "Ends the account for good."),
     (
-        "txtgate cert issue --name example.com --name '*.example.com'",
+        "txtgate cert issue example.com '*.example.com'",
         "Gets a certificate for a domain and its subdomains, and keeps it renewed.",
     ),
     (
-        "txtgate cert issue --name www.example.com -- /usr/bin/systemctl reload nginx",
+        "txtgate cert issue www.example.com -- /usr/bin/systemctl reload nginx",
         "Gets a certificate, and reloads a server with each new one.",
     ),
     ("txtgate cert list", "Lists the certificates, and what is wrong with them."),

@@ -43,7 +43,7 @@ pub fn table(status: &Status, managed: &[ManagedCertificateView]) -> Markup {
     let mut rows: Vec<Row<'_>> = api.into_iter().chain(managed).collect();
     rows.sort_by_key(|row| row.ends);
     if rows.is_empty() {
-        return html! { p.dim { "None yet; " code { "txtgate cert issue --name NAME" } " gets one." } };
+        return html! { p.dim { "None yet; " code { "txtgate cert issue NAME..." } " gets one." } };
     }
     html! {
         div.scroll tabindex="0" role="region" aria-label="Certificates by expiry" {

@@ -110,7 +110,7 @@ fn on_a_terminal_somebody_is_asked() {
     let (_ca, daemon) = with_certificate(&[]);
     let home = daemon.home();
     let ask = |answer: &str| {
-        let words = format!("'{BINARY}' --config '{}' cert issue --name {ZONE}", home.config().display());
+        let words = format!("'{BINARY}' --config '{}' cert issue {ZONE}", home.config().display());
         let mut command = Command::new("script");
         command.args(["-q", "-e", "-c", &words, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
