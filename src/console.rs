@@ -86,6 +86,9 @@ pub fn router(services: ConsoleServices, listen: &[SocketAddr], names: &[String]
     let ConsoleServices { admin, publisher, credentials, links, metrics, shutdown, clients, proxy_users } = services;
     let samples = Arc::new(Samples::default());
     tokio::spawn(samples::keep_sampling(samples.clone(), metrics.clone(), shutdown.clone()));
+    // Reads every account once, so that the first page need not.
+    let store = publisher.store().clone();
+    tokio::task::spawn_blocking(move || store.last_publication());
     let state: Shared = Arc::new(Console {
         admin: AdminClient::new(scoped(admin)),
         publisher,

@@ -32,6 +32,7 @@ use crate::model::time::RunningTime;
 
 pub use error::StoreError;
 pub use rows::listing::AccountPage;
+pub use rows::recent::Publication;
 pub use rows::{Counts, OwnerRow, Rows, Stored};
 
 use files::{create_private, has_content, with_suffix};
@@ -151,6 +152,28 @@ impl Store {
             let publications = || self.publications.current(begun, || rows.publications());
             rows.list_accounts(query, now, publications)
         })
+    }
+
+    /// The last publication: of a value that is stored still, or else of an account, at its first name. The first call reads
+    /// every account, by a connection of its own, and so does the first one after the removal of the last publisher.
+    pub fn last_publication(&self) -> Result<Option<Publication>, StoreError> {
+        let by_account = self.last_publication_by_account()?;
+        let by_value = self.read(|rows| rows.last_publication_of_value())?;
+        // Of both at one time, the value knows its name.
+        Ok(by_account.into_iter().chain(by_value).max_by_key(|publication| publication.at))
+    }
+
+    fn last_publication_by_account(&self) -> Result<Option<Publication>, StoreError> {
+        for _ in 0..2 {
+            let read = || self.snapshot(|rows| rows.last_publisher());
+            let Some(row) = self.publications.last(read)? else { return Ok(None) };
+            let found = self.read(|rows| rows.last_publication_of_account(row))?;
+            if found.is_some() {
+                return Ok(found);
+            }
+            self.publications.forget_last(row);
+        }
+        Ok(None)
     }
 
     /// Why changes cannot be stored now, as far as is known: from the last write or heartbeat, from what is under way,

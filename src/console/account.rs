@@ -22,7 +22,7 @@ use crate::model::account::Username;
 use crate::model::admin_token::AdminScope;
 
 use super::error::PageError;
-use super::events::{Followed, follow};
+use super::events::{DelegationWatch, Followed, follow};
 use super::page::{Page, Section};
 use super::signed_in::SignedIn;
 use super::state::Shared;
@@ -58,8 +58,17 @@ struct Asked {
 }
 
 /// Events of a page that waits for records in the DNS.
-async fn events(State(console): State<Shared>, signed_in: SignedIn, Path(who): Path<String>) -> Response {
-    follow(console, signed_in, Followed::QueriesAnd(loaded::path(&who, "/delegations")))
+async fn events(
+    State(console): State<Shared>,
+    signed_in: SignedIn,
+    Path(who): Path<String>,
+    Query(Asked { domain, .. }): Query<Asked>,
+) -> Response {
+    let mut paths = vec![loaded::delegations(&who)];
+    if !domain.trim().is_empty() {
+        paths.push(loaded::delegations_of(&who, domain.trim()));
+    }
+    follow(console, signed_in, Followed::Delegations(DelegationWatch::new(paths)))
 }
 
 async fn show(

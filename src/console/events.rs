@@ -13,6 +13,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, interval, sleep_until};
 
 use crate::api::stream;
+use crate::api::types::delegations::{Assessment, DelegationView};
+use crate::api::types::list::List;
 
 use super::signed_in::SignedIn;
 use super::state::Shared;
@@ -26,8 +28,11 @@ const LOOK: Duration = Duration::from_secs(1);
 /// A comment after so many looks without an event keeps proxies from closing the connection.
 const LOOKS_UNTIL_COMMENT: u32 = 15;
 
+/// The looks that pass between two at records that are in place, whose resolvers need no question each few seconds.
+const LOOKS_BETWEEN_GOOD: u32 = 30;
+
 /// What a page follows beside the changes of the zone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Followed {
     /// The queries for names of accounts.
     Queries,
@@ -35,8 +40,8 @@ pub enum Followed {
     Overview,
     /// A reply of the admin API to this path.
     Reply(String),
-    /// The queries, and the reply to this path: whether records have appeared in the DNS of others.
-    QueriesAnd(String),
+    /// The queries, and whether records have appeared in the DNS of others.
+    Delegations(DelegationWatch),
     /// The messages that arrive.
     Messages,
     /// The examination that is under way.
@@ -45,22 +50,66 @@ pub enum Followed {
 
 impl Followed {
     /// A number that is another one after a change.
-    async fn version(&self, console: &Shared, signed_in: &SignedIn) -> u64 {
+    async fn version(&mut self, console: &Shared, signed_in: &SignedIn) -> u64 {
         match self {
             Self::Queries | Self::Overview => console.metrics.queries_logged.value(),
             Self::Messages => console.live.look(),
             Self::Examination => console.examinations.version(),
             Self::Reply(path) => version_of_reply(console, signed_in, path).await,
-            Self::QueriesAnd(path) => {
-                let reply = version_of_reply(console, signed_in, path).await;
-                reply.wrapping_add(console.metrics.queries_logged.value())
+            Self::Delegations(watch) => {
+                let version = watch.version(console, signed_in).await;
+                version.wrapping_add(console.metrics.queries_logged.value())
             }
         }
     }
 
+    /// What the page shows already; `None` where the page may have come before the answers of the DNS, and is to be loaded
+    /// once more.
+    async fn first_version(&mut self, console: &Shared, signed_in: &SignedIn) -> Option<u64> {
+        if matches!(self, Self::Delegations(_)) { None } else { Some(self.version(console, signed_in).await) }
+    }
+
     /// The least time between two events, so that a busy daemon does not keep a browser busy.
     fn pause(&self) -> Duration {
-        if *self == Self::Overview { LONG_PAUSE } else { PAUSE }
+        if matches!(self, Self::Overview) { LONG_PAUSE } else { PAUSE }
+    }
+}
+
+/// Whether the records of domains lead to an account.
+#[derive(Debug)]
+pub struct DelegationWatch {
+    /// The paths of the admin API that tell so.
+    paths: Vec<String>,
+    version: u64,
+    /// The looks to leave out.
+    rest: u32,
+}
+
+impl DelegationWatch {
+    /// Watches the replies to these paths.
+    pub fn new(paths: Vec<String>) -> Self {
+        Self { paths, version: 0, rest: 0 }
+    }
+
+    async fn version(&mut self, console: &Shared, signed_in: &SignedIn) -> u64 {
+        if self.rest > 0 {
+            self.rest -= 1;
+            return self.version;
+        }
+        let mut hasher = DefaultHasher::new();
+        let mut are_good = true;
+        for path in &self.paths {
+            match console.admin.get::<List<DelegationView>>(signed_in, path).await {
+                Ok(found) => {
+                    are_good &= found.items.iter().all(|each| each.assessment == Assessment::Good);
+                    found.items.iter().for_each(|each| (&each.text, each.pending).hash(&mut hasher));
+                }
+                Err(refusal) => refusal.message.hash(&mut hasher),
+            }
+        }
+        self.rest = if are_good { LOOKS_BETWEEN_GOOD } else { 0 };
+        self.version = hasher.finish();
+        self.version
     }
 }
 
@@ -85,12 +134,12 @@ pub fn follow(console: Shared, signed_in: SignedIn, followed: Followed) -> Respo
     stream::of_events(reader, |event: &'static str| Bytes::from_static(event.as_bytes()))
 }
 
-async fn tell(console: Shared, signed_in: SignedIn, followed: Followed, events: Sender<&'static str>) {
+async fn tell(console: Shared, signed_in: SignedIn, mut followed: Followed, events: Sender<&'static str>) {
     let mut changes = console.publisher.subscribe();
     let mut shutdown = console.shutdown.clone();
     let mut looks = interval(LOOK);
     let mut silent = 0;
-    let mut seen = followed.version(&console, &signed_in).await;
+    let mut seen = followed.first_version(&console, &signed_in).await;
     if events.send(": changes follow\n\n").await.is_err() {
         return;
     }
@@ -106,7 +155,7 @@ async fn tell(console: Shared, signed_in: SignedIn, followed: Followed, events: 
         };
         let has_changed = if looked {
             let version = followed.version(&console, &signed_in).await;
-            std::mem::replace(&mut seen, version) != version
+            seen.replace(version) != Some(version)
         } else {
             true
         };

@@ -15,8 +15,13 @@ use crate::model::time::Timestamp;
 
 use super::visitor::Visitor;
 
-/// The most sessions. One more takes the place of the one that was unused for longest.
-const MAX_SESSIONS: usize = 512;
+/// The most sessions of operators. One more takes the place of the one of them that was unused for longest. Account holders,
+/// who may be strangers, have bounds of their own, so that they push out no operator.
+const MAX_OF_OPERATORS: usize = 256;
+/// The most sessions of account holders, likewise.
+const MAX_OF_HOLDERS: usize = 512;
+/// The most sessions of one account, likewise, so that one account does not push out many others.
+const MAX_OF_ACCOUNT: usize = 8;
 /// A session that is unused for this long has ended.
 const IDLE: Duration = Duration::from_secs(3_600);
 /// The longest life of a session.
@@ -95,11 +100,7 @@ impl Table {
         let (csrf, _) = SecretHash::random()?;
         let now = Instant::now();
         self.entries.retain(|entry| !entry.is_over(now));
-        if self.entries.len() >= MAX_SESSIONS
-            && let Some(oldest) = (0..self.entries.len()).min_by_key(|index| self.entries[*index].used)
-        {
-            self.entries.swap_remove(oldest);
-        }
+        self.make_room_for(&visitor);
         self.last_id += 1;
         let agent = agent.chars().filter(|c| !c.is_control()).take(MAX_AGENT).collect();
         let id = self.last_id;
@@ -114,6 +115,26 @@ impl Table {
             revealed: Vec::new(),
         });
         Ok(secret)
+    }
+
+    fn make_room_for(&mut self, visitor: &Visitor) {
+        let Some(own) = visitor.account() else {
+            return self.make_room(MAX_OF_OPERATORS, |account| account.is_none());
+        };
+        self.make_room(MAX_OF_ACCOUNT, |account| account == Some(own));
+        self.make_room(MAX_OF_HOLDERS, |account| account.is_some());
+    }
+
+    /// Ends the session that was unused for longest, among those whose account is counted, where these are `most`.
+    fn make_room(&mut self, most: usize, is_counted: impl Fn(Option<Username>) -> bool) {
+        let entries = self.entries.iter().enumerate();
+        let counted = entries.filter(|(_, entry)| is_counted(entry.session.visitor.account()));
+        let by_use: Vec<(Instant, usize)> = counted.map(|(index, entry)| (entry.used, index)).collect();
+        if by_use.len() >= most
+            && let Some((_, unused)) = by_use.iter().min()
+        {
+            self.entries.remove(*unused);
+        }
     }
 }
 
@@ -222,13 +243,23 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use crate::model::admin_token::AdminScope;
+    use crate::model::secret::ApiKeyHash;
 
     use super::*;
 
     fn begin(sessions: &Sessions) -> PresentedSecret {
-        let visitor = Visitor::Link { scope: AdminScope::Read };
+        begin_for(sessions, Visitor::Link { scope: AdminScope::Read })
+    }
+
+    fn begin_for(sessions: &Sessions, visitor: Visitor) -> PresentedSecret {
         let at = Timestamp::from_unix(1);
         sessions.begin(visitor, Ipv4Addr::LOCALHOST.into(), "browser\n", at).unwrap().parse().unwrap()
+    }
+
+    /// The holder of one of many accounts.
+    fn holder(number: usize) -> Visitor {
+        let username = format!("00000000-0000-4000-8000-{number:012}").parse().unwrap();
+        Visitor::Account { username, key: ApiKeyHash::Argon2id(String::new()) }
     }
 
     fn age(sessions: &Sessions, by: Duration) {
@@ -267,11 +298,29 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_sessions_is_bounded() {
+    fn each_kind_of_session_is_bounded_and_the_one_unused_for_longest_ends() {
         let (sessions, at) = (Sessions::default(), Timestamp::from_unix(2));
-        let first = begin(&sessions);
-        let secrets: Vec<_> = (0..MAX_SESSIONS).map(|_| begin(&sessions)).collect();
-        assert_eq!(sessions.list(|_| true).len(), MAX_SESSIONS);
-        assert!(sessions.find(&first, at).is_none() && sessions.find(&secrets[MAX_SESSIONS - 1], at).is_some());
+        let [first, second] = [begin(&sessions), begin(&sessions)];
+        let is_open = |secret: &PresentedSecret| sessions.find(secret, at).is_some();
+        assert!(is_open(&first), "and was used after the second one");
+        let others: Vec<_> = (1..MAX_OF_OPERATORS).map(|_| begin(&sessions)).collect();
+        assert!(is_open(&first) && others.iter().all(is_open) && !is_open(&second));
+        assert_eq!(sessions.list(|_| true).len(), MAX_OF_OPERATORS);
+    }
+
+    #[test]
+    fn holders_push_out_neither_operators_nor_with_one_account_each_other() {
+        let (sessions, at) = (Sessions::default(), Timestamp::from_unix(2));
+        let is_open = |secret: &PresentedSecret| sessions.find(secret, at).is_some();
+        let operators: Vec<_> = (0..MAX_OF_OPERATORS).map(|_| begin(&sessions)).collect();
+        let victim = begin_for(&sessions, holder(0));
+        let own: Vec<_> = (0..MAX_OF_HOLDERS).map(|_| begin_for(&sessions, holder(1))).collect();
+        let (ended, open) = own.split_at(MAX_OF_HOLDERS - MAX_OF_ACCOUNT);
+        assert!(is_open(&victim) && open.iter().all(is_open) && !ended.iter().any(is_open));
+        let many: Vec<_> = (2..MAX_OF_HOLDERS + 2).map(|number| begin_for(&sessions, holder(number))).collect();
+        assert!(many.iter().all(is_open) && !is_open(&victim), "as many accounts as there may be sessions");
+        assert!(operators.iter().all(is_open), "holders push out no operator");
+        begin(&sessions);
+        assert!(many.iter().all(is_open), "nor operators a holder");
     }
 }

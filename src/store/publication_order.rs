@@ -1,5 +1,6 @@
 //! The accounts by their last publication, in memory: an index in the database would make each publication write two more
-//! pages, and take a fifth longer. Nothing is kept until a list in this order is asked for.
+//! pages, and take a fifth longer. Nothing is kept until a list in this order is asked for, but the account that has published
+//! last.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,9 @@ struct State {
     /// How often collecting has begun.
     begun: u64,
     kept: Option<Kept>,
+    /// The last publication: of all accounts if `is_last_read`, or else of those that have published since the start.
+    last: Option<Published>,
+    is_last_read: bool,
 }
 
 #[derive(Debug, Default)]
@@ -36,6 +40,8 @@ impl PublicationOrder {
             return;
         }
         let mut state = self.state();
+        // New accounts have published nothing yet.
+        state.last = published.iter().filter(|(at, _)| *at > 0).copied().max().max(state.last);
         let Some(kept) = &mut state.kept else { return };
         kept.recent.extend(published.iter().map(|(at, row)| (*row, *at)));
         if kept.recent.len() > MAX_RECENT {
@@ -80,6 +86,31 @@ impl PublicationOrder {
             kept.recent.retain(|row, at| recent.get(row) != Some(at));
         }
         Ok(merged)
+    }
+
+    /// The row of the account that has published last. Where it is not known, `read` finds it in the database.
+    pub fn last<E>(&self, read: impl FnOnce() -> Result<Option<Published>, E>) -> Result<Option<u32>, E> {
+        let known = Some(self.state()).filter(|state| state.is_last_read).map(|state| state.last);
+        let last = match known {
+            Some(last) => last,
+            None => {
+                let read = read()?;
+                let mut state = self.state();
+                state.last = state.last.max(read);
+                state.is_last_read = true;
+                state.last
+            }
+        };
+        Ok(last.map(|(_, row)| row))
+    }
+
+    /// Forgets who has published last: the account at this row is gone.
+    pub fn forget_last(&self, row: u32) {
+        let mut state = self.state();
+        if state.last.is_some_and(|(_, last)| last == row) {
+            state.last = None;
+            state.is_last_read = false;
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -134,5 +165,26 @@ mod tests {
         order.collect();
         current(&order, begun, &[(1, 1)]);
         assert!(order.state().kept.as_ref().unwrap().sorted.is_none());
+    }
+
+    #[test]
+    fn the_last_publisher_is_read_once_and_noted_from_then_on() {
+        let order = PublicationOrder::default();
+        let known = || order.last(|| Err("it is known")).unwrap();
+        assert_eq!(order.last(|| Ok::<_, ()>(None)), Ok(None));
+        assert_eq!(known(), None);
+        order.note(&[(20, 2), (21, 3), (0, 4)]);
+        assert_eq!(known(), Some(3));
+        order.note(&[(19, 5)]);
+        assert_eq!(known(), Some(3), "an imported publication is as old as it says");
+        order.forget_last(2);
+        assert_eq!(known(), Some(3));
+        order.forget_last(3);
+        // While it is read, another account publishes.
+        let read = order.last(|| {
+            order.note(&[(22, 5)]);
+            Ok::<_, ()>(Some((20, 2)))
+        });
+        assert_eq!((read, known()), (Ok(Some(5)), Some(5)));
     }
 }

@@ -116,6 +116,15 @@ class Browser:
         except WebDriverException:
             pass
 
+    def without_events(self):
+        """From the next page on, nothing changes by itself."""
+        quiet = "window.EventSource = class extends EventTarget { close() {} }"
+        return self.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": quiet})["identifier"]
+
+    def with_events(self, identifier):
+        """Undoes that."""
+        self.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", {"identifier": identifier})
+
     # Signing in and out
 
     def sign_in_by_link(self, url):

@@ -56,7 +56,11 @@ class Client:
             connection.putheader(name, value.encode())
         if body is not None:
             connection.putheader("Content-Length", str(len(body)))
-        connection.endheaders(body.encode() if body is not None else None)
+        try:
+            connection.endheaders(body.encode() if body is not None else None)
+        except BrokenPipeError:
+            # Refused by its headers alone: the reply is there, and nobody reads the body.
+            pass
         reply = Reply(connection.getresponse())
         connection.close()
         for line in reply.headers.get_all("set-cookie") or []:

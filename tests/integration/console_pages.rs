@@ -230,3 +230,46 @@ fn queries_are_shown_as_they_arrive_and_by_name() {
     until("the last has arrived", || browser.page("/queries").contains("n149."));
     assert_eq!(browser.page("/queries").matches("<time").count(), 100);
 }
+
+#[test]
+fn an_accounts_page_does_not_wait_for_a_silent_resolver() {
+    let resolver = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let settings = Settings::default().top(&format!("resolvers = [\"{}\"]", resolver.local_addr().unwrap()));
+    let daemon = Process::start(&with_console(settings));
+    let account = daemon.home().run_ok(&["account", "create", "slow.example.com", "--json"]);
+    let account: Value = serde_json::from_str(&account).unwrap();
+    let browser = Browser::sign_in(&daemon, "read");
+    let path = format!("/accounts/{}", account["username"].as_str().unwrap());
+    let page = browser.page(&path);
+    assert!(page.contains("the DNS is being asked") && page.contains(">Look again</a>"), "{page}");
+    assert!(page.contains(&format!("data-events=\"{path}/events?domain=\"")), "its events wait for the answer: {page}");
+    let mut question = [0; 512];
+    resolver.recv_from(&mut question).expect("the page has begun the look-up");
+    until("the resolver counts as silent", || browser.page(&path).contains("no answer in time"));
+}
+
+#[test]
+fn the_overview_tells_the_last_publication_of_accounts_that_come_and_go() {
+    let daemon = Process::start(&with_console(Settings::default()));
+    let create = |name: &str| {
+        Account::of(&serde_json::from_str(&daemon.home().run_ok(&["account", "create", name, "--json"])).unwrap())
+    };
+    let (early, late) = (create("early.example.com"), create("late.example.com"));
+    let last = || status(&daemon)["last_publish"]["note"].clone();
+    assert_eq!(last(), Value::Null);
+    early.publish(daemon.api(), &value(1));
+    assert_eq!(last(), "early.example.com");
+    late.publish(daemon.api(), &value(2));
+    assert_eq!(last(), "late.example.com");
+    assert!(Browser::sign_in(&daemon, "read").page("/").contains("late.example.com"));
+    // Neither account has a value any more, and then the later one is gone.
+    for account in [&early, &late] {
+        daemon.home().run_ok(&["txt", "retire", &account.fulldomain]);
+    }
+    assert_eq!(last(), "late.example.com");
+    daemon.home().run_ok(&["account", "delete", &late.username, "--now"]);
+    assert_eq!(last(), "early.example.com");
+    let home = daemon.home().clone();
+    assert!(daemon.terminate().0.success());
+    assert_eq!(status(&home.start())["last_publish"]["note"], "early.example.com");
+}

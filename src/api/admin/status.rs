@@ -84,8 +84,9 @@ struct StoreReport {
 impl StoreReport {
     fn read(publisher: &Publisher, answered: Option<JudgedAnswer>) -> Self {
         let now = publisher.moment().running;
-        let read =
-            publisher.store().read(|rows| Ok((rows.counts()?, rows.last_publication()?, rows.count_overdue(now)?)));
+        let store = publisher.store();
+        let read = store.read(|rows| Ok((rows.counts()?, rows.count_overdue(now)?)));
+        let read = read.and_then(|(counts, overdue)| Ok((counts, store.last_publication()?, overdue)));
         let problem = publisher.store().problem().or_else(|| read.as_ref().err().cloned());
         let (counts, last, overdue) =
             read.map_or((None, None, None), |(counts, last, overdue)| (Some(counts), last, Some(overdue)));

@@ -15,6 +15,9 @@ pub struct DelegationView {
     pub assessment: Assessment,
     /// What was found, in words.
     pub text: String,
+    /// Whether the DNS is being asked: the next reply may know more.
+    #[serde(default)]
+    pub pending: bool,
     /// The records that lead to the account; any of them that is missing has to be added.
     pub records: Vec<String>,
 }

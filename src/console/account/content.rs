@@ -13,7 +13,7 @@ use super::super::page::{Page, Section};
 use super::super::session::NewCredentials;
 use super::super::signed_in::SignedIn;
 use super::super::state::Console;
-use super::loaded::{Loaded, path};
+use super::loaded::{Loaded, encoded, path};
 use super::{changes, facts, forms, names, settings, validations};
 
 /// What the page shows besides the account.
@@ -90,14 +90,23 @@ fn render(
         (section("changes", "Last changes", &html! { div #history data-live { (changes::changes(&loaded.changes)) } }))
         (section("actions", "Change the account", &forms::forms(account, signed_in, fields)))
     };
-    // The DNS of others tells nobody of its changes: a page that waits for a record looks again and again.
-    let is_good = |delegation: &DelegationView| delegation.assessment == Assessment::Good;
-    let waits = loaded.delegations.as_ref().is_ok_and(|found| !found.iter().all(is_good));
-    let events = if waits { path(&account.username.to_string(), "/events") } else { "/events".to_owned() };
+    let events = events(loaded, &options.domain);
     // Where a form was refused, the address is the form's, and nothing is to replace what was typed.
     let live = problem.is_none().then_some(events.as_str());
     let page = Page { title, section: Section::Accounts, signed_in, live, content };
     (StatusCode::OK, page.render()).into_response()
+}
+
+/// The events of the page. The DNS of others tells nobody of its changes: a page that waits for a record looks again and
+/// again.
+fn events(loaded: &Loaded, domain: &str) -> String {
+    let is_good = |delegation: &DelegationView| delegation.assessment == Assessment::Good;
+    let are_good = loaded.delegations.as_ref().map_or(true, |found| found.iter().all(is_good));
+    let is_asked_good = loaded.asked.as_ref().is_none_or(|found| found.as_ref().is_ok_and(is_good));
+    if are_good && is_asked_good {
+        return "/events".to_owned();
+    }
+    path(&loaded.account.username.to_string(), &format!("/events?domain={}", encoded(domain)))
 }
 
 fn section(id: &str, title: &str, content: &Markup) -> Markup {

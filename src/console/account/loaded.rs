@@ -39,8 +39,8 @@ impl Loaded {
         let account: AccountView = admin.get(who, &path(name, "")).await?;
         let own = account.username.to_string();
         let (queries, changes) = (path(&own, &format!("/queries?limit={MAX_QUERIES}")), path(&own, "/changes"));
-        let (known, asked) =
-            (path(&own, "/delegations"), path(&own, &format!("/delegations?domain={}", encoded(domain))));
+        let known = delegations(&own);
+        let asked = delegations_of(&own, domain);
         let asked =
             async { if domain.is_empty() { None } else { Some(admin.get::<List<DelegationView>>(who, &asked).await) } };
         let (queries, changes, known, asked, server) = tokio::join!(
@@ -69,6 +69,16 @@ impl Loaded {
         let known = self.delegations.iter().flatten().next();
         asked.or(known).map_or_else(|| "example.com".to_owned(), |found| found.domain.clone())
     }
+}
+
+/// Where the states of an account's domains stand. A page does not wait for the DNS: its events tell of what arrives.
+pub fn delegations(name: &str) -> String {
+    path(name, "/delegations?wait=false")
+}
+
+/// The same of another domain.
+pub fn delegations_of(name: &str, domain: &str) -> String {
+    path(name, &format!("/delegations?wait=false&domain={}", encoded(domain)))
 }
 
 /// A part that may be absent, as where a log is off; the page says why.

@@ -6,7 +6,7 @@ use crate::api::types::accounts::OwnerView;
 use crate::api::types::delegations::{Assessment, DelegationView};
 
 use super::super::page::{Tone, badge, copyable};
-use super::loaded::{Loaded, path};
+use super::loaded::{Loaded, encoded, path};
 
 /// The most names that are shown.
 const MAX_NAMES: usize = 20;
@@ -14,10 +14,11 @@ const MAX_NAMES: usize = 20;
 /// The names and their records.
 pub fn names(loaded: &Loaded, typed: &str) -> Markup {
     let account = &loaded.account;
+    let here = path(&account.username.to_string(), &format!("?domain={}#delegation", encoded(typed)));
     html! {
         div #delegations data-live {
             @match &loaded.delegations {
-                Ok(found) if !found.is_empty() => { @for delegation in found { (delegation_state(delegation)) } }
+                Ok(found) if !found.is_empty() => { @for delegation in found { (delegation_state(delegation, &here)) } }
                 Ok(_) => { p.lead { "No domain is known for this account yet: its note names none. Add the record below to the DNS of \
                                      the domain, or check a domain here." } }
                 Err(problem) => { p.lead { (problem) } }
@@ -27,10 +28,12 @@ pub fn names(loaded: &Loaded, typed: &str) -> Markup {
             label { "Domain" input name="domain" value=(typed) maxlength="253" placeholder="example.com" autocomplete="off"; }
             button.quiet { "Check its CNAME" }
         }
-        @match &loaded.asked {
-            Some(Ok(delegation)) => (delegation_state(delegation)),
-            Some(Err(problem)) => { p.notice.bad role="alert" { (problem) } }
-            None => {}
+        div #asked-domain data-live {
+            @match &loaded.asked {
+                Some(Ok(delegation)) => (delegation_state(delegation, &here)),
+                Some(Err(problem)) => { p.notice.bad role="alert" { (problem) } }
+                None => {}
+            }
         }
         @let domain = loaded.domain();
         @for owner in account.owners.iter().take(MAX_NAMES) { (name(owner, &domain, loaded)) }
@@ -55,8 +58,10 @@ fn name(owner: &OwnerView, domain: &str, loaded: &Loaded) -> Markup {
     }
 }
 
-fn delegation_state(delegation: &DelegationView) -> Markup {
+/// `here`: the address of the page.
+fn delegation_state(delegation: &DelegationView, here: &str) -> Markup {
     let (tone, word) = match delegation.assessment {
+        _ if delegation.pending => (Tone::Neutral, "Looking it up"),
         Assessment::Good => (Tone::Good, "CNAME in place"),
         Assessment::Warning => (Tone::Warning, "Check the CNAME"),
         Assessment::Fault => (Tone::Bad, "CNAME missing or wrong"),
@@ -65,7 +70,9 @@ fn delegation_state(delegation: &DelegationView) -> Markup {
     html! {
         div.notice.(tone.class()) {
             p { strong { (delegation.domain) } " " (badge(tone, word)) }
-            p { span.mono { (delegation.looked_at) } ": " (delegation.text) ", as the DNS says now." }
+            p { span.mono { (delegation.looked_at) } ": "
+                @if delegation.pending { (delegation.text) "; the answer appears here. " a href=(here) { "Look again" } }
+                @else { (delegation.text) ", as the DNS says now." } }
             @if matches!(delegation.assessment, Assessment::Fault | Assessment::Warning) {
                 p { "Let the DNS of " (delegation.domain) " have:" }
                 (copyable(&format!("Record for {}", delegation.domain), &delegation.records.join("\n")))
