@@ -114,12 +114,12 @@ async fn show(
         Err(refusal) => return Err(refusal.into()),
     };
     let content = html! {
-        div.actions {
+        div.toolbar {
+            (form(&filters))
             @if signed_in.session.visitor.may(AdminScope::Accounts) {
                 a.button href="/accounts/new" { "Create an account" }
             }
         }
-        (form(&filters))
         @if let Some(problem) = &problem { p.notice.bad role="alert" { (problem) } }
         div #accounts data-live {
             @if !list.items.is_empty() {
@@ -174,7 +174,7 @@ fn form(filters: &Filters) -> Markup {
 fn table(accounts: &[AccountView]) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Accounts" {
-            table {
+            table.cards {
                 thead { tr {
                     th scope="col" { "Account" } th scope="col" { "State" } th scope="col" { "Last publish" }
                     th scope="col" { "Last validation" } th scope="col" { "Next renewal" } th scope="col" { "Networks" }
@@ -200,11 +200,11 @@ fn row(account: &AccountView) -> Markup {
                 @if !note.is_empty() { br; span.dim.mono { (name) } }
                 @if account.fulldomains.len() > 1 { span.dim { " and " (account.fulldomains.len() - 1) " more" } }
             }
-            td { (state(account)) }
-            td { (time_or(account.last_update.as_deref(), "never")) }
-            td { (validation(account)) }
-            td { (time_or(account.next_renewal.as_deref(), "not known yet")) }
-            td { (networks) }
+            td data-label="State" { (state(account)) }
+            td.whole data-label="Last publish" { (time_or(account.last_update.as_deref(), "never")) }
+            td.whole data-label="Last validation" { (validation(account)) }
+            td.whole data-label="Next renewal" { (time_or(account.next_renewal.as_deref(), "not known yet")) }
+            td data-label="Networks" { (networks) }
         }
     }
 }

@@ -34,6 +34,9 @@ const MOST: usize = 80;
 /// The names of a certificate that the list shows.
 const NAMES: usize = 2;
 
+/// The most characters of a cause in the list.
+const CAUSE: usize = 160;
+
 /// The pages.
 pub fn routes() -> Router<Shared> {
     Router::new()
@@ -96,7 +99,7 @@ async fn show(State(console): State<Shared>, signed_in: SignedIn) -> Result<Html
 fn table(managed: &[ManagedCertificateView]) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Certificates" {
-            table.compact {
+            table.compact.cards {
                 thead { tr {
                     th scope="col" { "Certificate" } th scope="col" { "State" } th scope="col" { "Ends" }
                     th scope="col" { "Next" } th scope="col" { "Names" }
@@ -115,16 +118,20 @@ fn row(view: &ManagedCertificateView) -> Markup {
     html! {
         tr {
             th.row scope="row" { a href=(path(&view.name)) { (both_ways(&view.name)) } }
-            td { (condition(view))
-                @if let Some(problem) = view.problem() { " " span.hint { (prose(&shortened(&problem, 240))) } } }
-            td { @match &report.shown { Some(shown) => (time(&shown.not_after.to_string())), None => span.dim { "not issued" } } }
-            td { (next(report.attempts.next_attempt.as_deref(), report.renew_at.as_deref(), report.renewal_basis)) }
-            td.wide {
+            td data-label="State" { (condition(view)) @if let Some(problem) = view.problem() { (cause(&problem, &path(&view.name))) } }
+            td data-label="Ends" { @match &report.shown { Some(shown) => (time(&shown.not_after.to_string())), None => span.dim { "not issued" } } }
+            td data-label="Next" { (next(report.attempts.next_attempt.as_deref(), report.renew_at.as_deref(), report.renewal_basis)) }
+            td.wide data-label="Names" {
                 (shortened(&view.names.iter().take(NAMES).map(|name| both_ways(name)).collect::<Vec<_>>().join(", "), 160))
                 @if view.names.len() > NAMES { span.dim { " and " (view.names.len() - NAMES) " more" } }
             }
         }
     }
+}
+
+/// Why a certificate has failed, in a line or two; its page says what to do.
+fn cause(problem: &str, page: &str) -> Markup {
+    html! { br; span.hint { (prose(&shortened(problem, CAUSE))) } " " a.hint href=(page) { "What to do" } }
 }
 
 /// When something happens next, and why then.

@@ -121,14 +121,13 @@ async fn page(console: &Shared, who: &SignedIn, wanted: &Wanted, typed: Typed<'_
 
 fn form(signed_in: &SignedIn, typed: &Typed<'_>) -> Markup {
     html! {
-        form.stack method="post" action="/doctor" {
+        @if let Some(problem) = &typed.problem { p.notice.bad role="alert" { "✗ " (problem) } }
+        form.filters method="post" action="/doctor" {
             (csrf(signed_in))
-            @if let Some(problem) = &typed.problem { p.notice.bad role="alert" { "✗ " (problem) } }
-            label { "Names to examine"
-                input name="names" value=(typed.names) autocomplete="off" maxlength="4000" placeholder="example.com *.example.com"
-                    aria-describedby="names-hint";
+            label { "Names to examine: up to " (MAX_NAMES) ", with spaces between them. Without names: those that the server knows."
+                input type="search" name="names" value=(typed.names) autocomplete="off" maxlength="4000"
+                    placeholder="example.com *.example.com";
             }
-            p.hint #names-hint { "Up to " (MAX_NAMES) ", with spaces between them. Without names: those that the server knows." }
             button { "Examine now" }
         }
     }

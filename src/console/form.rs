@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::RequestExt;
 use axum::extract::{Form, FromRequest, Request};
+use axum::http::StatusCode;
 
 use super::error::PageError;
 use super::signed_in::SignedIn;
@@ -33,7 +34,10 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, PageError> {
         let form = Form::<BTreeMap<String, String>>::from_request(request, state).await;
-        form.map(|Form(fields)| Self(fields)).map_err(|error| PageError::Form(error.to_string()))
+        form.map(|Form(fields)| Self(fields)).map_err(|error| match error.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => PageError::Unreadable(error.status(), error.to_string()),
+            _ => PageError::Form(error.to_string()),
+        })
     }
 }
 

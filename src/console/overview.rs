@@ -2,6 +2,7 @@
 
 mod attention;
 pub mod certificates;
+mod nodes;
 
 use axum::Router;
 use axum::extract::State;
@@ -17,7 +18,6 @@ use crate::api::types::status::{LastPublish, LastValidation, Status};
 use crate::model::account::Note;
 use crate::model::admin_token::AdminScope;
 use crate::model::name::idn::both_ways;
-use crate::model::time::relative::span;
 
 use super::error::PageError;
 use super::events::{Followed, follow};
@@ -92,8 +92,8 @@ fn page(signed_in: &SignedIn, seen: &Seen) -> Html<String> {
             }
         }
         div.columns.uneven {
-            section aria-labelledby="zones" { h2 #zones { "Zones" } div #zone-list data-live { (zones(status)) } }
-            section aria-labelledby="nodes" { h2 #nodes { "Nodes" } div #node-list data-live { (nodes(status, &attention)) } }
+            section aria-labelledby="zones" { h2 #zones { "Zones" } div #zone-list data-live { (nodes::zones(status)) } }
+            section aria-labelledby="nodes" { h2 #nodes { "Nodes" } div #node-list data-live { (nodes::nodes(status, &attention)) } }
         }
     };
     Page { title: "Overview", section: Section::Overview, signed_in, live: Some("/overview/events"), content }.render()
@@ -209,45 +209,4 @@ fn named_account(account: &AccountView) -> Markup {
     let note = account.note.as_str();
     let shown = if note.is_empty() { first.into() } else { both_ways(note) };
     html! { a href={ "/accounts/" (account.username) } title=(first) { (shown) } }
-}
-
-fn zones(status: &Status) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="region" aria-label="Zones" {
-            table.compact {
-                thead { tr { th scope="col" { "Zone" } th.number scope="col" { "Serial" } th scope="col" { "DNSSEC" } } }
-                tbody {
-                    @for zone in status.zones.iter().take(20) {
-                        tr {
-                            td { (both_ways(&zone.name.to_string())) }
-                            td.number { (zone.serial) }
-                            td { @if zone.signed { (badge(Tone::Good, "signed")) } @else { (badge(Tone::Neutral, "unsigned")) } }
-                        }
-                    }
-                }
-            }
-        }
-        @if status.zones.len() > 20 { p.hint { "and " (status.zones.len() - 20) " more; " code { "txtgate status" } " lists them" } }
-    }
-}
-
-/// The machines that serve the zones, with what each listens on.
-fn nodes(status: &Status, attention: &Attention) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="region" aria-label="Nodes" {
-            table.compact {
-                thead { tr { th scope="col" { "Node" } th scope="col" { "Up for" } th scope="col" { "State" }
-                    th scope="col" { "Listens on" } } }
-                tbody {
-                    tr {
-                        td { "this one, " span.whole { "txtgate " (status.version) } }
-                        td { (status.uptime_seconds.map(span).unwrap_or_default()) }
-                        td { (attention.badge()) }
-                        td { @for (index, listener) in status.listeners.iter().enumerate() {
-                            @if index > 0 { ", " } code.whole { (listener) } } }
-                    }
-                }
-            }
-        }
-    }
 }

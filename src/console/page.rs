@@ -181,10 +181,10 @@ pub fn badge(tone: Tone, word: &str) -> Markup {
     html! { span.badge.(tone.class()) { span aria-hidden="true" { (tone.sign()) " " } (word) } }
 }
 
-/// A text to copy, in a block of its own.
+/// A text to copy, in a block of its own. A single line is wrapped where it is long; several keep their form.
 pub fn copyable(label: &str, text: &str) -> Markup {
     html! {
-        div.copyable {
+        div.copyable.line[!text.contains('\n')] {
             pre tabindex="0" aria-label=(label) { code { (text) } }
             button.quiet.copy type="button" data-copy hidden aria-label={ "Copy " (label) } { "Copy" }
         }

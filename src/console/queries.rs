@@ -139,7 +139,7 @@ fn form(filter: &Filter, uri: &Uri) -> Markup {
         [("", "any"), ("value", "with a value"), ("none", "without values"), ("problem", "limited or an error")];
     html! {
         form.filters method="get" action="/queries" role="search" {
-            label { "Name" input name="name" value=(filter.name) maxlength="300" placeholder="domain, label or username"; }
+            label { "Name" input type="search" name="name" value=(filter.name) maxlength="300" placeholder="domain, label or username"; }
             label { "Source" input name="source" value=(filter.source) maxlength="50" placeholder="192.0.2."; }
             label { "Type" input name="type" value=(filter.rtype) maxlength="20" placeholder="TXT"; }
             label { "Outcome" select name="outcome" {

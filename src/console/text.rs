@@ -23,8 +23,9 @@ fn capitalized(text: &str) -> String {
 pub fn prose(text: &str) -> Markup {
     let text = capitalized(text);
     let mut parts: Vec<&str> = text.split('`').collect();
-    // A backquote without its other half is a character.
-    let rest = if parts.len().is_multiple_of(2) { parts.pop() } else { None };
+    // A backquote without its other half is a character, unless the other half was cut off.
+    let is_open = parts.len().is_multiple_of(2) && !text.ends_with('\u{2026}');
+    let rest = if is_open { parts.pop() } else { None };
     html! {
         @for (index, part) in parts.iter().enumerate() {
             @if index % 2 == 1 { code { (part) } } @else { (part) }

@@ -58,10 +58,13 @@ class Browser:
         return parts.path + (f"?{parts.query}" if parts.query else "")
 
     def text(self, selector="body"):
-        try:
-            return self.driver.find_element(By.CSS_SELECTOR, selector).text
-        except (StaleElementReferenceException, WebDriverException):
-            return ""
+        """The text that an element shows, in one step: between two, events may replace the element."""
+        return self.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector).strip()
+
+    def texts(self, selector):
+        """The texts of all such elements that can be seen."""
+        return self.run("return [...document.querySelectorAll(arguments[0])].filter((each) => each.checkVisibility())"
+                        ".map((each) => each.innerText.trim())", selector)
 
     def wait(self, what, condition):
         return WebDriverWait(self.driver, PATIENCE, 0.1).until(lambda _: condition(), what)
@@ -97,18 +100,29 @@ class Browser:
 
     def button(self, label, within="body"):
         """The visible button with a label."""
-        found = [button for button in self.all(f"{within} button, {within} a.button") if button.text.strip() == label]
+        buttons = f"{within} button, {within} a.button"
+        found = self.run("return [...document.querySelectorAll(arguments[0])].find((each) => each.checkVisibility()"
+                         " && each.innerText.trim() === arguments[1])", buttons, label)
         if not found:
-            shown = [button.text for button in self.all(f"{within} button")]
-            raise AssertionError(f"no button {label!r} at {self.path}; there are {shown}")
-        return found[0]
+            raise AssertionError(f"no button {label!r} at {self.path}; there are {self.texts(buttons)}")
+        return found
 
     def press(self, label, within="body"):
         """Clicks a button, agrees with what the page asks, and waits for the next page."""
-        button = self.button(label, within)
-        button.click()
+        button = self.click(lambda: self.button(label, within))
         self.agree()
         self.wait(f"the page after {label!r}", lambda: is_gone(button) and self.all("h1"))
+
+    def click(self, find):
+        """Clicks what `find` returns. Where events replace the element before that, finds it again."""
+        for _ in range(10):
+            try:
+                found = find()
+                found.click()
+                return found
+            except StaleElementReferenceException:
+                continue
+        raise AssertionError(f"nothing stays to be clicked at {self.path}")
 
     def agree(self):
         try:

@@ -42,8 +42,9 @@ ns1 A 127.0.0.1
 class Daemon:
     """A daemon with a database of its own in a folder."""
 
-    def __init__(self, binary, folder, resolver, listen='"127.0.0.1:0"', console="", api=""):
+    def __init__(self, binary, folder, resolver, listen='"127.0.0.1:0"', console="", api="", environment=None):
         os.makedirs(folder, exist_ok=True)
+        self.environment = environment
         self.binary, self.folder = binary, folder
         self.config = os.path.join(folder, "txtgate.toml")
         with open(self.config, "w", encoding="utf-8") as file:
@@ -57,7 +58,8 @@ class Daemon:
         begin = os.path.getsize(self.log) if os.path.exists(self.log) else 0
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [self.binary, "-c", self.config, "serve"], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [self.binary, "-c", self.config, "serve"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=self.environment
             )
 
         def lines():

@@ -36,7 +36,7 @@ def create(browser, domain, networks="", client="certbot"):
 
 def shown_once(browser):
     browser.wait("the new key", lambda: browser.all("#new-key"))
-    codes = [each.text for each in browser.all("#new-key .copyable code")]
+    codes = browser.texts("#new-key .copyable code")
     username = browser.path.split("/")[2].split("?")[0]
     name = re.search(r"([0-9a-z-]+)\.auth\.example\.org", browser.text("#delegation")).group(1)
     return {"username": username, "password": codes[1], "subdomain": name, "fulldomain": f"{name}.auth.example.org"}
@@ -102,7 +102,7 @@ def validation(daemon, browser, second, account):
     with check("the drawing has a name, and its content stands in a table as well"):
         svg = browser.find(".timeline")
         equal(svg.get_attribute("role"), "img")
-        browser.find("#validation-0-table summary").click()
+        browser.click(lambda: browser.find("#validation-0-table summary"))
         contains(browser.text("#validation-0-table"), "127.0.16.0/24")
     with check("a second browser was not loaded again, and what it shows above the validation stayed in its place"):
         equal(second.run("return window.stays"), True)
@@ -121,7 +121,7 @@ def stop_and_go(daemon, browser, second, account):
         equal(daemon.request("POST", "/update", body, headers)[0], 401)
     with check("a browser with the scope read has no buttons that change anything"):
         second.get(page)
-        equal([each.text for each in second.all("main button") if each.text in ("Enable", "Save", "Disable")], [])
+        equal([text for text in second.texts("main button") if text in ("Enable", "Save", "Disable")], [])
     with check("an account is enabled again"):
         browser.get(page)
         browser.press("Enable")
@@ -146,11 +146,11 @@ def stop_and_go(daemon, browser, second, account):
     with check("an alias is added"):
         browser.get(page)
         browser.fill("alias", "_acme-challenge.alias.example.com", "form[action$='/aliases']")
-        browser.press(browser.find("form[action$='/aliases'] button").text, "form[action$='/aliases']")
+        browser.press(browser.text("form[action$='/aliases'] button"), "form[action$='/aliases']")
         contains(browser.text("#delegation"), "_acme-challenge.alias.example.com")
     with check("an account is deleted after a question, and restored"):
         browser.get(page + "/delete")
-        browser.press(browser.find("main form button").text, "main form")
+        browser.press(browser.text("main form button"), "main form")
         browser.get(page)
         contains(browser.text(), "This account is deleted")
         browser.press("Restore")

@@ -1,8 +1,9 @@
-"""The test of tests/console/run: main.py [--screenshots DIR] WORK BINARY."""
+"""The test of tests/console/run: main.py [--screenshots DIR [--every-look]] WORK BINARY."""
 
 import os
 import signal
 import sys
+from contextlib import contextmanager
 
 import browser
 import lifecycle
@@ -15,6 +16,7 @@ import security
 import sign_in
 import trouble
 from browser import Browser
+from ca import Authority
 from daemon import Daemon
 from names import Resolver
 
@@ -38,27 +40,43 @@ def everything(binary, work, daemon, resolver, operator):
     part(proxy.run, binary, work, resolver)
 
 
-def main(arguments):
-    folder = None
-    if arguments[0] == "--screenshots":
-        folder, arguments = arguments[1], arguments[2:]
-    work, binary = arguments
+def photograph(binary, work, folder, every_look):
+    """Writes the pictures. The certificates in them need a CA."""
     resolver = Resolver("auth.example.org")
-    more = {"console": pictures.CONSOLE, "api": pictures.API} if folder else {}
-    daemon = Daemon(binary, os.path.join(work, "daemon"), resolver.address, **more)
-    resolver.daemon = daemon.dns
-    daemon.pin()
-    # Ends what was started, when this is ended.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    authority = Authority(os.path.join(work, "ca"), resolver.address)
     try:
-        operator = Browser(daemon.console, work)
-        if folder:
-            part(pictures.run, daemon, resolver, operator, folder)
-        else:
-            everything(binary, work, daemon, resolver, operator)
+        clock = pictures.Clock(os.path.join(work, "clock"))
+        more = {"console": pictures.configuration(authority), "api": pictures.API, "environment": clock.environment}
+        with running(binary, work, resolver, **more) as (daemon, operator):
+            scene = pictures.Scene(daemon, resolver, clock, operator)
+            part(pictures.run, scene, pictures.Pictures(operator, folder, every_look))
+    finally:
+        authority.stop()
+
+
+@contextmanager
+def running(binary, work, resolver, **more):
+    """A daemon that the resolver knows, and a browser."""
+    daemon = Daemon(binary, os.path.join(work, "daemon"), resolver.address, **more)
+    try:
+        resolver.daemon = daemon.dns
+        yield daemon, Browser(daemon.console, work)
     finally:
         browser.quit_all()
         daemon.stop()
+
+
+def main(arguments):
+    # Ends what was started, when this is ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    *options, work, binary = arguments
+    if options:
+        photograph(binary, work, options[1], every_look="--every-look" in options)
+        return results.conclude()
+    resolver = Resolver("auth.example.org")
+    with running(binary, work, resolver) as (daemon, operator):
+        daemon.pin()
+        everything(binary, work, daemon, resolver, operator)
     return results.conclude()
 
 

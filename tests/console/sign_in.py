@@ -58,7 +58,7 @@ def as_holder(daemon, browser):
         browser.find("input[name='password']").submit()
         browser.wait_path(f"/accounts/{account['username']}")
     with check("the holder's navigation has the account alone"):
-        equal([link.text for link in browser.all("nav a")], ["My account"])
+        equal(browser.texts("nav a"), ["My account"])
     browser.press("Sign out")
 
 

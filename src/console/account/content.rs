@@ -83,7 +83,6 @@ fn render(
         }
         (section("validations", "Validations", &html! {
             div #values data-live { (validations::validations(loaded)) }
-            (validations::legend())
         }))
         (section("settings", "Settings of the client",
             &settings::settings(loaded, &options.client, &options.domain, options.revealed.as_ref())))

@@ -24,6 +24,7 @@ pub fn names(loaded: &Loaded, typed: &str) -> Markup {
                 Err(problem) => { p.lead { (problem) } }
             }
         }
+        div #names data-live { (own_names(loaded)) }
         form.filters method="get" action=(path(&account.username.to_string(), "")) {
             label { "Domain" input name="domain" value=(typed) maxlength="253" placeholder="example.com" autocomplete="off"; }
             button.quiet { "Check its CNAME" }
@@ -35,7 +36,13 @@ pub fn names(loaded: &Loaded, typed: &str) -> Markup {
                 None => {}
             }
         }
-        @let domain = loaded.domain();
+    }
+}
+
+fn own_names(loaded: &Loaded) -> Markup {
+    let account = &loaded.account;
+    let domain = loaded.domain();
+    html! {
         @for owner in account.owners.iter().take(MAX_NAMES) { (name(owner, &domain, loaded)) }
         @if account.owners.len() > MAX_NAMES { p.hint { "and " (account.owners.len() - MAX_NAMES) " more names" } }
         @if !account.aliases.is_empty() {
@@ -51,11 +58,19 @@ pub fn names(loaded: &Loaded, typed: &str) -> Markup {
 }
 
 fn name(owner: &OwnerView, domain: &str, loaded: &Loaded) -> Markup {
-    let records = loaded.server.delegation(domain, &owner.fulldomain).join("\n");
+    let records = loaded.server.delegation(domain, &owner.fulldomain);
+    // Where the record is missing, the state of the domain has it.
+    let stands_above =
+        loaded.delegations.iter().flatten().any(|found| lacks_records(found) && found.records == records);
     html! {
         h3.mono { (owner.fulldomain) }
-        (copyable(&format!("Record that leads to {}", owner.fulldomain), &records))
+        @if stands_above { p.hint { "The record above leads here." } }
+        @else { (copyable(&format!("Record that leads to {}", owner.fulldomain), &records.join("\n"))) }
     }
+}
+
+fn lacks_records(delegation: &DelegationView) -> bool {
+    matches!(delegation.assessment, Assessment::Fault | Assessment::Warning)
 }
 
 /// `here`: the address of the page.
@@ -72,8 +87,9 @@ fn delegation_state(delegation: &DelegationView, here: &str) -> Markup {
             p { strong { (delegation.domain) } " " (badge(tone, word)) }
             p { span.mono { (delegation.looked_at) } ": "
                 @if delegation.pending { (delegation.text) "; the answer appears here. " a href=(here) { "Look again" } }
+                @else if delegation.assessment == Assessment::Unknown { (delegation.text) "." }
                 @else { (delegation.text) ", as the DNS says now." } }
-            @if matches!(delegation.assessment, Assessment::Fault | Assessment::Warning) {
+            @if lacks_records(delegation) {
                 p { "Let the DNS of " (delegation.domain) " have:" }
                 (copyable(&format!("Record for {}", delegation.domain), &delegation.records.join("\n")))
             }

@@ -24,8 +24,10 @@ pub fn new_key(revealed: &NewCredentials) -> Markup {
         section.notice.good #new-key aria-label="New key" {
             p { strong { "Copy this now: it is shown once." } " The settings below have it, too, until you leave this page." }
             @if !password.is_empty() {
-                p { "Username" } (copyable("Username", &account.username.to_string()))
-                p { "Password" } (copyable("Password", password))
+                div.pair {
+                    p { "Username" } (copyable("Username", &account.username.to_string()))
+                    p { "Password" } (copyable("Password", password))
+                }
             }
             @if let Some(tsig) = &account.tsig {
                 p { "TSIG key " span.mono { (tsig.name) } ", " (tsig.algorithm) }

@@ -45,6 +45,7 @@ pub fn validations(loaded: &Loaded) -> Markup {
             }
         }
         @for (place, value) in values.iter().take(MAX_DRAWN).enumerate() { (drawn(value, place, has_several)) }
+        @if !values.is_empty() { (legend()) }
         @if values.len() > MAX_DRAWN {
             h3 { "Before these" }
             ul.plain {
@@ -132,7 +133,8 @@ fn words(story: &ValueStory<'_>) -> Markup {
     if let Some(first) = text.get_mut(..1) {
         first.make_ascii_uppercase();
     }
-    html! { (text) "." }
+    // A verdict may end with a question.
+    html! { (text) @if !text.ends_with('?') { "." } }
 }
 
 fn drawn(value: &PublishedValue<'_>, place: usize, has_several: bool) -> Markup {
@@ -155,7 +157,7 @@ fn drawn(value: &PublishedValue<'_>, place: usize, has_several: bool) -> Markup 
 }
 
 /// What the signs of the drawings mean.
-pub fn legend() -> Markup {
+fn legend() -> Markup {
     html! {
         p.hint.legend {
             "● got this value  ◆ got another value  ○ got an empty answer  ▲ truncated  ✗ error or no reply  ❘ asked for something else"

@@ -76,13 +76,27 @@ fn names(report: &Report) -> String {
     }
 }
 
+/// What is to be mended, and what is well once that is.
 fn problems(tone: Tone, title: &str, found: &Found<'_>) -> Markup {
+    let (causes, effects): (Vec<_>, Vec<_>) = found.iter().partition(|(_, finding)| finding.cause().is_none());
     html! {
         @if !found.is_empty() {
             h2 { span aria-hidden="true" { (tone.sign()) " " } (title) }
-            @for (check, finding) in found.iter().take(MOST) { (problem(tone, check, finding)) }
-            @if found.len() > MOST { p.hint { "and " (found.len() - MOST) " more; " code { "txtgate doctor" } " shows all" } }
+            (some(tone, &causes))
+            @if !effects.is_empty() {
+                details id={ "effects-" (tone.class()) } {
+                    summary { (effects.len()) @if causes.is_empty() { " that " } @else { " more that " } @if effects.len() == 1 { "follows" } @else { "follow" } " from other findings" }
+                    (some(tone, &effects))
+                }
+            }
         }
+    }
+}
+
+fn some(tone: Tone, found: &[&(&CheckReport, &ReportedFinding)]) -> Markup {
+    html! {
+        @for (check, finding) in found.iter().take(MOST) { (problem(tone, check, finding)) }
+        @if found.len() > MOST { p.hint { "and " (found.len() - MOST) " more; " code { "txtgate doctor" } " shows all" } }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::api::types::doctor::{Report, ReportedFinding};
 use crate::api::types::status::Status;
 use crate::delegation::finding::Assessment;
 use crate::notify::matter::MatterKind;
+use crate::replication::SecondaryReport;
 
 use super::super::page::{Tone, badge, copyable, encoded, prose, shortened};
 
@@ -48,7 +49,11 @@ impl Attention {
             _ => false,
         };
         let known = problems(status, managed).into_iter().filter(|problem| !is_told_elsewhere(problem)).map(of_problem);
-        let mut items: Vec<Item> = known.chain(causes().map(of_finding)).chain(of_overdue(status)).collect();
+        let mut items: Vec<Item> = known
+            .chain(status.secondaries.iter().filter_map(of_secondary))
+            .chain(causes().map(of_finding))
+            .chain(of_overdue(status))
+            .collect();
         items.sort_by_key(|item| item.tone != Tone::Bad);
         Self(items)
     }
@@ -105,11 +110,14 @@ fn notice(place: usize, item: &Item) -> Markup {
 }
 
 /// What was found, and what to do: errors end with that, behind the last semicolon, unless the time of the next attempt
-/// follows.
+/// follows. Records to add are named earlier.
 fn found_and_mend(details: &str) -> (&str, &str) {
     let (text, next) = details.rsplit_once("; ").unwrap_or((details, ""));
     let is_time = next.starts_with("next attempt");
     let whole = if is_time { text } else { details };
+    if let Some((found, _)) = whole.split_once(", so add `") {
+        return (found, &whole[found.len() + ", so ".len()..]);
+    }
     whole.rsplit_once("; ").unwrap_or((whole, ""))
 }
 
@@ -145,6 +153,13 @@ fn of_finding(finding: &ReportedFinding) -> Item {
     }
 }
 
+fn of_secondary(report: &SecondaryReport) -> Option<Item> {
+    let details = report.problem.clone()?;
+    let (found, mend) = found_and_mend(&details);
+    let title = format!("the secondary {} ({}) and {}: {found}", report.secondary, report.address, report.zone);
+    Some(Item { tone: Tone::Bad, title, mend: mend.to_owned(), details, records: Vec::new(), link: None })
+}
+
 fn of_overdue(status: &Status) -> Option<Item> {
     let title = match status.overdue? {
         0 => return None,
@@ -173,6 +188,11 @@ mod tests {
             ("refused; add the record; next attempt in 3 minutes", "refused", "add the record"),
             ("refused; next attempt in 3 minutes", "refused", ""),
             ("it is gone", "it is gone", ""),
+            (
+                "none is there, so add `a CNAME b`; it tries again; next attempt in 3 minutes",
+                "none is there",
+                "add `a CNAME b`; it tries again",
+            ),
         ] {
             assert_eq!(found_and_mend(details), (found, mend), "{details}");
         }
