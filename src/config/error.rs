@@ -10,6 +10,9 @@ use crate::file::Unusable;
 
 use super::tree::Place;
 
+/// The most mistakes that are looked for, and shown.
+pub const MOST_MISTAKES: usize = 100;
+
 /// The configuration cannot be used.
 #[derive(Debug, Error)]
 pub enum ConfigError {
@@ -103,10 +106,11 @@ impl fmt::Display for Mistakes {
                 write!(f, "\n{line:6} | {}\n       | {:indent$}{}", quote.line, "", "^".repeat(quote.width))?;
             }
         }
-        if self.found.len() > 1 {
-            write!(f, "\n{} mistakes in {}", self.found.len(), self.name)?;
+        match self.found.len() {
+            MOST_MISTAKES.. => write!(f, "\n{MOST_MISTAKES} mistakes in {}; there may be more", self.name),
+            count @ 2.. => write!(f, "\n{count} mistakes in {}", self.name),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -118,8 +122,9 @@ pub struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// The error of these mistakes, each of which has a place.
-    pub fn wrong(&self, mistakes: Vec<Mistake>) -> ConfigError {
+    /// The error of these mistakes, of which the first [`MOST_MISTAKES`] count.
+    pub fn wrong(&self, mut mistakes: Vec<Mistake>) -> ConfigError {
+        mistakes.truncate(MOST_MISTAKES);
         let mut found: Vec<LocatedMistake> = mistakes.into_iter().map(|mistake| self.located(mistake)).collect();
         found.sort_by(|one, other| one.place.cmp(&other.place));
         let name = if self.path == Path::new("-") { "standard input".into() } else { self.path.display().to_string() };

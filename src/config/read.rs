@@ -11,7 +11,7 @@ use crate::file::Unusable;
 use crate::model::time::Span;
 
 use super::environment::Environment;
-use super::error::{ConfigError, Mistake, Source};
+use super::error::{ConfigError, MOST_MISTAKES, Mistake, Source};
 use super::file::Privacy;
 use super::tree::{Node, Place};
 use super::{Admin, Certificate, Config, Doctor, Log, TlsFiles, Updates, ValueLimits, file, shape, syntax};
@@ -157,14 +157,16 @@ impl Reader<'_> {
         };
         let mistake = Mistake { key: key.into(), place: Some(place), problem: problem.into() };
         let mut mistakes = self.mistakes.borrow_mut();
-        if !mistakes.iter().any(|known| known.place == mistake.place && known.problem == mistake.problem) {
+        if mistakes.len() < MOST_MISTAKES
+            && !mistakes.iter().any(|known| known.place == mistake.place && known.problem == mistake.problem)
+        {
             mistakes.push(mistake);
         }
     }
 
     fn note(&self, key: &str, place: Place, problem: String) {
         let mut mistakes = self.mistakes.borrow_mut();
-        if !mistakes.iter().any(|found| may_explain(&found.key, key)) {
+        if mistakes.len() < MOST_MISTAKES && !mistakes.iter().any(|found| may_explain(&found.key, key)) {
             mistakes.push(Mistake { key: key.to_owned(), place: Some(place), problem });
         }
     }

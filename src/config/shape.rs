@@ -9,12 +9,9 @@ use serde::Deserialize;
 use serde::de::value::{SeqDeserializer, StrDeserializer};
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 
-use super::error::Mistake;
+use super::error::{MOST_MISTAKES, Mistake};
 use super::keys;
 use super::tree::{Entry, Kind, Node, Place};
-
-/// The most mistakes that are looked for.
-const MOST: usize = 100;
 
 /// Reads a tree. A key with a mistake has its default in the result.
 pub fn read<T: for<'a> Deserialize<'a> + Default>(tree: &Node) -> (T, Vec<Mistake>) {
@@ -25,7 +22,7 @@ pub fn read<T: for<'a> Deserialize<'a> + Default>(tree: &Node) -> (T, Vec<Mistak
             Ok(read) => return (read, found.0.into_inner()),
             Err(Refused(mistake)) => {
                 let is_new = mistake.is_some_and(|mistake| found.add(mistake));
-                if !is_new || found.0.borrow().len() >= MOST {
+                if !is_new || found.0.borrow().len() >= MOST_MISTAKES {
                     return (T::default(), found.0.into_inner());
                 }
             }

@@ -1,6 +1,8 @@
 //! `[[zone]]`: the zones that the daemon answers for.
 
+use std::collections::HashMap;
 use std::fmt::Display;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::model::name::{Name, ZoneName};
@@ -19,35 +21,28 @@ impl Reader<'_> {
             self.wrong("zone", "there is no zone to answer for; add `[[zone]]` with `name`, `ns` and `contact`");
         }
         let mut read: Vec<ZoneSettings> = Vec::new();
+        let mut earlier = EarlierZones::default();
         for (index, zone) in zones.iter().enumerate() {
             let Some(settings) = self.zone(index, zone) else { continue };
             let key = format!("zone.{index}.name");
-            if read.iter().any(|earlier| earlier.name == settings.name) {
-                self.wrong(&key, format!("the zone {} is there twice; remove one of the two", settings.name));
-            }
-            // Each zone is answered as a whole; a zone below another one would need a delegation in it.
-            if let Some(other) = read.iter().find(|earlier| is_nested(&earlier.name, &settings.name)) {
-                let problem = format!(
-                    "{} and {} are nested; use names of which neither is in the other",
-                    settings.name, other.name
-                );
+            let name = &settings.name;
+            if earlier.has(name) {
+                self.wrong(&key, format!("the zone {name} is there twice; remove one of the two"));
+            } else if let Some(other) = earlier.nested_with(name) {
+                let problem = format!("{name} and {other} are nested; use names of which neither is in the other");
                 self.wrong(&key, problem);
             }
-            self.has_own_key(index, &settings, &read);
+            if let Some(dnssec) = &settings.dnssec
+                && let Some(other) = earlier.with_key(&dnssec.key)
+            {
+                let file = dnssec.key.display();
+                let problem = format!("the zone {other} has the key file {file}; each zone needs its own");
+                self.wrong(&format!("zone.{index}.dnssec-key"), problem);
+            }
+            earlier.add(&settings);
             read.push(settings);
         }
         read
-    }
-
-    /// Refuses one key file for two zones, which would overwrite each other's keys.
-    fn has_own_key(&self, index: usize, settings: &ZoneSettings, earlier: &[ZoneSettings]) {
-        let Some(dnssec) = &settings.dnssec else { return };
-        let other = earlier.iter().find(|zone| zone.dnssec.as_ref().is_some_and(|other| other.key == dnssec.key));
-        if let Some(other) = other {
-            let problem =
-                format!("the zone {} has the key file {}; each zone needs its own", other.name, dnssec.key.display());
-            self.wrong(&format!("zone.{index}.dnssec-key"), problem);
-        }
     }
 
     fn zone(&self, index: usize, zone: &file::Zone) -> Option<ZoneSettings> {
@@ -153,8 +148,44 @@ impl Reader<'_> {
     }
 }
 
-fn is_nested(one: &ZoneName, other: &ZoneName) -> bool {
-    one.apex().is_in(other.apex()) || other.apex().is_in(one.apex())
+/// The zones before one, by what no two may share. There may be a hundred thousand.
+#[derive(Debug, Default)]
+struct EarlierZones {
+    names: HashMap<Name, ZoneName>,
+    /// A zone below each name that one is below.
+    above: HashMap<Name, ZoneName>,
+    /// The file of a zone's keys, which two zones would overwrite for each other.
+    keys: HashMap<PathBuf, ZoneName>,
+}
+
+impl EarlierZones {
+    fn has(&self, name: &ZoneName) -> bool {
+        self.names.contains_key(name.apex())
+    }
+
+    /// A zone above or below. Each zone is answered as a whole; one below another would need a delegation in it.
+    fn nested_with(&self, name: &ZoneName) -> Option<&ZoneName> {
+        let above = ancestors(name).find_map(|ancestor| self.names.get(&ancestor));
+        above.or_else(|| self.above.get(name.apex()))
+    }
+
+    fn with_key(&self, file: &Path) -> Option<&ZoneName> {
+        self.keys.get(file)
+    }
+
+    fn add(&mut self, zone: &ZoneSettings) {
+        for ancestor in ancestors(&zone.name) {
+            self.above.entry(ancestor).or_insert_with(|| zone.name.clone());
+        }
+        if let Some(dnssec) = &zone.dnssec {
+            self.keys.entry(dnssec.key.clone()).or_insert_with(|| zone.name.clone());
+        }
+        self.names.entry(zone.name.apex().clone()).or_insert_with(|| zone.name.clone());
+    }
+}
+
+fn ancestors(name: &ZoneName) -> impl Iterator<Item = Name> {
+    std::iter::successors(name.apex().parent(), Name::parent)
 }
 
 #[cfg(test)]
@@ -192,6 +223,15 @@ mod tests {
             "{}",
             error(&text)
         );
+    }
+
+    #[test]
+    fn a_hundred_mistakes_are_shown_at_most() {
+        let many = ZONE.replace("ns1.example.org", "a..b");
+        let text: String = (0..150).map(|index| many.replace("auth", &format!("a{index}"))).collect();
+        let found = error(&text);
+        assert_eq!(found.matches("c.toml:").count(), 100, "{found}");
+        assert!(found.ends_with("100 mistakes in c.toml; there may be more"), "{found}");
     }
 
     #[test]

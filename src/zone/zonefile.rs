@@ -22,7 +22,7 @@ use crate::model::name::owner_label::AcmeAccountLabel;
 use crate::model::name::{CHALLENGE_LABEL, Name, NameRef, ZoneName};
 use crate::model::txt::RecordSet;
 
-use text::{ensure_balanced, line_before, syntax_error};
+use text::{LineCounter, ensure_balanced, syntax_error};
 
 pub use error::ZonefileError;
 
@@ -119,6 +119,7 @@ impl Reader<'_> {
         ensure_balanced(zonefile)?;
         // The parser wants a closed last line and an origin; RFC 1035 wants a class once, and ours is always IN.
         let text = format!("{}\n", unicode::with_a_labels(zonefile));
+        let mut lines = LineCounter::new(&text);
         let mut file = Zonefile::from(text.as_str());
         file.set_origin(origin(self.zone));
         file.set_default_class(Class::IN);
@@ -126,11 +127,11 @@ impl Reader<'_> {
             match file.next_entry() {
                 Ok(None) => return Ok(()),
                 Ok(Some(Entry::Record(record))) => {
-                    let line = line_before(&text, file.current_offset());
+                    let line = lines.line_before(file.current_offset());
                     self.add(&record, line).map_err(|problem| ZonefileError { line, problem })?;
                 }
                 Ok(Some(Entry::Include { .. })) => {
-                    let line = line_before(&text, file.current_offset());
+                    let line = lines.line_before(file.current_offset());
                     let problem = "$INCLUDE is not read; write the records here".into();
                     return Err(ZonefileError { line, problem });
                 }

@@ -34,11 +34,27 @@ pub fn ensure_balanced(zonefile: &str) -> Result<(), ZonefileError> {
     }
 }
 
-/// The line in which the entry that ends at `offset` stands.
-pub fn line_before(text: &str, offset: usize) -> usize {
-    let read = &text.as_bytes()[..offset.min(text.len())];
-    let line = 1 + read.iter().filter(|&&b| b == b'\n').count();
-    if read.last() == Some(&b'\n') { line - 1 } else { line }
+/// Counts the lines of a text once, however many entries it has.
+#[derive(Debug)]
+pub struct LineCounter<'t> {
+    text: &'t [u8],
+    offset: usize,
+    line: usize,
+}
+
+impl<'t> LineCounter<'t> {
+    pub fn new(text: &'t str) -> Self {
+        Self { text: text.as_bytes(), offset: 0, line: 1 }
+    }
+
+    /// The line in which the entry that ends at `offset` stands. No offset is before the last one.
+    pub fn line_before(&mut self, offset: usize) -> usize {
+        let end = offset.min(self.text.len()).max(self.offset);
+        self.line += self.text[self.offset..end].iter().filter(|&&byte| byte == b'\n').count();
+        self.offset = end;
+        let is_at_end_of_line = self.text[..end].last() == Some(&b'\n');
+        if is_at_end_of_line { self.line - 1 } else { self.line }
+    }
 }
 
 /// The parser's own errors read `line:column: what`. It reports a bad last token of a line at the start of the next.
