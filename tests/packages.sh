@@ -15,8 +15,8 @@ judge_tools=(zonemaster-cli:zonemaster-cli dnsviz:dnsviz delv:bind9-dnsutils dri
 # Secondaries, and what checks their zones.
 secondary_tools=(/usr/sbin/nsd:nsd /usr/sbin/knotd:knot kdig:knot-dnsutils /usr/sbin/named:bind9 named-checkzone:bind9-utils
     kzonecheck:knot-dnssecutils)
-# A browser for tests/console, and a font, without which it draws no letters.
-browser_tools=(chromium:chromium chromedriver:chromium-driver /usr/bin/python3:python3
+# A browser for tests/console, a CA for its certificates, and a font, without which it draws no letters.
+browser_tools=(chromium:chromium chromedriver:chromium-driver pebble:pebble openssl:openssl /usr/bin/python3:python3
     /usr/lib/python3/dist-packages/selenium:python3-selenium /usr/lib/python3/dist-packages/dns:python3-dnspython
     '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core')
 client_tools=(certbot:certbot lego:lego dehydrated:dehydrated uacme:uacme acmetool:acmetool)

@@ -62,6 +62,17 @@ def run(daemon, resolver, work, browser):
     with check("the password is shown once"):
         browser.get(f"/accounts/{account['username']}")
         equal(account["password"] in browser.driver.page_source, False)
+    with check("the page comes although the resolver is silent, and says so; its link leads to the same page"):
+        resolver.is_silent = True
+        browser.get(f"/accounts/{account['username']}?domain=silent.example.com")
+        contains(browser.text("#asked-domain"), "Looking it up")
+        equal(browser.run("return document.querySelector('#asked-domain a').search"), "?domain=silent.example.com")
+        browser.run("window.stays = true")
+        resolver.is_silent = False
+    with check("the state arrives by itself when the resolver answers"):
+        browser.wait_text("CNAME missing", "#asked-domain")
+        equal(browser.run("return window.stays"), True)
+        browser.get(f"/accounts/{account['username']}")
     with check("the page says that the CNAME is missing"):
         browser.wait_text("CNAME missing", "#delegations")
     with check("the check goes green by itself when the CNAME appears"):
@@ -171,32 +182,3 @@ def without_scripts(daemon, work):
         browser.press("Sign out")
         equal(browser.path, "/sign-in")
         browser.quit()
-
-
-def by_keyboard(daemon, work):
-    """Creates and disables an account with keys alone."""
-    from selenium.webdriver.common.keys import Keys
-
-    with check("with keys alone: create an account, and disable it"):
-        browser = Browser(daemon.console, work)
-        browser.sign_in_by_link(daemon.link())
-        browser.get("/accounts")
-        tab_to(browser, lambda each: each.text == "Create an account").send_keys(Keys.ENTER)
-        browser.wait_path("/accounts/new")
-        tab_to(browser, lambda each: each.get_attribute("name") == "domain").send_keys("keys.example.com", Keys.ENTER)
-        browser.wait("the account", lambda: browser.all("#new-key"))
-        tab_to(browser, lambda each: each.text == "Disable").send_keys(Keys.ENTER)
-        browser.agree()
-        browser.wait_text("This account is disabled")
-        browser.quit()
-
-
-def tab_to(browser, is_wanted):
-    from selenium.webdriver.common.keys import Keys
-
-    for _ in range(200):
-        each = browser.driver.switch_to.active_element
-        if is_wanted(each):
-            return each
-        each.send_keys(Keys.TAB)
-    raise AssertionError(f"Tab does not reach it at {browser.path}")

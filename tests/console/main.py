@@ -6,6 +6,7 @@ import sys
 from contextlib import contextmanager
 
 import browser
+import keyboard
 import lifecycle
 import pages
 import pictures
@@ -31,11 +32,12 @@ def everything(binary, work, daemon, resolver, operator):
     part(sign_in.run, daemon, work, operator)
     account = part(lifecycle.run, daemon, resolver, work, operator)
     part(lifecycle.without_scripts, daemon, work)
-    part(lifecycle.by_keyboard, daemon, work)
+    part(keyboard.run, daemon, work)
     part(probes.run, daemon, work, operator)
     part(security.run, daemon, work, operator)
     part(pages.run, daemon, work, operator, account)
     part(pages.one_screen, binary, work, resolver)
+    part(pages.of_certificates, binary, work)
     part(trouble.run, daemon, operator)
     part(proxy.run, binary, work, resolver)
 

@@ -21,6 +21,7 @@ class Resolver:
         self.zone = dns.name.from_text(zone)
         self.cnames = {}
         self.daemon = None
+        self.is_silent = False
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.address = "{}:{}".format(*self.socket.getsockname())
@@ -36,6 +37,8 @@ class Resolver:
     def serve(self):
         while True:
             data, peer = self.socket.recvfrom(4096)
+            if self.is_silent:
+                continue
             try:
                 self.socket.sendto(self.reply(dns.message.from_wire(data)).to_wire(), peer)
             except Exception:  # a query that cannot be answered is lost, as on the network

@@ -5,9 +5,12 @@ import urllib.parse
 
 from selenium.webdriver.common.keys import Keys
 
+import keyboard
 from browser import Browser
+from ca import Authority
 from daemon import Daemon
 from http_client import Client
+from names import Resolver
 from results import check, contains, equal, until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -65,6 +68,19 @@ names = ["auth.example.org"]
 [[certificate]]
 name = "shop"
 names = ["a-rather-long-name-of-a-host.in-a-rather-long-name-of-a-domain.example.com", "shop.example.net"]
+"""
+# One that a CA issues, and one that lacks its record.
+ISSUED = """
+[acme]
+directory = "{directory}"
+ca-root = "{root}"
+terms-agreed = true
+[[certificate]]
+name = "auth"
+names = ["auth.example.org", "*.auth.example.org"]
+[[certificate]]
+name = "shop"
+names = ["shop.example.net"]
 """
 
 
@@ -218,6 +234,49 @@ def one_screen(binary, work, resolver):
         daemon.stop()
 
 
+def of_certificates(binary, work):
+    """The pages of certificates, with a CA that issues one."""
+    resolver = Resolver("auth.example.org")
+    authority = Authority(os.path.join(work, "ca"), resolver.address)
+    settings = ISSUED.format(directory=authority.directory, root=authority.root)
+    daemon = Daemon(binary, os.path.join(work, "issued"), resolver.address, console=settings)
+    resolver.daemon = daemon.dns
+    browser = Browser(daemon.console, work)
+    try:
+        browser.sign_in_by_link(daemon.link())
+        paths = [("certificates", "/certificates"), ("a certificate", "/certificates/auth"),
+                 ("a certificate that fails", "/certificates/shop"), ("revocation", "/certificates/auth/revoke")]
+        until("a certificate", lambda: "well" in browser.get("/certificates").text("main"))
+        accessible(browser, paths)
+        structured(browser, paths)
+        by_keyboard(browser, paths)
+        keyboard.certificates(daemon, browser)
+        clean(browser, "the pages of certificates")
+    finally:
+        browser.quit()
+        daemon.stop()
+        authority.stop()
+
+
+def for_nobody(daemon, work):
+    """The pages that need no session, and those of an account's holder."""
+    browser = Browser(daemon.console, work)
+    paths = [("the sign-in", "/sign-in"), ("a link", "/link/" + "l" * 40)]
+    accessible(browser, paths)
+    structured(browser, paths)
+    account = daemon.register(note="the holder's")
+    browser.get("/sign-in")
+    browser.fill("username", account["username"])
+    browser.fill("password", account["password"])
+    browser.find("input[name='password']").submit()
+    browser.wait_path(f"/accounts/{account['username']}")
+    paths = [("the holder's account", f"/accounts/{account['username']}"), ("what is not the holder's", "/doctor"),
+             ("what is unknown", "/nowhere")]
+    accessible(browser, paths)
+    structured(browser, paths)
+    browser.quit()
+
+
 def run(daemon, work, browser, account):
     """Each check for each page of an operator."""
     page = f"/accounts/{account['username']}"
@@ -230,4 +289,5 @@ def run(daemon, work, browser, account):
     by_keyboard(browser, paths)
     light(Client(daemon.console).sign_in_by_link(daemon.link()), paths)
     by_enter(daemon, work)
+    for_nobody(daemon, work)
     alone(browser, daemon.console)

@@ -2,11 +2,25 @@
 
 import urllib.parse
 
+import dns.message
+import dns.name
+import dns.query
+
+from browser import Browser
 from http_client import Client
-from results import check, contains, equal
+from results import check, contains, equal, until
 from security import PROBE
 
 CANARY = "return window.owned === undefined && !document.querySelector('img[src=x], svg[onload]')"
+
+# Fills fields with a text, whatever they are for.
+FILL = """
+for (const each of arguments[0]) {
+  for (const limit of ['maxlength', 'minlength', 'pattern']) each.removeAttribute(limit);
+  if (each.tagName === 'SELECT') each.add(new Option(arguments[1]));
+  each.value = arguments[1];
+}
+"""
 
 
 def run(daemon, work, browser):
@@ -35,19 +49,35 @@ def run(daemon, work, browser):
             equal(browser.run(CANARY), True)
             equal([each.get_attribute("onerror") for each in browser.all("[onerror], [onload], [onclick]")], [])
     with check("a probe in each field of the forms is refused or shown as text"):
-        for place in ["/accounts/new", page]:
+        for place in ["/accounts/new", page, "/doctor"]:
             browser.get(place)
             for number in range(len(browser.all("main form[method='post']"))):
                 browser.get(place)
                 form = browser.all("main form[method='post']")[number]
-                if form.get_attribute("action").endswith(("/disable", "/delete", "/rotate", "/tsig", "/retire")):
+                if form.get_attribute("action").endswith("/disable"):
                     continue
-                fields = form.find_elements("css selector", "input:not([type=hidden]), textarea")
-                browser.run("for (const each of arguments[0]) { each.removeAttribute('maxlength'); each.removeAttribute('minlength');"
-                            "each.removeAttribute('pattern'); each.value = arguments[1] }", fields, probe)
+                fields = form.find_elements("css selector", "input:not([name=csrf]), select, textarea")
+                browser.run(FILL, fields, probe)
                 browser.run("arguments[0].submit()", form)
                 browser.wait("the reply", lambda: browser.run("return document.readyState") == "complete")
                 equal(browser.run(CANARY), True)
+    with check("a probe as the name of a query is shown as text"):
+        browser.get("/queries")
+        name = dns.name.Name([probe[:60].encode(), b"auth", b"example", b"org", b""])
+        dns.query.udp(dns.message.make_query(name, "TXT"), daemon.dns[0], port=daemon.dns[1])
+        until("the query", lambda: "onerror" in browser.get("/queries").text("main"))
+        equal(browser.run(CANARY), True)
+    with check("a probe in each field of the sign-in is refused, and shown as text"):
+        other = Browser(daemon.console, work)
+        for number in range(2):
+            other.get("/sign-in?next=" + quoted)
+            form = other.all("form")[number]
+            other.run(FILL, form.find_elements("css selector", "input"), probe)
+            other.run("arguments[0].submit()", form)
+            other.wait("the reply", lambda: other.run("return document.readyState") == "complete")
+            equal(other.run(CANARY), True)
+            equal(other.heading(), "Sign in")
+        other.quit()
     with check("the browser has refused no script of ours, and run none of others"):
         equal([each for each in browser.complaints() if "Content Security Policy" in each or "Uncaught" in each], [])
     browser.get("/")

@@ -97,7 +97,7 @@ fn notice(place: usize, item: &Item) -> Markup {
     html! {
         details.notice.(item.tone.class()) id={ "problem-" (place) } {
             summary {
-                h3 { span aria-hidden="true" { (item.tone.sign()) " " } (prose(&shortened(&item.title, LINE))) }
+                h2 { span aria-hidden="true" { (item.tone.sign()) " " } (prose(&shortened(&item.title, LINE))) }
                 @if !item.mend.is_empty() {
                     span.mend { strong { "What to do: " } (prose(&shortened(&item.mend, LINE))) }
                 }
