@@ -49,7 +49,7 @@ pub use import::ImportPlan;
 pub use limits::{MAX_ACME_ACCOUNTS, MAX_ENROLMENTS, MAX_PERSISTENT, MAX_STORED};
 pub use names::{Choice, OwnerRequest};
 pub use registration::Registration;
-pub use transfer::{Moved, MovedAccount, Transfer, TransferError, TransferReport};
+pub use transfer::{Transfer, TransferError, TransferItem, TransferReport, TransferredAccount};
 pub use values::{AppliedPlan, Condition, Expected, ValueEdit, ValuePlan};
 pub use zones::{LoadError, load};
 

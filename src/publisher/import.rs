@@ -109,7 +109,7 @@ impl Inner {
             None if rows.account(coming.username)?.is_some() => {
                 Some("the account exists already, and no longer has this subdomain")
             }
-            None if rows.is_buried(&owner)? => {
+            None if rows.has_tombstone(&owner)? => {
                 Some("the subdomain was deleted on this server, and is never given again")
             }
             None if self.is_static(&owner) => Some("the configuration has records at or below that name"),

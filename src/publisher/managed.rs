@@ -76,7 +76,7 @@ impl Inner {
         let row = match tx.owner(owner)? {
             Some(row) if row.account.is_some() => return Ok(false),
             Some(row) => row.id,
-            None if tx.is_buried(owner)? => return Ok(false),
+            None if tx.has_tombstone(owner)? => return Ok(false),
             None => {
                 let row = tx.insert_owner(owner, None)?;
                 tx.record_owner(Action::AddOwner, owner.clone(), Some(OwnerState::Empty))?;

@@ -156,7 +156,7 @@ fn remove_owner(tx: &Tx<'_>, who: Username, gone: &Owner) -> Result<(), Abort<Ow
 /// leads to it must not find a stranger behind it. Random labels are never given twice.
 pub(super) fn give_up(tx: &Tx<'_>, action: Action, account: &Account, owner: &Owner) -> Result<(), StoreError> {
     if is_chosen(owner) {
-        tx.bury(owner, tx.now().date)?;
+        tx.insert_tombstone(owner, tx.now().date)?;
     }
     for OwnAlias { alias, .. } in account.aliases.iter().filter(|own| own.owner == *owner) {
         tx.record(action, Subject::AliasRemoved(alias.clone()));
@@ -220,7 +220,7 @@ impl Inner {
 
     /// Whether an account has an owner, or has had it, so that a CNAME may still lead to it.
     pub(super) fn is_taken(tx: &Tx<'_>, owner: &Owner) -> Result<bool, StoreError> {
-        Ok(tx.owner(owner)?.is_some() || tx.is_buried(owner)?)
+        Ok(tx.owner(owner)?.is_some() || tx.has_tombstone(owner)?)
     }
 
     fn zone_wanted(&self, wanted: Option<&ZoneName>) -> Result<ZoneName, OwnerError> {

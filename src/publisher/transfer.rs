@@ -15,7 +15,7 @@ use crate::model::txt::persist::PersistentValue;
 
 /// An account and the values at its names.
 #[derive(Debug, Clone)]
-pub struct MovedAccount {
+pub struct TransferredAccount {
     /// The account.
     pub account: Account,
     /// The values of each name, each kind newest first.
@@ -24,9 +24,9 @@ pub struct MovedAccount {
 
 /// What moves, one by one.
 #[derive(Debug, Clone)]
-pub enum Moved {
+pub enum TransferItem {
     /// An account.
-    Account(Box<MovedAccount>),
+    Account(Box<TransferredAccount>),
     /// An enrolment token.
     Enrolment(SecretHash, Enrolment),
     /// A client's stored credentials, sealed.
@@ -39,14 +39,14 @@ pub enum Moved {
         sealed: Vec<u8>,
     },
     /// A chosen label of a removed account.
-    Buried(Owner, Timestamp),
+    Tombstone(Owner, Timestamp),
 }
 
 /// Items that move, each with its line in the file.
 #[derive(Debug, Clone, Default)]
 pub struct Transfer {
     /// The items.
-    pub items: Vec<(usize, Moved)>,
+    pub items: Vec<(usize, TransferItem)>,
     /// Leaves items behind that are in conflict with what is here, rather than refusing all.
     pub skips_conflicts: bool,
     /// Changes nothing.

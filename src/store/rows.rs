@@ -105,8 +105,8 @@ impl<'c> Rows<'c> {
                    LEFT JOIN accounts a ON a.id = o.account WHERE o.zone = ?1 AND o.name = ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
         let key = params![owner.zone.to_string(), owner.label.as_str()];
-        let found = statement.query_row(key, |row| Ok((row.get::<_, i64>(0)?, raw_standing(row, 1)?))).optional()?;
-        found.map(|(id, raw)| Ok(OwnerRow { id, account: raw.map(RawStanding::parse).transpose()? })).transpose()
+        let found = statement.query_row(key, |row| Ok((row.get::<_, i64>(0)?, raw_status(row, 1)?))).optional()?;
+        found.map(|(id, raw)| Ok(OwnerRow { id, account: raw.map(RawStatus::parse).transpose()? })).transpose()
     }
 
     /// Stores an owner; without an account it is the daemon's. Returns its row.
@@ -126,7 +126,7 @@ impl<'c> Rows<'c> {
     }
 
     /// Keeps a chosen label from being given again.
-    pub fn bury(&self, owner: &Owner, now: Timestamp) -> Result<()> {
+    pub fn insert_tombstone(&self, owner: &Owner, now: Timestamp) -> Result<()> {
         let sql = "INSERT OR IGNORE INTO tombstones (zone, name, removed) VALUES (?1, ?2, ?3)";
         let row = params![owner.zone.to_string(), owner.label.as_str(), now];
         self.connection.prepare_cached(sql)?.execute(row)?;
@@ -134,7 +134,7 @@ impl<'c> Rows<'c> {
     }
 
     /// Whether a label was chosen once by an account that is gone.
-    pub fn is_buried(&self, owner: &Owner) -> Result<bool> {
+    pub fn has_tombstone(&self, owner: &Owner) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM tombstones WHERE zone = ?1 AND name = ?2)";
         let key = params![owner.zone.to_string(), owner.label.as_str()];
         Ok(self.connection.prepare_cached(sql)?.query_row(key, |row| row.get(0))?)
@@ -197,18 +197,18 @@ impl<'c> Rows<'c> {
     }
 }
 
-struct RawStanding(String, bool, Option<RunningTime>);
+struct RawStatus(String, bool, Option<RunningTime>);
 
-impl RawStanding {
+impl RawStatus {
     fn parse(self) -> Result<(Username, AccountStatus)> {
         Ok((parse("username", &self.0)?, status(self.1, self.2)))
     }
 }
 
 /// Username, disabled and remove_running from column `first` on; `None` where the join found no account.
-fn raw_standing(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<RawStanding>> {
+fn raw_status(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<RawStatus>> {
     let Some(username) = row.get::<_, Option<String>>(first)? else { return Ok(None) };
-    Ok(Some(RawStanding(username, row.get(first + 1)?, row.get(first + 2)?)))
+    Ok(Some(RawStatus(username, row.get(first + 1)?, row.get(first + 2)?)))
 }
 
 fn status(disabled: bool, remove_at: Option<RunningTime>) -> AccountStatus {

@@ -142,8 +142,8 @@ impl OwnServer {
             (None, _) if owner.is_daemons() => OwnerStatus::Served { account: None, values: 0 },
             (None, _) => {
                 let asked = owner.clone();
-                let is_buried = publisher.read(move |rows| rows.is_buried(&asked)).await.unwrap_or(false);
-                if is_buried { OwnerStatus::Deleted } else { OwnerStatus::Unknown }
+                let has_tombstone = publisher.read(move |rows| rows.has_tombstone(&asked)).await.unwrap_or(false);
+                if has_tombstone { OwnerStatus::Deleted } else { OwnerStatus::Unknown }
             }
             (Some(OwnerState::Disabled), Some(account)) => match account.status {
                 AccountStatus::Deleted { .. } => OwnerStatus::Deleted,

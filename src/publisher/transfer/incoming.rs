@@ -19,7 +19,7 @@ use crate::zone::{is_static, zone_named, zone_of};
 
 use super::super::limits::{MAX_ENROLMENTS, MAX_PERSISTENT, MAX_STORED};
 use super::super::{Abort, Inner, Publisher};
-use super::{Moved, MovedAccount, Transfer, TransferError, TransferReport};
+use super::{Transfer, TransferError, TransferItem, TransferReport, TransferredAccount};
 
 /// The most conflicts that an error names.
 const MAX_CONFLICTS: usize = 50;
@@ -77,14 +77,20 @@ impl Inner {
     }
 
     /// Takes one item over. Finds conflicts before it writes anything.
-    fn take_over(&self, tx: &Tx<'_>, line: usize, moved: &Moved, report: &mut TransferReport) -> Result<(), Stop> {
+    fn take_over(
+        &self,
+        tx: &Tx<'_>,
+        line: usize,
+        moved: &TransferItem,
+        report: &mut TransferReport,
+    ) -> Result<(), Stop> {
         match moved {
-            Moved::Account(moved) => self.take_over_account(tx, line, moved, report),
-            Moved::Enrolment(hash, enrolment) => take_over_enrolment(tx, hash, enrolment, report),
-            Moved::Stored { holder, domain, sealed } => take_over_stored(tx, holder, domain, sealed, report),
-            Moved::Buried(owner, removed) => {
+            TransferItem::Account(moved) => self.take_over_account(tx, line, moved, report),
+            TransferItem::Enrolment(hash, enrolment) => take_over_enrolment(tx, hash, enrolment, report),
+            TransferItem::Stored { holder, domain, sealed } => take_over_stored(tx, holder, domain, sealed, report),
+            TransferItem::Tombstone(owner, removed) => {
                 if tx.owner(owner)?.is_none() {
-                    tx.bury(owner, *removed)?;
+                    tx.insert_tombstone(owner, *removed)?;
                 }
                 Ok(())
             }
@@ -95,7 +101,7 @@ impl Inner {
         &self,
         tx: &Tx<'_>,
         line: usize,
-        moved: &MovedAccount,
+        moved: &TransferredAccount,
         report: &mut TransferReport,
     ) -> Result<(), Stop> {
         let account = &moved.account;
@@ -157,7 +163,7 @@ impl Inner {
             Some(_) => match tx.owner(owner)?.map(|row| row.account) {
                 Some(Some((who, _))) => Some(format!("{owner} belongs to the account {who} here")),
                 Some(None) => Some(format!("{owner} belongs to the daemon here")),
-                None if tx.is_buried(owner)? => {
+                None if tx.has_tombstone(owner)? => {
                     Some(format!("{owner} belonged to a removed account here, and is never given again"))
                 }
                 None => None,

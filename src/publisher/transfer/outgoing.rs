@@ -6,7 +6,7 @@ use crate::store::{Rows, StoreError};
 
 use super::super::Publisher;
 use super::super::names::is_chosen;
-use super::{Moved, MovedAccount};
+use super::{TransferItem, TransferredAccount};
 
 /// Accounts read at once.
 const PAGE: usize = 500;
@@ -16,10 +16,10 @@ impl Publisher {
     pub fn each_moved<E: From<StoreError>>(
         &self,
         accounts: &[Username],
-        mut visit: impl FnMut(Moved) -> Result<(), E>,
+        mut visit: impl FnMut(TransferItem) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut failed = None;
-        let mut shown = |moved: Moved| {
+        let mut shown = |moved: TransferItem| {
             visit(moved).map_err(|error| {
                 failed = Some(error);
                 StoreError::Stopped
@@ -42,7 +42,7 @@ impl Publisher {
 fn everything(
     rows: &Rows<'_>,
     now: Timestamp,
-    shown: &mut impl FnMut(Moved) -> Result<(), StoreError>,
+    shown: &mut impl FnMut(TransferItem) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let mut last = None;
     loop {
@@ -56,9 +56,9 @@ fn everything(
             break;
         }
     }
-    rows.each_enrolment(|hash, enrolment| shown(Moved::Enrolment(hash, enrolment)))?;
-    rows.each_stored(|holder, domain, sealed| shown(Moved::Stored { holder, domain, sealed }))?;
-    rows.each_buried(|owner, removed| shown(Moved::Buried(owner, removed)))
+    rows.each_enrolment(|hash, enrolment| shown(TransferItem::Enrolment(hash, enrolment)))?;
+    rows.each_stored(|holder, domain, sealed| shown(TransferItem::Stored { holder, domain, sealed }))?;
+    rows.each_tombstone(|owner, removed| shown(TransferItem::Tombstone(owner, removed)))
 }
 
 /// Shows an account. A deleted one stays, and whoever else may get its labels would answer for the CNAMEs that still lead
@@ -67,16 +67,16 @@ fn show(
     rows: &Rows<'_>,
     account: Account,
     now: Timestamp,
-    shown: &mut impl FnMut(Moved) -> Result<(), StoreError>,
+    shown: &mut impl FnMut(TransferItem) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     if let AccountStatus::Deleted { .. } = account.status {
         let mut chosen = account.owners.into_iter().filter(is_chosen);
-        return chosen.try_for_each(|owner| shown(Moved::Buried(owner, now)));
+        return chosen.try_for_each(|owner| shown(TransferItem::Tombstone(owner, now)));
     }
     shown(moved(rows, account)?)
 }
 
-fn moved(rows: &Rows<'_>, account: Account) -> Result<Moved, StoreError> {
+fn moved(rows: &Rows<'_>, account: Account) -> Result<TransferItem, StoreError> {
     let mut values = Vec::new();
     for owner in &account.owners {
         let Some(row) = rows.owner(owner)? else { continue };
@@ -85,5 +85,5 @@ fn moved(rows: &Rows<'_>, account: Account) -> Result<Moved, StoreError> {
         let persistent = stored.persistent.into_iter().map(|stored| stored.value).collect();
         values.push((owner.clone(), challenges, persistent));
     }
-    Ok(Moved::Account(Box::new(MovedAccount { account, values })))
+    Ok(TransferItem::Account(Box::new(TransferredAccount { account, values })))
 }

@@ -53,7 +53,7 @@ impl Rows<'_> {
     }
 
     /// Every chosen label of a removed account.
-    pub fn each_buried<E: From<StoreError>>(
+    pub fn each_tombstone<E: From<StoreError>>(
         &self,
         mut visit: impl FnMut(Owner, Timestamp) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {

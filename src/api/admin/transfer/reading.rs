@@ -22,7 +22,7 @@ use crate::model::time::Moment;
 use crate::model::tsig::Derivation;
 use crate::model::txt::LiveValue;
 use crate::model::txt::persist::PersistentValue;
-use crate::publisher::{Moved, MovedAccount};
+use crate::publisher::{TransferItem, TransferredAccount};
 
 /// The most wrong lines that a reply names.
 const MAX_WRONG: usize = 50;
@@ -33,7 +33,7 @@ const MAX_NAMES: usize = 10 * MAX_OWNERS;
 /// The most bytes of stored credentials.
 const MAX_SEALED: usize = 64 * 1_024;
 
-type Items = (Vec<(usize, Moved)>, Vec<RowRefusal>);
+type Items = (Vec<(usize, TransferItem)>, Vec<RowRefusal>);
 
 /// The items with their lines, and what of them stays behind. Their dates become running times at `now`.
 pub fn read(body: &[u8], keyring: &Keyring, now: Moment) -> Result<Items, Failure> {
@@ -92,7 +92,7 @@ fn malformed(row: usize, message: String) -> Failure {
 struct Reader<'k> {
     keyring: &'k Keyring,
     now: Moment,
-    items: Vec<(usize, Moved)>,
+    items: Vec<(usize, TransferItem)>,
     left: Vec<RowRefusal>,
     wrong: Vec<RowRefusal>,
     end: Option<usize>,
@@ -116,7 +116,7 @@ impl Reader<'_> {
             Ok(TransferLine::Enrolment(token)) => enrolment(*token, self.now),
             Ok(TransferLine::Stored(stored)) => read_stored(stored),
             Ok(TransferLine::Removed(TransferRemoved { zone, label, removed })) => {
-                owner(zone, &label).map(|owner| Moved::Buried(owner, removed))
+                owner(zone, &label).map(|owner| TransferItem::Tombstone(owner, removed))
             }
             Err(error) => return self.refuse(number, None, format!("the line cannot be read: {error}")),
         };
@@ -130,7 +130,7 @@ impl Reader<'_> {
         self.wrong.push(RowRefusal { row, field, error: "malformed".into(), message });
     }
 
-    fn account(&mut self, number: usize, account: TransferAccount) -> Result<Moved, Wrong> {
+    fn account(&mut self, number: usize, account: TransferAccount) -> Result<TransferItem, Wrong> {
         if account.owners.is_empty() || account.owners.len() > MAX_NAMES {
             return Err(Wrong("owners", format!("an account has from 1 to {MAX_NAMES} names")));
         }
@@ -167,7 +167,7 @@ impl Reader<'_> {
                 TransferState::Disabled => AccountStatus::Disabled,
             },
         };
-        Ok(Moved::Account(Box::new(MovedAccount { account, values })))
+        Ok(TransferItem::Account(Box::new(TransferredAccount { account, values })))
     }
 
     /// The key under this server's own master secret. A key that cannot come along never keeps its account from moving.
@@ -255,7 +255,7 @@ fn values(named: TransferOwner, now: Moment) -> Result<(Owner, Vec<LiveValue>, V
     Ok((owner(named.zone, &named.label)?, live.collect(), authorizations.collect()))
 }
 
-fn enrolment(token: TransferEnrolment, now: Moment) -> Result<Moved, Wrong> {
+fn enrolment(token: TransferEnrolment, now: Moment) -> Result<TransferItem, Wrong> {
     if token.uses > MAX_USES || token.labels.len() > MAX_LABELS {
         return Err(Wrong("uses", format!("a token has at most {MAX_USES} uses and {MAX_LABELS} labels")));
     }
@@ -268,11 +268,15 @@ fn enrolment(token: TransferEnrolment, now: Moment) -> Result<Moved, Wrong> {
     };
     // The store gives the token a number of its own.
     let enrolment = Enrolment { id: EnrolmentId(0), terms, used: token.used, created: token.created };
-    Ok(Moved::Enrolment(parsed("hash", &token.hash)?, enrolment))
+    Ok(TransferItem::Enrolment(parsed("hash", &token.hash)?, enrolment))
 }
 
-fn read_stored(stored: TransferStored) -> Result<Moved, Wrong> {
+fn read_stored(stored: TransferStored) -> Result<TransferItem, Wrong> {
     let sealed = STANDARD.decode(&stored.sealed).ok().filter(|sealed| sealed.len() <= MAX_SEALED);
     let sealed = sealed.ok_or_else(|| Wrong("sealed", format!("write at most {MAX_SEALED} bytes in base64")))?;
-    Ok(Moved::Stored { holder: parsed("holder", &stored.holder)?, domain: parsed("domain", &stored.domain)?, sealed })
+    Ok(TransferItem::Stored {
+        holder: parsed("holder", &stored.holder)?,
+        domain: parsed("domain", &stored.domain)?,
+        sealed,
+    })
 }

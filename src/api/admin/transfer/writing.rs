@@ -16,25 +16,29 @@ use crate::model::secret::SecretHash;
 use crate::model::time::Moment;
 use crate::model::txt::LiveValue;
 use crate::model::txt::persist::PersistentValue;
-use crate::publisher::{Moved, MovedAccount};
+use crate::publisher::{TransferItem, TransferredAccount};
 
 /// One item at `now`. Secrets of TSIG keys come from `keyring`, if they are asked for.
-pub fn line(moved: Moved, keyring: Option<&Keyring>, now: Moment) -> TransferLine {
+pub fn line(moved: TransferItem, keyring: Option<&Keyring>, now: Moment) -> TransferLine {
     match moved {
-        Moved::Account(moved) => TransferLine::Account(Box::new(account(*moved, keyring, now))),
-        Moved::Enrolment(hash, moved) => TransferLine::Enrolment(Box::new(enrolment(&hash, moved, now))),
-        Moved::Stored { holder, domain, sealed } => TransferLine::Stored(TransferStored {
+        TransferItem::Account(moved) => TransferLine::Account(Box::new(account(*moved, keyring, now))),
+        TransferItem::Enrolment(hash, moved) => TransferLine::Enrolment(Box::new(enrolment(&hash, moved, now))),
+        TransferItem::Stored { holder, domain, sealed } => TransferLine::Stored(TransferStored {
             holder: holder.to_string(),
             domain: domain.to_string(),
             sealed: STANDARD.encode(sealed),
         }),
-        Moved::Buried(owner, removed) => {
+        TransferItem::Tombstone(owner, removed) => {
             TransferLine::Removed(TransferRemoved { label: owner.label.as_str().to_owned(), zone: owner.zone, removed })
         }
     }
 }
 
-fn account(MovedAccount { account, values }: MovedAccount, keyring: Option<&Keyring>, now: Moment) -> TransferAccount {
+fn account(
+    TransferredAccount { account, values }: TransferredAccount,
+    keyring: Option<&Keyring>,
+    now: Moment,
+) -> TransferAccount {
     let tsig = account.tsig.as_ref().map(|derivation| TransferTsig {
         algorithm: derivation.algorithm,
         secret: keyring
