@@ -90,6 +90,20 @@ impl Denial<'_> {
     }
 }
 
+/// Whether NSEC or NSEC3 records prove that only a wildcard can answer for a name: that the name does not exist, and that no
+/// longer wildcard would match it (RFC 4035 section 5.3.4, RFC 5155 section 8.8). `labels`: those of the wildcard's
+/// signature, which are the labels of the closest encloser. Says nothing of the records' signatures.
+pub fn proves_expansion(zone: &Name, name: &Name, labels: u8, records: &[Record]) -> bool {
+    let mut nsec = records.iter().filter_map(|record| nsec_of(zone, record));
+    let is_proven = nsec.any(|(owner, nsec)| {
+        let next = nsec.next_domain_name();
+        // A name above another exists, so that no wildcard answers for it (RFC 4592 section 2.2.2).
+        let is_empty_name = name.zone_of(next);
+        covers(zone, owner, nsec, name) && !is_empty_name && closest_encloser(name, owner, next).num_labels() == labels
+    });
+    is_proven || Nsec3Set::of(zone, records).is_some_and(|set| set.proves_expansion(name, labels))
+}
+
 /// The records of a proof by their names, with their signatures.
 pub fn proofs(records: &[Record]) -> BTreeMap<&Name, Vec<Record>> {
     let mut proofs = BTreeMap::<&Name, Vec<Record>>::new();
@@ -190,6 +204,15 @@ impl<'a> Nsec3Set<'a> {
             if owner.as_slice() < next { is_behind && is_before } else { is_behind || is_before }
         };
         self.records.iter().find(covers).map(|(_, nsec3)| *nsec3)
+    }
+
+    /// Whether the name one label longer than the closest encloser, which has so many labels, does not exist.
+    fn proves_expansion(&self, name: &Name, labels: u8) -> bool {
+        if self.parameters.iterations() > MAX_ITERATIONS {
+            return true;
+        }
+        let next_closer = name.trim_to(usize::from(labels) + 1);
+        self.covering(&next_closer).is_some()
     }
 
     /// The closest encloser of a name, and the name one label longer on the way (RFC 5155 section 8.3). `None` if no record

@@ -44,6 +44,9 @@ pub enum SignatureFault {
     /// No NSEC or NSEC3 record says that the record set is not there.
     #[error("no NSEC or NSEC3 record proves that {name} has no {rtype}")]
     Unproven { name: Name, rtype: RecordType },
+    /// The answer is that of a wildcard, and no NSEC or NSEC3 record says that the name itself does not exist.
+    #[error("a wildcard answers {rtype} of {name}, and no NSEC or NSEC3 record proves that the name does not exist")]
+    UnprovenWildcard { name: Name, rtype: RecordType },
 }
 
 /// The keys of a zone that its parent vouches for, or that these keys vouch for.
@@ -159,7 +162,8 @@ impl ZoneKeys {
     }
 
     /// Checks the signatures of an answer about the records of a type at a name: those of the records there, or of a CNAME
-    /// in their place, or of what says that there are none.
+    /// in their place, or of what says that there are none. The answer of a wildcard takes the proof that no closer name
+    /// exists (RFC 4035 section 5.3.4, RFC 5155 section 8.8).
     pub fn check(
         &self,
         name: &Name,
@@ -175,7 +179,18 @@ impl ZoneKeys {
         if types.peek().is_none() {
             return self.check_denial(name, rtype, reply, now);
         }
-        types.try_for_each(|rtype| self.check_set(name, rtype, &own, now))
+        types.try_for_each(|rtype| {
+            let Some(signature) = self.good_signature(name, rtype, &own, now)? else { return Ok(()) };
+            let labels = signature.input().num_labels;
+            if labels >= asked.num_labels() {
+                return Ok(());
+            }
+            let proofs = self.checked_proofs(reply.authorities(), now)?;
+            match denial::proves_expansion(&written(&self.zone), &asked, labels, &proofs) {
+                true => Ok(()),
+                false => Err(SignatureFault::UnprovenWildcard { name: name.clone(), rtype }),
+            }
+        })
     }
 
     /// Checks that the zone itself says that a name has no records of a type.
@@ -188,6 +203,17 @@ impl ZoneKeys {
     ) -> Result<(), SignatureFault> {
         let said = reply.authorities();
         self.check_set(&self.zone, RecordType::SOA, said, now)?;
+        let checked = self.checked_proofs(said, now)?;
+        let (zone, asked) = (written(&self.zone), written(name));
+        let denial = Denial { zone: &zone, name: &asked, rtype, is_name_error: reply.is_name_error() };
+        match denial.is_proven_by(&checked) {
+            true => Ok(()),
+            false => Err(SignatureFault::Unproven { name: name.clone(), rtype }),
+        }
+    }
+
+    /// The NSEC and NSEC3 records of an answer, whose signatures are good.
+    fn checked_proofs(&self, said: &[Record], now: Timestamp) -> Result<Vec<Record>, SignatureFault> {
         let mut checked = Vec::new();
         for (owner, records) in denial::proofs(said).into_iter().take(MAX_TRIED) {
             let owner = owner.to_bytes().ok().and_then(|wire| Name::from_wire(&wire).ok());
@@ -197,12 +223,7 @@ impl ZoneKeys {
             }
             checked.extend(records);
         }
-        let (zone, asked) = (written(&self.zone), written(name));
-        let denial = Denial { zone: &zone, name: &asked, rtype, is_name_error: reply.is_name_error() };
-        match denial.is_proven_by(&checked) {
-            true => Ok(()),
-            false => Err(SignatureFault::Unproven { name: name.clone(), rtype }),
-        }
+        Ok(checked)
     }
 
     /// Checks that one of a record set's signatures is good. Otherwise the error says what is wrong with the best one.
@@ -213,8 +234,19 @@ impl ZoneKeys {
         records: &[Record],
         now: Timestamp,
     ) -> Result<(), SignatureFault> {
+        self.good_signature(name, rtype, records, now).map(|_| ())
+    }
+
+    /// The signature of a record set that is good; `None` where there are no such records.
+    fn good_signature<'r>(
+        &self,
+        name: &Name,
+        rtype: RecordType,
+        records: &'r [Record],
+        now: Timestamp,
+    ) -> Result<Option<&'r RRSIG>, SignatureFault> {
         let Some(owner) = records.iter().find(|record| record.record_type() == rtype).map(|record| &record.name) else {
-            return Ok(());
+            return Ok(None);
         };
         let at_owner = records.iter().filter(|record| record.name == *owner);
         let signatures = at_owner.filter_map(signature_of).filter(|one| one.input().type_covered == rtype);
@@ -225,7 +257,7 @@ impl ZoneKeys {
                 continue;
             }
             match untimely(signature, name, rtype, now) {
-                None => return Ok(()),
+                None => return Ok(Some(signature)),
                 Some(untimely) => fault = untimely,
             }
         }

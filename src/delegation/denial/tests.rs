@@ -216,3 +216,32 @@ fn too_many_iterations_make_a_zone_insecure_for_validators() {
     assert!(proven3("shop.example.", TXT, true, &many(MAX_ITERATIONS + 1)));
     assert!(!proven3("shop.example.", TXT, true, &many(MAX_ITERATIONS)));
 }
+
+fn expanded(asked: &str, labels: u8, records: &[Record]) -> bool {
+    proves_expansion(&name("a.test."), &name(asked), labels, records)
+}
+
+/// RFC 4035 section 5.3.4 and its appendix B.6.
+#[test]
+fn the_answer_of_a_wildcard_takes_the_nsec_record_of_the_gap_around_the_name() {
+    let gap = nsec("m.a.test.", "w.a.test.", &[A]);
+    assert!(expanded("p.a.test.", 2, std::slice::from_ref(&gap)));
+    assert!(expanded("x.p.a.test.", 2, std::slice::from_ref(&gap)), "several labels in place of one");
+    assert!(!expanded("p.a.test.", 2, &[]));
+    assert!(!expanded("x.a.test.", 2, std::slice::from_ref(&gap)), "another gap");
+    assert!(!expanded("p.a.test.", 2, &[nsec("p.a.test.", "w.a.test.", &[A])]), "the name exists");
+    assert!(!expanded("p.a.test.", 2, &[nsec("m.a.test.", "x.p.a.test.", &[A])]), "the name exists, and is empty");
+    assert!(!expanded("x.m.a.test.", 2, &[gap]), "a wildcard below `m` would be the closer one");
+}
+
+/// RFC 5155 section 8.8.
+#[test]
+fn the_answer_of_a_wildcard_takes_the_nsec3_record_of_the_next_closer_name() {
+    let expanded =
+        |asked: &str, labels, records: &[Record]| proves_expansion(&name("example."), &name(asked), labels, records);
+    assert!(expanded("x.example.", 1, &[gap("x.example.")]));
+    assert!(expanded("y.x.example.", 1, &[gap("x.example.")]));
+    assert!(!expanded("y.x.example.", 1, &[gap("y.x.example.")]), "`x` may have a wildcard of its own");
+    assert!(!expanded("x.example.", 1, &[at("x.example.", &[A])]), "the name exists");
+    assert!(!expanded("x.example.", 1, &[]));
+}

@@ -25,10 +25,11 @@ pub static CHECK: Check = Check {
     title: "DNSSEC of the names",
     looks_at: "Compares the DS records of each zone on the way to a name with its keys, and checks the signatures of what \
                each nameserver answers at `_acme-challenge` and about CAA, with the proofs (NSEC, NSEC3) of what is not \
-               there, which include that no wildcard answers instead, and of zones below that are not signed. Proofs with \
-               more than 150 iterations of NSEC3 count as if the zone were not signed, as for validators (RFC 9276).",
+               there, which include that no wildcard answers instead, or that only the wildcard can answer, and of zones \
+               below that are not signed. Proofs with more than 150 iterations of NSEC3 count as if the zone were not \
+               signed, as for validators (RFC 9276).",
     after: &["name-zone"],
-    faults: &[&DS_MISMATCH, &KEYS_MISSING, &EXPIRED, &NOT_YET, &UNSIGNED, &WRONG, &UNPROVEN],
+    faults: &[&DS_MISMATCH, &KEYS_MISSING, &EXPIRED, &NOT_YET, &UNSIGNED, &WRONG, &UNPROVEN, &WILDCARD],
     run: |examination, findings| Box::pin(run(examination, findings)),
 };
 
@@ -83,6 +84,14 @@ const UNPROVEN: Fault = Fault {
     mend: "have the zone's DNS provider sign the zone again, with NSEC or NSEC3 records, and serve them at each nameserver",
 };
 
+const WILDCARD: Fault = Fault {
+    code: "name-wildcard-unproven",
+    assessment: Assessment::Fault,
+    meaning: "CAs validate DNSSEC, so they take the answer of the wildcard for a forgery, and refuse",
+    mend: "have the zone's DNS provider sign the zone again, with NSEC or NSEC3 records, and serve them at each nameserver; \
+           or add the record of the name itself, which takes precedence over the wildcard",
+};
+
 /// The fault of the table that an error of a zone's signatures is.
 fn fault(found: &SignatureFault) -> &'static Fault {
     match found {
@@ -93,6 +102,7 @@ fn fault(found: &SignatureFault) -> &'static Fault {
         SignatureFault::NotYet { .. } => &NOT_YET,
         SignatureFault::Wrong { .. } => &WRONG,
         SignatureFault::Unproven { .. } => &UNPROVEN,
+        SignatureFault::UnprovenWildcard { .. } => &WILDCARD,
     }
 }
 
