@@ -169,7 +169,7 @@ impl Daemon {
         if let Some(writer) = &self.dnstap {
             writer.reopen();
         }
-        self.doctor.reload(&config);
+        self.doctor.reload(&config).await;
         for key in self.config.needing_restart(&config) {
             warn!("`{key}` has changed; restart txtgate to apply it");
         }

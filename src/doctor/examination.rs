@@ -1,12 +1,13 @@
 //! What every check of one examination can use.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ring::digest::{SHA256, digest};
 use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
 
 use crate::acme::reachable::{ReachedAuthority, reach};
 use crate::acme::{AcmeError, Authority};
@@ -28,6 +29,12 @@ const CA_LIMIT: Duration = Duration::from_secs(8);
 pub fn digest_of(path: &Path) -> Option<[u8; 32]> {
     let bytes = std::fs::read(path).ok()?;
     digest(&SHA256, &bytes).as_ref().try_into().ok()
+}
+
+/// The same for tasks of the runtime, which must not wait for a disk.
+pub async fn read_digest(path: PathBuf) -> Option<[u8; 32]> {
+    // An error says that the runtime ends.
+    spawn_blocking(move || digest_of(&path)).await.ok().flatten()
 }
 
 /// The context of the checks: what is examined, and with which means.

@@ -15,7 +15,7 @@ use crate::delegation::roots::Roots;
 use crate::net::dns_client::DnsClient;
 use crate::publisher::Publisher;
 
-use super::examination::{Examination, Gathered, RunningDaemon, digest_of};
+use super::examination::{Examination, Gathered, RunningDaemon, digest_of, read_digest};
 use super::names::known::known_names;
 use super::report::{Report, ReportedFinding};
 use super::request::{ExaminationRequest, MAX_NAMES, MAX_SERVERS, Progress};
@@ -116,11 +116,12 @@ impl Doctor {
     }
 
     /// Takes over what a reload applies of a new configuration; everything else is in use until the next start.
-    pub fn reload(&self, new: &Config) {
+    pub async fn reload(&self, new: &Config) {
+        let digest = read_digest(new.path.clone()).await;
         let mut loaded = lock(&self.0.config);
         let (zones, certificates) = (new.zones.clone(), new.certificates.clone());
         let config = Arc::new(Config { zones, certificates, ..Config::clone(&loaded.config) });
-        *loaded = LoadedConfig { config, digest: digest_of(&new.path) };
+        *loaded = LoadedConfig { config, digest };
     }
 
     /// The last report of the daemon's own examinations, and a notice of each later one.

@@ -5,12 +5,13 @@ mod certificate;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use tokio::task::spawn_blocking;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::config::{Certificate, Config, TlsFiles};
 use crate::delegation::finding::Assessment;
-use crate::net::interfaces;
 use crate::net::tls::{HTTP, Tls, presented};
+use crate::net::{interfaces, roots};
 
 use super::super::check::{Check, Group};
 use super::super::examination::Examination;
@@ -64,7 +65,7 @@ async fn run(examination: &Examination, findings: &mut Findings) {
     let config = &examination.config;
     match &config.api.tls {
         None => return plain(config, findings),
-        Some(Certificate::Files(files)) => of_files(files, findings),
+        Some(Certificate::Files(files)) => of_files(files, findings).await,
         Some(Certificate::Own(_)) => {}
     }
     let Some(daemon) = &examination.daemon else { return };
@@ -77,7 +78,10 @@ async fn run(examination: &Examination, findings: &mut Findings) {
         Ok(chain) => chain,
         Err(error) => return findings.add(certificate::SILENT.found("the API", question, error)),
     };
-    certificate::judge(examination, &chain, &question, findings);
+    let extra_roots = config.acme.ca_root.clone();
+    // An error says that the runtime ends.
+    let Ok(roots) = spawn_blocking(move || roots::store(extra_roots.as_deref())).await else { return };
+    certificate::judge(config, roots.ok(), &chain, &question, findings);
 }
 
 fn plain(config: &Config, findings: &mut Findings) {
@@ -93,12 +97,15 @@ fn plain(config: &Config, findings: &mut Findings) {
     }
 }
 
-fn of_files(files: &TlsFiles, findings: &mut Findings) {
+async fn of_files(files: &TlsFiles, findings: &mut Findings) {
     let subject = files.certificate.display();
     let question = format!("whether {subject} and {} can be used", files.key.display());
-    match Tls::load(files.clone(), HTTP) {
-        Ok(_) => findings.good(subject, question, "they belong together"),
-        Err(error) => findings.add(UNUSABLE.found(subject, question, error)),
+    let read = files.clone();
+    match spawn_blocking(move || Tls::load(read, HTTP)).await {
+        Ok(Ok(_)) => findings.good(subject, question, "they belong together"),
+        Ok(Err(error)) => findings.add(UNUSABLE.found(subject, question, error)),
+        // The runtime ends.
+        Err(_) => {}
     }
 }
 

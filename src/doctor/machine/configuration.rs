@@ -1,12 +1,12 @@
 //! Whether the file of the configuration is what the daemon runs with.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use crate::config::Config;
 use crate::delegation::finding::Assessment;
 
 use super::super::check::{Check, Group};
-use super::super::examination::Examination;
+use super::super::examination::{Examination, read_digest};
 use super::super::fault::Fault;
 use super::super::findings::Findings;
 
@@ -63,15 +63,15 @@ async fn run(examination: &Examination, findings: &mut Findings) {
     if !restart.is_empty() {
         let keys = restart.join(", ");
         findings.add(RESTART.found(&shown, question, format!("changed since the start: {keys}")));
-    } else if is_changed(&examination.config.path, examination.config_digest) {
+    } else if is_changed(examination.config.path.clone(), examination.config_digest).await {
         findings.add(RELOAD.found(&shown, question, "changed since the daemon has read it"));
     } else {
         findings.good(&shown, question, "it is what the daemon runs with");
     }
 }
 
-fn is_changed(path: &Path, known: Option<[u8; 32]>) -> bool {
-    let now = super::super::examination::digest_of(path);
+async fn is_changed(path: PathBuf, known: Option<[u8; 32]>) -> bool {
+    let now = read_digest(path).await;
     known.is_some() && now.is_some() && known != now
 }
 

@@ -16,6 +16,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
@@ -77,7 +78,8 @@ async fn over_tls(
     question: &Message,
     extra_roots: Option<&Path>,
 ) -> Result<Message, AskError> {
-    let trusted = roots::store(extra_roots).map_err(io::Error::other)?;
+    let extra_roots = extra_roots.map(Path::to_owned);
+    let trusted = blocking(move || roots::store(extra_roots.as_deref())).await?;
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
@@ -93,6 +95,11 @@ async fn over_tls(
     answer_to(question, &reply).ok_or(AskError::NotAnAnswer)
 }
 
+/// Reads files, for which no task of the runtime may wait.
+async fn blocking<T: Send + 'static>(read: impl FnOnce() -> Result<T, String> + Send + 'static) -> io::Result<T> {
+    spawn_blocking(read).await.map_err(io::Error::other)?.map_err(io::Error::other)
+}
+
 /// Writes one message and reads one, each behind its length.
 async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, question: &[u8]) -> Result<Vec<u8>, AskError> {
     let length = u16::try_from(question.len()).map_err(|error| AskError::Unwritable(error.to_string()))?;
@@ -106,7 +113,8 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, question: &[u
 
 /// DNS over HTTPS by POST (RFC 8484 section 4.1). Follows no redirect.
 async fn over_https(uri: Uri, question: &Message, extra_roots: Option<&Path>) -> Result<Message, AskError> {
-    let connector = https::connector(extra_roots, PATIENCE).map_err(io::Error::other)?;
+    let extra_roots = extra_roots.map(Path::to_owned);
+    let connector = blocking(move || https::connector(extra_roots.as_deref(), PATIENCE)).await?;
     let client = Client::builder(TokioExecutor::new()).build(connector);
     let body = Full::new(Bytes::from(to_bytes(question)?));
     let request = Request::post(uri).header(CONTENT_TYPE, MESSAGE).header(ACCEPT, MESSAGE).body(body);

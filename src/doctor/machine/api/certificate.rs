@@ -2,16 +2,15 @@
 
 use std::time::SystemTime;
 
+use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 
 use crate::acme::certificate::CertificateInfo;
 use crate::config::{Certificate, Config};
 use crate::delegation::finding::Assessment;
 use crate::model::time::Timestamp;
-use crate::net::roots;
 use crate::net::tls::presented;
 
-use super::super::super::examination::Examination;
 use super::super::super::fault::Fault;
 use super::super::super::findings::Findings;
 
@@ -95,7 +94,15 @@ pub const CHAIN_EXPIRED: Fault = Fault {
 };
 
 /// Judges the chain that the API presents, its own certificate first.
-pub fn judge(examination: &Examination, chain: &[CertificateDer<'static>], question: &str, findings: &mut Findings) {
+///
+/// `roots`: the authorities that clients accept; `None` where they cannot be read.
+pub fn judge(
+    config: &Config,
+    roots: Option<RootCertStore>,
+    chain: &[CertificateDer<'static>],
+    question: &str,
+    findings: &mut Findings,
+) {
     let read = chain.first().ok_or_else(|| "none".to_owned());
     let info = match read.and_then(|own| CertificateInfo::read(own).map_err(|error| error.to_string())) {
         Ok(info) => info,
@@ -115,8 +122,9 @@ pub fn judge(examination: &Examination, chain: &[CertificateDer<'static>], quest
     if left < info.not_after.since(info.not_before) / LAST_PART {
         findings.add(ENDING.found(SUBJECT, question, format!("ends at {}", info.not_after)));
     }
-    judge_hosts(&examination.config, &chain[0], &info, question, findings);
-    judge_issuers(examination, chain, name, &info, now, question, findings);
+    judge_hosts(config, &chain[0], &info, question, findings);
+    let is_trusted = roots.is_some_and(|roots| is_trusted(roots, chain, name));
+    judge_issuers(is_trusted, chain, &info, now, question, findings);
 }
 
 /// Compares the certificate with the hosts that clients use.
@@ -156,16 +164,15 @@ fn hosts(config: &Config, url: &str) -> Vec<String> {
 }
 
 fn judge_issuers(
-    examination: &Examination,
+    is_trusted: bool,
     chain: &[CertificateDer<'static>],
-    name: &str,
     info: &CertificateInfo,
     now: Timestamp,
     question: &str,
     findings: &mut Findings,
 ) {
     let is_own_issuer = chain.len() == 1 && is_self_signed(&chain[0]);
-    if is_trusted(examination, chain, name) {
+    if is_trusted {
         let answer = format!("for {}, until {}", info.names.join(", "), info.not_after);
         findings.good(SUBJECT, question, answer);
     } else if let Some(end) = expiry_of_issuers(&chain[1..]).filter(|end| *end <= now) {
@@ -188,10 +195,8 @@ fn expiry_of_issuers(issuers: &[CertificateDer<'_>]) -> Option<Timestamp> {
 }
 
 /// Whether clients with the authorities of this system accept the chain, or those with the CA's own in [acme].
-fn is_trusted(examination: &Examination, chain: &[CertificateDer<'static>], name: &str) -> bool {
-    let roots = roots::store(examination.config.acme.ca_root.as_deref());
-    let (Ok(name), Ok(roots)) = (ServerName::try_from(any_below(name)), roots) else { return false };
-    presented::verify(chain, &name, roots).is_ok()
+fn is_trusted(roots: RootCertStore, chain: &[CertificateDer<'static>], name: &str) -> bool {
+    ServerName::try_from(any_below(name)).is_ok_and(|name| presented::verify(chain, &name, roots).is_ok())
 }
 
 /// A name that a client may ask for; a wildcard stands for any label.
