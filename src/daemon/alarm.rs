@@ -5,6 +5,7 @@ mod unused;
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
+use tracing::warn;
 
 use crate::config::Notify;
 use crate::model::account::Account;
@@ -36,6 +37,8 @@ pub struct Alarms {
     grace: Duration,
     unused: UnusedAccounts,
     open: Vec<(Instant, Matter)>,
+    /// Whether it is logged that there is no room for another alarm, until there is room again.
+    is_full: bool,
 }
 
 impl Alarms {
@@ -54,6 +57,7 @@ impl Alarms {
             grace: settings.grace.min(LONGEST_GRACE),
             unused: UnusedAccounts::new(settings.unused_account),
             open,
+            is_full: false,
         }
     }
 
@@ -85,6 +89,10 @@ impl Alarms {
         self.open.retain(|(_, open)| (open.kind, &open.subject) != (alarm.kind, &alarm.subject));
         if self.open.len() < MAX_ALARMS {
             self.open.push((Instant::now(), alarm));
+            self.is_full = false;
+        } else if !std::mem::replace(&mut self.is_full, true) {
+            let Matter { kind, subject, summary, .. } = &alarm;
+            warn!(%kind, %subject, "{MAX_ALARMS} alarms are open already; this one and others are not reported: {summary}");
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct OpenMatters {
     open: BTreeMap<Key, Tracked>,
     grace: Duration,
     remind: Option<Duration>,
+    /// Whether it is logged that there is no room for another matter, until there is room again.
+    is_full: bool,
 }
 
 #[derive(Debug)]
@@ -41,7 +43,7 @@ impl OpenMatters {
             let key = (open.matter.kind, open.matter.subject.clone());
             tracked.insert(key, Tracked { open, first_seen: now, reported: Some(now), gone: None });
         }
-        Self { open: tracked, grace, remind }
+        Self { open: tracked, grace, remind, is_full: false }
     }
 
     /// Takes everything that is wrong now of these kinds, and returns what is to be notified.
@@ -67,7 +69,10 @@ impl OpenMatters {
 
     fn see(&mut self, key: &Key, matter: Matter, date: Timestamp, now: Instant) -> Option<(EventType, OpenMatter)> {
         if !self.open.contains_key(key) && self.open.len() >= MAX_OPEN {
-            warn!(kind = %key.0, subject = key.1, "{MAX_OPEN} matters are open already; this one is not reported");
+            if !std::mem::replace(&mut self.is_full, true) {
+                let (kind, subject) = key;
+                warn!(%kind, %subject, "{MAX_OPEN} matters are open already; this one and others are not reported");
+            }
             return None;
         }
         let grace = if key.0.is_certain() { Duration::ZERO } else { self.grace };
@@ -99,6 +104,7 @@ impl OpenMatters {
             return None;
         }
         let tracked = self.open.remove(key)?;
+        self.is_full = false;
         tracked.reported.map(|_| (EventType::Over, tracked.open))
     }
 
