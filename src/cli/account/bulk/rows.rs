@@ -176,6 +176,13 @@ fn read_cell<T: FromStr<Err: ToString>>(name: &str, cell: &str) -> Result<T, Wro
 /// Networks in one cell, separated by spaces, semicolons or vertical bars.
 fn networks(cell: &str) -> Result<AllowFrom, String> {
     let texts: Vec<&str> = cell.split([' ', ';', '|', ',']).filter(|text| !text.is_empty()).collect();
+    // An empty list would allow every network.
+    if texts.is_empty() {
+        return Err(format!(
+            "found {cell:?}, which has separators and no network; write networks like 192.0.2.0/24, or leave the cell empty \
+             to allow every network"
+        ));
+    }
     AllowFrom::parse(&texts).map_err(|error| error.to_string())
 }
 
@@ -215,6 +222,9 @@ mod tests {
         let places: Vec<_> = found.iter().map(|(line, field, _)| (*line, field.as_deref().unwrap())).collect();
         assert_eq!(places, [(2, "domain"), (3, "domain"), (4, "subdomain"), (5, "allowfrom")]);
         assert!(found[3].2.contains("192.0.2.0/24"), "{found:?}");
+        let found = problems("domain,allowfrom\nexample.com,\"; ,\"\nexample.net,|\n");
+        let places: Vec<_> = found.iter().map(|(line, field, _)| (*line, field.as_deref().unwrap())).collect();
+        assert_eq!(places, [(2, "allowfrom"), (3, "allowfrom")], "no network is not every network: {found:?}");
         let found = problems("domain,nmae\nexample.com,x\n");
         assert!(found[0].0 == 1 && found[0].2.contains("\"nmae\"") && found[0].2.contains("allowfrom"), "{found:?}");
         let found = problems("example.com\nexample.net\n");
