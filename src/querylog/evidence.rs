@@ -25,10 +25,30 @@ pub struct OwnerEvidence {
     /// lost or forgotten to stay within the memory limit. That the oldest of [`queries`](Self::queries) made room for
     /// newer ones does not count.
     pub complete_since: PreciseTimestamp,
+    /// The time of which some changes are not known; `None`: all are known.
+    pub gap: Option<ChangeGap>,
     /// The last queries for the owner's name and for names below it, from oldest to newest.
     pub queries: Vec<LoggedQuery>,
     /// The values that are or were published here, from newest to oldest.
     pub values: Vec<ValueEvidence>,
+}
+
+/// A time of which not all changes are known: the log could not follow them, and has read their result from the zone. Values
+/// that came or went meanwhile are dated at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChangeGap {
+    /// The last moment before it at which every change was known.
+    pub from: PreciseTimestamp,
+    /// When the zone was read.
+    pub until: PreciseTimestamp,
+}
+
+impl ChangeGap {
+    /// The time of both gaps, and what is between them.
+    pub fn with(self, earlier: Option<Self>) -> Self {
+        let from = earlier.map_or(self.from, |earlier| earlier.from.min(self.from));
+        Self { from, until: earlier.map_or(self.until, |earlier| earlier.until.max(self.until)) }
+    }
 }
 
 /// One query, and what was sent in reply.
@@ -120,6 +140,11 @@ impl ValueEvidence {
             return Phase::BeforePublication;
         }
         if self.is_after(query) { Phase::AfterRetirement } else { Phase::WhileServed }
+    }
+
+    /// Whether the value may have come or gone in a time of which not all changes are known.
+    pub fn is_uncertain(&self, gap: ChangeGap) -> bool {
+        self.published <= gap.until && self.retired.is_none_or(|retired| retired >= gap.from)
     }
 
     fn is_before(&self, query: &LoggedQuery) -> bool {

@@ -62,9 +62,6 @@ struct KeptNetwork {
 }
 
 impl KeptValue {
-    /// Bytes on the heap for each network.
-    pub const PER_NETWORK: usize = size_of::<u64>() + size_of::<KeptNetwork>();
-
     /// A value that nobody has got. `since`: the serial with which it was published, if the log knew of its owner then.
     pub fn new(number: u16, text: &str, published: PreciseTimestamp, since: Option<Serial>) -> Self {
         let (keys, networks) = (Vec::new(), Vec::new());
@@ -84,7 +81,8 @@ impl KeptValue {
 
     /// Bytes on the heap.
     pub fn heap(&self) -> usize {
-        self.text.len() + self.networks.len() * Self::PER_NETWORK
+        let keys = self.keys.capacity() * size_of::<u64>();
+        self.text.len() + keys + self.networks.capacity() * size_of::<KeptNetwork>()
     }
 
     /// The value with its expiry.
@@ -147,6 +145,11 @@ impl KeptValue {
         if self.networks.len() >= NETWORKS {
             return false;
         }
+        // A list grows to four places at once, and one network alone asks for most names.
+        if self.keys.capacity() == 0 {
+            self.keys.reserve_exact(1);
+            self.networks.reserve_exact(1);
+        }
         self.keys.push(key);
         self.networks.push(KeptNetwork { network, transports, answers: 1, first: at, last: at });
         let near = self.networks.iter().rev().filter(|known| distance(known.first, at) <= WINDOW);
@@ -202,6 +205,20 @@ fn distance(one: PreciseTimestamp, other: PreciseTimestamp) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_network_takes_the_memory_of_one_and_more_are_counted_with_their_empty_places() {
+        let mut value = KeptValue::new(0, "v", PreciseTimestamp::default(), None);
+        let mut heap = value.heap();
+        for network in 1..=NETWORKS as u8 + 1 {
+            value.got(&crate::querylog::logged::tests::query_from([192, 0, network, 1].into()));
+            assert!(value.heap() >= heap);
+            heap = value.heap();
+            let places = (value.keys.capacity(), value.networks.capacity());
+            assert!(network > 1 || places == (1, 1), "{places:?}");
+            assert_eq!(heap, 1 + places.0 * size_of::<u64>() + places.1 * size_of::<KeptNetwork>());
+        }
+    }
 
     #[test]
     fn networks_of_both_families_have_different_keys() {

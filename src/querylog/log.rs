@@ -60,13 +60,27 @@ struct Shared {
     /// Told when a queue fills up.
     filling: Arc<Notify>,
     /// The commits that the table has not seen yet; `None` before the log runs.
-    changes: Mutex<Option<Subscription>>,
+    changes: Mutex<Option<Changes>>,
     table: Mutex<QueryTable>,
     followers: Followers,
     vantages: Vantages,
     suspects: Mutex<Suspects>,
     archive: OnceLock<Archive>,
     vantage_file: OnceLock<VantageFile>,
+}
+
+/// The stream of changes, as far as it was read.
+#[derive(Debug)]
+struct Changes {
+    subscription: Subscription,
+    /// Every commit before this moment was seen.
+    known: PreciseTimestamp,
+}
+
+impl From<Subscription> for Changes {
+    fn from(subscription: Subscription) -> Self {
+        Self { subscription, known: PreciseTimestamp::now() }
+    }
 }
 
 #[derive(Debug)]
@@ -255,7 +269,7 @@ impl QueryLog {
     /// Empties the queues in every `period`, and sooner where one fills up.
     async fn run_every(self, period: Duration, changes: Subscription) {
         let mut commits = changes.from_now();
-        *locked(&self.0.changes) = Some(changes);
+        *locked(&self.0.changes) = Some(Changes::from(changes));
         let mut last = Instant::now();
         let mut next = last;
         let mut learn_next = last;
@@ -286,9 +300,9 @@ impl QueryLog {
         self.drain();
         let ripe = locked(&self.0.suspects).take_ripe(PreciseTimestamp::now(), grace);
         let is_explained = |found: &UnexpectedValidation| found.is_explained(&self.owner(&found.owner), grace);
-        // A value that was forgotten to stay within the memory limit may have explained it.
-        let forgotten = |found: &UnexpectedValidation| locked(&self.0.table).forgotten_until(&found.owner);
-        let may_be = |found: &UnexpectedValidation| forgotten(found).is_some_and(|until| found.may_follow(until));
+        // A value that was forgotten to stay within the memory limit, or never heard of, may have explained it.
+        let unknown = |found: &UnexpectedValidation| locked(&self.0.table).unknown_until(&found.owner);
+        let may_be = |found: &UnexpectedValidation| unknown(found).is_some_and(|until| found.may_follow(until));
         ripe.into_iter().filter(|found| !is_explained(found) && !may_be(found)).collect()
     }
 
@@ -305,12 +319,15 @@ impl QueryLog {
     fn catch_up(&self, table: &mut QueryTable) {
         let mut changes = locked(&self.0.changes);
         let Some(changes) = changes.as_mut() else { return };
-        while let Some(event) = changes.try_next() {
+        // Before the look: a commit after it may be in the next gap.
+        let now = PreciseTimestamp::now();
+        while let Some(event) = changes.subscription.try_next() {
             match event {
                 Event::Changes(commit) => self.apply(table, &commit),
-                Event::Gap => table.refresh(self.present(&self.0.zones.load())),
+                Event::Gap => table.refresh(self.present(&self.0.zones.load()), changes.known),
             }
         }
+        changes.known = now;
     }
 
     fn apply(&self, table: &mut QueryTable, commit: &Commit) {

@@ -276,8 +276,27 @@ impl SentName {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
+
+    /// A query for TXT over UDP.
+    pub fn query_from(source: IpAddr) -> NewQuery<'static> {
+        let traits = QueryTraits {
+            source,
+            is_own: false,
+            transport: Transport::Udp,
+            listener: Endpoint { ip: source, port: 53 },
+            rtype: RecordType::TXT,
+            is_below: false,
+            edns_size: None,
+            dnssec_ok: false,
+            cookie: CookieState::Absent,
+            rcode: ResponseCode::NoError,
+            outcome: ReplyOutcome::Sent,
+            is_truncated: false,
+        };
+        NewQuery { traits, at: PreciseTimestamp::from_millis(1), serial: Serial(1), sent: b"\x00" }
+    }
 
     #[test]
     fn a_name_is_told_in_the_case_in_which_it_was_sent() {

@@ -40,6 +40,7 @@ impl<T> Lru<T> {
                 index
             }
             None => {
+                self.make_room();
                 self.values.push(Some(value));
                 self.links.push(Links { newer: NONE, older: NONE });
                 // invariant: the memory limit ends the table long before 2^32 values
@@ -48,6 +49,15 @@ impl<T> Lru<T> {
         };
         self.link(index);
         index
+    }
+
+    /// Grows by an eighth at a time. A list that doubles would leave up to half of the memory limit unused or uncounted.
+    fn make_room(&mut self) {
+        if self.values.len() == self.values.capacity() {
+            let more = (self.values.len() / 8).max(16);
+            self.values.reserve_exact(more);
+            self.links.reserve_exact(more);
+        }
     }
 
     pub fn get(&self, index: u32) -> Option<&T> {

@@ -139,8 +139,9 @@ impl OwnerLog {
             before = at;
             let value = &mut self.values[at];
             numbers.push(value.number);
+            let before = value.heap();
             if !query.traits.is_own && value.got(query) {
-                self.heap += KeptValue::PER_NETWORK;
+                self.heap += value.heap() - before;
                 if value.is_to_be_learnt() {
                     value.is_waiting = validated(value.number);
                 }
@@ -219,6 +220,7 @@ impl OwnerLog {
         OwnerEvidence {
             owner: self.owner.clone(),
             complete_since: self.complete_since.max(complete_since),
+            gap: None,
             queries,
             values: self.values.iter().rev().map(KeptValue::evidence).collect(),
         }

@@ -213,8 +213,8 @@ mod tests {
                 networks: Vec::new(),
             };
             let (owner, complete_since) = (owner("shop"), at(0));
-            found
-                .is_explained(&OwnerEvidence { owner, complete_since, queries: Vec::new(), values: vec![value] }, GRACE)
+            let evidence = OwnerEvidence { owner, complete_since, gap: None, queries: Vec::new(), values: vec![value] };
+            found.is_explained(&evidence, GRACE)
         };
         assert!(explained(100, None) && explained(4_119, None), "a client that was early publishes in the end");
         assert!(!explained(4_121, None));

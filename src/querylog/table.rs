@@ -10,7 +10,7 @@ use crate::zone::Zone;
 use crate::zone::owner_state::OwnerState;
 
 use super::archive::FinishedQueries;
-use super::evidence::{LoggedQuery, OwnerEvidence, ServedSerials, ValueEvidence};
+use super::evidence::{ChangeGap, LoggedQuery, OwnerEvidence, ServedSerials, ValueEvidence};
 use super::kept_value::OwnerChange;
 use super::logged::{Endpoint, NewQuery, QueryTraits};
 use super::lru::Lru;
@@ -19,8 +19,14 @@ use super::owners::{FoundOwner, HeldValue, name_of, owner_of, state_of, values_o
 use super::queue::{BufferedQuery, QueryRecord};
 use super::vantages::Vantages;
 
-/// Bytes that an owner takes beside its log: its place in the list, and the entry of the index.
-const PER_OWNER: usize = Lru::<OwnerLog>::OVERHEAD + 2 * (size_of::<Name>() + size_of::<u32>());
+/// Allocations of an owner with one query and one value, and what the allocator takes and rounds up for each.
+const ALLOCATIONS: usize = 8;
+const PER_ALLOCATION: usize = 16;
+/// Bytes that an owner takes beside its log: its place in the list, the entry of the index, and what the allocator adds.
+const PER_OWNER: usize = Lru::<OwnerLog>::OVERHEAD
+    + size_of::<OwnerLog>() / 8
+    + 2 * (size_of::<Name>() + size_of::<u32>())
+    + ALLOCATIONS * PER_ALLOCATION;
 
 /// Values that wait to be learnt from, which takes some microseconds each. More would let a flood from many networks take
 /// noticeable time, and no CA validates so many within the fifth of a second that they wait.
@@ -58,6 +64,8 @@ pub struct QueryTable {
     complete_since: PreciseTimestamp,
     /// When a log was last forgotten.
     forgotten: PreciseTimestamp,
+    /// The time of which not all changes are known.
+    gap: Option<ChangeGap>,
     /// When the table began.
     started: PreciseTimestamp,
     last_answer: Option<LastAnswer>,
@@ -97,6 +105,7 @@ impl QueryTable {
             size: 0,
             complete_since: now,
             forgotten: now,
+            gap: None,
             started: now,
             last_answer: None,
             archiving: None,
@@ -166,8 +175,9 @@ impl QueryTable {
         self.stay_within_memory();
     }
 
-    /// Compares everything with the zones, after changes were missed.
-    pub fn refresh(&mut self, Present { zones, at, now }: Present<'_>) {
+    /// Compares everything with the zones, after changes were missed. `known`: the last moment before at which none were.
+    pub fn refresh(&mut self, Present { zones, at, now }: Present<'_>, known: PreciseTimestamp) {
+        self.gap = Some(ChangeGap { from: known, until: at }.with(self.gap));
         for index in self.logs.indices() {
             let Some(log) = self.logs.get(index) else { continue };
             let owner = log.owner.clone();
@@ -190,10 +200,12 @@ impl QueryTable {
             None => OwnerEvidence {
                 owner: owner.clone(),
                 complete_since: self.complete_since.max(self.forgotten),
+                gap: None,
                 queries: Vec::new(),
                 values: Vec::new(),
             },
         };
+        evidence.gap = self.gap;
         let (state, serial) = state_of(present.zones, owner).unwrap_or((None, Serial(0)));
         let held: Vec<HeldValue<'_>> = state.iter().flat_map(values_of).collect();
         let changed = log.map_or(serial, OwnerLog::changed);
@@ -201,12 +213,13 @@ impl QueryTable {
         evidence
     }
 
-    /// The end of the time of which an owner's values may have been forgotten to stay within the memory limit; `None`:
-    /// none were.
-    pub fn forgotten_until(&self, owner: &Owner) -> Option<PreciseTimestamp> {
+    /// The end of the time of which an owner's values may not be known: because they were forgotten to stay within the memory
+    /// limit, or were published while changes were missed. `None`: all are known.
+    pub fn unknown_until(&self, owner: &Owner) -> Option<PreciseTimestamp> {
         let index = name_of(owner).and_then(|name| self.index.get(&name).copied());
         let log = index.and_then(|index| self.logs.get(index));
-        let until = log.map_or(self.forgotten, OwnerLog::complete_since);
+        let forgotten = log.map_or(self.forgotten, OwnerLog::complete_since);
+        let until = self.gap.map_or(forgotten, |gap| gap.until.max(forgotten));
         (until > self.started).then_some(until)
     }
 

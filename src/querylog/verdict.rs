@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::model::network::QueryNetwork;
 use crate::model::time::PreciseTimestamp;
 
-use super::evidence::{LoggedQuery, OwnerEvidence, Phase, ValueEvidence};
+use super::evidence::{ChangeGap, LoggedQuery, OwnerEvidence, Phase, ValueEvidence};
 use super::vantages::{MIN_NETWORKS, Validation};
 
 use contact::{Contact, NetworkContact};
@@ -33,7 +33,26 @@ const EXPECTED: Duration = Duration::from_secs(10);
 /// The verdict on a value of an owner.
 pub fn of_value(evidence: &OwnerEvidence, value: &ValueEvidence, context: VerdictContext<'_>) -> Verdict {
     let contacts = contact::of_networks(evidence, value, context);
-    Case { evidence, value, context, contacts }.verdict()
+    let verdict = Case { evidence, value, context, contacts }.verdict();
+    match evidence.gap.filter(|gap| value.is_uncertain(*gap)) {
+        Some(gap) => despite(gap, verdict, context.now),
+        None => verdict,
+    }
+}
+
+/// The verdict on a value that may have come or gone while changes were missed: what its dates prove is not known.
+fn despite(gap: ChangeGap, verdict: Verdict, now: PreciseTimestamp) -> Verdict {
+    let depends_on_dates = [
+        VerdictCode::AskedTooEarly,
+        VerdictCode::AskedTooLate,
+        VerdictCode::AnsweredWithoutValue,
+        VerdictCode::StaleCache,
+    ];
+    if depends_on_dates.contains(&verdict.code) {
+        let text = format!("unknown: {}", words::not_known(gap.until, now));
+        return Verdict { code: VerdictCode::NotRecorded, text, ..verdict };
+    }
+    Verdict { text: format!("{}; {}", verdict.text, words::not_known(gap.until, now)), ..verdict }
 }
 
 /// The verdict on an owner at which nothing is published: whether a CA asks all the same. `None` if nobody has asked for

@@ -70,7 +70,7 @@ impl Shop {
         zones.replace(vec![zone()]);
         let log = QueryLog::new(SETTINGS, zones.clone(), Clock::start(None), Arc::default());
         let (recorder, stream) = (log.thread_recorder(), ChangeStream::default());
-        *locked(&log.0.changes) = Some(stream.subscribe());
+        *locked(&log.0.changes) = Some(Changes::from(stream.subscribe()));
         let owner = Owner::subdomain("auth.test".parse().unwrap(), "shop".parse().unwrap());
         Self { zones, log, recorder, stream, owner }
     }
@@ -201,6 +201,37 @@ fn equal_queries_before_and_after_a_commit_do_not_count_as_one() {
     let queries = shop.log.owner(&shop.owner).queries;
     let told: Vec<_> = queries.iter().map(|query| (query.serial, query.repeats)).collect();
     assert_eq!(told, [(Some(Serial(7)), 0), (Some(Serial(8)), 1)]);
+}
+
+/// After more commits at once than a subscriber may be behind by, the log reads from the zone what is published, and claims
+/// nothing that depends on when it came there.
+#[test]
+fn after_missed_changes_verdicts_say_what_is_not_known() {
+    let shop = Shop::new();
+    shop.commit(8, &state(&[ONE]));
+    shop.ask(1, 8, 0, &[ONE]);
+    assert_eq!(shop.codes(), [VerdictCode::Served]);
+    // While nobody listens, ONE goes and a network asks in vain; then TWO comes.
+    shop.serve(9, &OwnerState::Empty);
+    shop.ask(2, 9, 0, &[]);
+    shop.serve(10, &state(&[TWO]));
+    for serial in 11..2_000 {
+        shop.tell(serial, &OwnerState::Empty);
+    }
+    let verdicts = shop.log.verdicts(&shop.owner, None).values;
+    let told: Vec<_> = verdicts.iter().map(|found| (&*found.value, found.verdict.code)).collect();
+    assert_eq!(told, [(TWO, VerdictCode::NotRecorded), (ONE, VerdictCode::Served)], "{verdicts:?}");
+    let is_told = |text: &str| text.contains("some of what happened before ") && text.ends_with(" is not known");
+    assert!(verdicts.iter().all(|found| is_told(&found.verdict.text)), "{verdicts:?}");
+    // A later value is judged as ever.
+    let gap = shop.log.owner(&shop.owner).gap.unwrap();
+    while PreciseTimestamp::now() <= gap.until {
+        std::thread::yield_now();
+    }
+    shop.commit(2_001, &state(&[ONE]));
+    shop.ask(3, 2_001, 0, &[ONE]);
+    let last = shop.log.verdicts(&shop.owner, None).values.remove(0);
+    assert_eq!((last.verdict.code, is_told(&last.verdict.text)), (VerdictCode::Served, false), "{last:?}");
 }
 
 /// Otherwise a thread that answers as fast as it can fills its queue, and loses queries.

@@ -38,7 +38,7 @@ pub enum VerdictCode {
     OtherAccount,
     /// Nobody has asked.
     NobodyAsked,
-    /// The query log does not reach back to the publication.
+    /// The query log does not reach back to the publication, or was not told of every change since.
     NotRecorded,
     /// Networks asked while nothing was published.
     NothingPublished,

@@ -67,6 +67,7 @@ struct Test {
     value: ValueEvidence,
     queries: Vec<LoggedQuery>,
     complete_since: PreciseTimestamp,
+    gap: Option<ChangeGap>,
     leads_to: Option<LeadsTo>,
     now: PreciseTimestamp,
 }
@@ -79,6 +80,7 @@ impl Test {
             value: served(VALUE, networks),
             queries,
             complete_since: at(-3_600_000),
+            gap: None,
             leads_to: None,
             now: at(60_000),
         }
@@ -103,6 +105,7 @@ impl Test {
         let evidence = OwnerEvidence {
             owner: owner(),
             complete_since: self.complete_since,
+            gap: self.gap,
             queries: self.queries,
             values: vec![self.value],
         };
@@ -330,7 +333,8 @@ fn nobody_has_asked() {
 
 #[test]
 fn an_empty_name_that_is_asked_for_is_told() {
-    let evidence = |queries| OwnerEvidence { owner: owner(), complete_since: at(-1), queries, values: Vec::new() };
+    let evidence =
+        |queries| OwnerEvidence { owner: owner(), complete_since: at(-1), gap: None, queries, values: Vec::new() };
     let verdict = of_empty_owner(&evidence(vec![query(1, 100), query(2, 200)]), at(90_000_000)).unwrap();
     assert_eq!(verdict.code, VerdictCode::NothingPublished);
     let text =

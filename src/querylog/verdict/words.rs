@@ -138,6 +138,11 @@ pub fn not_recorded(since: PreciseTimestamp, now: PreciseTimestamp) -> String {
     format!("unknown: the query log begins at {}, after publication", clock(since, now))
 }
 
+/// What to say where changes were missed.
+pub fn not_known(until: PreciseTimestamp, now: PreciseTimestamp) -> String {
+    format!("some of what happened before {} is not known", clock(until, now))
+}
+
 pub fn nobody_asked(is_new: bool) -> String {
     if is_new {
         return "nobody has asked yet".to_owned();
